@@ -1,0 +1,42 @@
+public import IorunContract
+internal import IorunCore
+
+/// Nodes for people. `now` is in seconds since 1970.
+public enum NodeRendering {
+  /// Nodes as a table, in the order given: free of all, where that makes sense.
+  public static func table(_ nodes: [NodeStatus], now: Double) -> Table {
+    Table(
+      columns: [
+        .init("NODE", mayShrink: true), .init("STATE"), .init("CPUS FREE"),
+        .init("MEMORY FREE"), .init("DISK FREE"), .init("GPUS FREE", mayShrink: true),
+        .init("RANKS", isRightAligned: true), .init("RTT", isRightAligned: true), .init("SEEN"),
+      ],
+      rows: nodes.map { node in
+        let capacity = node.facts.capacity
+        return [
+          node.facts.name, node.state.rawValue,
+          "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
+          "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
+          gpus(node), "\(node.leases)",
+          node.roundTripMilliseconds.map { "\(tenths($0)) ms" } ?? "-",
+          Ages.ago(node.lastSeenAt, now: now),
+        ]
+      })
+  }
+
+  static func cores(_ milliCPUs: Int) -> String {
+    milliCPUs % 1000 == 0 ? "\(milliCPUs / 1000)" : "\(Double(milliCPUs) / 1000)"
+  }
+
+  private static func gpus(_ node: NodeStatus) -> String {
+    guard !node.facts.gpus.isEmpty else { return "-" }
+    var models: [String] = []
+    for gpu in node.facts.gpus where !models.contains(gpu.model) { models.append(gpu.model) }
+    return "\(node.free.gpus) of \(node.facts.gpus.count) \(models.joined(separator: ", "))"
+  }
+
+  private static func tenths(_ number: Double) -> String {
+    guard number.isFinite, abs(number) < 1e9 else { return "?" }
+    return "\((number * 10).rounded() / 10)"
+  }
+}

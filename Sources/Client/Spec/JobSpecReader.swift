@@ -1,0 +1,212 @@
+internal import Foundation
+internal import IorunCore
+internal import Yams
+
+/// Turns the values of a spec file into a `JobSpec`: the keys, their defaults and their limits.
+struct JobSpecReader {
+  let file: String
+
+  private static let topKeys = KnownKeys(
+    names: [
+      "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
+    ],
+    elsewhere: [
+      "ranks": "gang", "resources": "gang", "cpus": "gang.resources", "gpus": "gang.resources",
+      "gpu_model": "gang.resources", "memory": "gang.resources", "disk": "gang.resources",
+    ])
+  private static let gangKeys = KnownKeys(
+    names: ["ranks", "resources"],
+    elsewhere: [
+      "cpus": "gang.resources", "gpus": "gang.resources", "gpu_model": "gang.resources",
+      "memory": "gang.resources", "disk": "gang.resources",
+    ])
+  private static let resourceKeys = KnownKeys(
+    names: ["cpus", "gpus", "gpu_model", "memory", "disk"], elsewhere: ["ranks": "gang"])
+  private static let swiftKeys = KnownKeys(names: ["target", "arguments"])
+
+  func read(_ root: SpecNode) throws -> JobSpecFile {
+    let values = try group(root, Self.topKeys, "keys such as name, command and gang")
+    let spec = JobSpec(
+      name: try values["name"].map(name) ?? folderName,
+      entrypoint: try entrypoint(values, root),
+      gang: try values["gang"].map(gang) ?? Self.defaultGang,
+      environment: try values["env"].map(environment) ?? [:],
+      outputs: try values["outputs"].map(outputs) ?? [],
+      timeoutSeconds: try values["timeout"].map(timeout),
+      retries: try values["retries"].map { try $0.integer(in: 0...1000) } ?? 0)
+    return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
+  }
+
+  /// The values of a group whose keys are fixed; any other key is a fault.
+  private func group(
+    _ node: SpecNode, _ known: KnownKeys, _ wanted: String
+  ) throws -> [String: SpecNode] {
+    let entries =
+      if node.path.isEmpty, !node.isGroup {
+        throw node.fault(
+          "a job spec is a group of keys, found \(node.found)",
+          allowed: "Begin with keys such as command: python train.py")
+      } else {
+        try node.entries("a group with the keys \(known.names.joined(separator: ", "))")
+      }
+    var values: [String: SpecNode] = [:]
+    for (key, value) in entries {
+      guard let name = key.node.string, known.names.contains(name) else {
+        let place = node.path.isEmpty ? "the top level" : node.path
+        throw key.fault(
+          known.complaint(about: key.node.string ?? "?"),
+          allowed: "Allowed at \(place): \(known.names.joined(separator: ", "))")
+      }
+      values[name] = value
+    }
+    return values
+  }
+
+  private func name(_ node: SpecNode) throws -> String {
+    let text = try node.written()
+    guard (1...100).contains(text.count), !text.unicodeScalars.contains(where: \.isControl) else {
+      throw node.fault(
+        "name is empty, too long or has control characters",
+        allowed: "Give name 1 to 100 visible characters")
+    }
+    return text
+  }
+
+  /// The name of the spec file's folder, for a job that has none.
+  private var folderName: String {
+    let folder = URL(fileURLWithPath: file).deletingLastPathComponent().lastPathComponent
+    let visible = String(String.UnicodeScalarView(folder.unicodeScalars.filter { !$0.isControl }))
+    return visible.isEmpty || visible == "/" ? "job" : String(visible.prefix(100))
+  }
+
+  private func entrypoint(
+    _ values: [String: SpecNode], _ root: SpecNode
+  ) throws -> JobSpec.Entrypoint {
+    switch (values["command"], values["swift"]) {
+    case (nil, nil):
+      throw root.fault(
+        "neither command nor swift is there, so nothing would run",
+        allowed: "Add command: python train.py, or swift: with the name of a target")
+    case (_?, let swift?):
+      throw swift.fault(
+        "command and swift are both there, and a job runs one thing",
+        allowed: "Keep either command or swift")
+    case (let node?, nil): return .command(try command(node))
+    case (nil, let node?): return try swift(node)
+    }
+  }
+
+  private func command(_ node: SpecNode) throws -> [String] {
+    if node.isScalar {
+      let line = try node.text("a shell command or a list of a program and its arguments")
+      guard line.contains(where: { !$0.isWhitespace }) else {
+        throw node.fault("command is empty", allowed: "Give command something to run")
+      }
+      return ["/bin/sh", "-c", line]
+    }
+    let words = try node.items("a shell command or a list of a program and its arguments")
+      .map { try $0.written() }
+    guard let program = words.first, !program.isEmpty else {
+      throw node.fault("command is empty", allowed: "Begin the list with a program to run")
+    }
+    return words
+  }
+
+  private func swift(_ node: SpecNode) throws -> JobSpec.Entrypoint {
+    if node.isScalar { return .swift(target: try target(node), arguments: []) }
+    let values = try group(node, Self.swiftKeys, "a target's name, or target and arguments")
+    guard let name = values["target"] else {
+      throw node.fault("swift has no target", allowed: "Add target: with the product to run")
+    }
+    let arguments = try values["arguments"].map { node in
+      try node.items("a list of arguments").map { try $0.written() }
+    }
+    return .swift(target: try target(name), arguments: arguments ?? [])
+  }
+
+  private func target(_ node: SpecNode) throws -> String {
+    let text = try node.text("the name of an executable product")
+    guard !text.isEmpty, !text.contains("/"), !text.hasPrefix("-") else {
+      throw node.fault(
+        "\(node.path) is '\(text)', which is no product's name",
+        allowed: "Name an executable product of the Swift package in working_dir")
+    }
+    return text
+  }
+
+  private func folder(_ node: SpecNode) throws -> String {
+    let text = try node.text("a folder's path")
+    guard !text.isEmpty else {
+      throw node.fault("working_dir is empty", allowed: "Use . for the spec file's own folder")
+    }
+    return text
+  }
+
+  private func timeout(_ node: SpecNode) throws -> Double {
+    let text = try node.written("a time such as 10m")
+    guard let seconds = TimeSpan.seconds(text) else {
+      throw node.fault("timeout is '\(text)'", allowed: TimeSpan.allowed)
+    }
+    return seconds
+  }
+
+  private func outputs(_ node: SpecNode) throws -> [String] {
+    try node.items("a list of paths").map { item in
+      let path = try item.text("a path")
+      let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+      guard !path.isEmpty, !path.hasPrefix("/"), !parts.contains("..") else {
+        throw item.fault(
+          "the output '\(path)' is not below the working folder",
+          allowed: "Use relative paths without .., for example model.bin or out/*.png")
+      }
+      return path
+    }
+  }
+}
+
+extension JobSpecReader {
+  private static let defaultGang = JobSpec.Gang(
+    ranks: 1, resources: ResourceSet(milliCPUs: 1000))
+
+  private func gang(_ node: SpecNode) throws -> JobSpec.Gang {
+    let values = try group(node, Self.gangKeys, "ranks and resources")
+    var gang = Self.defaultGang
+    if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: 1...100_000) }
+    guard let resources = values["resources"] else { return gang }
+    let amounts = try group(resources, Self.resourceKeys, "amounts")
+    if let cpus = amounts["cpus"] {
+      let number = try cpus.number(in: 0.001...100_000)
+      gang.resources.milliCPUs = Int((number * 1000).rounded())
+    }
+    if let gpus = amounts["gpus"] { gang.resources.gpus = try gpus.integer(in: 0...1024) }
+    if let memory = amounts["memory"] { gang.resources.memory = try memory.bytes() }
+    if let disk = amounts["disk"] { gang.resources.disk = try disk.bytes() }
+    if let model = amounts["gpu_model"] {
+      let text = try model.written("a part of a GPU model's name")
+      guard !text.isEmpty, gang.resources.gpus > 0 else {
+        throw model.fault(
+          text.isEmpty ? "gpu_model is empty" : "gpu_model is there, but gpus is 0",
+          allowed: "Ask for at least gpus: 1, or leave gpu_model out")
+      }
+      gang.gpuModel = text
+    }
+    return gang
+  }
+
+  private func environment(_ node: SpecNode) throws -> [String: String] {
+    var environment: [String: String] = [:]
+    for (key, value) in try node.entries("a group of NAME: value") {
+      let name = try key.written("a variable's name")
+      if let complaint = EnvironmentName.complaint(about: name) {
+        throw key.fault(complaint.message, allowed: complaint.allowed)
+      }
+      environment[name] = try value.written("a text; write '' for an empty one")
+    }
+    return environment
+  }
+}
+
+extension Unicode.Scalar {
+  /// True for characters that move the cursor or worse.
+  fileprivate var isControl: Bool { properties.generalCategory == .control }
+}

@@ -1,0 +1,58 @@
+public import IorunContract
+internal import IorunCore
+
+/// A node in JSON: each entry of `NodesView`.
+public struct NodeView: Encodable, Sendable {
+  let id: String
+  let name: String
+  let state: String
+  let hostname: String
+  let address: String
+  let interface: String
+  let cpuModel: String
+  let system: String
+  let version: String
+  let capacity: ResourceView
+  let free: ResourceView
+  let gpus: [GPUView]
+  let leases: Int
+  let lastSeenAtUnixSeconds: Double
+  let roundTripMilliseconds: Double?
+
+  /// One accelerator.
+  struct GPUView: Encodable, Sendable {
+    let index: Int
+    let model: String
+    let uuid: String
+    let memoryBytes: UInt64
+  }
+
+  /// Shows a node.
+  public init(_ node: NodeStatus) {
+    id = node.id.description
+    name = node.facts.name
+    state = node.state.rawValue
+    hostname = node.facts.hostname
+    address = node.facts.address
+    interface = node.facts.interface
+    cpuModel = node.facts.cpuModel
+    system = node.facts.system
+    version = node.facts.version
+    capacity = ResourceView(node.facts.capacity)
+    free = ResourceView(node.free)
+    gpus = node.facts.gpus.enumerated().map { index, gpu in
+      GPUView(index: index, model: gpu.model, uuid: gpu.uuid, memoryBytes: gpu.memory.rawValue)
+    }
+    leases = node.leases
+    lastSeenAtUnixSeconds = node.lastSeenAt
+    roundTripMilliseconds = node.roundTripMilliseconds
+  }
+}
+
+/// Several nodes in JSON: `nodes`.
+public struct NodesView: Encodable, Sendable {
+  let nodes: [NodeView]
+
+  /// Shows nodes.
+  public init(_ nodes: [NodeStatus]) { self.nodes = nodes.map(NodeView.init) }
+}

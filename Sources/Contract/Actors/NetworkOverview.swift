@@ -1,0 +1,45 @@
+public import Distributed
+public import IorunRuntime
+
+/// The network itself, for clients. See `NetworkService`.
+public distributed actor NetworkOverview: WellKnownActor, MailboxTraits {
+  /// Calls travel on the mesh.
+  public typealias ActorSystem = MeshActorSystem
+  /// The name under which every peer finds it.
+  public static let wellKnownName = "network"
+  /// The service keeps its own order; calls wait for each other there, not here.
+  public static let maxConcurrentCalls = 1024
+
+  private let service: any NetworkService
+
+  /// Serves `service` on the mesh.
+  public init(_ service: any NetworkService, actorSystem: MeshActorSystem) {
+    self.service = service
+    self.actorSystem = actorSystem
+  }
+
+  /// The network at a glance.
+  public distributed func status() async throws -> NetworkStatus {
+    try await service.status(caller: caller)
+  }
+
+  /// All nodes, by name.
+  public distributed func nodes() async throws -> [NodeStatus] {
+    try await service.nodes(caller: caller)
+  }
+
+  /// Makes a ticket and returns its text.
+  public distributed func createTicket(_ request: TicketRequest) async throws -> String {
+    try await service.createTicket(request, caller: caller)
+  }
+
+  /// All tickets, newest first.
+  public distributed func tickets() async throws -> [TicketStatus] {
+    try await service.tickets(caller: caller)
+  }
+
+  /// Makes a ticket useless.
+  public distributed func revokeTicket(_ ticket: String) async throws {
+    try await service.revokeTicket(ticket, caller: caller)
+  }
+}

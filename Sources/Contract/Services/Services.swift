@@ -1,0 +1,101 @@
+public import Foundation
+public import IorunCore
+
+// What the head and the nodes do for each other and for clients. The distributed actors in
+// `Actors/` carry these calls across the mesh; the implementations live in `Head` and `Worker`, so
+// that neither imports the other. `caller` is the peer that CURVE and ZAP proved.
+
+/// Jobs: submit, watch, read, cancel. Served by the head to clients.
+public protocol JobService: Sendable {
+  /// Accepts a job. Once this returns, the job survives a crash of the head. The same
+  /// `submissionID` from the same caller gives the same job.
+  func submit(_ request: SubmitRequest, caller: PeerID) async throws -> JobStatus
+  /// The caller's jobs, newest first; all jobs for an operator. `limit` is capped at 1,000.
+  func jobs(limit: Int, caller: PeerID) async throws -> [JobStatus]
+  /// One job, at once if its revision is above `revision`, else when that happens or
+  /// `waitMilliseconds` (at most 20,000) have passed.
+  func watch(_ job: JobID, after revision: Int64, waitMilliseconds: Int, caller: PeerID)
+    async throws -> JobStatus
+  /// Asks for the end of a job; returns at once. Cancelling a job that is over changes nothing.
+  func cancel(_ job: JobID, caller: PeerID) async throws -> JobStatus
+  /// Log bytes after `cursors`; ranks without a cursor are read from their start (only `rank`,
+  /// where given). Waits up to `waitMilliseconds` (at most 20,000) for new ones.
+  func logs(
+    _ job: JobID, rank: Int?, cursors: [LogCursor], waitMilliseconds: Int, caller: PeerID
+  ) async throws -> LogBatch
+  /// What a job that succeeded left behind.
+  func outputs(_ job: JobID, caller: PeerID) async throws -> [OutputFile]
+}
+
+/// Content-addressed chunks. Served by the head to clients and nodes.
+public protocol ContentService: Sendable {
+  /// Those of `digests` (at most 4,096) that are not here.
+  func missing(of digests: [Digest], caller: PeerID) async throws -> [Digest]
+  /// Keeps a chunk of at most `Blob.chunkSize` bytes; durable once this returns. The head hashes
+  /// the bytes itself.
+  func put(_ chunk: Data, caller: PeerID) async throws -> Digest
+  /// A chunk's bytes.
+  func get(_ digest: Digest, caller: PeerID) async throws -> Data
+}
+
+/// Nodes: registration, heartbeats, what happens to leases. Served by the head to nodes.
+public protocol NodeService: Sendable {
+  /// A node is here (again), with the leases it holds.
+  func register(_ registration: NodeRegistration, caller: PeerID) async throws -> NodeOrders
+  /// A node is still here. `leases` are the leases it holds.
+  func heartbeat(leases: [LeaseID], roundTripMilliseconds: Double?, caller: PeerID) async throws
+    -> NodeOrders
+  /// A lease changed. Durable once this returns; the same report twice changes nothing.
+  func report(_ report: LeaseReport, caller: PeerID) async throws
+  /// Log bytes of a lease from `offset`; returns the length the head now has, from which the node
+  /// goes on. Bytes the head already has are ignored.
+  func appendLog(_ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, caller: PeerID)
+    async throws -> Int64
+  /// A node goes for good, in order.
+  func leave(caller: PeerID) async throws
+}
+
+/// The network itself. Served by the head to clients.
+public protocol NetworkService: Sendable {
+  /// The network at a glance.
+  func status(caller: PeerID) async throws -> NetworkStatus
+  /// All nodes, by name.
+  func nodes(caller: PeerID) async throws -> [NodeStatus]
+  /// Makes a ticket and returns its text; the text is shown once and not kept.
+  func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String
+  /// All tickets, newest first.
+  func tickets(caller: PeerID) async throws -> [TicketStatus]
+  /// Makes a ticket useless.
+  func revokeTicket(_ id: String, caller: PeerID) async throws
+}
+
+/// Admission. Served by the head to peers that hold a ticket's key.
+public protocol AdmissionService: Sendable {
+  /// Admits the peer that owns `publicKey` (32 bytes, Curve25519). The caller is the ticket.
+  func admit(publicKey: [UInt8], name: String, caller: PeerID) async throws -> Admission
+}
+
+/// One node. Served by the node to its head.
+public protocol AgentService: Sendable {
+  /// Reserves, fetches the working folder, prepares. Returns when the rank could start at once.
+  func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared
+  /// Starts the rank's process.
+  func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws
+  /// Stops the rank: `SIGTERM`, a grace, then `SIGKILL` to the whole tree. Returns when asked, not
+  /// when done; the end is reported as `cause`. An unknown lease is no error.
+  func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws
+  /// The head has the lease's end on record: forget it and remove its folder.
+  func forget(_ lease: LeaseID, caller: PeerID) async throws
+}
+
+/// Placement. Served by the head to clients; the same decision that places accepted jobs.
+public protocol PlacementService: Sendable {
+  /// Where a job would run now, or why it could not. Reserves nothing.
+  func plan(_ spec: JobSpec, caller: PeerID) async throws -> PlacementPlan
+}
+
+/// A rank's process asks its agent about its gang. Served by the node to its executors.
+public protocol ExecutorService: Sendable {
+  /// Which rank the caller is, and who the others are.
+  func gang(caller: PeerID) async throws -> GangView
+}

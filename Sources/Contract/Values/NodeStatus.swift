@@ -1,0 +1,85 @@
+public import IorunCore
+
+/// Whether a node can be given work.
+public enum NodeState: String, Codable, Sendable, Hashable {
+  /// Heard from within its lease.
+  case alive
+  /// Not heard from for a few heartbeats; gets no new work.
+  case suspect
+  /// Not heard from for so long that its ranks count as lost.
+  case dead
+  /// It said goodbye.
+  case left
+}
+
+/// What the head knows of a node.
+public struct NodeStatus: Hashable, Codable, Sendable {
+  /// The node's peer id.
+  public var id: PeerID
+  /// What it says of its machine.
+  public var facts: NodeFacts
+  /// Whether it can be given work.
+  public var state: NodeState
+  /// What is not leased.
+  public var free: ResourceSet
+  /// How many ranks it holds.
+  public var leases: Int
+  /// Seconds since 1970 (UTC) when the head last heard from it.
+  public var lastSeenAt: Double
+  /// The mesh round trip the node measured last, in milliseconds.
+  public var roundTripMilliseconds: Double?
+
+  /// Describes a node.
+  public init(
+    id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
+    lastSeenAt: Double, roundTripMilliseconds: Double?
+  ) {
+    self.id = id
+    self.facts = facts
+    self.state = state
+    self.free = free
+    self.leases = leases
+    self.lastSeenAt = lastSeenAt
+    self.roundTripMilliseconds = roundTripMilliseconds
+  }
+}
+
+/// A node's first words to a head, again after every reconnect.
+public struct NodeRegistration: Hashable, Codable, Sendable {
+  /// What the machine is.
+  public var facts: NodeFacts
+  /// Every lease the node holds, so that a restarted head can reconcile.
+  public var leases: [LeaseReport]
+
+  /// Describes a registration.
+  public init(facts: NodeFacts, leases: [LeaseReport]) {
+    self.facts = facts
+    self.leases = leases
+  }
+}
+
+/// The head's answer to a registration or a heartbeat.
+public struct NodeOrders: Hashable, Codable, Sendable {
+  /// The name under which the head lists the node.
+  public var name: String
+  /// How often to send a heartbeat, in milliseconds.
+  public var heartbeatMilliseconds: Int
+  /// After so many milliseconds without an answer from the head, the node stops all ranks.
+  public var fenceMilliseconds: Int
+  /// Leases that the head does not know or no longer wants: stop and forget them.
+  public var stop: [LeaseID]
+  /// True when the head does not know the node (it restarted): register again.
+  public var registerAgain: Bool
+
+  /// Describes orders.
+  public init(
+    name: String, heartbeatMilliseconds: Int, fenceMilliseconds: Int, stop: [LeaseID],
+    registerAgain: Bool
+  ) {
+    self.name = name
+    self.heartbeatMilliseconds = heartbeatMilliseconds
+    self.fenceMilliseconds = fenceMilliseconds
+    self.stop = stop
+    self.registerAgain = registerAgain
+  }
+}

@@ -1,0 +1,38 @@
+public import IorunCore
+
+/// Where a job would run, or why it would not.
+public struct PlacementPlan: Hashable, Codable, Sendable {
+  /// One rank's place.
+  public struct Place: Hashable, Codable, Sendable {
+    /// The rank.
+    public var rank: Int
+    /// The node.
+    public var node: PeerID
+    /// That node's name for people.
+    public var nodeName: String
+    /// The GPUs it would get, by index in `NodeFacts.gpus`.
+    public var gpuIndices: [Int]
+
+    /// Describes a place.
+    public init(rank: Int, node: PeerID, nodeName: String, gpuIndices: [Int]) {
+      self.rank = rank
+      self.node = node
+      self.nodeName = nodeName
+      self.gpuIndices = gpuIndices
+    }
+  }
+
+  /// All ranks' places, or empty.
+  public var places: [Place]
+  /// Why there is none, for a person; `nil` where there is one.
+  public var refusal: String?
+  /// True where the job could be placed once running jobs end.
+  public var fitsWhenIdle: Bool
+
+  /// Describes a plan.
+  public init(places: [Place], refusal: String?, fitsWhenIdle: Bool) {
+    self.places = places
+    self.refusal = refusal
+    self.fitsWhenIdle = fitsWhenIdle
+  }
+}

@@ -1,0 +1,58 @@
+/// What a buyer asks for: a gang of ranks, what they run, and what they leave behind. The YAML form
+/// and its checks live in `IorunClient`; this is the form that travels and is stored.
+public struct JobSpec: Hashable, Codable, Sendable {
+  /// What every rank runs.
+  public enum Entrypoint: Hashable, Codable, Sendable {
+    /// A program and its arguments, started in the rank's working folder. A single string in a spec
+    /// becomes `["/bin/sh", "-c", string]`.
+    case command([String])
+    /// An executable product of a Swift package, uploaded as a binary.
+    case swift(target: String, arguments: [String])
+  }
+
+  /// A gang: ranks that start together or not at all.
+  public struct Gang: Hashable, Codable, Sendable {
+    /// How many ranks; at least one.
+    public var ranks: Int
+    /// What each rank takes on its node.
+    public var resources: ResourceSet
+    /// A part of the GPU model's name that each GPU must have, compared without case.
+    public var gpuModel: String?
+
+    /// Describes a gang.
+    public init(ranks: Int, resources: ResourceSet, gpuModel: String? = nil) {
+      self.ranks = ranks
+      self.resources = resources
+      self.gpuModel = gpuModel
+    }
+  }
+
+  /// A name for people; need not be unique.
+  public var name: String
+  /// What every rank runs.
+  public var entrypoint: Entrypoint
+  /// The gang.
+  public var gang: Gang
+  /// Extra environment of every rank.
+  public var environment: [String: String]
+  /// Paths below the working folder, `*` allowed, that are kept when a rank ends well.
+  public var outputs: [String]
+  /// Seconds after which a running attempt is stopped; `nil` for no limit.
+  public var timeoutSeconds: Double?
+  /// How many times a failed attempt is started again.
+  public var retries: Int
+
+  /// Describes a job.
+  public init(
+    name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
+    outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0
+  ) {
+    self.name = name
+    self.entrypoint = entrypoint
+    self.gang = gang
+    self.environment = environment
+    self.outputs = outputs
+    self.timeoutSeconds = timeoutSeconds
+    self.retries = retries
+  }
+}

@@ -1,0 +1,65 @@
+/// What a node says of its own machine when it registers. Claims, until a proof backs them.
+public struct NodeFacts: Hashable, Codable, Sendable {
+  /// One accelerator.
+  public struct GPU: Hashable, Codable, Sendable {
+    /// The maker's name of the model, for example `NVIDIA GeForce RTX 4090`.
+    public var model: String
+    /// The device's own id, for example `GPU-6f2c…`.
+    public var uuid: String
+    /// Its memory.
+    public var memory: Bytes
+
+    /// Describes one accelerator.
+    public init(model: String, uuid: String, memory: Bytes) {
+      self.model = model
+      self.uuid = uuid
+      self.memory = memory
+    }
+  }
+
+  /// A name for people, unique in the network after registration.
+  public var name: String
+  /// The host's name.
+  public var hostname: String
+  /// The address at which the gang's other ranks reach this node's ranks.
+  public var address: String
+  /// The network interface that carries `address`.
+  public var interface: String
+  /// Cores offered to jobs, in thousandths.
+  public var milliCPUs: Int
+  /// The processor's model name.
+  public var cpuModel: String
+  /// Memory offered to jobs.
+  public var memory: Bytes
+  /// Free disk in the node's state folder when it registered.
+  public var disk: Bytes
+  /// The accelerators, in device order.
+  public var gpus: [GPU]
+  /// Operating system and kernel, for example `Linux 6.1 x86_64`.
+  public var system: String
+  /// The version of iorun that the node runs.
+  public var version: String
+
+  /// Describes a node.
+  public init(
+    name: String, hostname: String, address: String, interface: String, milliCPUs: Int,
+    cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String
+  ) {
+    self.name = name
+    self.hostname = hostname
+    self.address = address
+    self.interface = interface
+    self.milliCPUs = milliCPUs
+    self.cpuModel = cpuModel
+    self.memory = memory
+    self.disk = disk
+    self.gpus = gpus
+    self.system = system
+    self.version = version
+  }
+
+  /// Everything the node offers, before any lease.
+  public var capacity: ResourceSet {
+    ResourceSet(milliCPUs: milliCPUs, gpus: gpus.count, memory: memory, disk: disk)
+  }
+}

@@ -1,0 +1,319 @@
+internal import IorunContract
+internal import IorunCore
+
+/// The life of one job as a pure value: what happened goes in, what to do about it comes out.
+///
+/// It keeps the promise that a gang runs whole or not at all: no rank is started before every rank
+/// is prepared, the first failure stops the others, and an attempt is over only when every rank has
+/// ended or its node is lost. Its state is exactly what the store keeps, so a head that restarts
+/// goes on where the last one was killed.
+struct JobLifecycle: Sendable {
+  private(set) var record: JobRecord
+  /// The ranks of the latest attempt; a rank's number is its index.
+  private(set) var ranks: [RankRecord]
+  /// The ranks that changed since `takeChangedRanks`.
+  private var changed: Set<Int> = []
+
+  /// How often an attempt that ended before its start is repeated without using up a retry.
+  static let freeRestarts = 3
+
+  init(record: JobRecord, ranks: [RankRecord] = []) {
+    self.record = record
+    self.ranks = ranks
+  }
+
+  /// The ranks that changed since the last call, to be stored.
+  mutating func takeChangedRanks() -> [RankRecord] {
+    defer { changed.removeAll() }
+    return changed.sorted().filter(ranks.indices.contains).map { ranks[$0] }
+  }
+
+  /// A commit with these ranks failed: they are still to be stored.
+  mutating func restoreChanged(_ records: [RankRecord]) {
+    for record in records where record.lease.attempt == self.record.attempt {
+      changed.insert(record.rank)
+    }
+  }
+
+  /// The store gave the committed state this revision.
+  mutating func setRevision(_ revision: Int64) { record.revision = revision }
+
+  /// Why a queued job still waits. False where it was known.
+  mutating func setWaitingReason(_ reason: String) -> Bool {
+    guard record.state == .queued, record.reason != reason else { return false }
+    record.reason = reason
+    return true
+  }
+
+  /// Takes in what happened at `time` (seconds since 1970) and returns what to do, in order.
+  /// Whatever does not concern the latest attempt, or comes twice, does nothing.
+  mutating func handle(_ event: Event, at time: Double) -> [Action] {
+    if record.state.isTerminal { return answerAfterEnd(event) }
+    switch event {
+    case .placed(let members, let epoch): return place(members, epoch: epoch, at: time)
+    case .prepared(let lease, let prepared): return markPrepared(lease, prepared, at: time)
+    case .prepareFailed(let lease, let error), .startFailed(let lease, let error):
+      guard let rank = current(lease) else { return [] }
+      return endUnstarted(rank, error, at: time)
+    case .report(let report): return take(report, at: time)
+    case .nodeReturned(let node, let reports): return reconcile(node, reports, at: time)
+    case .nodeLost(let node, let reason):
+      return lose(ranks.indices.filter { ranks[$0].node == node }, reason: reason, at: time)
+    case .cancelRequested: return cancel(at: time)
+    case .timeoutPassed(let attempt): return passTimeout(attempt, at: time)
+    }
+  }
+
+  // MARK: the start
+
+  private mutating func place(_ members: [Member], epoch: Int64, at time: Double) -> [Action] {
+    guard record.state == .queued, members.map(\.rank) == Array(0..<record.spec.gang.ranks) else {
+      return []
+    }
+    record.state = .preparing
+    record.attempt += 1
+    record.epoch = epoch
+    record.reason = nil
+    record.ending = nil
+    record.startedAt = nil
+    ranks = members.map { member in
+      RankRecord(
+        lease: LeaseID(job: record.id, attempt: record.attempt, rank: member.rank),
+        node: member.node, nodeName: member.nodeName, address: member.address,
+        gpuIndices: member.gpuIndices, epoch: epoch)
+    }
+    changed = Set(ranks.indices)
+    let names = Set(ranks.map(\.nodeName)).sorted().joined(separator: ", ")
+    return [.persist(.placed, "attempt \(record.attempt) on \(names)")]
+      + ranks.indices.map { .prepare(ranks[$0].node, grant(for: $0)) }
+  }
+
+  private mutating func markPrepared(
+    _ lease: LeaseID, _ prepared: LeasePrepared, at time: Double
+  ) -> [Action] {
+    guard let rank = current(lease), ranks[rank].state == .preparing else { return [] }
+    ranks[rank].state = .prepared
+    ranks[rank].executor = prepared.executor
+    ranks[rank].port = prepared.rendezvousPort
+    changed.insert(rank)
+    var actions: [Action] = [.persist(.prepared, "rank \(rank) on \(ranks[rank].nodeName)")]
+    if let cause = ranks[rank].stopCause {
+      // The stop may have reached the node before the grant did.
+      actions.append(.stop(ranks[rank].node, lease, cause))
+    } else if record.state == .preparing, ranks.allSatisfy({ $0.state == .prepared }) {
+      record.state = .running
+      record.startedAt = time
+      for index in ranks.indices { ranks[index].state = .running }
+      changed = Set(ranks.indices)
+      actions.append(.persist(.started, "\(ranks.count) ranks"))
+      actions += ranks.indices.compactMap(start)
+    }
+    return actions
+  }
+
+  // MARK: the end of ranks
+
+  private mutating func endUnstarted(
+    _ rank: Int, _ error: IorunError, at time: Double
+  ) -> [Action] {
+    guard !ranks[rank].isEnded else { return [] }
+    let cause = ranks[rank].stopCause ?? .notStarted(reason: error.message)
+    if Self.isNoFault(of: error) { record.lostNodes.insert(ranks[rank].node) }
+    return end(rank, cause, lastLines: [], at: time)
+  }
+
+  private mutating func take(_ report: LeaseReport, at time: Double) -> [Action] {
+    guard let rank = current(report.id), report.epoch == record.epoch,
+      case .ended(let cause, let outputs, let lastLines) = report.state
+    else { return [] }
+    let forget = Action.forget(ranks[rank].node, report.id)
+    if ranks[rank].isEnded { return [forget] }
+    if ranks[rank].executor == nil { ranks[rank].executor = report.executor }
+    guard cause.isSuccess else {
+      return end(rank, cause, lastLines: lastLines, at: time) + [forget]
+    }
+    guard ranks[rank].state == .running else {
+      let reason = "its node says that it succeeded, but it was never started"
+      return end(rank, .notStarted(reason: reason), lastLines: lastLines, at: time) + [forget]
+    }
+    return [.keepOutputs(LeaseOutputs(lease: report.id, files: outputs))]
+      + end(rank, cause, lastLines: lastLines, at: time) + [forget]
+  }
+
+  private mutating func end(
+    _ rank: Int, _ cause: ExitCause, lastLines: [String], at time: Double
+  ) -> [Action] {
+    ranks[rank].state = .ended
+    ranks[rank].cause = cause
+    ranks[rank].lastLines = lastLines
+    changed.insert(rank)
+    let detail = "rank \(rank) on \(ranks[rank].nodeName) \(cause)"
+    var actions: [Action] = [.persist(.rankEnded, detail)]
+    if !cause.isSuccess, record.ending == nil {
+      actions += bringToEnd(
+        cause == .timedOut ? .timedOut : .failed(rank: rank),
+        stopping: cause == .timedOut ? .timedOut : .gangStopped)
+    }
+    return actions + concludeIfOver(at: time)
+  }
+
+  private mutating func lose(_ lost: [Int], reason: String, at time: Double) -> [Action] {
+    let lost = lost.filter { !ranks[$0].isEnded }
+    guard let first = lost.first else { return [] }
+    for rank in lost {
+      ranks[rank].state = .ended
+      ranks[rank].cause = .nodeLost(reason: reason)
+      changed.insert(rank)
+      record.lostNodes.insert(ranks[rank].node)
+    }
+    var actions: [Action] = [.persist(.nodeLost, "\(ranks[first].nodeName): \(reason)")]
+    if record.ending == nil {
+      actions += bringToEnd(.failed(rank: first), stopping: .gangStopped)
+    }
+    return actions + concludeIfOver(at: time)
+  }
+
+  // MARK: the end of attempts
+
+  private mutating func cancel(at time: Double) -> [Action] {
+    if record.state == .queued { return finish(.cancelled, reason: "cancelled", at: time) }
+    guard record.ending != .cancelled else { return [] }
+    return [.persist(.cancelRequested, "")] + bringToEnd(.cancelled, stopping: .cancelled)
+      + concludeIfOver(at: time)
+  }
+
+  private mutating func passTimeout(_ attempt: Int, at time: Double) -> [Action] {
+    guard attempt == record.attempt, record.state == .running, record.ending == nil else {
+      return []
+    }
+    return bringToEnd(.timedOut, stopping: .timedOut)
+  }
+
+  private mutating func bringToEnd(_ ending: JobEnding, stopping cause: ExitCause) -> [Action] {
+    record.ending = ending
+    record.state = .stopping
+    record.reason = FailureReason(record: record, ranks: ranks).text
+    var actions: [Action] = [.persist(.stopping, record.reason ?? "")]
+    for index in ranks.indices where !ranks[index].isEnded && ranks[index].stopCause == nil {
+      ranks[index].stopCause = cause
+      changed.insert(index)
+      actions.append(.stop(ranks[index].node, ranks[index].lease, cause))
+    }
+    return actions
+  }
+
+  private mutating func concludeIfOver(at time: Double) -> [Action] {
+    guard !ranks.isEmpty, ranks.allSatisfy(\.isEnded) else { return [] }
+    let summary = FailureReason(record: record, ranks: ranks)
+    switch record.ending {
+    case nil:
+      record.exitStatus = 0
+      return finish(.succeeded, reason: nil, at: time)
+    case .cancelled: return finish(.cancelled, reason: "cancelled", at: time)
+    case .timedOut, .failed:
+      if isUnstartedThroughNoFault, record.unstartedAttempts < Self.freeRestarts {
+        record.unstartedAttempts += 1
+      } else if record.attempt - record.unstartedAttempts > record.spec.retries {
+        record.exitStatus = summary.exitStatus
+        return finish(.failed, reason: summary.text, at: time)
+      }
+      record.state = .queued
+      record.reason = "attempt \(record.attempt) failed: \(summary.text); it is tried again"
+      return [.persist(.queued, record.reason ?? ""), .enqueue]
+    }
+  }
+
+  /// True where nothing of the attempt ran and a node was to blame.
+  private var isUnstartedThroughNoFault: Bool {
+    record.startedAt == nil && ranks.contains { record.lostNodes.contains($0.node) }
+  }
+
+  private mutating func finish(_ state: JobState, reason: String?, at time: Double) -> [Action] {
+    record.state = state
+    record.reason = reason
+    record.endedAt = time
+    let kind: JobEvent.Kind =
+      switch state {
+      case .succeeded: .succeeded
+      case .cancelled: .cancelled
+      default: .failed
+      }
+    return [.persist(kind, reason ?? ""), .finished]
+  }
+
+  private func answerAfterEnd(_ event: Event) -> [Action] {
+    guard case .report(let report) = event, case .ended = report.state,
+      let rank = current(report.id)
+    else { return [] }
+    return [.forget(ranks[rank].node, report.id)]
+  }
+
+  // MARK: a node is here again
+
+  /// A node registered with the leases it holds: goes on where it stands. Needed after a restart of
+  /// the head or of the node, harmless otherwise.
+  private mutating func reconcile(
+    _ node: PeerID, _ reports: [LeaseReport], at time: Double
+  ) -> [Action] {
+    var actions: [Action] = []
+    var missing: [Int] = []
+    for rank in ranks.indices where ranks[rank].node == node && !ranks[rank].isEnded {
+      let held = ranks[rank]
+      let report = reports.first { $0.id == held.lease && $0.epoch == held.epoch }
+      switch (held.state, report?.state) {
+      case (_, .ended):
+        if let report { actions += take(report, at: time) }
+      case (.preparing, _) where held.stopCause == nil:
+        actions.append(.prepare(node, grant(for: rank)))
+      case (_, nil): missing.append(rank)
+      case (.running, .prepared) where held.stopCause == nil:
+        if let start = start(rank) { actions.append(start) }
+      default: break
+      }
+      // `take` may have ended the attempt just now and told this node to stop.
+      if let cause = held.stopCause, report != nil, !ranks[rank].isEnded {
+        actions.append(.stop(node, held.lease, cause))
+      }
+    }
+    return actions + lose(missing, reason: "the node's agent restarted", at: time)
+  }
+
+  // MARK: what nodes are told
+
+  /// The grant of one rank of the latest attempt.
+  private func grant(for rank: Int) -> LeaseGrant {
+    let held = ranks[rank]
+    let neighbours = ranks.filter { $0.node == held.node }
+    return LeaseGrant(
+      id: held.lease, epoch: held.epoch, spec: record.spec, workingFolder: record.workingFolder,
+      gpuIndices: held.gpuIndices,
+      localRank: neighbours.firstIndex { $0.rank == rank } ?? 0, localWorldSize: neighbours.count)
+  }
+
+  /// The order to start one rank; `nil` unless all are prepared.
+  private func start(_ rank: Int) -> Action? {
+    let members = ranks.compactMap(\.executor)
+    guard members.count == ranks.count, let first = ranks.first, let port = first.port else {
+      return nil
+    }
+    var nodes: [PeerID] = []
+    for held in ranks where !nodes.contains(held.node) { nodes.append(held.node) }
+    let gang = GangStart(
+      masterAddress: first.address, masterPort: port, members: members, nodeCount: nodes.count,
+      nodeRank: nodes.firstIndex(of: ranks[rank].node) ?? 0)
+    return .start(ranks[rank].node, ranks[rank].lease, epoch: ranks[rank].epoch, gang)
+  }
+
+  /// The rank that holds `lease` in the latest attempt.
+  private func current(_ lease: LeaseID) -> Int? {
+    guard lease.job == record.id, lease.attempt == record.attempt,
+      ranks.indices.contains(lease.rank)
+    else { return nil }
+    return lease.rank
+  }
+
+  /// True where a grant failed because of its node or the way to it, not because of the job.
+  private static func isNoFault(of error: IorunError) -> Bool {
+    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded].contains(error.code)
+  }
+}

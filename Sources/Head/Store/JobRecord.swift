@@ -1,0 +1,48 @@
+internal import IorunContent
+internal import IorunContract
+internal import IorunCore
+
+/// One job as the head keeps it: a row of `jobs`, and the state of its `JobLifecycle`.
+struct JobRecord: Sendable, Hashable {
+  let id: JobID
+  let submissionID: String
+  let owner: PeerID
+  let spec: JobSpec
+  let workingFolder: Blob?
+  let submittedAt: Double
+  var state = JobState.queued
+  /// The latest attempt's number, from 1; 0 while none was placed.
+  var attempt = 0
+  /// Attempts that ended before any rank was started, through no fault of the job. They use up no
+  /// retry.
+  var unstartedAttempts = 0
+  /// The fencing epoch of the latest attempt.
+  var epoch: Int64 = 0
+  /// Why the latest attempt is being ended, where it is.
+  var ending: JobEnding?
+  /// Nodes that were lost under this job: avoided where possible.
+  var lostNodes: Set<PeerID> = []
+  var reason: String?
+  var exitStatus: Int32?
+  var startedAt: Double?
+  var endedAt: Double?
+  var revision: Int64 = 0
+
+  /// The same in a client's words.
+  func status(ranks: [RankRecord]) -> JobStatus {
+    JobStatus(
+      id: id, spec: spec, owner: owner, state: state, attempt: attempt, reason: reason,
+      exitStatus: exitStatus, ranks: ranks.map(\.status), submittedAt: submittedAt,
+      startedAt: startedAt, endedAt: endedAt, revision: revision)
+  }
+}
+
+/// Why an attempt is brought to its end before every rank has succeeded.
+enum JobEnding: Hashable, Codable, Sendable {
+  /// Someone asked for it.
+  case cancelled
+  /// It ran longer than the spec allows.
+  case timedOut
+  /// This rank was the first that failed.
+  case failed(rank: Int)
+}

@@ -1,0 +1,42 @@
+internal import GRDB
+internal import IorunCore
+
+/// A node as the head keeps it: a row of `nodes`.
+struct NodeRecord: Sendable, Hashable {
+  let id: PeerID
+  /// What it said last, with the name under which the network knows it.
+  var facts: NodeFacts
+  /// Seconds since 1970 (UTC).
+  var lastSeenAt: Double
+  var hasLeft: Bool
+}
+
+/// The table `nodes`.
+extension Store {
+  func nodes() async throws -> [NodeRecord] {
+    try await read { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM nodes ORDER BY name").map { row in
+        NodeRecord(
+          id: try row.named("id"), facts: try StoredJSON.value(NodeFacts.self, row["facts"]),
+          lastSeenAt: row["last_seen"], hasLeft: row["has_left"])
+      }
+    }
+  }
+
+  func save(_ nodes: [NodeRecord]) async throws {
+    try await write { db in
+      for node in nodes {
+        try db.execute(
+          sql: """
+            INSERT INTO nodes (id, name, facts, last_seen, has_left) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET name = excluded.name, facts = excluded.facts,
+              last_seen = excluded.last_seen, has_left = excluded.has_left
+            """,
+          arguments: [
+            node.id.description, node.facts.name, try StoredJSON.text(node.facts), node.lastSeenAt,
+            node.hasLeft,
+          ])
+      }
+    }
+  }
+}

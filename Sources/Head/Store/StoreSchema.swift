@@ -1,0 +1,116 @@
+internal import GRDB
+
+/// The tables, and how older databases become newer ones. A migration that was released is never
+/// changed; a new one is added below it.
+enum StoreSchema {
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
+    return migrator
+  }
+
+  private static let first = """
+    CREATE TABLE meta (
+      key TEXT PRIMARY KEY NOT NULL,
+      value ANY NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE peers (
+      id TEXT PRIMARY KEY NOT NULL,
+      public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
+      role TEXT NOT NULL,
+      name TEXT NOT NULL,
+      certificate BLOB NOT NULL,
+      admitted_at REAL NOT NULL,
+      revoked_at REAL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE tickets (
+      id TEXT PRIMARY KEY NOT NULL,
+      peer TEXT NOT NULL UNIQUE,
+      public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
+      role TEXT NOT NULL,
+      uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+      created_at REAL NOT NULL,
+      expires_at REAL NOT NULL,
+      revoked INTEGER NOT NULL,
+      label TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE ticket_uses (
+      ticket TEXT NOT NULL REFERENCES tickets (id),
+      peer TEXT NOT NULL REFERENCES peers (id),
+      used_at REAL NOT NULL,
+      PRIMARY KEY (ticket, peer)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE nodes (
+      id TEXT PRIMARY KEY NOT NULL,
+      name TEXT NOT NULL UNIQUE,
+      facts TEXT NOT NULL,
+      last_seen REAL NOT NULL,
+      has_left INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE jobs (
+      id TEXT PRIMARY KEY NOT NULL,
+      submission_id TEXT NOT NULL,
+      owner TEXT NOT NULL,
+      spec TEXT NOT NULL,
+      working_folder TEXT,
+      state TEXT NOT NULL,
+      attempt INTEGER NOT NULL,
+      unstarted_attempts INTEGER NOT NULL,
+      epoch INTEGER NOT NULL,
+      ending TEXT,
+      lost_nodes TEXT NOT NULL,
+      reason TEXT,
+      exit_status INTEGER,
+      submitted_at REAL NOT NULL,
+      started_at REAL,
+      ended_at REAL,
+      revision INTEGER NOT NULL,
+      UNIQUE (owner, submission_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX jobs_by_state ON jobs (state);
+    CREATE INDEX jobs_by_time ON jobs (submitted_at);
+    CREATE INDEX jobs_by_owner ON jobs (owner, submitted_at);
+
+    CREATE TABLE ranks (
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      attempt INTEGER NOT NULL,
+      rank INTEGER NOT NULL,
+      node TEXT NOT NULL,
+      node_name TEXT NOT NULL,
+      address TEXT NOT NULL,
+      gpu_indices TEXT NOT NULL,
+      epoch INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      stop_cause TEXT,
+      executor TEXT,
+      port INTEGER,
+      cause TEXT,
+      last_lines TEXT NOT NULL,
+      PRIMARY KEY (job, attempt, rank)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outputs (
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      attempt INTEGER NOT NULL,
+      rank INTEGER NOT NULL,
+      path TEXT NOT NULL,
+      content TEXT NOT NULL,
+      executable INTEGER NOT NULL,
+      PRIMARY KEY (job, attempt, rank, path)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE events (
+      revision INTEGER PRIMARY KEY AUTOINCREMENT,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      time REAL NOT NULL,
+      kind TEXT NOT NULL,
+      detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_job ON events (job);
+    """
+}

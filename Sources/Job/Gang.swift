@@ -1,0 +1,143 @@
+internal import IorunContract
+public import IorunCore
+internal import IorunRuntime
+internal import Synchronization
+
+/// The ranks of a job that run together, and what they compute in common.
+///
+/// Collectives must be called by every rank, in the same order, one at a time.
+public final class Gang: Sendable {
+  /// This process's rank, from 0.
+  public let rank: Int
+  /// How many ranks there are.
+  public let worldSize: Int
+  /// The mesh identity of each rank's process, by rank: the peer of its distributed actors.
+  public let members: [PeerID]
+
+  /// The most numbers that travel in one call: half a megabyte.
+  static let segmentLength = 128 * 1024
+
+  private let ring: RingMember
+  private let next: RingMember
+  private let collectives = Mutex<UInt64>(0)
+
+  init(view: GangView, ring: RingMember, system: MeshActorSystem) throws {
+    rank = view.lease.rank
+    worldSize = view.members.count
+    members = view.members
+    guard members.indices.contains(rank), members[rank] == system.localPeer else {
+      throw IorunError(.internalFault, "the agent's list of ranks does not name this process")
+    }
+    self.ring = ring
+    next = try RingMember.at(members[(rank + 1) % members.count], using: system)
+  }
+
+  /// Waits until the next rank's process is there.
+  func connect(within limit: Duration) async throws {
+    guard worldSize > 1 else { return }
+    let deadline = ContinuousClock.now + limit
+    while true {
+      do {
+        try await next.ready()
+        return
+      } catch let error as IorunError
+        where error.code == .actorNotFound || error.code == .unreachable || error.code == .peerLost
+      {
+        // Its process may still be starting, or its agent waiting for it.
+        guard ContinuousClock.now < deadline else {
+          throw IorunError(
+            .timedOut, "rank \((rank + 1) % worldSize) did not come within \(limit)",
+            cause: error)
+        }
+        try await Task.sleep(for: .milliseconds(20))
+      }
+    }
+  }
+
+  /// Adds up the vectors of all ranks, element by element; afterwards every rank holds the same bits.
+  ///
+  /// A ring all-reduce (Patarasuk and Yuan, 2009): each rank sends and receives
+  /// 2 (N - 1) / N of the vector, whatever the number of ranks N.
+  ///
+  /// - Parameter values: as many numbers as every other rank passes.
+  /// - Throws: `peerLost` or `timedOut` where a neighbour is gone; `malformed` where the lengths
+  ///   differ.
+  public func allReduce(_ values: inout [Float]) async throws {
+    guard worldSize > 1 else { return }
+    let collective = collectives.withLock { count in
+      count += 1
+      return count
+    }
+    let parts = Self.parts(of: values.count, among: worldSize)
+    for step in 0..<(2 * (worldSize - 1)) {
+      let isReducing = step < worldSize - 1
+      let turn = isReducing ? step : step - worldSize
+      let outgoing = parts[wrapped(rank - turn)]
+      let incoming = parts[wrapped(rank - turn - 1)]
+      let received = try await exchange(
+        Array(values[outgoing]), expecting: incoming.count, collective: collective, step: step)
+      if isReducing {
+        for (offset, value) in received.enumerated() { values[incoming.lowerBound + offset] += value }
+      } else {
+        values.replaceSubrange(incoming, with: received)
+      }
+    }
+  }
+
+  /// Returns when every rank has called it.
+  ///
+  /// - Throws: as `allReduce`.
+  public func barrier() async throws {
+    var token = [Float](repeating: 1, count: worldSize)
+    try await allReduce(&token)
+  }
+
+  /// Sends a piece to the next rank while it takes one from the previous.
+  private func exchange(
+    _ outgoing: [Float], expecting count: Int, collective: UInt64, step: Int
+  ) async throws -> [Float] {
+    let received = try await withThrowingTaskGroup(of: [Float]?.self) { group in
+      for (segment, range) in Self.segments(of: outgoing.count).enumerated() {
+        let slot = RingMember.Slot(collective: collective, step: step, segment: segment)
+        let piece = Array(outgoing[range])
+        group.addTask { [next] in
+          try await next.push(slot, piece)
+          return nil
+        }
+      }
+      group.addTask { [ring] in
+        var received: [Float] = []
+        for segment in Self.segments(of: count).indices {
+          let slot = RingMember.Slot(collective: collective, step: step, segment: segment)
+          received += try await ring.whenLocal { try await $0.take(slot) } ?? []
+        }
+        return received
+      }
+      // A neighbour that is gone fails the send, which cancels the wait for the other one.
+      return try await group.reduce(into: [Float]()) { $0 = $1 ?? $0 }
+    }
+    guard received.count == count else {
+      throw IorunError(
+        .malformed, "rank \(wrapped(rank - 1)) passed a vector of another length",
+        remedy: "Call allReduce with vectors of the same length on every rank")
+    }
+    return received
+  }
+
+  private func wrapped(_ index: Int) -> Int {
+    ((index % worldSize) + worldSize) % worldSize
+  }
+
+  /// Cuts `count` elements into as many nearly equal parts as there are ranks.
+  static func parts(of count: Int, among ranks: Int) -> [Range<Int>] {
+    (0..<ranks).map { (count * $0 / ranks)..<(count * ($0 + 1) / ranks) }
+  }
+
+  /// Cuts a part into pieces that fit one call; an empty part is one empty piece.
+  static func segments(of count: Int) -> [Range<Int>] {
+    guard count > 0 else { return [0..<0] }
+    return stride(from: 0, to: count, by: segmentLength).map {
+      $0..<min($0 + segmentLength, count)
+    }
+  }
+}

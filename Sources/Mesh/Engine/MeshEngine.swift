@@ -1,0 +1,220 @@
+internal import IorunCore
+internal import IorunWire
+
+/// The whole mesh protocol of one process as a value: links come and go, packets are checked,
+/// delivered or forwarded, sessions keep their promises. I/O and clocks are outside.
+struct MeshEngine: Sendable {
+  /// One connection to an adjacent process, named by whoever owns the sockets.
+  typealias LinkID = UInt64
+
+  /// What the engine wants done.
+  enum Action: Sendable {
+    /// Send a packet over a link. A link may lose it; the session sends it again.
+    case transmit(LinkID, Packet)
+    /// Hand a payload to the application.
+    case deliver(from: PeerID, TrafficClass, [UInt8])
+    /// A peer took so many payload bytes that `send` had queued for it.
+    case freed(PeerID, byteCount: Int)
+    /// All calls to and from that peer's present incarnation are over.
+    case peerLost(PeerID, IorunError)
+  }
+
+  let local: PeerID
+  let incarnation: UInt64
+  /// The adjacent peer that knows the way to everybody else: a node's head, an executor's agent.
+  let uplink: PeerID?
+
+  private var links: [LinkID: PeerID] = [:]
+  private var linkOf: [PeerID: LinkID] = [:]
+  private var relays = RelayTable()
+  private var sessions: [PeerID: Session] = [:]
+  /// Packets dropped because their source may not speak on their link, or may not be relayed.
+  private(set) var refusedPackets = 0
+
+  init(local: PeerID, incarnation: UInt64, uplink: PeerID?) {
+    self.local = local
+    self.incarnation = incarnation
+    self.uplink = uplink
+  }
+
+  /// The earliest time at which `tick` has something to do.
+  var deadline: MonotonicTime? { sessions.values.lazy.map(\.deadline).min() }
+
+  /// The smoothed round trip to a peer, once one was measured.
+  func roundTrip(to peer: PeerID) -> Duration? { sessions[peer]?.roundTrip }
+
+  /// True where a link to that adjacent peer is up.
+  func hasLink(to peer: PeerID) -> Bool { linkOf[peer] != nil }
+
+  /// True where a peer that answers has not yet acknowledged something.
+  var hasUnacknowledged: Bool { sessions.values.contains(where: \.hasUnacknowledged) }
+
+  /// Replaces what this process relays between other peers.
+  mutating func setRelays(_ table: RelayTable) { relays = table }
+
+  /// A link to an authenticated peer is up; it replaces an older one to the same peer.
+  mutating func linkUp(
+    _ link: LinkID, peer: PeerID, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    if let old = linkOf[peer] { links[old] = nil }
+    links[link] = peer
+    linkOf[peer] = link
+    for remote in sessions.keys where path(to: remote) == link {
+      update(remote, into: &actions) { session, actions in
+        session.pathIsBack(now: now, into: &actions)
+      }
+    }
+  }
+
+  /// A link is gone.
+  mutating func linkDown(_ link: LinkID) {
+    guard let peer = links.removeValue(forKey: link) else { return }
+    if linkOf[peer] == link { linkOf[peer] = nil }
+  }
+
+  /// Queues a payload for a peer.
+  mutating func send(
+    _ payload: [UInt8], to peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime,
+    into actions: inout [Action]
+  ) {
+    guard peer != local else {
+      actions.append(.deliver(from: local, trafficClass, payload))
+      actions.append(.freed(local, byteCount: payload.count))
+      return
+    }
+    let isNew = sessions[peer] == nil
+    if isNew {
+      sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
+    }
+    update(peer, into: &actions) { session, actions in
+      session.send(payload, in: trafficClass, now: now, into: &actions)
+      if isNew { session.tick(now: now, into: &actions) }
+    }
+  }
+
+  /// The application is done with so many bytes from a peer.
+  mutating func consumed(
+    _ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime
+  ) {
+    sessions[peer]?.consumed(byteCount, in: trafficClass, now: now)
+  }
+
+  /// A packet came over a link: it is for us, for someone behind us, or refused.
+  mutating func receive(
+    _ packet: Packet, over link: LinkID, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    guard let adjacent = links[link] else { return }
+    guard packet.source != local,
+      packet.source == adjacent || adjacent == uplink || relays.isBehind(packet.source, adjacent)
+    else {
+      refusedPackets += 1
+      return
+    }
+    if packet.destination == local {
+      receiveLocally(packet, now: now, into: &actions)
+    } else {
+      forward(packet, cameOver: link, into: &actions)
+    }
+  }
+
+  /// Does what is due in every session.
+  mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
+    for peer in sessions.filter({ $0.value.deadline <= now }).keys {
+      update(peer, into: &actions) { session, actions in
+        session.tick(now: now, into: &actions)
+      }
+    }
+  }
+
+  /// Ends the session with a peer that the application knows to be gone.
+  mutating func forget(_ peer: PeerID) { sessions[peer] = nil }
+
+  private mutating func receiveLocally(
+    _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let peer = packet.source
+    if sessions[peer] == nil {
+      switch packet.kind {
+      case .open:
+        sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
+      case .data, .acknowledge:
+        // The other side remembers a session that this side does not have.
+        transmit(reset(answering: packet), into: &actions)
+        return
+      case .accept, .reset, .unreachable: return
+      }
+    }
+    let wasLost = update(peer, into: &actions) { session, actions in
+      session.receive(packet, now: now, into: &actions)
+    }
+    // A new incarnation says hello: the old session is over, and a new one begins with it.
+    if wasLost, case .open = packet.kind {
+      receiveLocally(packet, now: now, into: &actions)
+    }
+  }
+
+  private mutating func forward(
+    _ packet: Packet, cameOver link: LinkID, into actions: inout [Action]
+  ) {
+    guard relays.mayRelay(from: packet.source, to: packet.destination) else {
+      refusedPackets += 1
+      return
+    }
+    guard let next = path(to: packet.destination), next != link else {
+      // Data is sent again by its session; only the first words need an answer.
+      if case .open = packet.kind { actions.append(.transmit(link, unreachable(packet))) }
+      return
+    }
+    actions.append(.transmit(next, packet))
+  }
+
+  private func path(to peer: PeerID) -> LinkID? {
+    if let link = linkOf[peer] { return link }
+    if let adjacent = relays.adjacent(to: peer) { return linkOf[adjacent] }
+    return uplink.flatMap { linkOf[$0] }
+  }
+
+  /// Runs a session's step and carries its actions on; true where the session ended by it.
+  @discardableResult
+  private mutating func update(
+    _ peer: PeerID, into actions: inout [Action],
+    _ step: (inout Session, inout [Session.Action]) -> Void
+  ) -> Bool {
+    guard let index = sessions.index(forKey: peer) else { return false }
+    var sessionActions: [Session.Action] = []
+    // In place: a copy would copy the queues.
+    step(&sessions.values[index], &sessionActions)
+    var isLost = false
+    for action in sessionActions {
+      switch action {
+      case .transmit(let packet): transmit(packet, into: &actions)
+      case .deliver(let trafficClass, let payload):
+        actions.append(.deliver(from: peer, trafficClass, payload))
+      case .freed(let byteCount): actions.append(.freed(peer, byteCount: byteCount))
+      case .lost(let error):
+        sessions[peer] = nil
+        isLost = true
+        actions.append(.peerLost(peer, error))
+      }
+    }
+    return isLost
+  }
+
+  private func transmit(_ packet: Packet, into actions: inout [Action]) {
+    guard let link = path(to: packet.destination) else { return }
+    actions.append(.transmit(link, packet))
+  }
+
+  private func reset(answering packet: Packet) -> Packet {
+    Packet(
+      source: local, destination: packet.source, sourceIncarnation: incarnation,
+      destinationIncarnation: packet.sourceIncarnation, kind: .reset, trafficClass: .control)
+  }
+
+  private func unreachable(_ packet: Packet) -> Packet {
+    Packet(
+      source: packet.destination, destination: packet.source, sourceIncarnation: 0,
+      destinationIncarnation: packet.sourceIncarnation, kind: .unreachable,
+      trafficClass: .control)
+  }
+}

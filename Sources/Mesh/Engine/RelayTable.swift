@@ -1,0 +1,41 @@
+public import IorunCore
+
+/// Which peers live behind which adjacent peer, and which of them may speak to each other through
+/// this process. Executors of one gang form a group; nobody else is relayed.
+public struct RelayTable: Sendable, Hashable {
+  /// One peer behind an adjacent one.
+  public struct Route: Sendable, Hashable {
+    /// The adjacent peer that vouches for it, or the peer itself where it is adjacent.
+    public var adjacent: PeerID
+    /// Peers of the same group may speak to each other.
+    public var group: String
+
+    /// Describes a route.
+    public init(adjacent: PeerID, group: String) {
+      self.adjacent = adjacent
+      self.group = group
+    }
+  }
+
+  private var routes: [PeerID: Route]
+  private var groups: [PeerID: String]
+
+  /// Makes a table. `remoteMembers` are members of a group whose place this process does not know:
+  /// what it has for them goes to its uplink.
+  public init(routes: [PeerID: Route] = [:], remoteMembers: [PeerID: String] = [:]) {
+    self.routes = routes
+    groups = routes.mapValues(\.group).merging(remoteMembers) { local, _ in local }
+  }
+
+  /// True where `peer` is known to live behind `adjacent`.
+  func isBehind(_ peer: PeerID, _ adjacent: PeerID) -> Bool { routes[peer]?.adjacent == adjacent }
+
+  /// The adjacent peer behind which `peer` lives.
+  func adjacent(to peer: PeerID) -> PeerID? { routes[peer]?.adjacent }
+
+  /// True where both are of one group.
+  func mayRelay(from source: PeerID, to destination: PeerID) -> Bool {
+    guard let group = groups[source] else { return false }
+    return groups[destination] == group
+  }
+}

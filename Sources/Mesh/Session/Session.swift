@@ -1,0 +1,242 @@
+internal import IorunCore
+internal import IorunWire
+
+/// What two peers keep of each other, end to end: who the other is this time, and three numbered
+/// channels. It outlives links: a payload that a lost link took with it is sent again over the next
+/// one, and is delivered once.
+///
+/// A pure state machine: packets, payloads and time come in, actions go out.
+struct Session: Sendable {
+  /// What the session wants done.
+  enum Action: Sendable {
+    /// Hand this packet to the path.
+    case transmit(Packet)
+    /// Hand this payload to the application.
+    case deliver(TrafficClass, [UInt8])
+    /// The other side took so many payload bytes of ours.
+    case freed(Int)
+    /// The session is over; what was not answered may or may not have been executed.
+    case lost(IorunError)
+  }
+
+  private enum Phase: Sendable {
+    /// The other side's incarnation is not known yet.
+    case opening(since: MonotonicTime, retryAt: MonotonicTime)
+    /// Both sides know each other.
+    case established(incarnation: UInt64)
+  }
+
+  /// How long to try before a peer that never answered counts as unreachable.
+  static let openTimeout = Duration.seconds(10)
+  /// How often `open` is repeated.
+  static let openRetry = Duration.milliseconds(250)
+  /// After so long without a word the other side is asked for one.
+  static let probeAfter = Duration.seconds(5)
+  /// After so long without a word the session is lost.
+  static let lostAfter = Duration.seconds(30)
+
+  let local: PeerID
+  let remote: PeerID
+  let incarnation: UInt64
+  private var phase: Phase
+  private var channels: [Channel] = TrafficClass.allCases.map { Channel($0) }
+  private var lastHeard: MonotonicTime
+  private var probedAt: MonotonicTime?
+
+  /// A session that this side starts; call `open` next.
+  init(local: PeerID, remote: PeerID, incarnation: UInt64, now: MonotonicTime) {
+    self.local = local
+    self.remote = remote
+    self.incarnation = incarnation
+    phase = .opening(since: now, retryAt: now)
+    lastHeard = now
+  }
+
+  /// The other side's incarnation, once known.
+  var remoteIncarnation: UInt64? {
+    guard case .established(let incarnation) = phase else { return nil }
+    return incarnation
+  }
+
+  /// True where payloads were sent and not yet acknowledged.
+  var hasUnacknowledged: Bool { channels.contains(where: \.hasUnacknowledged) }
+
+  /// The smoothed round trip, once one was measured.
+  var roundTrip: Duration? {
+    channels.compactMap(\.roundTrip).min()
+  }
+
+  /// When `tick` has something to do.
+  var deadline: MonotonicTime {
+    var deadline: MonotonicTime
+    switch phase {
+    case .opening(_, let retryAt): deadline = retryAt
+    case .established:
+      deadline = probedAt.map { min($0 + Self.probeAfter, lastHeard + Self.lostAfter) }
+        ?? lastHeard + Self.probeAfter
+      for channel in channels {
+        if let due = channel.deadline, due < deadline { deadline = due }
+      }
+    }
+    return deadline
+  }
+
+  /// Queues a payload and sends what may go.
+  mutating func send(
+    _ payload: [UInt8], in trafficClass: TrafficClass, now: MonotonicTime,
+    into actions: inout [Action]
+  ) {
+    channels[trafficClass.rawValue].enqueue(payload)
+    flush(trafficClass, now: now, into: &actions)
+  }
+
+  /// The application is done with so many received bytes.
+  mutating func consumed(
+    _ byteCount: Int, in trafficClass: TrafficClass, now: MonotonicTime
+  ) {
+    channels[trafficClass.rawValue].consumed(byteCount, now: now)
+  }
+
+  /// Takes a packet from the other side. The caller has checked that its source is `remote`.
+  mutating func receive(_ packet: Packet, now: MonotonicTime, into actions: inout [Action]) {
+    if packet.destinationIncarnation != 0, packet.destinationIncarnation != incarnation {
+      // Meant for an earlier run of this process.
+      if case .reset = packet.kind { return }
+      actions.append(.transmit(make(.reset, .control)))
+      return
+    }
+    switch packet.kind {
+    case .open, .accept:
+      greeted(by: packet, now: now, into: &actions)
+    case .reset:
+      // While opening there is nothing to lose: the answer to `open` decides.
+      guard remoteIncarnation != nil else { return }
+      actions.append(.lost(lostError("restarted or has forgotten this session")))
+    case .unreachable:
+      // Someone in between has no way now. Keep trying until the deadlines above say otherwise.
+      return
+    case .data(let sequence, let payload):
+      // While opening, `accept` may have been lost: the payload will come again after it.
+      guard let known = remoteIncarnation else { return }
+      guard packet.sourceIncarnation == known else {
+        actions.append(.transmit(make(.reset, .control)))
+        return
+      }
+      heard(now)
+      acknowledge(packet, now: now, into: &actions)
+      let isNext = channels[packet.trafficClass.rawValue].receive(
+        sequence: sequence, byteCount: payload.count, now: now)
+      if isNext { actions.append(.deliver(packet.trafficClass, payload)) }
+    case .acknowledge:
+      guard packet.sourceIncarnation == remoteIncarnation else { return }
+      heard(now)
+      acknowledge(packet, now: now, into: &actions)
+    }
+  }
+
+  /// The path to the other side was lost and is back.
+  mutating func pathIsBack(now: MonotonicTime, into actions: inout [Action]) {
+    // Asks who is there: a peer that restarted meanwhile answers with another incarnation.
+    actions.append(.transmit(make(.open, .control)))
+    guard case .established = phase else { return }
+    probedAt = now
+    for trafficClass in TrafficClass.allCases {
+      channels[trafficClass.rawValue].pathIsBack(now: now)
+      flush(trafficClass, now: now, into: &actions)
+    }
+  }
+
+  /// Does what is due.
+  mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
+    switch phase {
+    case .opening(let since, let retryAt):
+      if now - since >= Self.openTimeout {
+        actions.append(
+          .lost(
+            IorunError(
+              .unreachable, "peer \(remote.short) did not answer within \(Self.openTimeout)",
+              remedy: "Check that it runs and can reach its head")))
+      } else if now >= retryAt {
+        phase = .opening(since: since, retryAt: now + Self.openRetry)
+        actions.append(.transmit(make(.open, .control)))
+      }
+    case .established:
+      if now - lastHeard >= Self.lostAfter {
+        actions.append(.lost(lostError("was silent for \(Self.lostAfter)")))
+        return
+      }
+      if now - max(lastHeard, probedAt ?? lastHeard) >= Self.probeAfter {
+        probedAt = now
+        actions.append(.transmit(make(.open, .control)))
+      }
+      for trafficClass in TrafficClass.allCases {
+        channels[trafficClass.rawValue].retransmitIfDue(now: now)
+        flush(trafficClass, now: now, into: &actions)
+        if channels[trafficClass.rawValue].takeDueAcknowledgement(now: now) {
+          actions.append(.transmit(make(.acknowledge, trafficClass)))
+        }
+      }
+    }
+  }
+
+  private mutating func greeted(
+    by packet: Packet, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    if let known = remoteIncarnation, known != packet.sourceIncarnation {
+      actions.append(.lost(lostError("restarted")))
+      return
+    }
+    heard(now)
+    let isNew = remoteIncarnation == nil
+    phase = .established(incarnation: packet.sourceIncarnation)
+    if case .open = packet.kind { actions.append(.transmit(make(.accept, .control))) }
+    guard isNew else { return }
+    for trafficClass in TrafficClass.allCases {
+      flush(trafficClass, now: now, into: &actions)
+    }
+  }
+
+  private mutating func heard(_ now: MonotonicTime) {
+    lastHeard = now
+    probedAt = nil
+  }
+
+  private mutating func acknowledge(
+    _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let freed = channels[packet.trafficClass.rawValue].acknowledged(
+      packet.acknowledged, credit: packet.creditLimit, now: now)
+    if freed > 0 { actions.append(.freed(freed)) }
+    flush(packet.trafficClass, now: now, into: &actions)
+  }
+
+  private mutating func flush(
+    _ trafficClass: TrafficClass, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    guard case .established = phase else { return }
+    for (sequence, payload) in channels[trafficClass.rawValue].takeSendable(now: now) {
+      actions.append(
+        .transmit(make(.data(sequence: sequence, payload: payload), trafficClass)))
+    }
+  }
+
+  private func make(_ kind: Packet.Kind, _ trafficClass: TrafficClass) -> Packet {
+    let channel = channels[trafficClass.rawValue]
+    // `open` asks whoever is there now, so it names no incarnation.
+    let destination: UInt64 =
+      switch kind {
+      case .open: 0
+      default: remoteIncarnation ?? 0
+      }
+    return Packet(
+      source: local, destination: remote, sourceIncarnation: incarnation,
+      destinationIncarnation: destination, kind: kind, trafficClass: trafficClass,
+      acknowledged: channel.received, creditLimit: channel.announcedCredit)
+  }
+
+  private func lostError(_ reason: String) -> IorunError {
+    IorunError(
+      .peerLost, "peer \(remote.short) \(reason)",
+      remedy: "The call may or may not have run: check before you repeat it")
+  }
+}

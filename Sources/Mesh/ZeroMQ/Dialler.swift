@@ -1,0 +1,220 @@
+internal import CZeroMQ
+internal import Foundation
+internal import IorunCore
+internal import IorunWire
+
+/// The dialling end of one link: connects, greets, sends heartbeats, and connects again for as long
+/// as it lives. Owned by the I/O thread. Each attempt has a socket of its own, so that nothing of an
+/// old connection reaches a new one.
+final class Dialler {
+  /// What happened to the link.
+  enum Event {
+    case up(MeshEngine.LinkID, PeerID)
+    case down(MeshEngine.LinkID)
+    case packet(MeshEngine.LinkID, Packet)
+    case failed(IorunError)
+  }
+
+  static let heartbeat = Duration.seconds(1)
+  static let silence = Duration.seconds(4)
+  static let greetingTimeout = Duration.seconds(5)
+  static let firstBackoff = Duration.milliseconds(50)
+  static let longestBackoff = Duration.seconds(3)
+
+  private enum Phase {
+    case waiting(until: MonotonicTime)
+    case connecting(since: MonotonicTime)
+    case up(MeshEngine.LinkID, lastHeard: MonotonicTime, pingAt: MonotonicTime)
+  }
+
+  let peer: PeerID
+  private let uplink: MeshUplink
+  private let identity: CurveKey
+  private let security: LinkSecurity
+  private var phase: Phase
+  private var backoff = firstBackoff
+  private var connection: UInt64
+  private(set) var socket: ZMQSocket?
+  private(set) var monitor: ZMQSocket?
+  private var outbox = LinkOutbox()
+  /// The last heartbeat's round trip.
+  private(set) var roundTrip: Duration?
+  private var attempt = 0
+
+  init(_ uplink: MeshUplink, identity: CurveKey, security: LinkSecurity, now: MonotonicTime) {
+    self.uplink = uplink
+    self.identity = identity
+    self.security = security
+    peer = CurveKey.peer(of: uplink.key)
+    phase = .waiting(until: now)
+    // Grows over restarts of this process too, as long as the clock does not go back.
+    connection = UInt64(max(0, Date().timeIntervalSince1970 * 1_000_000))
+  }
+
+  /// When `tick` has something to do.
+  var deadline: MonotonicTime {
+    switch phase {
+    case .waiting(let until): until
+    case .connecting(let since): since + Self.greetingTimeout
+    case .up(_, let lastHeard, let pingAt): min(pingAt, lastHeard + Self.silence)
+    }
+  }
+
+  func send(_ packet: Packet) { outbox.append(.packet(packet)) }
+
+  func flush() {
+    guard let socket, !outbox.isEmpty else { return }
+    outbox.flush { socket.send($0) }
+  }
+
+  func tick(now: MonotonicTime, into events: inout [Event]) {
+    switch phase {
+    case .waiting(let until):
+      if now >= until { connect(now: now, into: &events) }
+    case .connecting(let since):
+      if now - since >= Self.greetingTimeout {
+        fail(noAnswer(), now: now, into: &events)
+      }
+    case .up(let link, let lastHeard, let pingAt):
+      if now - lastHeard >= Self.silence {
+        fail(noAnswer(), now: now, into: &events)
+      } else if now >= pingAt {
+        outbox.append(.ping(token: UInt64(bitPattern: now.nanoseconds)))
+        phase = .up(link, lastHeard: lastHeard, pingAt: now + Self.heartbeat)
+      }
+    }
+  }
+
+  /// Takes what has arrived, from the peer and from libzmq's monitor.
+  func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
+    while let parts = socket?.receive(partLimit: 1) {
+      guard let bytes = parts.first?.bytes,
+        let frames = try? bytes.withUnsafeBytes({ try FrameCodec.decode($0) })
+      else {
+        fail(
+          IorunError(.malformed, "\(uplink.address) sent bytes that no iorun peer sends"),
+          now: now, into: &events)
+        return
+      }
+      for frame in frames { handle(frame, now: now, nextLink: &nextLink, into: &events) }
+    }
+    while let parts = monitor?.receive(partLimit: 2) {
+      guard parts.count == 2, parts[0].bytes.count == 6 else { continue }
+      let event = parts[0].bytes.withUnsafeBytes { raw in
+        (
+          Int32(raw.loadUnaligned(fromByteOffset: 0, as: UInt16.self)),
+          raw.loadUnaligned(fromByteOffset: 2, as: UInt32.self)
+        )
+      }
+      observe(event.0, value: event.1, now: now, into: &events)
+    }
+  }
+
+  func close() {
+    if let socket { zmq_socket_monitor(socket.handle, nil, 0) }
+    monitor?.close()
+    socket?.close()
+    monitor = nil
+    socket = nil
+  }
+
+  private func connect(now: MonotonicTime, into events: inout [Event]) {
+    close()
+    outbox = LinkOutbox()
+    connection += 1
+    attempt += 1
+    do {
+      let socket = try HardenedSocket.dialler(
+        identity: identity, peerKey: uplink.key, security: security)
+      self.socket = socket
+      let address = "inproc://monitor-\(UInt(bitPattern: ObjectIdentifier(self)))-\(attempt)"
+      let watched =
+        ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+        | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+      guard zmq_socket_monitor(socket.handle, address, watched) == 0 else {
+        throw ZMQContext.lastError("watch a socket")
+      }
+      let monitor = try ZMQSocket(ZMQ_PAIR)
+      try monitor.connect(address)
+      self.monitor = monitor
+      try socket.connect(uplink.address)
+      outbox.append(
+        .hello(
+          protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
+          connection: connection))
+      phase = .connecting(since: now)
+    } catch {
+      let failure =
+        error as? IorunError
+        ?? IorunError(.unreachable, "cannot connect to \(uplink.address)", cause: error)
+      fail(failure, now: now, into: &events)
+    }
+  }
+
+  private func handle(
+    _ frame: Frame, now: MonotonicTime, nextLink: inout MeshEngine.LinkID,
+    into events: inout [Event]
+  ) {
+    switch (frame, phase) {
+    case (.welcome(_, _, connection), .connecting):
+      nextLink += 1
+      phase = .up(nextLink, lastHeard: now, pingAt: now)
+      backoff = Self.firstBackoff
+      events.append(.up(nextLink, peer))
+    case (.refusal(let code, let message, let remedy), .connecting):
+      var error = IorunError(.init(rawValue: code), String(message.prefix(500)))
+      error.remedy = remedy.isEmpty ? nil : String(remedy.prefix(500))
+      fail(error, now: now, into: &events)
+    case (.packet(let packet), .up(let link, _, let pingAt)):
+      phase = .up(link, lastHeard: now, pingAt: pingAt)
+      events.append(.packet(link, packet))
+    case (.pong(let token), .up(let link, _, let pingAt)):
+      phase = .up(link, lastHeard: now, pingAt: pingAt)
+      roundTrip = now - MonotonicTime(nanoseconds: Int64(bitPattern: token))
+    default: return
+    }
+  }
+
+  private func observe(
+    _ event: Int32, value: UInt32, now: MonotonicTime, into events: inout [Event]
+  ) {
+    switch event {
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+      fail(
+        IorunError(
+          .keyNotAdmitted, "the head at \(uplink.address) does not admit this key",
+          remedy: "Join with a ticket: ask the operator for `iorun ticket create`"),
+        now: now, into: &events)
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+      fail(
+        IorunError(
+          .unreachable,
+          "\(uplink.address) answers, but is not the head whose key this peer was given",
+          remedy: "Check the address; a head that was set up anew needs new tickets"),
+        now: now, into: &events)
+    case ZMQ_EVENT_DISCONNECTED, ZMQ_EVENT_CLOSED:
+      fail(noAnswer(), now: now, into: &events)
+    default: return
+    }
+  }
+
+  /// Ends the attempt or the link and plans the next.
+  private func fail(_ error: IorunError, now: MonotonicTime, into events: inout [Event]) {
+    switch phase {
+    case .waiting: return
+    case .connecting: break
+    case .up(let link, _, _): events.append(.down(link))
+    }
+    close()
+    // Half of the wait is random, so that a head that comes back is not met by all at once.
+    phase = .waiting(until: now + backoff * Double.random(in: 0.5...1))
+    backoff = min(backoff * 2, Self.longestBackoff)
+    events.append(.failed(error))
+  }
+
+  private func noAnswer() -> IorunError {
+    IorunError(
+      .unreachable, "no answer from \(uplink.address)",
+      remedy: "Check that the head runs and that this machine can reach its port")
+  }
+}

@@ -1,0 +1,201 @@
+internal import CShim
+internal import CZeroMQ
+internal import Foundation
+internal import IorunCore
+internal import IorunWire
+
+/// The I/O thread of an endpoint: polls the sockets, runs the engine, delivers in batches.
+///
+/// Hot path: a turn takes all that has arrived and all that others queued, runs the protocol over
+/// it, and hands each link one message. Watched by the `calls` benchmark.
+final class EndpointLoop {
+  /// How often the receiver's deadlines are looked at.
+  static let receiverTick = Duration.milliseconds(100)
+  /// The engine's timers are looked at no more often than this.
+  static let engineTick = Duration.milliseconds(5)
+
+  private let acceptor: Acceptor?
+  private let dialler: Dialler?
+  private let mailbox: EndpointMailbox
+  private let uplinkMonitor: UplinkMonitor
+  private var engine: MeshEngine
+  private var nextLink: MeshEngine.LinkID = 0
+  private var dialledLink: MeshEngine.LinkID?
+  private var actions: [MeshEngine.Action] = []
+  private var inbound: [InboundPayload] = []
+  private var lost: [(PeerID, IorunError)] = []
+  private var nextSweep = MonotonicTime(nanoseconds: 0)
+  private var nextReceiverTick = MonotonicTime(nanoseconds: 0)
+  private var nextEngineTick = MonotonicTime(nanoseconds: 0)
+  private var stopBy: MonotonicTime?
+  private var stopped: [@Sendable () -> Void] = []
+
+  init(
+    identity: CurveKey, acceptor: Acceptor?, dialler: Dialler?, mailbox: EndpointMailbox,
+    uplinkMonitor: UplinkMonitor
+  ) {
+    self.acceptor = acceptor
+    self.dialler = dialler
+    self.mailbox = mailbox
+    self.uplinkMonitor = uplinkMonitor
+    engine = MeshEngine(
+      local: identity.peer, incarnation: UInt64.random(in: 1 ... .max), uplink: dialler?.peer)
+  }
+
+  /// The monotonic clock.
+  static func now() -> MonotonicTime {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return MonotonicTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+  }
+
+  func run(_ receiver: any TransportReceiver) {
+    while !isOver(Self.now()) {
+      var commands = mailbox.takeOrSleep()
+      poll(timeout: commands.isEmpty ? timeout(Self.now()) : 0)
+      commands += mailbox.takeAwake()
+      let now = Self.now()
+      receiveFrames(now: now)
+      for command in commands { perform(command, now: now) }
+      runTimers(now: now, receiver: receiver)
+      carryOut()
+      deliver(to: receiver)
+      acceptor?.flush()
+      dialler?.flush()
+    }
+    acceptor?.socket.close()
+    dialler?.close()
+    let ended = IorunError(.unreachable, "this process has left the mesh")
+    uplinkMonitor.failed(ended)
+    for command in mailbox.stop() {
+      if case .stop(_, let done) = command { stopped.append(done) }
+    }
+    for done in stopped { done() }
+  }
+
+  /// Once told to stop, the loop goes on until everything sent is acknowledged, or the time is up.
+  private func isOver(_ now: MonotonicTime) -> Bool {
+    guard let stopBy else { return false }
+    return now >= stopBy || !engine.hasUnacknowledged
+  }
+
+  private func poll(timeout: Int) {
+    var items = [
+      zmq_pollitem_t(
+        socket: nil, fd: mailbox.descriptor, events: Int16(ZMQ_POLLIN), revents: 0)
+    ]
+    for socket in [acceptor?.socket, dialler?.socket, dialler?.monitor] {
+      guard let handle = socket?.handle else { continue }
+      items.append(
+        zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
+    }
+    zmq_poll(&items, Int32(items.count), timeout)
+    if items[0].revents != 0 { _ = iorun_eventfd_drain(mailbox.descriptor) }
+  }
+
+  private func timeout(_ now: MonotonicTime) -> Int {
+    var next = min(nextReceiverTick, nextSweep)
+    if let due = engine.deadline { next = min(next, max(due, nextEngineTick)) }
+    if let due = dialler?.deadline { next = min(next, due) }
+    if let stopBy { next = min(next, stopBy) }
+    let wait = (next - now).wholeNanoseconds
+    return wait <= 0 ? 0 : Int((wait + 999_999) / 1_000_000)
+  }
+
+  private func receiveFrames(now: MonotonicTime) {
+    if let acceptor {
+      var events: [Acceptor.Event] = []
+      acceptor.receive(now: now, nextLink: &nextLink, into: &events)
+      for event in events { handle(event, now: now) }
+    }
+    if let dialler {
+      var events: [Dialler.Event] = []
+      dialler.receive(now: now, nextLink: &nextLink, into: &events)
+      dialler.tick(now: now, into: &events)
+      for event in events { handle(event, now: now) }
+    }
+  }
+
+  private func handle(_ event: Acceptor.Event, now: MonotonicTime) {
+    switch event {
+    case .up(let link, let peer): engine.linkUp(link, peer: peer, now: now, into: &actions)
+    case .down(let link): engine.linkDown(link)
+    case .packet(let link, let packet):
+      engine.receive(packet, over: link, now: now, into: &actions)
+    }
+  }
+
+  private func handle(_ event: Dialler.Event, now: MonotonicTime) {
+    switch event {
+    case .up(let link, let peer):
+      dialledLink = link
+      engine.linkUp(link, peer: peer, now: now, into: &actions)
+      uplinkMonitor.isUp()
+    case .down(let link):
+      dialledLink = nil
+      engine.linkDown(link)
+    case .packet(let link, let packet):
+      engine.receive(packet, over: link, now: now, into: &actions)
+    case .failed(let error): uplinkMonitor.failed(error)
+    }
+  }
+
+  private func perform(_ command: EndpointMailbox.Command, now: MonotonicTime) {
+    switch command {
+    case .send(let payload, let peer, let trafficClass):
+      engine.send(payload, to: peer, in: trafficClass, now: now, into: &actions)
+    case .consumed(let byteCount, let peer, let trafficClass):
+      engine.consumed(byteCount, from: peer, in: trafficClass, now: now)
+    case .relays(let table): engine.setRelays(table)
+    case .forget(let peer):
+      engine.forget(peer)
+      mailbox.releaseAll(for: peer)
+    case .stop(let limit, let done):
+      stopBy = limit
+      stopped.append(done)
+    }
+  }
+
+  private func runTimers(now: MonotonicTime, receiver: any TransportReceiver) {
+    if now >= nextEngineTick {
+      engine.tick(now: now, into: &actions)
+      nextEngineTick = now + Self.engineTick
+    }
+    if now >= nextSweep {
+      var events: [Acceptor.Event] = []
+      acceptor?.sweep(now: now, into: &events)
+      for event in events { handle(event, now: now) }
+      nextSweep = now + .seconds(1)
+      if let roundTrip = dialler?.roundTrip { uplinkMonitor.measured(roundTrip) }
+    }
+    if now >= nextReceiverTick {
+      receiver.tick(now: now)
+      nextReceiverTick = now + Self.receiverTick
+    }
+  }
+
+  private func carryOut() {
+    for action in actions {
+      switch action {
+      case .transmit(let link, let packet):
+        if link == dialledLink {
+          dialler?.send(packet)
+        } else {
+          acceptor?.send(packet, over: link)
+        }
+      case .deliver(let peer, let trafficClass, let bytes):
+        inbound.append(InboundPayload(peer: peer, trafficClass: trafficClass, bytes: bytes))
+      case .freed(let peer, let byteCount): mailbox.release(byteCount, for: peer)
+      case .peerLost(let peer, let error):
+        mailbox.releaseAll(for: peer)
+        lost.append((peer, error))
+      }
+    }
+    actions.removeAll(keepingCapacity: true)
+  }
+
+  private func deliver(to receiver: any TransportReceiver) {
+    if !inbound.isEmpty { receiver.received(inbound.take()) }
+    for (peer, error) in lost.take() { receiver.peerLost(peer, error) }
+  }
+}

@@ -1,0 +1,119 @@
+internal import CShim
+internal import Foundation
+public import IorunCore
+public import IorunWire
+internal import Synchronization
+
+/// The adjacent peer that a process dials and through which it reaches all others.
+public struct MeshUplink: Sendable {
+  /// A ZeroMQ address, for example `tcp://10.0.0.1:7070` or `ipc:///run/iorun/agent`.
+  public var address: String
+  /// The Curve25519 public key that the peer must prove.
+  public var key: [UInt8]
+
+  /// Describes an uplink.
+  public init(address: String, key: [UInt8]) {
+    self.address = address
+    self.key = key
+  }
+}
+
+/// A process's place on the mesh over CurveZMQ: it may listen, dial one uplink, or both.
+///
+/// One thread (`mesh-io`) owns the sockets and the protocol state; others hand it commands through a
+/// lock and an eventfd that is written only when the thread sleeps.
+public final class ZeroMQEndpoint: MeshTransport {
+  let identity: CurveKey
+  /// The addresses it listens on, with the ports that the kernel chose.
+  public let addresses: [String]
+  private let domain: String?
+  private let mailbox: EndpointMailbox
+  private let loop: Mutex<EndpointLoop?>
+  /// What is known of the way to the uplink.
+  public let uplinkMonitor = UplinkMonitor()
+
+  /// This process.
+  public var localPeer: PeerID { identity.peer }
+
+  /// The key that diallers must be given.
+  public var publicKey: [UInt8] { identity.publicKey }
+
+  /// Opens the sockets; nothing is received before `start`.
+  ///
+  /// - Parameters:
+  ///   - listening: ZeroMQ addresses, for example `tcp://127.0.0.1:7070`.
+  ///   - admits: which keys may connect to them.
+  ///   - uplink: whom to dial.
+  /// - Throws: `addressInUse` where an address cannot be had.
+  public convenience init(
+    identity: CurveKey, listening: [String] = [], admits: @escaping KeyAdmission = { _ in nil },
+    uplink: MeshUplink? = nil
+  ) throws {
+    try self.init(
+      identity: identity, listening: listening, admits: admits, uplink: uplink, security: .curve)
+  }
+
+  package init(
+    identity: CurveKey, listening: [String], admits: @escaping KeyAdmission, uplink: MeshUplink?,
+    security: LinkSecurity
+  ) throws {
+    self.identity = identity
+    mailbox = try EndpointMailbox()
+    let clock = EndpointLoop.now()
+    var domain: String?
+    var acceptor: Acceptor?
+    if !listening.isEmpty {
+      let registered = try Authenticator.shared.get().register(admits)
+      domain = registered
+      acceptor = try Acceptor(
+        addresses: listening, identity: identity, domain: registered, security: security)
+    }
+    self.domain = domain
+    addresses = acceptor?.addresses ?? []
+    let dialler = uplink.map {
+      Dialler($0, identity: identity, security: security, now: clock)
+    }
+    loop = Mutex(
+      EndpointLoop(
+        identity: identity, acceptor: acceptor, dialler: dialler, mailbox: mailbox,
+        uplinkMonitor: uplinkMonitor))
+  }
+
+  /// Begins to deliver. The loop moves to its own thread here.
+  public func start(_ receiver: any TransportReceiver) {
+    guard let loop = loop.withLock({ $0.take() }) else { return }
+    // Nothing but the new thread refers to the loop from here on; starting a thread is a full
+    // memory barrier, which is what libzmq asks for when sockets change threads.
+    nonisolated(unsafe) let owned = loop
+    let thread = Thread { owned.run(receiver) }
+    thread.name = "mesh-io"
+    thread.start()
+  }
+
+  /// Queues a payload; see `MeshTransport`.
+  public func send(_ payload: [UInt8], to peer: PeerID, in trafficClass: TrafficClass) throws {
+    try mailbox.send(payload, to: peer, in: trafficClass)
+  }
+
+  /// Gives credit back; see `MeshTransport`.
+  public func consumed(_ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass) {
+    mailbox.post(.consumed(byteCount, from: peer, trafficClass), isUrgent: false)
+  }
+
+  /// Replaces what this process relays between other peers.
+  public func setRelays(_ table: RelayTable) { mailbox.post(.relays(table)) }
+
+  /// Ends the session with a peer that is known to be gone for good.
+  public func forget(_ peer: PeerID) { mailbox.post(.forget(peer)) }
+
+  /// Closes all sockets and ends the thread, once what was sent has been acknowledged or `limit`
+  /// has passed. Returns when that is done.
+  public func stop(drainingFor limit: Duration = .seconds(1)) async {
+    if let domain { try? Authenticator.shared.get().unregister(domain) }
+    // A loop that was never started has nothing to drain; its sockets close with it.
+    guard loop.withLock({ $0.take() }) == nil else { return }
+    await withCheckedContinuation { continuation in
+      mailbox.post(.stop(EndpointLoop.now() + limit) { continuation.resume() })
+    }
+  }
+}

@@ -1,0 +1,75 @@
+internal import Distributed
+internal import IorunCore
+internal import IorunWire
+internal import Synchronization
+
+/// The calls that wait for one actor. They start in the order in which they came, at most
+/// `concurrency` at a time: in spite of Swift's reentrancy an actor with 1 is never in two calls.
+///
+/// Bounded by the callers' credit: a call's bytes count against it until the call has been executed.
+final class ActorMailbox: Sendable {
+  private struct State {
+    var queue: [InboundCall] = []
+    var head = 0
+    var running = 0
+  }
+
+  private let concurrency: Int
+  private unowned let system: MeshActorSystem
+  private let state = Mutex(State())
+
+  init(concurrency: Int, system: MeshActorSystem) {
+    self.concurrency = max(1, concurrency)
+    self.system = system
+  }
+
+  /// Appends a call. `actor` is kept alive until its queue is empty.
+  func append(_ call: InboundCall, for actor: any DistributedActor) {
+    let start = state.withLock { state in
+      state.queue.append(call)
+      guard state.running < concurrency else { return false }
+      state.running += 1
+      return true
+    }
+    if start { Task { await drain(actor) } }
+  }
+
+  /// Drops a call that has not started; returns it, or `nil`.
+  func remove(id: UInt64, of caller: PeerID) -> InboundCall? {
+    state.withLock { state in
+      let waiting = state.queue[state.head...]
+      guard let index = waiting.firstIndex(where: { $0.call.id == id && $0.caller == caller })
+      else { return nil }
+      return state.queue.remove(at: index)
+    }
+  }
+
+  /// True where no call waits or runs.
+  var isIdle: Bool { state.withLock { $0.running == 0 } }
+
+  private func next() -> InboundCall? {
+    state.withLock { state in
+      guard state.head < state.queue.count else {
+        state.queue.removeAll(keepingCapacity: state.queue.count < 4096)
+        state.head = 0
+        state.running -= 1
+        return nil
+      }
+      let call = state.queue[state.head]
+      state.head += 1
+      if state.head > 1024, state.head > state.queue.count / 2 {
+        state.queue.removeFirst(state.head)
+        state.head = 0
+      }
+      return call
+    }
+  }
+
+  private func drain(_ actor: any DistributedActor) async {
+    while let call = next() {
+      await MeshActorSystem.$caller.withValue(call.caller) {
+        await system.execute(call, on: actor)
+      }
+    }
+  }
+}

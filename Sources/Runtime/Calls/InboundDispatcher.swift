@@ -1,0 +1,98 @@
+internal import Distributed
+internal import IorunCore
+internal import IorunMesh
+internal import IorunWire
+internal import Logging
+
+/// Takes payloads off the transport's thread: answers go to their callers, calls to mailboxes.
+struct InboundDispatcher: TransportReceiver {
+  let system: MeshActorSystem
+
+  func received(_ batch: [InboundPayload]) {
+    for payload in batch {
+      do {
+        switch try EnvelopeCodec.decode(payload.bytes) {
+        case .reply(let id, let outcome):
+          system.calls.complete(id, from: payload.peer, outcome)
+          consumed(payload)
+        case .call(let call):
+          dispatch(call, payload)
+        case .cancel(let id):
+          system.drop(id, of: payload.peer)
+          consumed(payload)
+        }
+      } catch {
+        // An admitted peer sent what no peer sends. It gets no answer, as there is no call to
+        // answer; its call ends at its deadline.
+        system.logger.warning(
+          "a payload was refused", metadata: ["peer": "\(payload.peer)", "error": "\(error)"])
+        consumed(payload)
+      }
+    }
+  }
+
+  func peerLost(_ peer: PeerID, _ error: IorunError) { system.calls.failAll(to: peer, error) }
+
+  func tick(now: MonotonicTime) { system.calls.sweep(now: .now) }
+
+  private func dispatch(_ call: Envelope.Call, _ payload: InboundPayload) {
+    let inbound = InboundCall(
+      caller: payload.peer, trafficClass: payload.trafficClass, byteCount: payload.bytes.count,
+      call: call)
+    guard let (actor, mailbox) = system.local(call.actor) else {
+      consumed(payload)
+      system.refuse(
+        inbound, IorunError(.actorNotFound, "no actor named '\(call.actor.prefix(64))' is here"))
+      return
+    }
+    mailbox.append(inbound, for: actor)
+  }
+
+  private func consumed(_ payload: InboundPayload) {
+    system.transport.consumed(
+      payload.bytes.count, from: payload.peer, in: payload.trafficClass)
+  }
+}
+
+extension MeshActorSystem {
+  /// Executes a call and sends its outcome.
+  func execute(_ inbound: InboundCall, on actor: any DistributedActor) async {
+    var decoder = CallDecoder(arguments: inbound.call.arguments, system: self)
+    do {
+      try await executeDistributedTarget(
+        on: actor, target: RemoteCallTarget(inbound.call.target), invocationDecoder: &decoder,
+        handler: CallResultHandler(system: self, call: inbound))
+    } catch let error as IorunError {
+      refuse(inbound, error)
+    } catch {
+      // Unknown target, or arguments of other types: the peers were built from other sources.
+      refuse(
+        inbound,
+        IorunError(
+          .targetNotFound, "the call does not fit any method of '\(inbound.call.actor)'",
+          remedy: "Run the same release of iorun on both peers", cause: error))
+    }
+    transport.consumed(inbound.byteCount, from: inbound.caller, in: inbound.trafficClass)
+  }
+
+  /// Answers a call with an error.
+  func refuse(_ inbound: InboundCall, _ error: IorunError) {
+    do {
+      try reply(to: inbound, .failure(errors.encode(error)))
+    } catch {
+      logger.warning(
+        "a reply was not sent",
+        metadata: ["caller": "\(inbound.caller)", "error": "\(error)"])
+    }
+  }
+
+  /// Drops a call that its caller gave up, unless it has started.
+  func drop(_ id: UInt64, of caller: PeerID) {
+    for mailbox in mailboxes() {
+      if let call = mailbox.remove(id: id, of: caller) {
+        transport.consumed(call.byteCount, from: caller, in: call.trafficClass)
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,18 @@
+public import IorunWire
+
+/// What a distributed actor type wants of its mailbox. A type that does not conform gets one call
+/// at a time, in the order in which each caller made them, in the `actor` class.
+public protocol MailboxTraits {
+  /// The traffic class of calls to this type, and of their replies.
+  static var trafficClass: TrafficClass { get }
+  /// How many calls run at the same time. Calls start in order, but with more than one they may
+  /// overtake each other.
+  static var maxConcurrentCalls: Int { get }
+}
+
+extension MailboxTraits {
+  /// Calls of actors.
+  public static var trafficClass: TrafficClass { .actor }
+  /// One at a time.
+  public static var maxConcurrentCalls: Int { 1 }
+}

@@ -1,0 +1,112 @@
+internal import IorunCore
+
+/// The first placement policy: whole gangs, spread over as many nodes as there are.
+///
+/// One rank goes to each node in turn, the node with the most free of the scarcest resource first,
+/// then by name; a node gets a second rank only when every node that fits has one. GPUs are given
+/// by index and to one rank only. The same request and offers give the same answer, in whatever
+/// order the offers come.
+public struct GangPlacer: Sendable {
+  /// Makes a placer; it keeps nothing between calls.
+  public init() {}
+
+  /// Finds a place for every rank, or says why there is none. Reserves nothing.
+  ///
+  /// The work is `O(offers * log(offers) + ranks)`, and some sixty times `O(offers)` more for a
+  /// refusal, which looks for the smallest change that would help.
+  public func place(_ request: GangRequest, on offers: [NodeOffer]) -> PlacementResult {
+    if let objection = request.objection {
+      return .refused(PlacementRefusal(explanation: objection, fitsWhenIdle: false))
+    }
+    if let twice = firstListedTwice(offers) {
+      return .refused(
+        PlacementRefusal(
+          explanation: "\(twice) stands in the list of nodes twice; this is a fault of iorun",
+          fitsWhenIdle: true))
+    }
+    let seats = self.seats(for: request, on: offers)
+    guard let counts = spread(request.ranks, over: seats) else {
+      return .refused(RefusalExplanation(request: request, offers: offers).refusal)
+    }
+    return .placed(members(of: request, seats: seats, counts: counts))
+  }
+
+  /// A node with room for at least one rank.
+  private struct Seat {
+    var offer: NodeOffer
+    var room: ResourceSet
+    var slots: Int
+  }
+
+  /// The nodes with room, in the order in which they are given ranks. That order holds for every
+  /// round, because each round takes the same from every node that is still in it.
+  private func seats(for request: GangRequest, on offers: [NodeOffer]) -> [Seat] {
+    let seats = offers.lazy
+      .filter { $0.isPlaceable && !request.excluding.contains($0.node) }
+      .map { offer in
+        let room = offer.freeRoom(gpuModel: request.gpuModel)
+        let slots = room.slots(for: request.resources, limit: request.ranks)
+        return Seat(offer: offer, room: room, slots: slots)
+      }
+      .filter { $0.slots > 0 }
+    let scarcest = scarcestResource(for: request, in: seats.map(\.room))
+    return seats.sorted { left, right in
+      let amounts = (left.room[scarcest], right.room[scarcest])
+      if amounts.0 != amounts.1 { return amounts.0 > amounts.1 }
+      return (left.offer.name, left.offer.node) < (right.offer.name, right.offer.node)
+    }
+  }
+
+  /// The resource of which one rank takes the greatest share of all that is free.
+  private func scarcestResource(for request: GangRequest, in rooms: [ResourceSet]) -> ResourceKind {
+    var scarcest = ResourceKind.cpus
+    var greatestShare = 0.0
+    for kind in ResourceKind.allCases where request.resources[kind] > 0 {
+      // Saturating sums of integers, so that the order of the rooms cannot matter.
+      let total = rooms.reduce(UInt64.zero) { sum, room in
+        let (next, overflow) = sum.addingReportingOverflow(room[kind])
+        return overflow ? .max : next
+      }
+      let share = Double(request.resources[kind]) / Double(max(1, total))
+      if share > greatestShare { (scarcest, greatestShare) = (kind, share) }
+    }
+    return scarcest
+  }
+
+  /// How many ranks each seat gets, one a round; `nil` where they do not all find one.
+  private func spread(_ ranks: Int, over seats: [Seat]) -> [Int]? {
+    var counts = Array(repeating: 0, count: seats.count)
+    var open = Array(seats.indices)
+    var left = ranks
+    while left > 0 {
+      open.removeAll { counts[$0] == seats[$0].slots }
+      if open.isEmpty { return nil }
+      for index in open.prefix(left) { counts[index] += 1 }
+      left -= min(left, open.count)
+    }
+    return counts
+  }
+
+  private func members(of request: GangRequest, seats: [Seat], counts: [Int]) -> GangPlacement {
+    var members: [GangPlacement.Member] = []
+    members.reserveCapacity(request.ranks)
+    for (seat, count) in zip(seats, counts) where count > 0 {
+      let free = seat.offer.freeGPUIndices(matching: request.gpuModel)
+      for local in 0..<count {
+        let gpus = free.dropFirst(local * request.resources.gpus).prefix(request.resources.gpus)
+        members.append(
+          GangPlacement.Member(
+            rank: members.count, node: seat.offer.node, gpuIndices: Array(gpus)))
+      }
+    }
+    return GangPlacement(members: members)
+  }
+
+  /// The name of a node that is offered more than once: its room would be given twice.
+  private func firstListedTwice(_ offers: [NodeOffer]) -> String? {
+    var counts: [PeerID: Int] = [:]
+    for offer in offers { counts[offer.node, default: 0] += 1 }
+    guard counts.count < offers.count else { return nil }
+    return offers.filter { counts[$0.node, default: 0] > 1 }.map(\.name).min()
+  }
+}

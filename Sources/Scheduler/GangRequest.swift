@@ -1,0 +1,38 @@
+public import IorunCore
+
+/// A gang to place: so many equal ranks, all of them or none.
+public struct GangRequest: Sendable, Hashable {
+  /// How many ranks.
+  public var ranks: Int
+  /// What each rank takes on its node.
+  public var resources: ResourceSet
+  /// A part of the GPU model's name that every GPU must have, compared without case; `nil` or empty
+  /// for any. Without meaning where no GPU is asked for.
+  public var gpuModel: String?
+  /// Nodes that must not be used, for example because the last attempt failed there.
+  public var excluding: Set<PeerID>
+
+  /// The most ranks a gang may have: a bound on the work of one placement.
+  public static let maximumRanks = 100_000
+
+  /// Describes a gang to place. Wrong numbers are refused by the placer, with the reason.
+  public init(
+    ranks: Int, resources: ResourceSet, gpuModel: String? = nil, excluding: Set<PeerID> = []
+  ) {
+    self.ranks = ranks
+    self.resources = resources
+    self.gpuModel = gpuModel
+    self.excluding = excluding
+  }
+
+  /// What is wrong with the numbers themselves, for a person; `nil` where nothing is.
+  var objection: String? {
+    if ranks < 1 { return "a gang needs at least 1 rank, \(ranks) were asked for" }
+    if ranks > Self.maximumRanks {
+      return "a gang has at most \(Self.maximumRanks) ranks, \(ranks) were asked for"
+    }
+    if resources.milliCPUs < 0 { return "cpus must not be negative" }
+    if resources.gpus < 0 { return "gpus must not be negative" }
+    return nil
+  }
+}

@@ -1,0 +1,15 @@
+/// One unit between two adjacent processes.
+public enum Frame: Sendable, Hashable {
+  /// The dialler's first frame: the version it speaks and the number of this connection.
+  case hello(protocolVersion: UInt32, release: String, connection: UInt64)
+  /// The answer that admits a link.
+  case welcome(protocolVersion: UInt32, release: String, connection: UInt64)
+  /// The answer that refuses it, with the number behind `IOR-`.
+  case refusal(code: Int, message: String, remedy: String)
+  /// A heartbeat; the token comes back in a `pong`.
+  case ping(token: UInt64)
+  /// A heartbeat's echo.
+  case pong(token: UInt64)
+  /// A packet on its way.
+  case packet(Packet)
+}

@@ -1,0 +1,63 @@
+import IorunContract
+import IorunCore
+
+extension NodeAgentCore {
+  /// Reserves, makes the folder, fetches. The same grant again gives the same answer.
+  func prepare(_ grant: LeaseGrant) async throws -> LeasePrepared {
+    try table.admit(grant)
+    // A newer epoch overrules what an older one holds; its resources may be the ones we need.
+    for lease in table.overruled(by: grant) { await remove(lease, cause: .gangStopped) }
+    // The same grant may have come in twice; whoever is first prepares.
+    while let removal = held[grant.id]?.removal { await removal.value }
+    if let known = held[grant.id] {
+      guard known.grant.epoch == grant.epoch, let preparation = known.preparation else {
+        throw IorunError(.wrongState, "lease \(grant.id) is held under another epoch")
+      }
+      return try await preparation.value
+    }
+    try ReservedEnvironment.check(grant.spec.environment)
+    try table.reserve(grant)
+    let folder = LeaseFolder(grant.id, stateFolder: settings.stateFolder)
+    var lease = HeldLease(grant: grant, folder: folder)
+    let preparation = Task { try await self.build(grant, folder) }
+    lease.preparation = preparation
+    held[grant.id] = lease
+    do {
+      return try await preparation.value
+    } catch {
+      await remove(grant.id, cause: .cancelled)
+      throw describe(error, of: grant.id)
+    }
+  }
+
+  private func build(_ grant: LeaseGrant, _ folder: LeaseFolder) async throws -> LeasePrepared {
+    let id = grant.id
+    let (executor, variables) = try await executors.acquire(id)
+    held[id]?.executor = variables
+    try Task.checkCancellation()
+    try table.setExecutor(executor, of: id)
+    try await Blocking.run { try folder.make() }
+    try Task.checkCancellation()
+    if let workingFolder = grant.workingFolder {
+      try await retry(final: Retry.contentFaults) {
+        try await self.content.stage(workingFolder, into: folder.work)
+      }
+    }
+    let taken = Set(table.entries.values.compactMap(\.state.port))
+    let address = facts.address
+    let port = try await Blocking.run { try FreePort.find(on: address, except: taken) }
+    try Task.checkCancellation()
+    let prepared = LeasePrepared(executor: executor, rendezvousPort: port)
+    try table.setPrepared(prepared, of: id)
+    held[id]?.reporting = Task { await self.reportChanges(of: id) }
+    return prepared
+  }
+
+  private func describe(_ error: any Error, of lease: LeaseID) -> IorunError {
+    if error is CancellationError {
+      return IorunError(.cancelled, "lease \(lease) was stopped while it was prepared")
+    }
+    return error as? IorunError
+      ?? IorunError(.internalFault, "lease \(lease) could not be prepared", cause: error)
+  }
+}

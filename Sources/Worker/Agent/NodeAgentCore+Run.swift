@@ -1,0 +1,180 @@
+import IorunContract
+import IorunCore
+import Logging
+
+extension NodeAgentCore {
+  /// Starts the process of a lease that was just told to start. A failure is the rank's end, told
+  /// to the head like any other.
+  func launch(_ id: LeaseID, _ gang: GangStart) async {
+    guard let lease = held[id] else { return }
+    lease.changed.yield()
+    let launch = launch(lease, gang)
+    let file = lease.folder.log
+    let cap = RankLog.Cap(size: settings.logLimit, setting: settings.logLimitSetting)
+    do {
+      let (process, log) = try await Blocking.run {
+        let log = try RankLog(file: file, cap: cap)
+        return (try RankProcess.start(launch, log: log), log)
+      }
+      held[id]?.process = process
+      held[id]?.life = Task { await self.follow(id, process, log) }
+      if let seconds = lease.grant.spec.timeoutSeconds { limit(id, to: .seconds(seconds)) }
+      // A stop may have come while the process was being started.
+      if held[id]?.stopCause != nil { terminate(id) }
+    } catch {
+      let reason = (error as? IorunError)?.message ?? String(describing: error)
+      finish(id, .notStarted(reason: reason), outputs: [], lastLines: [])
+    }
+  }
+
+  /// Stops a lease wherever it stands; `cause` is reported unless its process ended by itself.
+  func stop(_ id: LeaseID, cause: ExitCause) {
+    guard let lease = held[id], let state = table.entries[id]?.state else { return }
+    if lease.stopCause == nil { held[id]?.stopCause = cause }
+    switch state {
+    case .reserved, .preparing: lease.preparation?.cancel()
+    case .prepared: finish(id, held[id]?.stopCause ?? cause, outputs: [], lastLines: [])
+    case .running: terminate(id)
+    case .ended: break
+    }
+  }
+
+  private func terminate(_ id: LeaseID) {
+    guard let process = held[id]?.process, held[id]?.termination == nil else { return }
+    held[id]?.termination = Task { [settings, clock] in
+      await process.terminate(grace: settings.stopGrace, clock: clock)
+    }
+  }
+
+  private func limit(_ id: LeaseID, to duration: Duration) {
+    held[id]?.timeout = Task { [clock] in
+      guard (try? await clock.sleep(for: duration)) != nil else { return }
+      self.stop(id, cause: .timedOut)
+    }
+  }
+
+  private func launch(_ lease: HeldLease, _ gang: GangStart) -> RankProcess.Launch {
+    let command =
+      switch lease.grant.spec.entrypoint {
+      case .command(let words): words
+      case .swift(let target, let arguments): ["./bin/\(target)"] + arguments
+      }
+    let environment = RankEnvironment(
+      grant: lease.grant, gang: gang, folder: lease.folder, facts: facts,
+      searchPath: settings.searchPath, executor: lease.executor ?? [:])
+    return RankProcess.Launch(
+      supervisor: settings.supervisor, command: command, environment: environment.variables,
+      folder: lease.folder.work)
+  }
+
+  /// From a started process to its end at the head: the whole log first, then the outputs, then
+  /// the report, so that a head that knows the end has everything.
+  private func follow(_ id: LeaseID, _ process: RankProcess, _ log: RankLog) async {
+    guard let lease = held[id] else { return }
+    let sender = LogSender(
+      lease: id, epoch: lease.grant.epoch, log: log, head: head, retry: retry)
+    let sending = Task { try await sender.run() }
+    let end = await process.end()
+    held[id]?.timeout?.cancel()
+    await withTaskCancellationHandler {
+      do { try await sending.value } catch {
+        logger.warning("the rest of a rank's log was not sent", metadata: ["lease": "\(id)"])
+      }
+    } onCancel: {
+      sending.cancel()
+    }
+    if Task.isCancelled { return }
+    var cause = end.cause
+    if end.wasAsked, let stopCause = held[id]?.stopCause { cause = stopCause }
+    var lines = (try? await Blocking.run { log.lastLines(50) }) ?? []
+    var outputs: [OutputFile] = []
+    if cause.isSuccess, !lease.grant.spec.outputs.isEmpty {
+      do {
+        outputs = try await retry(final: Retry.contentFaults) {
+          try await self.content.collect(
+            lease.grant.spec.outputs, from: lease.folder.work, rank: id.rank)
+        }
+      } catch is CancellationError {
+        return
+      } catch {
+        // A rank whose outputs are lost did not succeed. 74 is sysexits' EX_IOERR.
+        cause = .exited(status: 74)
+        lines.append("[iorun] the rank ended well, but its outputs could not be kept: \(error)")
+      }
+    }
+    finish(id, cause, outputs: outputs, lastLines: lines)
+  }
+
+  private func finish(
+    _ id: LeaseID, _ cause: ExitCause, outputs: [OutputFile], lastLines: [String]
+  ) {
+    do {
+      try table.end(id, cause: cause, outputs: outputs, lastLines: lastLines)
+    } catch {
+      logger.error("a lease ended out of turn", metadata: ["lease": "\(id)", "error": "\(error)"])
+    }
+    held[id]?.timeout?.cancel()
+    held[id]?.changed.yield()
+  }
+
+  /// Tells the head where a lease stands, each time that changed, until its end is on record. What
+  /// changed again while the head was away is told once, as it is then.
+  func reportChanges(of id: LeaseID) async {
+    guard let changes = held[id]?.changes else { return }
+    for await _ in changes {
+      do {
+        let told = try await retry {
+          let report = self.table.report(id)
+          if let report { try await self.head.report(report) }
+          return report
+        }
+        guard let told, !told.state.isEnd else { return }
+        if told != table.report(id) { held[id]?.changed.yield() }
+      } catch {
+        // Cancelled: the lease is being given back.
+        return
+      }
+    }
+  }
+
+  /// Stops what still runs, waits for it, and gives everything back. Any number of callers.
+  func remove(_ id: LeaseID, cause: ExitCause) async {
+    guard let lease = held[id] else { return }
+    if let removal = lease.removal { return await removal.value }
+    if lease.stopCause == nil { held[id]?.stopCause = cause }
+    let removal = Task { await self.giveBack(id) }
+    held[id]?.removal = removal
+    await removal.value
+  }
+
+  private func giveBack(_ id: LeaseID) async {
+    guard let lease = held[id] else { return }
+    lease.preparation?.cancel()
+    _ = await lease.preparation?.result
+    // Preparing may have got this far after `lease` was read.
+    for task in [held[id]?.reporting, held[id]?.timeout] { task?.cancel() }
+    lease.changed.finish()
+    if let process = held[id]?.process {
+      process.kill()
+      _ = await process.end()
+    }
+    held[id]?.life?.cancel()
+    await held[id]?.life?.value
+    await held[id]?.termination?.value
+    do {
+      try await Blocking.run { try lease.folder.remove() }
+    } catch {
+      logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
+    }
+    if held[id]?.executor != nil { await executors.release(id) }
+    table.remove(id)
+    held[id] = nil
+  }
+}
+
+extension LeaseReport.State {
+  /// True for the last state.
+  fileprivate var isEnd: Bool {
+    if case .ended = self { true } else { false }
+  }
+}

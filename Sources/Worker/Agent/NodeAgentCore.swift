@@ -1,0 +1,98 @@
+public import IorunContract
+public import IorunCore
+public import Logging
+
+/// A node's agent: takes grants from its head, prepares and runs ranks, tells the head what becomes
+/// of them, and gives everything back. It keeps no state across its own death: its ranks die with
+/// it, and the head learns of that from the next registration.
+public actor NodeAgentCore: AgentService {
+  /// What the node says of itself.
+  public nonisolated let facts: NodeFacts
+  let headID: PeerID
+  let head: any HeadLink
+  let content: any LeaseContent
+  let executors: ExecutorSource
+  let settings: AgentSettings
+  let clock: any Clock<Duration>
+  let logger: Logger
+  let retry: Retry
+
+  var table: LeaseTable
+  var held: [LeaseID: HeldLease] = [:]
+  /// Fences when it is not replaced in time.
+  var silence: Task<Void, Never>?
+  var fenceAfter: Duration?
+
+  /// Makes an agent that takes orders from `headID` alone. Call `removeLeftovers` before the first
+  /// registration.
+  public init(
+    facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
+    executors: ExecutorSource, settings: AgentSettings,
+    clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "iorun.agent")
+  ) {
+    self.facts = facts
+    self.headID = headID
+    self.head = head
+    self.content = content
+    self.executors = executors
+    self.settings = settings
+    self.clock = clock
+    self.logger = logger
+    retry = Retry(pauses: settings.retryPauses, clock: clock)
+    table = LeaseTable(capacity: facts.capacity)
+  }
+
+  /// Removes what a killed agent left in the state folder. Throws `fileSystem`.
+  public func removeLeftovers() async throws {
+    let folder = settings.stateFolder
+    try await Blocking.run { try LeaseFolder.removeLeftovers(stateFolder: folder) }
+  }
+
+  /// Every lease, for a registration.
+  public func currentReports() -> [LeaseReport] { table.reports }
+
+  /// The id of every lease, for a heartbeat.
+  public func currentLeases() -> [LeaseID] { table.entries.keys.sorted() }
+
+  /// What is not leased.
+  public var free: ResourceSet { table.free }
+
+  /// Stops every rank, waits until none runs and gives everything back: the node is going.
+  public func shutDown() async {
+    silence?.cancel()
+    for lease in held.keys { await remove(lease, cause: .nodeLost(reason: "the node was stopped")) }
+  }
+
+  // MARK: AgentService
+
+  public func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared {
+    try admit(caller)
+    return try await prepare(grant)
+  }
+
+  public func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
+    try admit(caller)
+    guard try table.begin(lease, epoch: epoch) else { return }
+    // A task of its own: the rank is started even where the caller gives up meanwhile.
+    await Task { await self.launch(lease, gang) }.value
+  }
+
+  public func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws {
+    try admit(caller)
+    stop(lease, cause: cause)
+  }
+
+  public func forget(_ lease: LeaseID, caller: PeerID) async throws {
+    try admit(caller)
+    await remove(lease, cause: .cancelled)
+  }
+
+  private func admit(_ caller: PeerID) throws {
+    guard caller == headID else {
+      throw IorunError(
+        .notAllowed, "only the node's head may call its agent, not \(caller.short)",
+        remedy: "Send the request to the head")
+    }
+    heardFromHead()
+  }
+}

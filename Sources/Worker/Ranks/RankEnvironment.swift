@@ -1,0 +1,70 @@
+import IorunContract
+import IorunCore
+
+/// The environment of a rank's process: nothing of the agent's own, the rendezvous variables that
+/// torchrun sets (and so PyTorch, JAX and others read), the devices of the lease, the user's own.
+struct RankEnvironment: Sendable {
+  /// The grant.
+  var grant: LeaseGrant
+  /// What all ranks know of each other.
+  var gang: GangStart
+  /// The rank's folders.
+  var folder: LeaseFolder
+  /// What the node is.
+  var facts: NodeFacts
+  /// Where programs are looked up.
+  var searchPath: String
+  /// The identity of the rank's process in the mesh, as variables.
+  var executor: [String: String]
+
+  /// All variables. The user's may replace the base, never the rendezvous.
+  var variables: [String: String] {
+    base.merging(grant.spec.environment) { _, users in users }
+      .merging(rendezvous) { _, ours in ours }
+      .merging(devices) { _, ours in ours }
+      .merging(executor) { _, ours in ours }
+  }
+
+  private var base: [String: String] {
+    // A rank that takes more threads than it leased slows every other rank of the machine down.
+    let threads = String(max(1, grant.spec.gang.resources.milliCPUs / 1000))
+    return [
+      "PATH": searchPath, "HOME": folder.work, "LANG": "C.UTF-8", "USER": "iorun",
+      "LOGNAME": "iorun", "SHELL": "/bin/sh",
+      "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
+      // What a rank prints should be seen when it prints it.
+      "PYTHONUNBUFFERED": "1",
+    ]
+  }
+
+  private var rendezvous: [String: String] {
+    let spec = grant.spec
+    return [
+      "RANK": String(grant.id.rank), "LOCAL_RANK": String(grant.localRank),
+      "WORLD_SIZE": String(spec.gang.ranks), "LOCAL_WORLD_SIZE": String(grant.localWorldSize),
+      "GROUP_RANK": String(gang.nodeRank), "GROUP_WORLD_SIZE": String(gang.nodeCount),
+      "MASTER_ADDR": gang.masterAddress, "MASTER_PORT": String(gang.masterPort),
+      "TORCHELASTIC_RESTART_COUNT": String(grant.id.attempt - 1),
+      "TORCHELASTIC_MAX_RESTARTS": String(spec.retries),
+      "TORCHELASTIC_RUN_ID": grant.id.job.description,
+      "GLOO_SOCKET_IFNAME": facts.interface, "NCCL_SOCKET_IFNAME": facts.interface,
+      "TP_SOCKET_IFNAME": facts.interface,
+      "JAX_COORDINATOR_ADDRESS": "\(gang.masterAddress):\(gang.masterPort)",
+      "TMPDIR": folder.temporary,
+      "IORUN_JOB": grant.id.job.description, "IORUN_ATTEMPT": String(grant.id.attempt),
+      "IORUN_RANK": String(grant.id.rank), "IORUN_OUTPUT_DIR": folder.work,
+    ]
+  }
+
+  private var devices: [String: String] {
+    let identifiers = grant.gpuIndices.filter(facts.gpus.indices.contains).map {
+      facts.gpus[$0].uuid
+    }
+    .joined(separator: ",")
+    return [
+      // Empty and unset differ: unset would show all of them.
+      "CUDA_VISIBLE_DEVICES": identifiers,
+      "NVIDIA_VISIBLE_DEVICES": identifiers.isEmpty ? "void" : identifiers,
+    ]
+  }
+}

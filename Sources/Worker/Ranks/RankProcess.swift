@@ -1,0 +1,192 @@
+import CShim
+import Foundation
+import Glibc
+import IorunCore
+import Synchronization
+
+/// One rank's process tree: a supervisor of our own, below it the rank's command and whatever that
+/// starts. The tree dies with the supervisor's order, with the command, or with this process, even
+/// by `kill -9`, because the supervisor holds the other end of a channel to it.
+final class RankProcess: Sendable {
+  /// What to run.
+  struct Launch: Sendable {
+    /// The file of a program that calls `iorun_supervise`.
+    var supervisor: String
+    /// The program, looked up in the environment's `PATH`, and its arguments.
+    var command: [String]
+    /// All of the command's environment.
+    var environment: [String: String]
+    /// The folder to run it in.
+    var folder: String
+    /// How long what the command leaves behind has between `SIGTERM` and `SIGKILL`.
+    var leftoverGrace: Duration = .milliseconds(250)
+  }
+
+  /// How the tree ended.
+  struct End: Hashable, Sendable {
+    /// What became of the command.
+    var cause: ExitCause
+    /// True where `terminate` or `kill` came before the command ended by itself.
+    var wasAsked: Bool
+  }
+
+  private struct State {
+    /// Our end of the channel; `nil` once it is closed, so that its number is never used again.
+    var channel: Int32?
+    var end: End?
+    var waiters: [CheckedContinuation<End, Never>] = []
+  }
+
+  private let launch: Launch
+  private let supervisor: pid_t
+  private let state: Mutex<State>
+
+  /// Starts the supervisor, which starts the command. Blocks until the supervisor runs; that the
+  /// command could not be started is told by `end()`. What the tree prints goes to `log`, which is
+  /// finished when the tree is gone. Throws `spawnFailed`.
+  static func start(_ launch: Launch, log: RankLog) throws -> RankProcess {
+    var output: [Int32] = [-1, -1]
+    var channel: [Int32] = [-1, -1]
+    defer { for descriptor in [output[1], channel[1]] where descriptor >= 0 { close(descriptor) } }
+    var text: [UInt8] = []
+    for (name, value) in launch.environment.sorted(by: { $0.key < $1.key }) {
+      text += Array("\(name)=\(value)".utf8) + [0]
+    }
+    let variables = iorun_memory_file(text, text.count)
+    defer { if variables >= 0 { close(variables) } }
+    var pid: pid_t = 0
+    var failure = min(variables, 0)
+    if failure == 0 { failure = iorun_pipe(&output) }
+    if failure == 0 { failure = iorun_socket_pair(&channel) }
+    if failure == 0 {
+      failure = -spawn(launch, output: output[1], inherited: [channel[1], variables], &pid)
+    }
+    guard failure == 0 else {
+      for descriptor in [output[0], channel[0]] where descriptor >= 0 { close(descriptor) }
+      throw IorunError(
+        .spawnFailed, "no supervisor for the rank could be started: "
+          + String(cString: strerror(-failure)),
+        remedy: "Check the node's process and memory limits, and that iorun's file is still there")
+    }
+    let process = RankProcess(launch: launch, supervisor: pid, channel: channel[0])
+    let pump = RankPump(output: output[0], channel: channel[0], log: log)
+    // Blocks on the rank's output for as long as the rank lives: never on the cooperative pool.
+    let thread = Thread { process.follow(pump) }
+    thread.name = "iorun-rank"
+    thread.stackSize = 512 * 1024
+    thread.start()
+    return process
+  }
+
+  private init(launch: Launch, supervisor: pid_t, channel: Int32) {
+    self.launch = launch
+    self.supervisor = supervisor
+    state = Mutex(State(channel: channel))
+  }
+
+  /// Waits until nothing of the tree is left. Any number of callers; it does end, because `kill`
+  /// ends every tree.
+  func end() async -> End {
+    await withCheckedContinuation { continuation in
+      let end = state.withLock { state -> End? in
+        if state.end == nil { state.waiters.append(continuation) }
+        return state.end
+      }
+      if let end { continuation.resume(returning: end) }
+    }
+  }
+
+  /// Sends `SIGTERM` to the whole tree, and after `grace` `SIGKILL` until none is left. Returns at
+  /// once where the tree is gone, else when the kill is under way or the tree is gone.
+  func terminate(grace: Duration, clock: any Clock<Duration> = ContinuousClock()) async {
+    order(iorun_control_terminate)
+    let sleep = Task { try? await clock.sleep(for: grace) }
+    Task {
+      _ = await self.end()
+      sleep.cancel()
+    }
+    await sleep.value
+    kill()
+  }
+
+  /// Sends `SIGKILL` to the whole tree until none is left.
+  func kill() { order(iorun_control_kill) }
+
+  private func order(_ byte: some BinaryInteger) {
+    state.withLock { state in
+      // A supervisor that is gone needs no order.
+      if let channel = state.channel { _ = iorun_send_byte(channel, UInt8(byte)) }
+    }
+  }
+
+  /// The thread's whole life.
+  private func follow(_ pump: RankPump) {
+    let record = pump.run()
+    if record.end == nil, let command = record.started {
+      // The supervisor was killed. The command died with it; what it started may live.
+      Glibc.kill(-command, SIGKILL)
+    }
+    state.withLock { state in
+      if let channel = state.channel { close(channel) }
+      state.channel = nil
+    }
+    var status: Int32 = 0
+    while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+    let end = describe(record, supervisorStatus: status)
+    if record.end == nil { pump.log.note("the rank's supervisor ended before the rank did") }
+    pump.log.finish()
+    let waiters = state.withLock { state in
+      state.end = end
+      defer { state.waiters = [] }
+      return state.waiters
+    }
+    for waiter in waiters { waiter.resume(returning: end) }
+  }
+
+  private func describe(_ record: RankPump.Records, supervisorStatus: Int32) -> End {
+    guard let end = record.end else {
+      let signal = supervisorStatus & 0x7f
+      return End(cause: .signalled(signal: signal == 0 ? SIGKILL : signal), wasAsked: false)
+    }
+    let wasAsked = end.asked != 0
+    switch Int(end.kind) {
+    case Int(iorun_record_exited):
+      return End(cause: .exited(status: end.value), wasAsked: wasAsked)
+    case Int(iorun_record_signalled):
+      return End(cause: .signalled(signal: end.value), wasAsked: wasAsked)
+    default:
+      let reason = StartFailure.reason(
+        end.value, command: launch.command.first ?? "", folder: launch.folder,
+        searchPath: launch.environment["PATH", default: "not set"])
+      return End(cause: .notStarted(reason: reason), wasAsked: wasAsked)
+    }
+  }
+
+  /// Returns 0 or an errno.
+  private static func spawn(
+    _ launch: Launch, output: Int32, inherited: [Int32], _ pid: inout pid_t
+  ) -> Int32 {
+    let milliseconds = launch.leftoverGrace / .milliseconds(1)
+    let arguments = ["iorun", "__supervise", String(Int(milliseconds))] + launch.command
+    // The supervisor itself needs only what its own libraries need.
+    let environment = ["PATH", "LD_LIBRARY_PATH"].compactMap { name -> String? in
+      ProcessInfo.processInfo.environment[name].map { "\(name)=\($0)" }
+    }
+    return withCStrings(arguments) { argv in
+      withCStrings(environment) { envp in
+        iorun_spawn(
+          launch.supervisor, argv, envp, launch.folder, output, inherited,
+          Int32(inherited.count), &pid)
+      }
+    }
+  }
+
+  /// Calls `body` with a list of C strings that ends with a null pointer, as exec wants it.
+  private static func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+  ) -> Result {
+    var pointers = strings.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    return body(&pointers)
+  }
+}

@@ -1,0 +1,72 @@
+import Distributed
+import Foundation
+import IorunCore
+import IorunMesh
+import IorunRuntime
+import Testing
+
+/// Distributed actors over real CURVE-encrypted sockets, two endpoints in this process.
+@Suite(.timeLimit(.minutes(1)))
+struct ZeroMQRuntimeTests {
+  struct Pair {
+    let server: MeshActorSystem
+    let client: MeshActorSystem
+    let serverEndpoint: ZeroMQEndpoint
+    let clientEndpoint: ZeroMQEndpoint
+
+    init(listening: String = "tcp://127.0.0.1:0") async throws {
+      let serverKey = try CurveKey()
+      let clientKey = try CurveKey()
+      serverEndpoint = try ZeroMQEndpoint(
+        identity: serverKey, listening: [listening],
+        admits: { $0 == clientKey.publicKey ? clientKey.peer : nil })
+      server = MeshActorSystem(transport: serverEndpoint)
+      clientEndpoint = try ZeroMQEndpoint(
+        identity: clientKey,
+        uplink: MeshUplink(address: serverEndpoint.addresses[0], key: serverKey.publicKey))
+      client = MeshActorSystem(transport: clientEndpoint)
+      try await clientEndpoint.uplinkMonitor.waitUntilUp(within: .seconds(10))
+    }
+
+    func stop() async {
+      await clientEndpoint.stop()
+      await serverEndpoint.stop()
+    }
+  }
+
+  @Test func `a call over CURVE returns its value and names its caller`() async throws {
+    let pair = try await Pair()
+    let counter = pair.server.named("counter") { Counter(actorSystem: pair.server) }
+    let remote = try Counter.resolve(id: counter.id, using: pair.client)
+    #expect(try await remote.add(2, 3) == 5)
+    #expect(try await remote.whoCalls() == pair.client.localPeer)
+    await pair.stop()
+  }
+
+  @Test func `a peer whose key is not admitted is refused with a reason`() async throws {
+    let pair = try await Pair()
+    let stranger = try ZeroMQEndpoint(
+      identity: CurveKey(),
+      uplink: MeshUplink(
+        address: pair.serverEndpoint.addresses[0], key: pair.serverEndpoint.publicKey))
+    _ = MeshActorSystem(transport: stranger)
+    await #expect {
+      try await stranger.uplinkMonitor.waitUntilUp(within: .seconds(10))
+    } throws: { ($0 as? IorunError)?.code == .keyNotAdmitted }
+    await stranger.stop()
+    await pair.stop()
+  }
+
+  @Test func `a thousand calls at once all return over an ipc socket`() async throws {
+    let path = FileManager.default.temporaryDirectory.path + "/iorun-\(UInt32.random(in: 0 ... .max))"
+    let pair = try await Pair(listening: "ipc://\(path)")
+    let counter = pair.server.named("counter") { Counter(actorSystem: pair.server) }
+    let remote = try Counter.resolve(id: counter.id, using: pair.client)
+    let sum = try await withThrowingTaskGroup(of: Int.self) { group in
+      for index in 0..<1000 { group.addTask { try await remote.add(index, 1) } }
+      return try await group.reduce(0, +)
+    }
+    #expect(sum == 1000 * 999 / 2 + 1000)
+    await pair.stop()
+  }
+}

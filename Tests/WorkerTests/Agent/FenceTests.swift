@@ -1,0 +1,63 @@
+import Glibc
+import IorunContract
+import IorunCore
+import Testing
+
+@testable import IorunWorker
+
+@Suite("Fencing", .timeLimit(.minutes(1)))
+struct FenceTests {
+  private func orders(fence: Int, stop: [LeaseID] = []) -> NodeOrders {
+    NodeOrders(
+      name: "n", heartbeatMilliseconds: 10, fenceMilliseconds: fence, stop: stop,
+      registerAgain: false)
+  }
+
+  @Test("a node whose head is silent for too long stops its ranks and tells it later")
+  func silent() async throws {
+    let stage = try Stage()
+    let grant = Sample.grant("echo $$ > pid; while :; do sleep 1; done")
+    _ = try await stage.prepare(grant)
+    try await stage.start(grant)
+    let pid: pid_t = try await eventually("the rank runs") {
+      stage.workFile(grant, "pid").flatMap { pid_t($0.dropLast()) }
+    }
+    await stage.head.setAway(true)
+    await stage.agent.apply(orders: orders(fence: 200))
+    try await eventually("the rank is stopped") { !RealProcesses.isAlive(pid) }
+    await stage.head.setAway(false)
+    guard case .nodeLost(let reason) = try await stage.end(grant).cause else {
+      Issue.record("ended for another reason")
+      return
+    }
+    #expect(reason.contains("0.2 s"))
+  }
+
+  @Test("a node that hears from its head does not fence")
+  func heard() async throws {
+    let stage = try Stage()
+    let grant = Sample.grant("while [ ! -e go ]; do sleep 0.01; done")
+    _ = try await stage.prepare(grant)
+    await stage.agent.apply(orders: orders(fence: 300))
+    try await stage.start(grant)
+    // Heard every 20 ms for three times the fence's length.
+    for _ in 0..<45 {
+      await stage.agent.apply(orders: orders(fence: 300))
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    await stage.agent.apply(orders: orders(fence: 60_000))
+    try stage.folder.write("", to: "leases/\(Sample.job)-1-0/work/go")
+    #expect(try await stage.end(grant).cause.isSuccess)
+  }
+
+  @Test("leases that the head does not want are stopped and forgotten")
+  func unwanted() async throws {
+    let stage = try Stage()
+    let grant = Sample.grant("while :; do sleep 1; done")
+    _ = try await stage.prepare(grant)
+    try await stage.start(grant)
+    await stage.agent.apply(orders: orders(fence: 60_000, stop: [grant.id, Sample.lease(rank: 5)]))
+    try await eventually("it is forgotten") { await stage.agent.currentLeases().isEmpty }
+    #expect(await stage.executors.released == [grant.id])
+  }
+}
