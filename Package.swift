@@ -74,8 +74,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", logging],
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
-      name: "IorunContract", dependencies: ["IorunCore", "IorunContent", "IorunRuntime"],
+      name: "IorunContract",
+      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime"],
       path: "Sources/Contract", swiftSettings: settings),
+    .target(
+      name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
+      path: "Sources/Job", swiftSettings: settings),
 
     // Floor 5: the three kinds of peer.
     .target(
@@ -100,14 +104,76 @@ let package = Package(
       ],
       path: "Sources/Client", swiftSettings: settings),
 
-    // Floor 6: the command line.
+    // Floor 6: a whole network on one machine, and the command line.
+    .target(
+      name: "IorunLocal",
+      dependencies: [
+        "IorunCore", "IorunContract", "IorunMesh", "IorunClient", "IorunWorker", "CShim",
+      ],
+      path: "Sources/LocalNetwork", swiftSettings: settings),
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunClient", "IorunHead", "IorunWorker", "IorunCore", "IorunCrypto", "IorunContent",
-        "IorunMesh", "IorunRuntime", "IorunContract", "CShim", argumentParser, logging,
+        "IorunCore", "IorunContent", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
+
+    // Examples.
+    .target(
+      name: "DigitsTraining", path: "examples/train-digits/DigitsTraining",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "train-digits", dependencies: ["DigitsTraining", "IorunJob", "IorunCore"],
+      path: "examples/train-digits/Main", swiftSettings: settings),
+
+    // Tests, one target a module, and real processes in EndToEnd.
+    .executableTarget(
+      name: "iorun-supervise-test", dependencies: ["CShim"], path: "Tests/Support/SuperviseMain",
+      swiftSettings: settings),
+    .testTarget(
+      name: "CoreTests", dependencies: ["IorunCore"], path: "Tests/CoreTests"),
+    .testTarget(
+      name: "CryptoTests", dependencies: ["IorunCore", "IorunCrypto"], path: "Tests/CryptoTests"),
+    .testTarget(
+      name: "WireTests", dependencies: ["IorunCore", "IorunWire"], path: "Tests/WireTests"),
+    .testTarget(
+      name: "ContentTests", dependencies: ["IorunCore", "IorunCrypto", "IorunContent"],
+      path: "Tests/ContentTests"),
+    .testTarget(
+      name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler"],
+      path: "Tests/SchedulerTests"),
+    .testTarget(
+      name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
+    .testTarget(
+      name: "MeshTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ"],
+      path: "Tests/MeshTests"),
+    .testTarget(
+      name: "RuntimeTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime"],
+      path: "Tests/RuntimeTests"),
+    .testTarget(
+      name: "JobTests",
+      dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract", "IorunJob"],
+      path: "Tests/JobTests"),
+    .testTarget(
+      name: "WorkerTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunWorker", "CShim",
+        "iorun-supervise-test",
+      ],
+      path: "Tests/WorkerTests"),
+    .testTarget(
+      name: "HeadTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunScheduler", "IorunHead",
+      ],
+      path: "Tests/HeadTests"),
+    .testTarget(
+      name: "ClientTests",
+      dependencies: ["IorunCore", "IorunContent", "IorunContract", "IorunClient"],
+      path: "Tests/ClientTests"),
+    .testTarget(
+      name: "ExampleTests", dependencies: ["DigitsTraining"], path: "Tests/ExampleTests"),
   ],
   swiftLanguageModes: [.v6]
 )

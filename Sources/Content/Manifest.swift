@@ -30,6 +30,14 @@ public struct Manifest: Hashable, Codable, Sendable {
   /// Describes a folder.
   public init(entries: [Entry]) { self.entries = entries }
 
+  /// Both folders in one; where both have a path, that of `other` stands.
+  public func merging(_ other: Manifest) -> Manifest {
+    var byPath: [String: Entry] = [:]
+    for entry in entries + other.entries { byPath[entry.path] = entry }
+    return Manifest(
+      entries: byPath.values.sorted { RelativePath.isOrdered($0.path, before: $1.path) })
+  }
+
   /// The bytes of all files together.
   public var totalSize: Bytes {
     entries.reduce(.zero) { sum, entry in

@@ -62,6 +62,19 @@ public enum ManifestBuilder {
     return FolderSnapshot(manifest: Manifest(entries: entries), source: source)
   }
 
+  /// Reads one executable into a manifest of its own, in which it stands at `place`. Blocks on the
+  /// disk.
+  ///
+  /// - Throws: `fileMissing` or `fileSystem` where it cannot be read.
+  public static func build(executable path: String, at place: String) throws -> FolderSnapshot {
+    let url = URL(fileURLWithPath: path)
+    var source = ChunkSource(tree: FolderTree(root: url.deletingLastPathComponent().path))
+    let blob = try Chunker.blob(ofFile: path)
+    source.add(blob, at: url.lastPathComponent)
+    let entry = Manifest.Entry(path: place, kind: .file(content: blob, executable: true))
+    return FolderSnapshot(manifest: Manifest(entries: [entry]), source: source)
+  }
+
   private static func refusal(_ folder: String, _ path: String, _ what: String) -> IorunError {
     IorunError(
       .specInvalid, "'\(path)' in '\(folder)' \(what)",

@@ -34,7 +34,8 @@ public struct OutputGlob: Sendable {
       let relative = trimmed.hasPrefix("./") ? String(trimmed.dropFirst(2)) : trimmed
       guard RelativePath.parts(relative) != nil else {
         throw IorunError(
-          .specInvalid, "outputs has '\(text.prefix(200))', which is not a path below the job's "
+          .specInvalid,
+          "outputs has '\(text.prefix(200))', which is not a path below the job's "
             + "working folder",
           remedy: "Write it relative to the working folder and without '..'")
       }

@@ -1,5 +1,5 @@
-public import Foundation
 internal import COpenSSL
+public import Foundation
 public import IorunCore
 
 /// SHA-256 (FIPS 180-4) by OpenSSL, which uses the processor's own instructions where it has them.

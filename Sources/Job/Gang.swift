@@ -1,3 +1,4 @@
+internal import Distributed
 internal import IorunContract
 public import IorunCore
 internal import IorunRuntime

@@ -46,7 +46,7 @@ distributed actor RingMember: WellKnownActor {
         }
       }
     } onCancel: {
-      Task { await self.whenLocal { await $0.giveUp(slot) } }
+      Task { await self.whenLocal { $0.giveUp(slot) } }
     }
   }
 

@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 
 /// How much work a challenge asks for: the number of leading zero bits that a hash must have. A
 /// solver tries 2^bits nonces on average.
@@ -20,7 +20,8 @@ public struct HashDifficulty: RawRepresentable, Hashable, Codable, Sendable, Com
   public init(bits: Int) throws {
     guard Self.allowed.contains(bits) else {
       throw IorunError(
-        .malformed, "a difficulty of \(bits) bits; \(Self.allowed.lowerBound) to "
+        .malformed,
+        "a difficulty of \(bits) bits; \(Self.allowed.lowerBound) to "
           + "\(Self.allowed.upperBound) are allowed",
         remedy: "Ask for a new challenge")
     }

@@ -1,10 +1,10 @@
 internal import Dispatch
-public import IorunCore
+internal import IorunCore
 internal import IorunCrypto
 internal import Synchronization
 
 /// Seeks the nonce of a ``HashChallenge`` with several threads, by Dispatch. Can be told to stop
-/// from any thread, which it does within one block of nonces (about a millisecond).
+/// from any thread, which it does within one block of nonces (a few milliseconds).
 public final class HashSolver: Sendable {
   /// How many nonces a thread tries before it looks whether it should stop.
   static let blockSize: UInt64 = 4096
@@ -17,24 +17,37 @@ public final class HashSolver: Sendable {
   ///
   /// - Parameters:
   ///   - challenge: what to solve.
-  ///   - threads: how many cores to take, at least one.
+  ///   - threads: how many cores to take: 1 to 128, and the nearest of these for anything else.
   public init(_ challenge: HashChallenge, threads: Int) {
     self.challenge = challenge
-    self.threads = max(1, min(threads, 1024))
+    self.threads = max(1, min(threads, 128))
   }
 
-  /// Makes ``solve(from:)`` throw `cancelled` soon. Once cancelled, a solver stays so.
+  /// Makes ``solution(from:)`` throw `cancelled` soon. Once cancelled, a solver stays so.
   public func cancel() { isCancelled.store(true, ordering: .relaxed) }
 
-  /// Seeks on Dispatch's threads and waits for them; cancelling the task cancels the search.
-  /// Throws `cancelled`.
+  /// Seeks until a nonce is found: 2^difficulty hashes on average. Cancelling the task cancels the
+  /// search. Throws `cancelled`.
+  ///
+  /// - Parameter start: the first nonce to try; a random one makes repeated searches independent.
   public func solution(from start: UInt64 = 0) async throws -> HashSolution {
     try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation {
         (continuation: CheckedContinuation<HashSolution, any Error>) in
-        // A serial queue of its own has a thread of its own, so that the pool is not held up.
-        DispatchQueue(label: "iorun.pow").async { [self] in
-          continuation.resume(with: Result { try solve(from: start) })
+        let progress = SearchProgress()
+        let began = ContinuousClock.now
+        let group = DispatchGroup()
+        // A serial queue a thread: those get threads beyond the number of cores. On Linux
+        // `concurrentPerform` takes the very threads on which Swift runs its tasks, and a search
+        // of hours would stop every actor of the process.
+        for index in 0..<threads {
+          DispatchQueue(label: "iorun.pow.\(index)", qos: .utility).async(group: group) { [self] in
+            search(from: start, progress)
+          }
+        }
+        group.notify(queue: DispatchQueue(label: "iorun.pow.done")) {
+          let seconds = (ContinuousClock.now - began) / .seconds(1)
+          continuation.resume(with: Result { try progress.solution(seconds: seconds) })
         }
       }
     } onCancel: {
@@ -42,39 +55,34 @@ public final class HashSolver: Sendable {
     }
   }
 
-  /// Seeks, on this thread and others, until a nonce is found. Blocks for as long as that takes:
-  /// 2^difficulty hashes on average. Throws `cancelled` after ``cancel()``.
-  ///
-  /// - Parameter start: the first nonce to try; a random one makes repeated searches independent.
-  public func solve(from start: UInt64 = 0) throws -> HashSolution {
-    let began = ContinuousClock.now
-    let nextBlock = Atomic<UInt64>(0)
-    let hashes = Atomic<UInt64>(0)
-    let isDone = Atomic(false)
-    let found = Mutex<UInt64?>(nil)
-    let prefix = challenge.prefix
-    let difficulty = challenge.difficulty
-
-    DispatchQueue.concurrentPerform(iterations: threads) { _ in
-      var search = BlockSearch(prefix: prefix, difficulty: difficulty)
-      while !isDone.load(ordering: .relaxed), !isCancelled.load(ordering: .relaxed) {
-        let block = nextBlock.wrappingAdd(1, ordering: .relaxed).oldValue
-        let (nonce, tried) = search.run(
-          from: start &+ block &* Self.blockSize, count: Self.blockSize)
-        hashes.wrappingAdd(tried, ordering: .relaxed)
-        if let nonce {
-          found.withLock { $0 = $0 ?? nonce }
-          isDone.store(true, ordering: .relaxed)
-        }
-      }
+  private func search(from start: UInt64, _ progress: SearchProgress) {
+    var search = BlockSearch(prefix: challenge.prefix, difficulty: challenge.difficulty)
+    while !progress.isDone.load(ordering: .relaxed), !isCancelled.load(ordering: .relaxed) {
+      let block = progress.nextBlock.wrappingAdd(1, ordering: .relaxed).oldValue
+      let (nonce, tried) = search.run(from: start &+ block &* Self.blockSize, count: Self.blockSize)
+      progress.hashes.wrappingAdd(tried, ordering: .relaxed)
+      if let nonce { progress.finish(nonce) }
     }
+  }
+}
+
+/// What the threads of one search share.
+private final class SearchProgress: Sendable {
+  let nextBlock = Atomic<UInt64>(0)
+  let hashes = Atomic<UInt64>(0)
+  let isDone = Atomic(false)
+  private let found = Mutex<UInt64?>(nil)
+
+  func finish(_ nonce: UInt64) {
+    found.withLock { $0 = $0 ?? nonce }
+    isDone.store(true, ordering: .relaxed)
+  }
+
+  func solution(seconds: Double) throws -> HashSolution {
     guard let nonce = found.withLock({ $0 }) else {
       throw IorunError(.cancelled, "the search for a proof was stopped")
     }
-    let elapsed = (ContinuousClock.now - began).components
-    return HashSolution(
-      nonce: nonce, hashes: hashes.load(ordering: .relaxed),
-      seconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18)
+    return HashSolution(nonce: nonce, hashes: hashes.load(ordering: .relaxed), seconds: seconds)
   }
 }
 

@@ -16,7 +16,7 @@ extension SpecNode {
     let marked = yaml.unicodeScalars.first == "\u{FEFF}"
     let yaml = marked ? String(yaml.unicodeScalars.dropFirst()) : yaml
     // Before the parser sees it: Yams hashes keys, and a nest of aliases takes for ever to hash.
-    if false, let alias = AliasScan.firstAlias(in: yaml) {
+    if let alias = AliasScan.firstAlias(in: yaml) {
       throw fault(
         file, (alias.line, alias.column),
         "'*\(alias.name)' repeats what '&\(alias.name)' marks, which a job spec may not",

@@ -1,7 +1,7 @@
 /// Durations and times for people. Programs get seconds.
 public enum Ages {
-  /// A span in its two largest units: `0s`, `42s`, `3m 12s`, `2h 5m`, `3d 4h`. A negative one, which
-  /// clocks that disagree can make, is `0s`.
+  /// A span in its two largest units: `0s`, `42s`, `3m 12s`, `2h 5m`, `3d 4h`. A negative one,
+  /// which clocks that disagree can make, is `0s`.
   public static func duration(seconds: Double) -> String {
     guard seconds.isFinite, seconds >= 0 else { return "0s" }
     let whole = Int(min(seconds, 1e12))

@@ -1,6 +1,6 @@
+internal import Foundation
 public import IorunContent
 public import IorunCore
-internal import Foundation
 internal import IorunCrypto
 
 /// Fetches content from the other side: only the chunks that the local store lacks, eight at a

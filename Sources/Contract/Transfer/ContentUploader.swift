@@ -1,6 +1,6 @@
+internal import Foundation
 public import IorunContent
 public import IorunCore
-internal import Foundation
 
 /// Sends content to the other side: only the chunks it lacks, eight at a time.
 public struct ContentUploader: Sendable {

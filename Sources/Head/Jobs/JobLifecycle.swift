@@ -85,7 +85,7 @@ struct JobLifecycle: Sendable {
     changed = Set(ranks.indices)
     let names = Set(ranks.map(\.nodeName)).sorted().joined(separator: ", ")
     return [.persist(.placed, "attempt \(record.attempt) on \(names)")]
-      + ranks.indices.map { .prepare(ranks[$0].node, grant(for: $0)) }
+      + grants(ranks.indices)
   }
 
   private mutating func markPrepared(
@@ -106,7 +106,7 @@ struct JobLifecycle: Sendable {
       for index in ranks.indices { ranks[index].state = .running }
       changed = Set(ranks.indices)
       actions.append(.persist(.started, "\(ranks.count) ranks"))
-      actions += ranks.indices.compactMap(start)
+      actions += starts(ranks.indices)
     }
     return actions
   }
@@ -264,10 +264,10 @@ struct JobLifecycle: Sendable {
       case (_, .ended):
         if let report { actions += take(report, at: time) }
       case (.preparing, _) where held.stopCause == nil:
-        actions.append(.prepare(node, grant(for: rank)))
+        actions += grants(CollectionOfOne(rank))
       case (_, nil): missing.append(rank)
       case (.running, .prepared) where held.stopCause == nil:
-        if let start = start(rank) { actions.append(start) }
+        actions += starts(CollectionOfOne(rank))
       default: break
       }
       // `take` may have ended the attempt just now and told this node to stop.
@@ -280,28 +280,35 @@ struct JobLifecycle: Sendable {
 
   // MARK: what nodes are told
 
-  /// The grant of one rank of the latest attempt.
-  private func grant(for rank: Int) -> LeaseGrant {
-    let held = ranks[rank]
-    let neighbours = ranks.filter { $0.node == held.node }
-    return LeaseGrant(
-      id: held.lease, epoch: held.epoch, spec: record.spec, workingFolder: record.workingFolder,
-      gpuIndices: held.gpuIndices,
-      localRank: neighbours.firstIndex { $0.rank == rank } ?? 0, localWorldSize: neighbours.count)
+  /// The grants of these ranks of the latest attempt.
+  private func grants(_ wanted: some Sequence<Int>) -> [Action] {
+    let byNode = Dictionary(grouping: ranks.indices) { ranks[$0].node }
+    return wanted.map { rank in
+      let held = ranks[rank]
+      let neighbours = byNode[held.node] ?? [rank]
+      return .prepare(
+        held.node,
+        LeaseGrant(
+          id: held.lease, epoch: held.epoch, spec: record.spec,
+          workingFolder: record.workingFolder, gpuIndices: held.gpuIndices,
+          localRank: neighbours.firstIndex(of: rank) ?? 0, localWorldSize: neighbours.count))
+    }
   }
 
-  /// The order to start one rank; `nil` unless all are prepared.
-  private func start(_ rank: Int) -> Action? {
+  /// The orders to start these ranks; none unless all ranks of the gang are prepared.
+  private func starts(_ wanted: some Sequence<Int>) -> [Action] {
     let members = ranks.compactMap(\.executor)
     guard members.count == ranks.count, let first = ranks.first, let port = first.port else {
-      return nil
+      return []
     }
-    var nodes: [PeerID] = []
-    for held in ranks where !nodes.contains(held.node) { nodes.append(held.node) }
-    let gang = GangStart(
-      masterAddress: first.address, masterPort: port, members: members, nodeCount: nodes.count,
-      nodeRank: nodes.firstIndex(of: ranks[rank].node) ?? 0)
-    return .start(ranks[rank].node, ranks[rank].lease, epoch: ranks[rank].epoch, gang)
+    var nodeRanks: [PeerID: Int] = [:]
+    for held in ranks where nodeRanks[held.node] == nil { nodeRanks[held.node] = nodeRanks.count }
+    return wanted.map { rank in
+      let gang = GangStart(
+        masterAddress: first.address, masterPort: port, members: members,
+        nodeCount: nodeRanks.count, nodeRank: nodeRanks[ranks[rank].node, default: 0])
+      return .start(ranks[rank].node, ranks[rank].lease, epoch: ranks[rank].epoch, gang)
+    }
   }
 
   /// The rank that holds `lease` in the latest attempt.

@@ -28,7 +28,7 @@ extension Store {
         rank.lease.job.description, rank.lease.attempt, rank.lease.rank, rank.node.description,
         rank.nodeName, rank.address, try StoredJSON.text(rank.gpuIndices), rank.epoch,
         rank.state.rawValue, try StoredJSON.text(optional: rank.stopCause),
-        rank.executor?.description, rank.port.map(Int.init),
+        rank.executor?.description, rank.port.map { Int($0) },
         try StoredJSON.text(optional: rank.cause), try StoredJSON.text(rank.lastLines),
       ])
   }

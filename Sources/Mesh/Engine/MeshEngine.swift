@@ -139,7 +139,7 @@ struct MeshEngine: Sendable {
         sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
       case .data, .acknowledge:
         // The other side remembers a session that this side does not have.
-        transmit(reset(answering: packet), into: &actions)
+        transmit(Session.reset(answering: packet), into: &actions)
         return
       case .accept, .reset, .unreachable: return
       }
@@ -147,9 +147,15 @@ struct MeshEngine: Sendable {
     let wasLost = update(peer, into: &actions) { session, actions in
       session.receive(packet, now: now, into: &actions)
     }
-    // A new incarnation says hello: the old session is over, and a new one begins with it.
-    if wasLost, case .open = packet.kind {
-      receiveLocally(packet, now: now, into: &actions)
+    guard wasLost else { return }
+    switch packet.kind {
+    case .open, .accept:
+      // A new incarnation: the old session is over, and a new one begins with its greeting.
+      sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
+      update(peer, into: &actions) { session, actions in
+        session.receive(packet, now: now, into: &actions)
+      }
+    case .data, .acknowledge, .reset, .unreachable: return
     }
   }
 
@@ -203,12 +209,6 @@ struct MeshEngine: Sendable {
   private func transmit(_ packet: Packet, into actions: inout [Action]) {
     guard let link = path(to: packet.destination) else { return }
     actions.append(.transmit(link, packet))
-  }
-
-  private func reset(answering packet: Packet) -> Packet {
-    Packet(
-      source: local, destination: packet.source, sourceIncarnation: incarnation,
-      destinationIncarnation: packet.sourceIncarnation, kind: .reset, trafficClass: .control)
   }
 
   private func unreachable(_ packet: Packet) -> Packet {

@@ -40,6 +40,9 @@ public struct CurveKey: Sendable {
     return PeerID(bytes: digest.prefix(PeerID.byteCount)) ?? PeerID(high: 0, low: 0)
   }
 
+  /// The secret half, for a process that is to use this identity. Keep it out of argv and logs.
+  public func exportSecret() -> [UInt8] { secretKey }
+
   /// Reads the key file at `path`, or makes one (mode 0600).
   ///
   /// - Throws: `identityUnusable` where the file is damaged or open to others.

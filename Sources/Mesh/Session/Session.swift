@@ -102,15 +102,15 @@ struct Session: Sendable {
     if packet.destinationIncarnation != 0, packet.destinationIncarnation != incarnation {
       // Meant for an earlier run of this process.
       if case .reset = packet.kind { return }
-      actions.append(.transmit(make(.reset, .control)))
+      actions.append(.transmit(Self.reset(answering: packet)))
       return
     }
     switch packet.kind {
     case .open, .accept:
       greeted(by: packet, now: now, into: &actions)
     case .reset:
-      // While opening there is nothing to lose: the answer to `open` decides.
-      guard remoteIncarnation != nil else { return }
+      // It names the incarnation that is gone; of any other than ours it says nothing.
+      guard packet.sourceIncarnation == remoteIncarnation else { return }
       actions.append(.lost(lostError("restarted or has forgotten this session")))
     case .unreachable:
       // Someone in between has no way now. Keep trying until the deadlines above say otherwise.
@@ -119,7 +119,8 @@ struct Session: Sendable {
       // While opening, `accept` may have been lost: the payload will come again after it.
       guard let known = remoteIncarnation else { return }
       guard packet.sourceIncarnation == known else {
-        actions.append(.transmit(make(.reset, .control)))
+        // From a run of the other side that we have not met: ask who is there now.
+        actions.append(.transmit(make(.open, .control)))
         return
       }
       heard(now)
@@ -177,6 +178,14 @@ struct Session: Sendable {
         }
       }
     }
+  }
+
+  /// Says that the incarnation to which `packet` was addressed is not there (any more).
+  static func reset(answering packet: Packet) -> Packet {
+    Packet(
+      source: packet.destination, destination: packet.source,
+      sourceIncarnation: packet.destinationIncarnation,
+      destinationIncarnation: packet.sourceIncarnation, kind: .reset, trafficClass: .control)
   }
 
   private mutating func greeted(

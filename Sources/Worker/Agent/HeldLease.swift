@@ -12,6 +12,8 @@ struct HeldLease {
   var preparation: Task<LeasePrepared, any Error>?
   /// The variables of the process's identity; `nil` while there is none to give back.
   var executor: [String: String]?
+  /// Starts the process.
+  var launching: Task<Void, Never>?
   /// The process, once started.
   var process: RankProcess?
   /// Why it is to stop; the first reason counts.

@@ -7,14 +7,18 @@ extension NodeAgentCore {
     try table.admit(grant)
     // A newer epoch overrules what an older one holds; its resources may be the ones we need.
     for lease in table.overruled(by: grant) { await remove(lease, cause: .gangStopped) }
-    // The same grant may have come in twice; whoever is first prepares.
     while let removal = held[grant.id]?.removal { await removal.value }
-    if let known = held[grant.id] {
-      guard known.grant.epoch == grant.epoch, let preparation = known.preparation else {
-        throw IorunError(.wrongState, "lease \(grant.id) is held under another epoch")
-      }
+    let preparation = try held[grant.id]?.preparation ?? begin(grant)
+    do {
       return try await preparation.value
+    } catch {
+      if held[grant.id]?.preparation == preparation { await remove(grant.id, cause: .cancelled) }
+      throw describe(error, of: grant.id)
     }
+  }
+
+  /// Reserves, and starts the work. Where the same grant comes in twice, only the first gets here.
+  private func begin(_ grant: LeaseGrant) throws -> Task<LeasePrepared, any Error> {
     try ReservedEnvironment.check(grant.spec.environment)
     try table.reserve(grant)
     let folder = LeaseFolder(grant.id, stateFolder: settings.stateFolder)
@@ -22,12 +26,7 @@ extension NodeAgentCore {
     let preparation = Task { try await self.build(grant, folder) }
     lease.preparation = preparation
     held[grant.id] = lease
-    do {
-      return try await preparation.value
-    } catch {
-      await remove(grant.id, cause: .cancelled)
-      throw describe(error, of: grant.id)
-    }
+    return preparation
   }
 
   private func build(_ grant: LeaseGrant, _ folder: LeaseFolder) async throws -> LeasePrepared {

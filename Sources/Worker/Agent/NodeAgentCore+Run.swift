@@ -18,7 +18,7 @@ extension NodeAgentCore {
       }
       held[id]?.process = process
       held[id]?.life = Task { await self.follow(id, process, log) }
-      if let seconds = lease.grant.spec.timeoutSeconds { limit(id, to: .seconds(seconds)) }
+      if let seconds = lease.grant.spec.timeoutSeconds { limit(id, to: seconds) }
       // A stop may have come while the process was being started.
       if held[id]?.stopCause != nil { terminate(id) }
     } catch {
@@ -46,7 +46,10 @@ extension NodeAgentCore {
     }
   }
 
-  private func limit(_ id: LeaseID, to duration: Duration) {
+  private func limit(_ id: LeaseID, to seconds: Double) {
+    // A duration cannot hold every number that a spec can; none of those is a limit.
+    guard seconds.isFinite, seconds < 1e9 else { return }
+    let duration = Duration.seconds(max(0, seconds))
     held[id]?.timeout = Task { [clock] in
       guard (try? await clock.sleep(for: duration)) != nil else { return }
       self.stop(id, cause: .timedOut)
@@ -151,7 +154,8 @@ extension NodeAgentCore {
     guard let lease = held[id] else { return }
     lease.preparation?.cancel()
     _ = await lease.preparation?.result
-    // Preparing may have got this far after `lease` was read.
+    // A process that is being started must be known before it can be killed.
+    await held[id]?.launching?.value
     for task in [held[id]?.reporting, held[id]?.timeout] { task?.cancel() }
     lease.changed.finish()
     if let process = held[id]?.process {

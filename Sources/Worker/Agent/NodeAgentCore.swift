@@ -60,28 +60,43 @@ public actor NodeAgentCore: AgentService {
   /// Stops every rank, waits until none runs and gives everything back: the node is going.
   public func shutDown() async {
     silence?.cancel()
-    for lease in held.keys { await remove(lease, cause: .nodeLost(reason: "the node was stopped")) }
+    await withTaskGroup { group in
+      for lease in held.keys {
+        group.addTask { await self.remove(lease, cause: .nodeLost(reason: "the node was stopped")) }
+      }
+    }
   }
 
   // MARK: AgentService
 
+  /// Reserves, fetches the working folder, prepares. Throws `wrongState` for an old epoch or where
+  /// something is not free, `specInvalid`, `diskFull`, and `cancelled` where `stop` came first.
   public func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared {
     try admit(caller)
     return try await prepare(grant)
   }
 
+  /// Starts the rank's process; that it could not be started is reported as its end. Throws
+  /// `notFound` and `wrongState`.
   public func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
     try admit(caller)
+    guard held[lease]?.removal == nil else {
+      throw IorunError(.notFound, "lease \(lease) is being given back")
+    }
     guard try table.begin(lease, epoch: epoch) else { return }
     // A task of its own: the rank is started even where the caller gives up meanwhile.
-    await Task { await self.launch(lease, gang) }.value
+    let launching = Task { await self.launch(lease, gang) }
+    held[lease]?.launching = launching
+    await launching.value
   }
 
+  /// Stops the rank; its end is reported as `cause` unless its process ended by itself.
   public func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws {
     try admit(caller)
     stop(lease, cause: cause)
   }
 
+  /// Gives everything back, once nothing of the lease runs any more.
   public func forget(_ lease: LeaseID, caller: PeerID) async throws {
     try admit(caller)
     await remove(lease, cause: .cancelled)

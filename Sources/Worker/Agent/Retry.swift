@@ -11,7 +11,8 @@ struct Retry: Sendable {
   /// Codes that another call would meet again, where content is moved: the fault is in the content
   /// or on this machine's disk.
   static let contentFaults: Set<IorunError.Code> = [
-    .notFound, .malformed, .tooLarge, .fileMissing, .fileSystem, .diskFull, .specInvalid, .wrongState,
+    .notFound, .malformed, .tooLarge, .fileMissing, .fileSystem, .diskFull, .specInvalid,
+    .wrongState,
   ]
 
   /// Calls `body` until it returns. Throws `CancellationError` once the task is cancelled, and an

@@ -2,11 +2,11 @@ import Glibc
 import IorunCore
 
 /// Finds a TCP port for a gang's rendezvous.
-enum FreePort {
+public enum FreePort {
   /// A port that nothing uses on `address` now, and none of `taken`. The kernel hands out a
   /// different one each time, so it stays free for long, but that is no promise. Throws
   /// `addressInUse`.
-  static func find(on address: String, except taken: Set<UInt16>) throws -> UInt16 {
+  public static func find(on address: String, except taken: Set<UInt16> = []) throws -> UInt16 {
     for _ in 0..<16 {
       if let port = try draw(on: address), !taken.contains(port) { return port }
     }

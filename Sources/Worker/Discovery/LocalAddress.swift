@@ -58,6 +58,22 @@ public struct LocalAddress: Hashable, Sendable {
     return address.hasPrefix("127.") ? loopback : nil
   }
 
+  /// An IPv4 address of this machine that is not loopback; `nil` where there is none.
+  public static func firstPublic() -> String? {
+    var list: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&list) == 0 else { return nil }
+    defer { freeifaddrs(list) }
+    var next = list
+    while let entry = next?.pointee {
+      next = entry.ifa_next
+      guard entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0, let address = entry.ifa_addr,
+        Int32(address.pointee.sa_family) == AF_INET
+      else { continue }
+      if let text = text(address) { return text }
+    }
+    return nil
+  }
+
   private static func source(toward info: addrinfo) -> String? {
     let descriptor = socket(info.ai_family, info.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { return nil }

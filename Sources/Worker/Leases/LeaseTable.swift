@@ -78,8 +78,10 @@ struct LeaseTable: Sendable {
       grant.gpuIndices.allSatisfy((0..<capacity.gpus).contains)
     else {
       throw IorunError(
-        .specInvalid, "lease \(grant.id) names GPUs \(grant.gpuIndices) for \(wanted.gpus) wanted, "
-          + "on a node with \(capacity.gpus)")
+        .specInvalid,
+        "lease \(grant.id) wants \(wanted.gpus) GPUs and names \(grant.gpuIndices), "
+          + "but the node has \(capacity.gpus)",
+        remedy: "Register the node again, so that the head knows its GPUs")
     }
     for entry in entries.values where !entry.state.isEnded {
       if let index = grant.gpuIndices.first(where: entry.grant.gpuIndices.contains) {
@@ -98,7 +100,9 @@ struct LeaseTable: Sendable {
 
   /// The lease's process has an identity.
   mutating func setExecutor(_ executor: PeerID, of id: LeaseID) throws {
-    try change(id, to: .preparing(executor: executor)) { if case .reserved = $0 { true } else { false } }
+    try change(id, to: .preparing(executor: executor)) {
+      if case .reserved = $0 { true } else { false }
+    }
   }
 
   /// The lease could start at once.

@@ -15,7 +15,7 @@ final class RankLog: Sendable {
     var setting: String
 
     /// 64 MiB.
-    static let standard = Cap(size: .mebi(64), setting: "`iorun join --log-limit` on the node")
+    static let standard = Cap(size: .mebi(64), setting: "`--log-limit` of the node")
   }
 
   private struct State {
@@ -89,7 +89,9 @@ final class RankLog: Sendable {
     let wanted = Int(clamping: min(Int64(count), length - offset))
     guard wanted > 0, offset >= 0 else { return Data() }
     var bytes = Data(count: wanted)
-    let done = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
+    let done = bytes.withUnsafeMutableBytes {
+      pread(descriptor, $0.baseAddress, $0.count, off_t(offset))
+    }
     guard done >= 0 else { throw IorunError.system("cannot read", file, errno: errno) }
     return bytes.prefix(done)
   }

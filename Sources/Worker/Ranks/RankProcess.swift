@@ -43,8 +43,15 @@ final class RankProcess: Sendable {
 
   /// Starts the supervisor, which starts the command. Blocks until the supervisor runs; that the
   /// command could not be started is told by `end()`. What the tree prints goes to `log`, which is
-  /// finished when the tree is gone. Throws `spawnFailed`.
+  /// finished when the tree is gone. Throws `spawnFailed`, and `specInvalid` for a command that no
+  /// process can have.
   static func start(_ launch: Launch, log: RankLog) throws -> RankProcess {
+    let hasZero = launch.command.contains { $0.utf8.contains(0) }
+    guard launch.command.first?.isEmpty == false, !hasZero else {
+      throw IorunError(
+        .specInvalid, "the job's command is empty or has a zero byte",
+        remedy: "Give the program and its arguments as plain text")
+    }
     var output: [Int32] = [-1, -1]
     var channel: [Int32] = [-1, -1]
     defer { for descriptor in [output[1], channel[1]] where descriptor >= 0 { close(descriptor) } }
@@ -64,7 +71,8 @@ final class RankProcess: Sendable {
     guard failure == 0 else {
       for descriptor in [output[0], channel[0]] where descriptor >= 0 { close(descriptor) }
       throw IorunError(
-        .spawnFailed, "no supervisor for the rank could be started: "
+        .spawnFailed,
+        "no supervisor for the rank could be started: "
           + String(cString: strerror(-failure)),
         remedy: "Check the node's process and memory limits, and that iorun's file is still there")
     }
@@ -133,7 +141,9 @@ final class RankProcess: Sendable {
     var status: Int32 = 0
     while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
     let end = describe(record, supervisorStatus: status)
-    if record.end == nil { pump.log.note("the rank's supervisor ended before the rank did") }
+    if record.end == nil, record.started != nil {
+      pump.log.note("the rank's supervisor ended before the rank did")
+    }
     pump.log.finish()
     let waiters = state.withLock { state in
       state.end = end
@@ -146,6 +156,11 @@ final class RankProcess: Sendable {
   private func describe(_ record: RankPump.Records, supervisorStatus: Int32) -> End {
     guard let end = record.end else {
       let signal = supervisorStatus & 0x7f
+      guard record.started != nil else {
+        let how = signal == 0 ? "status \(supervisorStatus >> 8 & 0xff)" : "signal \(signal)"
+        let reason = "its supervisor '\(launch.supervisor)' ended with \(how) before it began"
+        return End(cause: .notStarted(reason: reason), wasAsked: false)
+      }
       return End(cause: .signalled(signal: signal == 0 ? SIGKILL : signal), wasAsked: false)
     }
     let wasAsked = end.asked != 0

@@ -20,7 +20,7 @@ struct NodeAgentCoreTests {
     }
   }
 
-  @Test("a rank runs in its staged folder, and the head is told that it runs, all it printed and how it ended")
+  @Test("a rank runs in its staged folder; the head is told all it printed and how it ended")
   func conversation() async throws {
     let stage = try Stage()
     var grant = Sample.grant("cat input; echo $IORUN_IDENTITY; echo $RANK; exit 4")
@@ -55,7 +55,7 @@ struct NodeAgentCoreTests {
     let grant = Sample.grant("mkdir locked; touch locked/file; chmod 000 locked")
     _ = try await stage.run(grant)
     try await stage.forget(grant)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: stage.folder.path + "/leases") == [])
+    #expect(try stage.leaseFolders() == [])
     #expect(await stage.executors.released == [grant.id])
     #expect(await stage.agent.free == Sample.facts().capacity)
     #expect(await stage.agent.currentReports().isEmpty)
@@ -119,7 +119,8 @@ struct NodeAgentCoreTests {
     grant.spec.entrypoint = .swift(target: "train", arguments: ["a b"])
     _ = try await stage.prepare(grant)
     let work = stage.folder.path + "/leases/\(Sample.job)-1-0/work"
-    try stage.folder.write("#!/bin/sh\necho \"$1\"\n", to: "leases/\(Sample.job)-1-0/work/bin/train")
+    try stage.folder.write(
+      "#!/bin/sh\necho \"$1\"\n", to: "leases/\(Sample.job)-1-0/work/bin/train")
     chmod(work + "/bin/train", 0o755)
     try await stage.start(grant)
     #expect(try await stage.end(grant).lastLines == ["a b"])
@@ -196,6 +197,20 @@ struct NodeAgentCoreTests {
     #expect(await stage.executors.acquired.count == 1)
   }
 
+  @Test("a lease that is forgotten while it is being started leaves no process")
+  func forgetStarting() async throws {
+    for _ in 0..<10 {
+      let stage = try Stage()
+      let grant = Sample.grant("sleep 4242")
+      _ = try await stage.prepare(grant)
+      async let started: Void = stage.start(grant)
+      try await stage.forget(grant)
+      _ = try? await started
+      #expect(await stage.agent.currentLeases().isEmpty)
+      #expect(RealProcesses.running(below: stage.folder.path) == [])
+    }
+  }
+
   @Test("a second start changes nothing")
   func startTwice() async throws {
     let stage = try Stage()
@@ -243,14 +258,16 @@ struct NodeAgentCoreTests {
     let stage = try Stage()
     let other = PeerID(high: 2, low: 2)
     #expect(
-      await code { _ = try await stage.agent.prepare(Sample.grant(), caller: other) } == .notAllowed)
+      await code { _ = try await stage.agent.prepare(Sample.grant(), caller: other) } == .notAllowed
+    )
   }
 
   @Test("a head that is away for a while misses nothing, and one that lost bytes gets them again")
   func headAway() async throws {
     let stage = try Stage()
     // More than one chunk of the log.
-    let grant = Sample.grant("i=0; while [ $i -lt 20000 ]; do echo line number $i; i=$((i+1)); done")
+    let grant = Sample.grant(
+      "i=0; while [ $i -lt 20000 ]; do echo line number $i; i=$((i+1)); done")
     await stage.head.loseBytes(1000)
     _ = try await stage.prepare(grant)
     await stage.head.setAway(true)
@@ -267,7 +284,7 @@ struct NodeAgentCoreTests {
     let stage = try Stage()
     try stage.folder.write("x", to: "leases/job-00000001-1-0/work/file")
     try await stage.agent.removeLeftovers()
-    #expect(try FileManager.default.contentsOfDirectory(atPath: stage.folder.path + "/leases") == [])
+    #expect(try stage.leaseFolders() == [])
   }
 
   @Test("shutting down leaves no process and no folder")
@@ -281,6 +298,6 @@ struct NodeAgentCoreTests {
     }
     await stage.agent.shutDown()
     #expect(!RealProcesses.isAlive(pid))
-    #expect(try FileManager.default.contentsOfDirectory(atPath: stage.folder.path + "/leases") == [])
+    #expect(try stage.leaseFolders() == [])
   }
 }

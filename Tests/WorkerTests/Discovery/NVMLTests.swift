@@ -43,7 +43,9 @@ struct NVMLTests {
     let compiler = Process()
     compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     compiler.arguments =
-      ["cc", "-shared", "-fPIC"] + defines.map { "-D\($0)" } + [folder.path + "/nvml.c", "-o", path]
+      ["cc", "-shared", "-fPIC"] + defines.map { "-D\($0)" } + [
+        folder.path + "/nvml.c", "-o", path,
+      ]
     try compiler.run()
     compiler.waitUntilExit()
     try #require(compiler.terminationStatus == 0)
@@ -65,7 +67,8 @@ struct NVMLTests {
     #expect(NVML(library: try library(in: folder, defines: ["LOST_FIRST"])).gpus() == [second])
   }
 
-  @Test("a driver that does not start, or a library without a function, means no GPUs",
+  @Test(
+    "a driver that does not start, or a library without a function, means no GPUs",
     arguments: ["NO_DRIVER", "NO_UUID"])
   func broken(define: String) throws {
     let folder = try TemporaryFolder()

@@ -54,7 +54,9 @@ struct LeaseTableTests {
     try table.reserve(Sample.grant(rank: 2, resources: one, gpuIndices: [1]))
   }
 
-  @Test("a grant that names GPUs twice, too few or unknown ones is refused", arguments: [[0, 0], [0], [0, 2]])
+  @Test(
+    "a grant that names GPUs twice, too few or unknown ones is refused",
+    arguments: [[0, 0], [0], [0, 2]])
   mutating func contradictory(indices: [Int]) {
     let grant = Sample.grant(resources: ResourceSet(gpus: 2), gpuIndices: indices)
     #expect(code { try table.reserve(grant) } == .specInvalid)

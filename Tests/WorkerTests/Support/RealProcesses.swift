@@ -42,6 +42,15 @@ enum RealProcesses {
     return !tail.hasPrefix(" Z") && !tail.hasPrefix(" X")
   }
 
+  /// The processes whose present folder is below `folder`, also where that was removed.
+  static func running(below folder: String) -> [pid_t] {
+    let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return all.compactMap { pid_t($0) }.filter { pid in
+      let cwd = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd")
+      return cwd?.hasPrefix(folder) == true
+    }
+  }
+
   /// The process id that a script writes into a file, once it has.
   static func pid(in name: String, of folder: TemporaryFolder) async throws -> pid_t {
     try await eventually("a process id in \(name)") {

@@ -4,6 +4,7 @@ import IorunCore
 
 /// Values that many tests need.
 enum Sample {
+  // swift-format-ignore: NeverForceUnwrap
   static let job = JobID("job-00000000")!
   static let head = PeerID(high: 1, low: 1)
 

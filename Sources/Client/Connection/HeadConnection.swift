@@ -1,0 +1,112 @@
+internal import Foundation
+public import IorunContract
+public import IorunCore
+public import IorunMesh
+internal import IorunRuntime
+
+/// A client's connection to a head: its distributed actors, ready to be called.
+public struct HeadConnection: Sendable {
+  /// Jobs.
+  public let jobs: JobManager
+  /// The network itself.
+  public let network: NetworkOverview
+  /// Placement.
+  public let placer: Placer
+  /// Content-addressed chunks.
+  public let content: RemoteContent
+  /// The head.
+  public let head: PeerID
+  private let system: MeshActorSystem
+
+  /// Connects with a key that the head admits.
+  ///
+  /// - Throws: `unreachable` after `limit`; `keyNotAdmitted`, `versionMismatch`.
+  public static func open(
+    identity: CurveKey, uplink: MeshUplink, within limit: Duration = .seconds(5)
+  ) async throws -> HeadConnection {
+    let endpoint = try ZeroMQEndpoint(identity: identity, uplink: uplink)
+    let system = MeshActorSystem(transport: endpoint)
+    do {
+      try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
+      return try HeadConnection(system: system, head: CurveKey.peer(of: uplink.key))
+    } catch {
+      await system.shutdown(within: .zero)
+      throw error
+    }
+  }
+
+  /// Connects to the head that a command means: that of `ticket`, else that of the state folder.
+  ///
+  /// A ticket is used once; from then on the identity that it admitted is kept beside the state.
+  ///
+  /// - Throws: `notRunning` where the folder knows no network; else as `open`.
+  public static func open(
+    state: StateFolder, ticket: String?, within limit: Duration = .seconds(5)
+  ) async throws -> HeadConnection {
+    if let ticket { return try await open(state: state, ticket: Ticket(ticket), within: limit) }
+    guard let network = try NetworkFile.load(state.networkFile) else {
+      throw IorunError(
+        .notRunning, "there is no network in \(state.path)",
+        remedy: "Start one with `iorun up`, or name a head with --head TICKET")
+    }
+    do {
+      return try await open(
+        identity: CurveKey.loadOrCreate(at: state.clientKey), uplink: network.uplink(),
+        within: limit)
+    } catch let error as IorunError where error.code == .unreachable && network.nodeCount > 0 {
+      throw IorunError(
+        .notRunning, "the network in \(state.path) does not answer",
+        remedy: "Start it with `iorun up --state-dir \(state.path)`", cause: error)
+    }
+  }
+
+  private static func open(
+    state: StateFolder, ticket: Ticket, within limit: Duration
+  ) async throws -> HeadConnection {
+    let folder = state.client(of: CurveKey.peer(of: ticket.headKey))
+    try StateFolder.make(folder)
+    let keyFile = folder + "/client.key"
+    let isNew = !FileManager.default.fileExists(atPath: keyFile)
+    let identity = try CurveKey.loadOrCreate(at: keyFile)
+    let uplink = MeshUplink(address: "tcp://\(ticket.address)", key: ticket.headKey)
+    if !isNew {
+      do {
+        return try await open(identity: identity, uplink: uplink, within: limit)
+      } catch let error as IorunError where error.code == .keyNotAdmitted {
+        // An earlier admission did not come to its end: this ticket may still be good.
+      }
+    }
+    try await TicketHolder.admit(identity, with: ticket, name: Host.current().localizedName ?? "client")
+    return try await open(identity: identity, uplink: uplink, within: limit)
+  }
+
+  private init(system: MeshActorSystem, head: PeerID) throws {
+    self.system = system
+    self.head = head
+    jobs = try JobManager.at(head, using: system)
+    network = try NetworkOverview.at(head, using: system)
+    placer = try Placer.at(head, using: system)
+    content = RemoteContent(try ContentExchange.at(head, using: system))
+  }
+
+  /// Leaves the mesh.
+  public func close() async { await system.shutdown(within: .seconds(1)) }
+
+  /// Finds a job by its id, the start of its id, or the name of the newest job of that name.
+  ///
+  /// - Throws: `notFound`, also where the start of an id fits several.
+  public func job(_ reference: String) async throws -> JobStatus {
+    if let id = JobID(reference) {
+      return try await jobs.watch(id, after: -1, waitMilliseconds: 0)
+    }
+    let known = try await jobs.jobs(limit: 1000)
+    if let named = known.first(where: { $0.spec.name == reference }) { return named }
+    let begun = known.filter { $0.id.description.hasPrefix(reference) && reference.count > 4 }
+    if begun.count == 1, let job = begun.first { return job }
+    throw IorunError(
+      .notFound,
+      begun.isEmpty
+        ? "there is no job '\(reference)'" : "'\(reference)' fits \(begun.count) jobs",
+      remedy: "List the jobs with `iorun status`")
+  }
+}

@@ -1,0 +1,58 @@
+public import IorunCore
+internal import IorunCrypto
+internal import Synchronization
+
+/// Which keys are known and what they may do: a copy in memory of the peers and tickets on disk, for
+/// the handshake's authentication, which cannot wait for a database.
+public final class PeerDirectory: Sendable {
+  private struct State {
+    var keys: [[UInt8]: PeerID] = [:]
+    var roles: [PeerID: Role] = [:]
+  }
+
+  private let state = Mutex(State())
+
+  init(peers: [PeerRecord], tickets: [TicketRecord]) {
+    for ticket in tickets { add(ticket) }
+    for peer in peers { add(peer) }
+  }
+
+  /// Whether the owner of a Curve25519 public key may connect: its peer id, and its role, which a
+  /// ticket does not have. Tickets that are expired, spent or revoked connect as well, so that their
+  /// holder gets a clear answer. `nil` for a stranger.
+  public func admits(publicKey: [UInt8]) -> (peer: PeerID, role: Role?)? {
+    state.withLock { state in
+      guard let peer = state.keys[publicKey] else { return nil }
+      return (peer, state.roles[peer])
+    }
+  }
+
+  /// The role of an admitted peer; `nil` for tickets and strangers.
+  public func role(of peer: PeerID) -> Role? { state.withLock { $0.roles[peer] } }
+
+  /// The id of the peer that owns a public key.
+  static func id(of publicKey: [UInt8]) throws -> PeerID {
+    guard publicKey.count == 32,
+      let id = PeerID(bytes: SHA256.digest(of: publicKey).bytes.prefix(PeerID.byteCount))
+    else {
+      throw IorunError(.malformed, "a public key has 32 bytes, this one has \(publicKey.count)")
+    }
+    return id
+  }
+
+  func add(_ peer: PeerRecord) {
+    state.withLock { state in
+      if peer.revokedAt == nil {
+        state.keys[peer.publicKey] = peer.id
+        state.roles[peer.id] = peer.role
+      } else {
+        state.keys[peer.publicKey] = nil
+        state.roles[peer.id] = nil
+      }
+    }
+  }
+
+  func add(_ ticket: TicketRecord) {
+    state.withLock { $0.keys[ticket.publicKey] = ticket.peer }
+  }
+}

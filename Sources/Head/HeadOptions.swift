@@ -1,0 +1,28 @@
+/// The head's settings that tests and operators change.
+public struct HeadOptions: Sendable {
+  /// How often a node is to send a heartbeat.
+  public var heartbeat: Duration = .seconds(1)
+  /// After so long a silence a node gets no new work.
+  public var suspectAfter: Duration = .seconds(3)
+  /// After so long a silence a node's ranks count as lost.
+  public var deadAfter: Duration = .seconds(10)
+  /// After so long without a word from the head, a node stops its ranks by itself.
+  public var fenceAfter: Duration = .seconds(60)
+  /// How long a restarted head waits for its nodes before their ranks count as lost.
+  public var restartGrace: Duration = .seconds(20)
+  /// How much later than the node the head enforces a job's timeout.
+  public var timeoutSlack: Duration = .seconds(5)
+  /// How often the head looks at what only time changes.
+  public var tick: Duration = .milliseconds(500)
+  /// The pause before the first repeat of a call that did not reach a node; doubles up to 2 s.
+  public var retryPause: Duration = .milliseconds(100)
+  /// How many jobs may be waiting or running at once.
+  public var maximumLiveJobs = 10_000
+  /// How many events of jobs that are over are kept.
+  public var keptEvents = 100_000
+  /// The most bytes of one rank's log that are kept.
+  public var logLimit: Int64 = 64 << 20
+
+  /// The settings of a network in ordinary use.
+  public init() {}
+}

@@ -1,0 +1,146 @@
+internal import Foundation
+internal import IorunContent
+public import IorunContract
+public import IorunCore
+internal import IorunCrypto
+public import Logging
+
+/// Everything a head does, opened from its state folder: what the distributed actors hand on to.
+///
+///     let services = try await HeadServices.open(stateFolder: folder, …)
+///     try await services.run()  // until the task is cancelled
+///     await services.shutDown()
+public struct HeadServices: Sendable {
+  /// Reaches one node's agent. Calls fail with `unreachable`, `peerLost` or `timedOut` where the way
+  /// to the node is the reason; these are repeated.
+  public typealias AgentLookup = @Sendable (PeerID) async throws -> any AgentService
+  /// Those of some chunks that the head lacks.
+  typealias MissingChunks = @Sendable ([Digest]) async throws -> [Digest]
+
+  /// Submit, watch, read, cancel.
+  public let jobs: any JobService
+  /// Registrations, heartbeats, reports, logs.
+  public let nodes: any NodeService
+  /// Chunks.
+  public let content: any ContentService
+  /// The network at a glance, tickets.
+  public let network: any NetworkService
+  /// Joining with a ticket.
+  public let admission: any AdmissionService
+  /// Where a job would run.
+  public let placement: any PlacementService
+  /// Which keys may connect; answers without waiting.
+  public let peers: PeerDirectory
+
+  /// The network's name, drawn when the state folder was first used.
+  public let networkID: String
+  /// The 32 bytes of the Ed25519 key with which certificates are checked.
+  public let authorityKey: [UInt8]
+
+  private let director: JobDirector
+  private let book: TicketBook
+  private let store: Store
+  private let clock: HeadClock
+  private let options: HeadOptions
+  private let logger: Logger
+
+  private static let ticksBetweenPrunings = 120
+
+  /// Opens the state folder, loads what is not over, and is ready to serve. Live ranks are taken up
+  /// again as their nodes register.
+  ///
+  /// - Parameters:
+  ///   - stateFolder: a folder of the head's own; made with mode 0700 where it is missing.
+  ///   - head: the head's peer id, as which it calls agents.
+  ///   - clock: where time comes from.
+  ///   - options: settings.
+  ///   - makeTicket: makes a ticket's secret and text.
+  ///   - agent: reaches a node's agent.
+  ///   - logger: where faults are told.
+  /// - Throws: `identityUnusable` for a damaged database or key, `diskFull`, `fileSystem`.
+  public static func open(
+    stateFolder: String, head: PeerID, clock: HeadClock, options: HeadOptions = HeadOptions(),
+    makeTicket: @escaping @Sendable () throws -> NewTicket, agent: @escaping AgentLookup,
+    logger: Logger = Logger(label: "iorun.head")
+  ) async throws -> HeadServices {
+    let store = try await Store.open(in: stateFolder)
+    let network = try await store.networkID { "net-" + Base32.encode(try SecureRandom.bytes(10)) }
+    let authority = try await CertificateAuthority.open(
+      file: stateFolder + "/authority.key", network: network)
+    let peers = PeerDirectory(
+      peers: try await store.peers(), tickets: try await store.tickets())
+    let authoriser = Authoriser(peers: peers)
+    let (chunks, archive) = try await Blocking.run {
+      (
+        try ChunkStore(folder: stateFolder + "/chunks"),
+        try LogArchive(folder: stateFolder + "/logs", limit: options.logLimit)
+      )
+    }
+    let content = ContentDesk(chunks: chunks, authoriser: authoriser)
+    let directory = try await NodeDirectory(store: store, clock: clock, options: options)
+    let director = try await JobDirector(
+      head: head, store: store, directory: directory, archive: archive, authoriser: authoriser,
+      clock: clock, options: options, agent: agent,
+      missingChunks: { try await content.missing(of: $0) }, logger: logger)
+    let book = TicketBook(
+      store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
+    return HeadServices(
+      jobs: director,
+      nodes: NodeDesk(
+        directory: directory, director: director, authoriser: authoriser, options: options),
+      content: content,
+      network: NetworkDesk(
+        head: head, startedAt: clock.now(), store: store, director: director, book: book,
+        authoriser: authoriser),
+      admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
+      peers: peers, networkID: network, authorityKey: authority.publicKey, director: director,
+      book: book, store: store, clock: clock, options: options, logger: logger)
+  }
+
+  /// Admits a key without a ticket: for the operator and the nodes that start on the head's own
+  /// machine. `publicKey` is a Curve25519 key of 32 bytes.
+  public func admit(publicKey: [UInt8], name: String, role: Role) async throws -> Admission {
+    try await book.admitDirectly(publicKey: publicKey, name: name, role: role)
+  }
+
+  /// The processes of all live ranks: the mesh relays between those of the same job and attempt.
+  public func executorRoutes() async -> [ExecutorRoute] { await director.routes }
+
+  /// Calls `handler` at once and whenever the routes change. There is one handler at a time.
+  public func onExecutorRoutesChanged(
+    _ handler: @escaping @Sendable ([ExecutorRoute]) -> Void
+  ) async {
+    await director.onRoutesChanged(handler)
+  }
+
+  /// Watches nodes, timeouts and the queue until the task is cancelled.
+  public func run() async {
+    var ticks = 0
+    while !Task.isCancelled {
+      await tick()
+      ticks += 1
+      if ticks % Self.ticksBetweenPrunings == 0 {
+        do {
+          try await store.pruneEvents(keeping: options.keptEvents)
+        } catch {
+          logger.warning("old events cannot be dropped", metadata: ["error": "\(error)"])
+        }
+      }
+      guard (try? await clock.sleep(options.tick)) != nil else { return }
+    }
+  }
+
+  /// One look at what only time changes; `run` does this again and again.
+  func tick() async { await director.tick() }
+
+  /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
+  /// same folder takes them up again.
+  public func shutDown() async {
+    await director.shutDown()
+    do {
+      try await store.close()
+    } catch {
+      logger.warning("the database did not close", metadata: ["error": "\(error)"])
+    }
+  }
+}

@@ -1,0 +1,89 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+
+/// What nodes tell about leases.
+extension JobDirector {
+  private static let longestAppend = 1 << 20
+
+  /// A node registered with these leases: every job goes on where it stands. Returns the leases that
+  /// nobody wants.
+  func nodeReturned(_ node: PeerID, _ reports: [LeaseReport]) async throws -> [LeaseID] {
+    let byJob = Dictionary(grouping: reports, by: \.id.job)
+    for id in jobs(on: node) { apply(.nodeReturned(node, byJob[id] ?? []), to: id) }
+    try await settle()
+    return unwanted(reports.map(\.id), on: node)
+  }
+
+  /// Those of a node's leases that it is to stop and forget.
+  func unwanted(_ leases: [LeaseID], on node: PeerID) -> [LeaseID] {
+    leases.filter { lease in
+      guard let job = live[lease.job] else { return true }
+      // What is not on disk yet must not be forgotten.
+      if job.isDirty || job.isCommitting { return false }
+      guard let rank = rank(lease), rank.node == node else { return true }
+      return rank.isEnded
+    }
+  }
+
+  /// A node says where a lease stands; on disk once this returns.
+  func report(_ report: LeaseReport, from node: PeerID) async throws {
+    guard live[report.id.job] != nil else {
+      // The job is over; its end is on disk.
+      if case .ended = report.state { send(.forget(node, report.id)) }
+      return
+    }
+    if let rank = rank(report.id), rank.node != node { throw Self.foreign(report.id) }
+    apply(.report(report), to: report.id.job)
+    try await settle()
+  }
+
+  /// Log bytes of a lease; returns the length from which the node goes on. Bytes of a lease that
+  /// nobody knows any more are taken and dropped, so that its node can let go of it.
+  func appendLog(
+    _ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, from node: PeerID
+  ) async throws -> Int64 {
+    guard bytes.count <= Self.longestAppend, offset >= 0 else {
+      throw IorunError(
+        .tooLarge, "\(bytes.count) log bytes at once; at most \(Self.longestAppend) are taken")
+    }
+    let present = rank(lease)
+    let known: RankRecord?
+    if let present { known = present } else { known = try await store.rank(lease) }
+    guard let known, known.epoch == epoch else { return offset + Int64(bytes.count) }
+    guard known.node == node else { throw Self.foreign(lease) }
+    let length = try await archive.append(bytes, at: offset, to: lease)
+    logBell.ring(lease.job)
+    return length
+  }
+
+  private static func foreign(_ lease: LeaseID) -> IorunError {
+    IorunError(.notAllowed, "lease \(lease) belongs to another node")
+  }
+
+  // MARK: executors
+
+  /// The processes of all ranks that run or are about to.
+  func currentRoutes() -> [ExecutorRoute] {
+    live.values.flatMap { job in
+      job.lifecycle.ranks.compactMap { rank in
+        guard !rank.isEnded, let executor = rank.executor else { return nil }
+        return ExecutorRoute(executor: executor, lease: rank.lease, node: rank.node)
+      }
+    }
+    .sorted { $0.lease < $1.lease }
+  }
+
+  /// Calls `handler` now and whenever the routes change.
+  func onRoutesChanged(_ handler: @escaping @Sendable ([ExecutorRoute]) -> Void) {
+    routesHandler = handler
+    handler(routes)
+  }
+
+  func publishRoutes() {
+    let present = currentRoutes()
+    guard present != routes else { return }
+    routes = present
+    routesHandler?(present)
+  }
+}

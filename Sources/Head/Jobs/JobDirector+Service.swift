@@ -1,0 +1,134 @@
+internal import IorunContent
+internal import IorunContract
+internal import IorunCore
+internal import IorunScheduler
+
+/// What clients ask for. A buyer sees its own jobs only; others' are `notFound` to it.
+extension JobDirector: JobService {
+  private static let longestWait = 20_000
+  private static let mostJobs = 1000
+
+  func submit(_ request: SubmitRequest, caller: PeerID) async throws -> JobStatus {
+    try authoriser.check(caller, may: .submit)
+    if let status = try await known(request, of: caller) { return status }
+    try SubmitCheck.check(request)
+    guard live.count < options.maximumLiveJobs else {
+      throw IorunError(
+        .overloaded, "\(live.count) jobs are waiting or running, which is the most there may be",
+        remedy: "Try again once some have ended")
+    }
+    if let chunks = request.workingFolder?.chunks {
+      let missing = try await missingChunks(chunks)
+      guard missing.isEmpty else {
+        throw IorunError(
+          .fileMissing, "\(missing.count) chunks of the working folder are not at the head",
+          remedy: "Upload them and submit again")
+      }
+    }
+    if case .refused(let refusal) = await inventory().verdict(on: GangRequest(request.spec)),
+      !refusal.fitsWhenIdle
+    {
+      throw IorunError(
+        .noPlacement, refusal.explanation,
+        remedy: "Ask for less, or wait until a node that fits has joined")
+    }
+    var generator = SystemRandomNumberGenerator()
+    let draft = JobRecord(
+      id: JobID(using: &generator), submissionID: request.submissionID, owner: caller,
+      spec: request.spec, workingFolder: request.workingFolder, submittedAt: clock.now())
+    let (record, isNew) = try await store.accept(draft)
+    guard isNew else { return try await status(of: record.id) }
+    live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record))
+    order.append(record.id)
+    placeSoon()
+    return record.status(ranks: [])
+  }
+
+  func jobs(limit: Int, caller: PeerID) async throws -> [JobStatus] {
+    let role = try authoriser.check(caller, may: .seeJobs)
+    let limit = min(max(0, limit), Self.mostJobs)
+    return try await store.jobs(owner: role == .operator ? nil : caller, limit: limit)
+      .map { $0.0.status(ranks: $0.1) }
+  }
+
+  func watch(
+    _ job: JobID, after revision: Int64, waitMilliseconds: Int, caller: PeerID
+  ) async throws -> JobStatus {
+    let listener = statusBell.listen(to: job)
+    let status = try await visible(job, to: caller)
+    guard status.revision <= revision, !status.state.isTerminal, waitMilliseconds > 0 else {
+      return status
+    }
+    await listener.wait(atMost: Self.wait(waitMilliseconds), clock)
+    return try await visible(job, to: caller)
+  }
+
+  func cancel(_ job: JobID, caller: PeerID) async throws -> JobStatus {
+    _ = try await visible(job, to: caller)
+    apply(.cancelRequested, to: job)
+    try await settle()
+    return try await status(of: job)
+  }
+
+  func logs(
+    _ job: JobID, rank: Int?, cursors: [LogCursor], waitMilliseconds: Int, caller: PeerID
+  ) async throws -> LogBatch {
+    let deadline = clock.elapsed() + Self.wait(waitMilliseconds)
+    while true {
+      let listener = logBell.listen(to: job)
+      // The state first: a job that is over prints nothing more.
+      let status = try await visible(job, to: caller)
+      if let rank, !(0..<status.spec.gang.ranks).contains(rank) {
+        throw IorunError(
+          .notFound, "\(job) has no rank \(rank): its ranks are 0 to \(status.spec.gang.ranks - 1)",
+          remedy: "Name one of these")
+      }
+      let (chunks, next, hasMore) = try await archive.read(job, rank: rank, after: cursors)
+      let isComplete = status.state.isTerminal && !hasMore
+      let left = deadline - clock.elapsed()
+      if !chunks.isEmpty || isComplete || left <= .zero || Task.isCancelled {
+        return LogBatch(chunks: chunks, cursors: next, isComplete: isComplete)
+      }
+      await listener.wait(atMost: left, clock)
+    }
+  }
+
+  func outputs(_ job: JobID, caller: PeerID) async throws -> [OutputFile] {
+    let status = try await visible(job, to: caller)
+    guard status.state == .succeeded else {
+      throw IorunError(
+        .wrongState, "\(job) is \(status.state.rawValue); only a job that succeeded has outputs",
+        remedy: status.state.isTerminal ? "Read its logs to see why" : "Wait until it has ended")
+    }
+    return try await store.outputs(of: job, attempt: status.attempt)
+  }
+
+  /// What the head told of a job last; for whoever may see it.
+  private func visible(_ job: JobID, to caller: PeerID) async throws -> JobStatus {
+    let role = try authoriser.check(caller, may: .seeJobs)
+    let status = try await status(of: job)
+    guard role == .operator || status.owner == caller else { throw Self.unknown(job) }
+    return status
+  }
+
+  private func status(of job: JobID) async throws -> JobStatus {
+    if let status = live[job]?.committed { return status }
+    guard let (record, ranks) = try await store.job(job) else { throw Self.unknown(job) }
+    return record.status(ranks: ranks)
+  }
+
+  private func known(_ request: SubmitRequest, of caller: PeerID) async throws -> JobStatus? {
+    let known = try await store.job(owner: caller, submissionID: request.submissionID)
+    guard let (record, ranks) = known else { return nil }
+    return record.status(ranks: ranks)
+  }
+
+  private static func unknown(_ job: JobID) -> IorunError {
+    IorunError(
+      .notFound, "there is no job \(job)", remedy: "List your jobs with `iorun status`")
+  }
+
+  private static func wait(_ milliseconds: Int) -> Duration {
+    .milliseconds(min(max(0, milliseconds), longestWait))
+  }
+}

@@ -1,0 +1,137 @@
+internal import IorunContract
+internal import IorunCore
+internal import Logging
+
+/// Runs every job that is not over: takes in what happens, commits it, then acts.
+///
+/// Memory moves first, the disk follows in group commits, and nothing is told to a client or a node
+/// before it is on disk. A commit that fails (a full disk) is tried again with the next event or
+/// tick; until then nobody hears of it.
+actor JobDirector {
+  let head: PeerID
+  let store: Store
+  let directory: NodeDirectory
+  let archive: LogArchive
+  let authoriser: Authoriser
+  let clock: HeadClock
+  let options: HeadOptions
+  let agent: HeadServices.AgentLookup
+  let missingChunks: HeadServices.MissingChunks
+  let logger: Logger
+
+  var live: [JobID: LiveJob] = [:]
+  /// Live jobs in the order in which they were accepted: the queue's order.
+  var order: [JobID] = []
+  /// The highest fencing epoch granted.
+  var epoch: Int64
+  /// How many changes were made in memory, and how many of them are on disk.
+  var changes: UInt64 = 0
+  var committed: UInt64 = 0
+  var commit: Task<Void, any Error>?
+  var isPlacing = false
+  var placesAgain = false
+  /// Calls to nodes under way; true where the same call is to be made once more afterwards.
+  var callsUnderWay: [AgentCall: Bool] = [:]
+  var routes: [ExecutorRoute] = []
+  var routesHandler: (@Sendable ([ExecutorRoute]) -> Void)?
+
+  let tasks = TaskPool()
+  let statusBell = Doorbell<JobID>()
+  let logBell = Doorbell<JobID>()
+
+  init(
+    head: PeerID, store: Store, directory: NodeDirectory, archive: LogArchive,
+    authoriser: Authoriser, clock: HeadClock, options: HeadOptions,
+    agent: @escaping HeadServices.AgentLookup,
+    missingChunks: @escaping HeadServices.MissingChunks, logger: Logger
+  ) async throws {
+    self.head = head
+    self.store = store
+    self.directory = directory
+    self.archive = archive
+    self.authoriser = authoriser
+    self.clock = clock
+    self.options = options
+    self.agent = agent
+    self.missingChunks = missingChunks
+    self.logger = logger
+    epoch = try await store.epoch()
+    for (record, ranks) in try await store.liveJobs() {
+      live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))
+      order.append(record.id)
+    }
+    routes = currentRoutes()
+  }
+
+  /// What only time changes: silent nodes, timeouts, commits that failed.
+  func tick() async {
+    _ = await directory.tick()
+    await loseDeadNodes()
+    let now = clock.now()
+    for (id, job) in live {
+      let record = job.lifecycle.record
+      guard record.state == .running, let limit = record.spec.timeoutSeconds,
+        let startedAt = record.startedAt,
+        now - startedAt > limit + options.timeoutSlack.inSeconds
+      else { continue }
+      apply(.timeoutPassed(attempt: record.attempt), to: id)
+    }
+    await settleLater()
+    placeSoon()
+  }
+
+  /// Ends every wait and every call to a node, and returns when none is left.
+  func shutDown() async {
+    statusBell.ringAll()
+    logBell.ringAll()
+    await tasks.close()
+    _ = await commit?.result
+  }
+
+  /// Takes a rank as lost where its node is.
+  private func loseDeadNodes() async {
+    for node in Set(holdings().keys) {
+      if let reason = await directory.lossReason(of: node) { lose(node, reason: reason) }
+    }
+  }
+
+  /// Every job with a rank on `node` hears that it is lost.
+  func lose(_ node: PeerID, reason: String) {
+    for id in jobs(on: node) { apply(.nodeLost(node, reason: reason), to: id) }
+  }
+
+  /// The live jobs that have a rank on `node` that has not ended.
+  func jobs(on node: PeerID) -> [JobID] {
+    order.filter { id in
+      live[id]?.lifecycle.ranks.contains { $0.node == node && !$0.isEnded } ?? false
+    }
+  }
+
+  /// What live leases hold of each node.
+  func holdings() -> [PeerID: Holding] {
+    var holdings: [PeerID: Holding] = [:]
+    for job in live.values {
+      let resources = job.lifecycle.record.spec.gang.resources
+      for rank in job.lifecycle.ranks where !rank.isEnded {
+        holdings[rank.node, default: Holding()].resources =
+          (holdings[rank.node]?.resources ?? ResourceSet()) + resources
+        holdings[rank.node]?.gpus.formUnion(rank.gpuIndices)
+        holdings[rank.node]?.leases += 1
+      }
+    }
+    return holdings
+  }
+
+  /// The nodes and what is held of them.
+  func inventory() async -> Inventory {
+    let nodes = await directory.snapshot()
+    return Inventory(nodes: nodes, holdings: holdings())
+  }
+}
+
+extension Duration {
+  /// The same in seconds.
+  var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,83 @@
+internal import IorunContent
+internal import IorunContract
+internal import IorunCore
+
+/// Refuses a submit that no honest client sends, before anything is kept: every list, text and
+/// number has a bound. The client makes the same checks with better places in its messages.
+enum SubmitCheck {
+  private static let ranks = 1...4096
+  private static let retries = 0...100
+  private static let longestName = 128
+  private static let mostVariables = 1024
+  private static let environmentSize = 64 * 1024
+  private static let commandSize = 64 * 1024
+  private static let mostOutputs = 256
+  private static let longestPattern = 1024
+  private static let longestTimeout = 10.0 * 365 * 86_400
+
+  /// Throws `specInvalid`, naming what is wrong.
+  static func check(_ request: SubmitRequest) throws {
+    guard (1...64).contains(request.submissionID.count), request.submissionID.utf8.count <= 256
+    else { throw refusal("the submission id must have 1 to 64 characters") }
+    try check(request.spec)
+    if let folder = request.workingFolder { try folder.check(maximum: ContentLimits.manifestSize) }
+  }
+
+  /// Throws `specInvalid`, naming what is wrong.
+  static func check(_ spec: JobSpec) throws {
+    guard (1...longestName).contains(spec.name.count), isPrintable(spec.name) else {
+      throw refusal("name must have 1 to \(longestName) characters on one line")
+    }
+    try check(spec.gang)
+    guard retries.contains(spec.retries) else {
+      throw refusal("retries must be \(retries.lowerBound) to \(retries.upperBound)")
+    }
+    if let timeout = spec.timeoutSeconds {
+      guard timeout.isFinite, timeout > 0, timeout <= longestTimeout else {
+        throw refusal("timeout must be more than 0 s and at most 10 years")
+      }
+    }
+    let words: [String]
+    switch spec.entrypoint {
+    case .command(let command): words = command
+    case .swift(let target, let arguments): words = [target] + arguments
+    }
+    guard words.first?.isEmpty == false, !words.contains(where: { $0.utf8.contains(0) }) else {
+      throw refusal("the command is empty or has a zero byte")
+    }
+    guard words.reduce(0, { $0 + $1.utf8.count + 1 }) <= commandSize else {
+      throw refusal("the command is longer than \(commandSize / 1024) KiB")
+    }
+    let size = spec.environment.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
+    guard spec.environment.count <= mostVariables, size <= environmentSize else {
+      throw refusal(
+        "env has more than \(mostVariables) variables or \(environmentSize / 1024) KiB",
+        remedy: "Put large values into a file of the working folder")
+    }
+    try ReservedEnvironment.check(spec.environment)
+    guard spec.outputs.count <= mostOutputs,
+      spec.outputs.allSatisfy({ (1...longestPattern).contains($0.utf8.count) && isPrintable($0) })
+    else { throw refusal("outputs has more than \(mostOutputs) patterns, or one that is too long") }
+  }
+
+  private static func check(_ gang: JobSpec.Gang) throws {
+    guard ranks.contains(gang.ranks) else {
+      throw refusal("ranks must be \(ranks.lowerBound) to \(ranks.upperBound), not \(gang.ranks)")
+    }
+    let resources = gang.resources
+    guard (0...100_000_000).contains(resources.milliCPUs), (0...1024).contains(resources.gpus),
+      resources.memory <= .gibi(1 << 20), resources.disk <= .gibi(1 << 20)
+    else { throw refusal("the resources of a rank are out of bounds: \(resources)") }
+    guard (gang.gpuModel?.count ?? 0) <= longestName else {
+      throw refusal("gpu_model has more than \(longestName) characters")
+    }
+  }
+
+  private static func isPrintable(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
+  }
+
+  private static func refusal(_ message: String, remedy: String = "Change the spec") -> IorunError {
+    IorunError(.specInvalid, message, remedy: remedy)
+  }
+}

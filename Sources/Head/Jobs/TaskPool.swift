@@ -1,0 +1,40 @@
+internal import Synchronization
+
+/// Owns the tasks that outlive the call that began them, so that none is left when the head stops.
+final class TaskPool: Sendable {
+  private struct State {
+    var next: UInt64 = 0
+    var tasks: [UInt64: Task<Void, Never>] = [:]
+    var isClosed = false
+  }
+
+  private let state = Mutex(State())
+
+  /// Runs `body` in a task of its own; does nothing once `close` was called.
+  func run(_ body: @escaping @Sendable () async -> Void) {
+    state.withLock { state in
+      guard !state.isClosed else { return }
+      state.next += 1
+      let number = state.next
+      state.tasks[number] = Task { [weak self] in
+        await body()
+        self?.finished(number)
+      }
+    }
+  }
+
+  /// Cancels every task and returns once all have ended.
+  func close() async {
+    let tasks = state.withLock { state in
+      state.isClosed = true
+      return Array(state.tasks.values)
+    }
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
+  }
+
+  // A task cannot get here before `run` has entered it: both take the lock.
+  private func finished(_ number: UInt64) {
+    state.withLock { $0.tasks[number] = nil }
+  }
+}

@@ -1,0 +1,72 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+
+/// What nodes ask for and tell: the directory keeps who is alive, the director what becomes of jobs.
+struct NodeDesk: NodeService {
+  let directory: NodeDirectory
+  let director: JobDirector
+  let authoriser: Authoriser
+  let options: HeadOptions
+
+  private static let mostLeases = 100_000
+
+  func register(_ registration: NodeRegistration, caller: PeerID) async throws -> NodeOrders {
+    try authoriser.check(caller, may: .offerNode)
+    try NodeFactsCheck.check(registration.facts)
+    try Self.check(registration.leases.count)
+    let unwanted = try await director.nodeReturned(caller, registration.leases)
+    let running = registration.leases.filter { report in
+      if case .ended = report.state { false } else { true }
+    }
+    let draining = Set(unwanted).intersection(running.map(\.id))
+    let name = try await directory.register(
+      registration.facts, draining: draining, node: caller)
+    await director.placeSoon()
+    return orders(name: name, stop: unwanted)
+  }
+
+  func heartbeat(
+    leases: [LeaseID], roundTripMilliseconds: Double?, caller: PeerID
+  ) async throws -> NodeOrders {
+    try authoriser.check(caller, may: .offerNode)
+    try Self.check(leases.count)
+    let name = await directory.heartbeat(
+      caller, leases: leases, roundTripMilliseconds: roundTripMilliseconds)
+    guard let name else { return orders(name: "", stop: [], registerAgain: true) }
+    return orders(name: name, stop: await director.unwanted(leases, on: caller))
+  }
+
+  func report(_ report: LeaseReport, caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    try await director.report(report, from: caller)
+  }
+
+  func appendLog(
+    _ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, caller: PeerID
+  ) async throws -> Int64 {
+    try authoriser.check(caller, may: .offerNode)
+    return try await director.appendLog(
+      lease, epoch: epoch, offset: offset, bytes: bytes, from: caller)
+  }
+
+  func leave(caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    try await directory.leave(caller)
+    await director.lose(caller, reason: "it left the network")
+    try await director.settle()
+  }
+
+  private func orders(name: String, stop: [LeaseID], registerAgain: Bool = false) -> NodeOrders {
+    NodeOrders(
+      name: name, heartbeatMilliseconds: Int(options.heartbeat.inSeconds * 1000),
+      fenceMilliseconds: Int(options.fenceAfter.inSeconds * 1000), stop: stop,
+      registerAgain: registerAgain)
+  }
+
+  private static func check(_ leases: Int) throws {
+    guard leases <= mostLeases else {
+      throw IorunError(.tooLarge, "a node with \(leases) leases; at most \(mostLeases) are taken")
+    }
+  }
+}

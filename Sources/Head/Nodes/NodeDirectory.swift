@@ -1,0 +1,157 @@
+internal import IorunContract
+internal import IorunCore
+
+/// Which nodes there are and which of them are alive: registrations, heartbeats, silence.
+///
+/// A node is alive while it is heard from, suspect after a short silence, dead after a long one. A
+/// restarted head gives every node it knows a grace to come back.
+actor NodeDirectory {
+  private struct Entry {
+    var record: NodeRecord
+    var state: NodeState
+    /// When its silence began, by the head's clock.
+    var heardAt: Duration
+    /// How long its silence may last.
+    var patience: Duration
+    /// True once it registered with this process.
+    var isRegistered = false
+    var roundTripMilliseconds: Double?
+    /// Leases that it still held when it was told to stop them.
+    var draining: Set<LeaseID> = []
+    var lossReason: String?
+  }
+
+  private let store: Store
+  private let clock: HeadClock
+  private let options: HeadOptions
+  private var entries: [PeerID: Entry] = [:]
+  private var lastTick: Duration
+
+  /// The most nodes that one network holds.
+  static let maximumNodes = 100_000
+
+  init(store: Store, clock: HeadClock, options: HeadOptions) async throws {
+    self.store = store
+    self.clock = clock
+    self.options = options
+    let now = clock.elapsed()
+    lastTick = now
+    for record in try await store.nodes() {
+      entries[record.id] = Entry(
+        record: record, state: record.hasLeft ? .left : .suspect, heardAt: now,
+        patience: options.restartGrace)
+    }
+  }
+
+  /// A node is here (again). Returns the name under which it is listed. `draining` are leases that
+  /// it holds and that nobody wants.
+  ///
+  /// - Throws: `malformed` for facts that no machine has, `overloaded`, and what the store throws.
+  func register(_ facts: NodeFacts, draining: Set<LeaseID>, node: PeerID) async throws -> String {
+    try NodeFactsCheck.check(facts)
+    guard entries[node] != nil || entries.count < Self.maximumNodes else {
+      throw IorunError(
+        .overloaded, "the network holds its most of \(Self.maximumNodes) nodes",
+        remedy: "Join another network")
+    }
+    var facts = facts
+    facts.name = name(for: facts.name, node: node)
+    let record = NodeRecord(id: node, facts: facts, lastSeenAt: clock.now(), hasLeft: false)
+    let roundTrip = entries[node]?.roundTripMilliseconds
+    entries[node] = Entry(
+      record: record, state: .alive, heardAt: clock.elapsed(), patience: options.deadAfter,
+      isRegistered: true, roundTripMilliseconds: roundTrip, draining: draining)
+    try await store.save([record])
+    return facts.name
+  }
+
+  /// A node is still here. Returns its name, or `nil` where it has to register (again).
+  func heartbeat(_ node: PeerID, leases: [LeaseID], roundTripMilliseconds: Double?) -> String? {
+    guard let entry = entries[node], entry.isRegistered, entry.state == .alive
+      || entry.state == .suspect
+    else { return nil }
+    entries[node]?.heardAt = clock.elapsed()
+    entries[node]?.record.lastSeenAt = clock.now()
+    entries[node]?.state = .alive
+    if let roundTripMilliseconds, roundTripMilliseconds.isFinite, roundTripMilliseconds >= 0 {
+      entries[node]?.roundTripMilliseconds = roundTripMilliseconds
+    }
+    if !entry.draining.isEmpty { entries[node]?.draining.formIntersection(leases) }
+    return entry.record.facts.name
+  }
+
+  /// A node goes for good.
+  func leave(_ node: PeerID) async throws {
+    guard var entry = entries[node] else { return }
+    entry.state = .left
+    entry.record.hasLeft = true
+    entry.record.lastSeenAt = clock.now()
+    entry.lossReason = "it left the network"
+    entries[node] = entry
+    try await store.save([entry.record])
+  }
+
+  /// Looks at every node's silence. True where a node changed its state.
+  func tick() -> Bool {
+    let now = clock.elapsed()
+    // A head that was itself stopped for a while heard nothing for that long: not the nodes' fault.
+    let stall = now - lastTick - options.tick * 2
+    lastTick = now
+    if stall > options.suspectAfter / 2 {
+      for node in entries.keys { entries[node]?.heardAt += stall }
+    }
+    var isChanged = false
+    for (node, entry) in entries where entry.state == .alive || entry.state == .suspect {
+      let silence = now - entry.heardAt
+      if silence >= entry.patience {
+        entries[node]?.state = .dead
+        let seconds = entry.patience.components.seconds
+        entries[node]?.lossReason =
+          entry.isRegistered
+          ? "no word came from it for \(seconds) s"
+          : "it did not come back within \(seconds) s after the head restarted"
+        isChanged = true
+      } else if silence >= options.suspectAfter, entry.state == .alive {
+        entries[node]?.state = .suspect
+        isChanged = true
+      }
+    }
+    return isChanged
+  }
+
+  /// All nodes, by name.
+  func snapshot() -> [NodeSnapshot] {
+    entries.values.map { entry in
+      NodeSnapshot(
+        id: entry.record.id, facts: entry.record.facts, state: entry.state,
+        isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
+        roundTripMilliseconds: entry.roundTripMilliseconds, lossReason: entry.lossReason)
+    }
+    .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }
+  }
+
+  /// Why the ranks on `node` count as lost; `nil` while they do not.
+  func lossReason(of node: PeerID) -> String? {
+    guard let entry = entries[node] else { return "the head does not know it any more" }
+    return entry.state == .dead || entry.state == .left ? entry.lossReason : nil
+  }
+
+  /// The wished name, or the same with a number where another node has it.
+  private func name(for wish: String, node: PeerID) -> String {
+    let wish = NodeFactsCheck.cleanName(wish)
+    let taken = Set(entries.values.lazy.filter { $0.record.id != node }.map(\.record.facts.name))
+    if let present = entries[node]?.record.facts.name, present.hasPrefix(wish),
+      !taken.contains(present), present == wish || isNumbered(present, from: wish)
+    {
+      return present
+    }
+    if !taken.contains(wish) { return wish }
+    var number = 2
+    while taken.contains("\(wish)-\(number)") { number += 1 }
+    return "\(wish)-\(number)"
+  }
+
+  private func isNumbered(_ name: String, from wish: String) -> Bool {
+    name.hasPrefix(wish + "-") && Int(name.dropFirst(wish.count + 1)) != nil
+  }
+}

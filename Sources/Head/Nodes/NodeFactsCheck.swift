@@ -1,0 +1,37 @@
+internal import IorunCore
+
+/// Refuses facts that no machine has, and makes names safe to print.
+enum NodeFactsCheck {
+  private static let longestText = 256
+  private static let longestName = 63
+
+  /// Throws `malformed` where a number or a text is out of bounds.
+  static func check(_ facts: NodeFacts) throws {
+    guard (0...100_000_000).contains(facts.milliCPUs), facts.gpus.count <= 256 else {
+      throw refusal("\(facts.milliCPUs) thousandths of a CPU and \(facts.gpus.count) GPUs")
+    }
+    let texts =
+      [facts.name, facts.hostname, facts.address, facts.interface, facts.cpuModel, facts.system]
+      + [facts.version] + facts.gpus.flatMap { [$0.model, $0.uuid] }
+    for text in texts where text.utf8.count > longestText || text.utf8.contains(where: { $0 < 32 })
+    {
+      throw refusal("a text that is too long or has control characters")
+    }
+    guard !facts.address.isEmpty else { throw refusal("no address") }
+  }
+
+  /// The name with everything but ASCII letters, digits, dots and dashes made a dash.
+  static func cleanName(_ name: String) -> String {
+    let clean = name.prefix(longestName).map { character -> Character in
+      let isPlain = character.isASCII && (character.isLetter || character.isNumber)
+      return isPlain || character == "." || character == "-" || character == "_" ? character : "-"
+    }
+    return clean.isEmpty ? "node" : String(clean)
+  }
+
+  private static func refusal(_ what: String) -> IorunError {
+    IorunError(
+      .malformed, "a node says of itself: \(what)",
+      remedy: "Use the same version of iorun on the node and the head")
+  }
+}

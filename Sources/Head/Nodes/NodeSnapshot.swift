@@ -1,0 +1,16 @@
+internal import IorunContract
+internal import IorunCore
+
+/// One node at one moment, as the directory sees it.
+struct NodeSnapshot: Sendable, Hashable {
+  var id: PeerID
+  var facts: NodeFacts
+  var state: NodeState
+  /// True while it still holds leases that it was told to stop: its room is not free yet.
+  var isDraining: Bool
+  /// Seconds since 1970 (UTC).
+  var lastSeenAt: Double
+  var roundTripMilliseconds: Double?
+  /// Why its ranks count as lost, where they do.
+  var lossReason: String?
+}

@@ -1,0 +1,139 @@
+internal import Foundation
+internal import IorunContract
+public import IorunCore
+internal import IorunMesh
+internal import IorunRuntime
+public import Logging
+internal import Synchronization
+
+/// A head as a process: its services, its one port, and the distributed actors between them.
+public struct HeadProcess: Sendable {
+  /// The head's peer id.
+  public let peer: PeerID
+  /// The head's Curve25519 public key.
+  public let publicKey: [UInt8]
+  /// Where clients of this machine reach it: `host:port`.
+  public let localAddress: String
+
+  private let services: HeadServices
+  private let system: MeshActorSystem
+  // Distributed actors live as long as somebody holds them.
+  private let served: [any Sendable]
+
+  /// Opens the state folder and the port, and serves from then on.
+  ///
+  /// - Parameters:
+  ///   - stateFolder: the head's own folder.
+  ///   - listen: the address and port to listen on.
+  ///   - advertised: the `host:port` that tickets name.
+  ///   - localOperator: the public key of the operator's client on this machine.
+  ///   - localNodes: the public keys of nodes on this machine.
+  /// - Throws: `addressInUse`, `identityUnusable`, `fileSystem`, `diskFull`.
+  public init(
+    stateFolder: String, listen: String, advertised: String, localOperator: [UInt8],
+    localNodes: [[UInt8]], logger: Logger = Logger(label: "iorun.head")
+  ) async throws {
+    guard Ticket.isAddress(listen), Ticket.isAddress(advertised) else {
+      throw IorunError(
+        .addressInUse, "'\(listen)' or '\(advertised)' is not HOST:PORT",
+        remedy: "Give an address such as 0.0.0.0:7070")
+    }
+    let identity = try CurveKey.loadOrCreate(at: stateFolder + "/head.key")
+    // The services call agents through the system, and the system's port admits whom the services
+    // know: the reference closes the circle, before anything can use it.
+    let reference = SystemReference()
+    let services = try await HeadServices.open(
+      stateFolder: stateFolder, head: identity.peer, 
+      clock: HeadClock(ContinuousClock()) { Date().timeIntervalSince1970 },
+      makeTicket: {
+        let ticket = try Ticket(address: advertised, headKey: identity.publicKey)
+        return NewTicket(publicKey: try ticket.key().publicKey, text: ticket.text)
+      },
+      agent: { node in
+        RemoteAgent(agent: try NodeAgent.at(node, using: try reference.system()))
+      },
+      logger: logger)
+    _ = try await services.admit(
+      publicKey: localOperator, name: "local operator", role: .operator)
+    for (index, key) in localNodes.enumerated() {
+      _ = try await services.admit(
+        publicKey: key, name: "node-\(index + 1)", role: .supplier)
+    }
+    let peers = services.peers
+    let endpoint = try ZeroMQEndpoint(
+      identity: identity, listening: ["tcp://\(listen)"],
+      admits: { peers.admits(publicKey: $0)?.peer })
+    let system = MeshActorSystem(transport: endpoint)
+    reference.set(system)
+    await services.onExecutorRoutesChanged { routes in
+      endpoint.setRelays(Self.relays(for: routes))
+    }
+    served = Self.serve(services, on: system)
+    self.services = services
+    self.system = system
+    peer = identity.peer
+    publicKey = identity.publicKey
+    localAddress = Self.localAddress(listen)
+    logger.info("head \(identity.peer.short) listens on \(listen)")
+  }
+
+  /// Serves until the task is cancelled. Ranks run on without the head.
+  public func run() async throws {
+    await services.run()
+    await services.shutDown()
+    await system.shutdown(within: .seconds(1))
+  }
+
+  private static func serve(_ services: HeadServices, on system: MeshActorSystem)
+    -> [any Sendable]
+  {
+    [
+      system.named(JobManager.wellKnownName) { JobManager(services.jobs, actorSystem: system) },
+      system.named(NodeRegistry.wellKnownName) {
+        NodeRegistry(services.nodes, actorSystem: system)
+      },
+      system.named(LogSink.wellKnownName) { LogSink(services.nodes, actorSystem: system) },
+      system.named(ContentExchange.wellKnownName) {
+        ContentExchange(services.content, actorSystem: system)
+      },
+      system.named(NetworkOverview.wellKnownName) {
+        NetworkOverview(services.network, actorSystem: system)
+      },
+      system.named(Admissions.wellKnownName) {
+        Admissions(services.admission, actorSystem: system)
+      },
+      system.named(Placer.wellKnownName) { Placer(services.placement, actorSystem: system) },
+    ]
+  }
+
+  private static func relays(for routes: [ExecutorRoute]) -> RelayTable {
+    var table: [PeerID: RelayTable.Route] = [:]
+    for route in routes {
+      table[route.executor] = RelayTable.Route(
+        adjacent: route.node, group: "\(route.lease.job)/\(route.lease.attempt)")
+    }
+    return RelayTable(routes: table)
+  }
+
+  /// A wildcard is no address to dial: loopback reaches it on this machine.
+  private static func localAddress(_ listen: String) -> String {
+    let port = listen.split(separator: ":").last ?? ""
+    if listen.hasPrefix("0.0.0.0:") || listen.hasPrefix("*:") { return "127.0.0.1:\(port)" }
+    if listen.hasPrefix("[::]:") { return "[::1]:\(port)" }
+    return listen
+  }
+}
+
+/// A system that is made after those who will use it.
+private final class SystemReference: Sendable {
+  private let value = Mutex<MeshActorSystem?>(nil)
+
+  func set(_ system: MeshActorSystem) { value.withLock { $0 = system } }
+
+  func system() throws -> MeshActorSystem {
+    guard let system = value.withLock({ $0 }) else {
+      throw IorunError(.unreachable, "the head is still starting")
+    }
+    return system
+  }
+}

@@ -1,0 +1,220 @@
+internal import CShim
+internal import Foundation
+internal import Glibc
+internal import IorunContract
+internal import IorunCore
+public import IorunClient
+internal import IorunMesh
+internal import IorunWorker
+
+/// A whole network on this machine: a head and nodes as processes of their own, each with its key,
+/// its state folder and its loopback address. What `iorun up` and `iorun down` do.
+public struct LocalNetwork: Sendable {
+  /// What became of `up`.
+  public struct Started: Sendable, Hashable {
+    /// Where the head listens.
+    public var headAddress: String
+    /// The processes that this call started, by name.
+    public var started: [String]
+    /// How many nodes are ready.
+    public var nodes: Int
+    /// From the call to the last node's registration.
+    public var elapsed: Duration
+  }
+
+  /// The most nodes that one machine's loopback network takes.
+  public static let nodeLimit = 250
+
+  private let state: StateFolder
+  private let program: String
+
+  /// A network in a state folder, run by the binary at `program`.
+  public init(state: StateFolder, program: String) {
+    self.state = state
+    self.program = program
+  }
+
+  /// Starts whatever of the network does not run, and returns when all nodes are ready.
+  ///
+  /// - Parameters:
+  ///   - nodes: how many nodes; `nil` for as many as the folder's network has, or three.
+  ///   - port: the head's port on loopback; `nil` for the folder's, or any free one.
+  ///   - milliCPUs: what each node offers; `nil` for all cores of the machine.
+  /// - Throws: `alreadyRunning` where everything runs; `addressInUse`, `spawnFailed`; `timedOut`
+  ///   with the end of a process's log where one does not come up.
+  public func up(nodes: Int?, port: UInt16?, milliCPUs: Int?) async throws -> Started {
+    let clock = ContinuousClock()
+    let begun = clock.now
+    for folder in [state.path, state.head, state.run, state.logs] { try StateFolder.make(folder) }
+    // One `up` at a time on a folder.
+    let lock = try FileLock(state.path + "/up.lock")
+    defer { lock.unlock() }
+    let known = try NetworkFile.load(state.networkFile)
+    let running = ProcessRecord.all(in: state.run).filter(\.isRunning)
+    let count = nodes ?? known.map { max(1, $0.nodeCount) } ?? 3
+    let names = ["head"] + (1...max(1, count)).map { "node-\($0)" }
+    let missing = names.filter { name in !running.contains { $0.name == name } }
+    guard !missing.isEmpty else {
+      throw IorunError(
+        .alreadyRunning, "a network of \(running.count - 1) nodes already runs in \(state.path)",
+        remedy: "Use it, stop it with `iorun down`, or choose another folder with --state-dir")
+    }
+    let isHeadRunning = !missing.contains("head")
+    let address = try headAddress(known, port: port, isHeadRunning: isHeadRunning)
+    let headKey = try CurveKey.loadOrCreate(at: state.head + "/head.key")
+    // Made before the head starts, which admits it: two processes must not both draw one.
+    _ = try CurveKey.loadOrCreate(at: state.clientKey)
+    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs) }
+    try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
+      .save(state.networkFile)
+    for name in missing {
+      try start(name, name == "head" ? headArguments(address, keys) : nodeArguments(name))
+    }
+    try await waitUntilReady(missing, nodes: count, deadline: clock.now + .seconds(20))
+    return Started(
+      headAddress: address, started: missing, nodes: count, elapsed: clock.now - begun)
+  }
+
+  /// Stops the network's processes, and no others.
+  ///
+  /// - Returns: the names of the processes that were stopped.
+  /// - Throws: `notRunning` where none runs.
+  public func down() async throws -> [String] {
+    let records = ProcessRecord.all(in: state.run)
+    let running = records.filter(\.isRunning)
+    guard !running.isEmpty else {
+      for record in records { record.remove(from: state.run) }
+      throw IorunError(
+        .notRunning, "no network runs in \(state.path)", remedy: "Start one with `iorun up`")
+    }
+    // Nodes first, so that they can say goodbye to their head.
+    for group in [running.filter { $0.name != "head" }, running.filter { $0.name == "head" }] {
+      try await stop(group)
+    }
+    for record in records { record.remove(from: state.run) }
+    return running.map(\.name)
+  }
+
+  private func stop(_ records: [ProcessRecord]) async throws {
+    for record in records where record.isRunning { kill(record.pid, SIGTERM) }
+    let deadline = ContinuousClock.now + .seconds(15)
+    while records.contains(where: \.isRunning), ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    for record in records where record.isRunning { kill(record.pid, SIGKILL) }
+  }
+
+  /// The head's address: kept over restarts, because nodes and tickets know it.
+  private func headAddress(_ known: NetworkFile?, port: UInt16?, isHeadRunning: Bool) throws
+    -> String
+  {
+    let kept = known.flatMap { $0.nodeCount > 0 ? $0.headAddress : nil }
+    if isHeadRunning, let kept { return kept }
+    if let port { return "127.0.0.1:\(port)" }
+    if let kept { return kept }
+    return "127.0.0.1:\(try FreePort.find(on: "127.0.0.1"))"
+  }
+
+  /// Makes a node's folder, key and membership; returns its public key.
+  private func prepareNode(
+    _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?
+  ) throws -> [UInt8] {
+    let folder = state.node(number)
+    try StateFolder.make(folder)
+    let key = try CurveKey.loadOrCreate(at: folder + "/node.key")
+    try NodeMembership(
+      headAddress: address, headKey: headKey.publicKey, name: "node-\(number)",
+      address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs
+    ).save(to: folder)
+    return key.publicKey
+  }
+
+  private func headArguments(_ address: String, _ nodeKeys: [[UInt8]]) -> [String] {
+    ["head", "--state-dir", state.path, "--listen", address]
+      + nodeKeys.flatMap { ["--admit-node", Base32.encode($0)] }
+  }
+
+  private func nodeArguments(_ name: String) -> [String] {
+    ["node", "--folder", state.path + "/" + name]
+  }
+
+  private func start(_ name: String, _ arguments: [String]) throws {
+    let log = state.logs + "/\(name).log"
+    let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw IorunError(.fileSystem, "cannot write \(log)", remedy: "Check the folder's rights")
+    }
+    defer { close(descriptor) }
+    var pid: pid_t = 0
+    let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+    let failure = withCStrings([program] + arguments) { argv in
+      withCStrings(environment) { envp in
+        iorun_spawn(program, argv, envp, "/", descriptor, nil, 0, &pid)
+      }
+    }
+    guard failure == 0, let record = ProcessRecord(name: name, pid: pid) else {
+      throw IorunError(
+        .spawnFailed, "cannot start \(program): \(String(cString: strerror(failure)))",
+        remedy: "Look into \(log)")
+    }
+    try record.save(in: state.run)
+  }
+
+  /// Waits for the head and the nodes; gives up as soon as a process has ended.
+  private func waitUntilReady(
+    _ started: [String], nodes: Int, deadline: ContinuousClock.Instant
+  ) async throws {
+    let connection = try await firstConnection(started, deadline)
+    while true {
+      try check(started, deadline)
+      let status = try await connection.network.status()
+      if status.nodes[NodeState.alive.rawValue, default: 0] >= nodes { break }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    await connection.close()
+  }
+
+  private func firstConnection(_ started: [String], _ deadline: ContinuousClock.Instant)
+    async throws -> HeadConnection
+  {
+    while true {
+      do {
+        return try await HeadConnection.open(
+          state: state, ticket: nil, within: .milliseconds(500))
+      } catch {
+        try check(started, deadline)
+      }
+    }
+  }
+
+  private func check(_ started: [String], _ deadline: ContinuousClock.Instant) throws {
+    for name in started where ProcessRecord.load(name, in: state.run)?.isRunning != true {
+      throw failure("\(name) ended at once", name)
+    }
+    guard ContinuousClock.now < deadline else {
+      throw failure("the network did not become ready within 20 s", started.last ?? "head")
+    }
+  }
+
+  private func failure(_ what: String, _ name: String) -> IorunError {
+    let log = state.logs + "/\(name).log"
+    let text = FileManager.default.contents(atPath: log).map {
+      String(decoding: $0.suffix(2000), as: UTF8.self)
+    }
+    var error = IorunError(.spawnFailed, what, remedy: "Look into \(log)")
+    error.cause = text?.split(separator: "\n").suffix(3).joined(separator: " / ")
+    return error
+  }
+}
+
+/// Calls `body` with a NULL-terminated array of C strings.
+func withCStrings<Result>(
+  _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+  let copies = strings.map { strdup($0) } + [nil]
+  defer { for copy in copies { free(copy) } }
+  return copies.withUnsafeBufferPointer { buffer in
+    guard let base = buffer.baseAddress else { preconditionFailure("the array has its NULL") }
+    return body(base)
+  }
+}

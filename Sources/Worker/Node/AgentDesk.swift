@@ -1,0 +1,27 @@
+internal import IorunContract
+internal import IorunCore
+
+/// Stands before the agent on the mesh and tells the executor directory what a start brings with it:
+/// who the gang's members are.
+struct AgentDesk: AgentService {
+  let agent: NodeAgentCore
+  let executors: ExecutorDirectory
+
+  func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared {
+    try await agent.prepare(grant, caller: caller)
+  }
+
+  func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
+    // First, so that the process finds its gang at its first question.
+    executors.setMembers(gang.members, of: lease)
+    try await agent.start(lease, epoch: epoch, gang: gang, caller: caller)
+  }
+
+  func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws {
+    try await agent.stop(lease, cause: cause, caller: caller)
+  }
+
+  func forget(_ lease: LeaseID, caller: PeerID) async throws {
+    try await agent.forget(lease, caller: caller)
+  }
+}

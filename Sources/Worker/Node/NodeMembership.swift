@@ -1,0 +1,67 @@
+internal import Foundation
+internal import IorunCore
+internal import IorunCrypto
+public import IorunMesh
+
+/// What a node keeps of the network it joined, in its state folder beside its key.
+public struct NodeMembership: Codable, Sendable {
+  /// Where the head listens: `host:port`.
+  public var headAddress: String
+  /// The head's Curve25519 public key, in base 32.
+  public var headKey: String
+  /// The node's name for people.
+  public var name: String
+  /// The address that other nodes' ranks reach; `nil` to use the one that reaches the head.
+  public var address: String?
+  /// Cores to offer, in thousandths; `nil` for all.
+  public var milliCPUs: Int?
+
+  /// Describes a membership.
+  public init(
+    headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
+    milliCPUs: Int? = nil
+  ) {
+    self.headAddress = headAddress
+    self.headKey = Base32.encode(headKey)
+    self.name = name
+    self.address = address
+    self.milliCPUs = milliCPUs
+  }
+
+  /// The uplink to dial.
+  ///
+  /// - Throws: `identityUnusable` where the file was damaged.
+  public func uplink() throws -> MeshUplink {
+    guard let key = Base32.decode(headKey), key.count == CurveKey.byteCount else {
+      throw IorunError(
+        .identityUnusable, "the node's membership file names no valid head key",
+        remedy: "Join again with a new ticket")
+    }
+    return MeshUplink(address: "tcp://\(headAddress)", key: key)
+  }
+
+  /// Reads the membership of a node's state folder; `nil` where it has joined no network.
+  ///
+  /// - Throws: `identityUnusable` where the file is damaged.
+  public static func load(from folder: String) throws -> NodeMembership? {
+    let path = folder + "/membership.json"
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    let bytes = try PrivateFile.read(path, maximum: 64 * 1024)
+    do {
+      return try JSONDecoder().decode(NodeMembership.self, from: Data(bytes))
+    } catch {
+      throw IorunError(
+        .identityUnusable, "\(path) is damaged", remedy: "Join again with a new ticket",
+        cause: error)
+    }
+  }
+
+  /// Keeps the membership in a node's state folder.
+  ///
+  /// - Throws: `fileSystem` or `diskFull`.
+  public func save(to folder: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try PrivateFile.write([UInt8](try encoder.encode(self)), to: folder + "/membership.json")
+  }
+}

@@ -1,0 +1,147 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunMesh
+internal import IorunRuntime
+public import Logging
+
+/// A node as a process: its place on the mesh, its agent, and the conversation with its head that
+/// goes on until the process is told to stop.
+public struct NodeProcess: Sendable {
+  private let system: MeshActorSystem
+  private let endpoint: ZeroMQEndpoint
+  private let agent: NodeAgentCore
+  private let registry: NodeRegistry
+  // Distributed actors live as long as somebody holds them.
+  private let served: [any Sendable]
+  private let logger: Logger
+
+  /// Opens the node in a state folder that has a key and a membership.
+  ///
+  /// - Throws: `identityUnusable`, `fileSystem`, `addressInUse`.
+  public init(
+    stateFolder: String, membership: NodeMembership,
+    gpus: any GPUProvider = NVML(), supervisor: String = "/proc/self/exe",
+    logger: Logger = Logger(label: "iorun.node")
+  ) async throws {
+    let identity = try CurveKey.loadOrCreate(at: stateFolder + "/node.key")
+    let uplink = try membership.uplink()
+    let executors = ExecutorDirectory(agent: identity)
+    let endpoint = try ZeroMQEndpoint(
+      identity: identity, listening: [Self.socketAddress(stateFolder, identity.peer)],
+      admits: { executors.admits($0) }, uplink: uplink)
+    executors.attach(endpoint)
+    let system = MeshActorSystem(transport: endpoint)
+    let headID = CurveKey.peer(of: uplink.key)
+    registry = try NodeRegistry.at(headID, using: system)
+    var settings = AgentSettings(stateFolder: stateFolder)
+    settings.supervisor = supervisor
+    let agent = NodeAgentCore(
+      facts: try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus),
+      headID: headID,
+      head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
+      content: TransferLeaseContent(
+        endpoint: RemoteContent(try ContentExchange.at(headID, using: system))),
+      executors: ExecutorSource(
+        acquire: { try executors.acquire($0) }, release: { executors.release($0) }),
+      settings: settings, logger: logger)
+    served = [
+      system.named(NodeAgent.wellKnownName) {
+        NodeAgent(AgentDesk(agent: agent, executors: executors), actorSystem: system)
+      },
+      system.named(ExecutorDesk.wellKnownName) {
+        ExecutorDesk(executors, actorSystem: system)
+      },
+    ]
+    self.system = system
+    self.endpoint = endpoint
+    self.agent = agent
+    self.logger = logger
+  }
+
+  /// Serves until the task is cancelled; then stops all ranks and says goodbye.
+  ///
+  /// - Throws: `fileSystem` where the state folder cannot be used.
+  public func run() async throws {
+    try await agent.removeLeftovers()
+    while !Task.isCancelled {
+      do {
+        try await converse()
+      } catch is CancellationError {
+        break
+      } catch {
+        logger.warning("the head is out of reach: \(error)")
+        // Cancelled or over: the loop's condition looks.
+        try? await Task.sleep(for: .milliseconds(500))
+      }
+    }
+    await agent.shutDown()
+    // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
+    await Task { [registry, logger] in
+      do {
+        try await MeshActorSystem.$callTimeout.withValue(.seconds(1)) { try await registry.leave() }
+      } catch {
+        logger.info("the head did not hear the goodbye: \(error)")
+      }
+    }.value
+    await system.shutdown(within: .seconds(1))
+  }
+
+  /// Registers, then sends heartbeats until one fails or the head asks for a registration.
+  private func converse() async throws {
+    try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
+    let registration = NodeRegistration(
+      facts: agent.facts, leases: await agent.currentReports())
+    var orders = try await Self.bounded { try await registry.register(registration) }
+    logger.info("registered as \(orders.name)")
+    while !Task.isCancelled {
+      await agent.apply(orders: orders)
+      if orders.registerAgain { return }
+      try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
+      let leases = await agent.currentLeases()
+      let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }
+      orders = try await Self.bounded {
+        try await registry.heartbeat(leases: leases, roundTripMilliseconds: roundTrip)
+      }
+    }
+  }
+
+  /// A heartbeat that takes longer than this is as good as none.
+  private static func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
+    try await MeshActorSystem.$callTimeout.withValue(.seconds(5), operation: call)
+  }
+
+  private static func facts(
+    _ membership: NodeMembership, stateFolder: String, gpus: any GPUProvider
+  ) async throws -> NodeFacts {
+    try await Blocking.run {
+      let place = try localAddress(membership)
+      var facts = HostDiscovery().facts(
+        name: membership.name, address: place.address, interface: place.interface,
+        stateFolder: stateFolder, gpus: gpus.gpus())
+      if let limit = membership.milliCPUs { facts.milliCPUs = limit }
+      return facts
+    }
+  }
+
+  private static func localAddress(_ membership: NodeMembership) throws -> LocalAddress {
+    if let address = membership.address {
+      guard let interface = LocalAddress.interface(carrying: address) else {
+        throw IorunError(
+          .addressInUse, "this machine has no address \(address)",
+          remedy: "Give one that `ip address` shows")
+      }
+      return LocalAddress(address: address, interface: interface)
+    }
+    let parts = membership.headAddress.split(separator: ":")
+    let host = parts.dropLast().joined(separator: ":").trimmingCharacters(in: ["[", "]"])
+    return try LocalAddress.toward(host: host, port: UInt16(parts.last ?? "") ?? 1)
+  }
+
+  /// A Unix socket's path has at most 107 bytes: a deep state folder gets a short one elsewhere.
+  private static func socketAddress(_ stateFolder: String, _ peer: PeerID) -> String {
+    let path = stateFolder + "/agent.sock"
+    if path.utf8.count <= 100 { return "ipc://" + path }
+    return "ipc://\(NSTemporaryDirectory())/iorun-\(peer).sock"
+  }
+}

@@ -1,0 +1,64 @@
+internal import ArgumentParser
+internal import IorunClient
+internal import IorunCore
+internal import IorunHead
+internal import IorunLocal
+internal import IorunMesh
+
+/// `iorun head`: the control plane of a network.
+struct HeadCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "head", abstract: "Run a network's head, until interrupted.",
+    discussion: """
+      One port carries everything. Nodes and clients dial it; the head dials nobody.
+      Let them in with `iorun ticket create --role supplier` (or buyer) on this machine.
+      """)
+
+  @OptionGroup var state: StateOptions
+
+  @Option(help: "The address and port to listen on.")
+  var listen = "0.0.0.0:7070"
+
+  @Option(help: "The HOST:PORT that tickets name (default: this machine's address).")
+  var advertise: String?
+
+  @Option(
+    name: .customLong("admit-node"),
+    help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
+  var nodeKeys: [String] = []
+
+  func run() async throws {
+    let folder = state.folder
+    try StateFolder.make(folder.head)
+    let lock = try FileLock(folder.head + "/lock")
+    defer { lock.unlock() }
+    let address = try HeadAddress.advertised(listen: listen, advertise: advertise)
+    let client = try CurveKey.loadOrCreate(at: folder.clientKey)
+    let keys = try nodeKeys.map { text in
+      guard let key = Base32.decode(text), key.count == CurveKey.byteCount else {
+        throw ValidationError("--admit-node takes a public key in base 32")
+      }
+      return key
+    }
+    let head = try await HeadProcess(
+      stateFolder: folder.head, listen: listen, advertised: address,
+      localOperator: client.publicKey, localNodes: keys)
+    // `iorun up` has written the file already, with its nodes.
+    if keys.isEmpty {
+      try NetworkFile(headAddress: head.localAddress, headKey: head.publicKey, nodeCount: 0)
+        .save(folder.networkFile)
+      Output.write(
+        """
+        head \(head.peer.short) listens on \(listen); tickets name \(address)
+        let nodes in: iorun ticket create --role supplier\(stateHint)
+        let buyers in: iorun ticket create --role buyer\(stateHint)
+
+        """)
+    }
+    try await Signals.cancelling { try await head.run() }
+  }
+
+  private var stateHint: String {
+    state.stateDirectory.map { " --state-dir \($0)" } ?? ""
+  }
+}

@@ -1,0 +1,63 @@
+internal import ArgumentParser
+internal import Foundation
+internal import IorunClient
+internal import IorunCore
+internal import IorunMesh
+internal import IorunWorker
+
+/// `iorun join`: this machine becomes a node.
+struct Join: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Offer this machine as a node, until interrupted.",
+    discussion: """
+      The node only dials out: no port of this machine needs to be open. After the first time it \
+      knows its network, and `iorun join` without a ticket goes on.
+      Keep the ticket out of `ps` with `iorun join -` (standard input), `iorun join @FILE` or \
+      IORUN_TICKET.
+      """)
+
+  @OptionGroup var state: StateOptions
+
+  @Argument(help: "The ticket, - for standard input, or @FILE.")
+  var ticket: String?
+
+  @Option(help: "The node's name (default: the host's).")
+  var name: String?
+
+  @Option(help: "The address at which other nodes reach this one's ranks.")
+  var address: String?
+
+  @Option(help: "Cores to offer (default: all).")
+  var cpus: Double?
+
+  func run() async throws {
+    let folder = state.folder.node
+    try StateFolder.make(folder)
+    let lock = try FileLock(folder + "/lock")
+    defer { lock.unlock() }
+    let given = ticket ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
+    let membership = try await membership(folder, ticket: given.map(TicketArgument.read))
+    try await NodeCommand.serve(folder, membership)
+  }
+
+  private func membership(_ folder: String, ticket text: String?) async throws -> NodeMembership {
+    let known = try NodeMembership.load(from: folder)
+    guard let text else {
+      guard let known else {
+        throw IorunError(
+          .notRunning, "this machine has joined no network yet",
+          remedy: "Join with a ticket: `iorun join TICKET`")
+      }
+      return known
+    }
+    let ticket = try Ticket(text)
+    let nodeName = name ?? known?.name ?? ProcessInfo.processInfo.hostName
+    let identity = try CurveKey.loadOrCreate(at: folder + "/node.key")
+    try await TicketHolder.admit(identity, with: ticket, name: nodeName)
+    let membership = NodeMembership(
+      headAddress: ticket.address, headKey: ticket.headKey, name: nodeName, address: address,
+      milliCPUs: cpus.map { Int($0 * 1000) })
+    try membership.save(to: folder)
+    return membership
+  }
+}

@@ -1,0 +1,107 @@
+internal import ArgumentParser
+internal import Foundation
+internal import IorunClient
+internal import IorunContract
+internal import IorunCore
+
+/// `iorun submit`: hands in a job and follows it to its end.
+struct Submit: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a job: a spec file, or a command after --.",
+    usage: """
+      iorun submit SPEC.yaml [options]
+      iorun submit [options] -- COMMAND [ARGUMENT ...]
+      """,
+    discussion: """
+      Waits for the job and shows what its ranks print. Ctrl-C detaches and lets it run.
+      Exit status: 0 when the job succeeded; of a COMMAND that failed its own status; 3 when the \
+      job of a SPEC failed, 2 when no node can take it, 7 when it ran into its timeout.
+      """)
+
+  @OptionGroup var client: ClientOptions
+  @OptionGroup var flags: JobFlags
+
+  @Argument(help: "The job's spec (YAML).", completion: .file(extensions: ["yaml", "yml"]))
+  var spec: String?
+
+  @Argument(parsing: .postTerminator, help: "The command that every rank runs.")
+  var command: [String] = []
+
+  @Flag(name: [.short, .long], help: "Do not wait: print the job's id and return.")
+  var detach = false
+
+  @Flag(help: "Only show where the job would run now.")
+  var plan = false
+
+  func validate() throws {
+    guard (spec != nil) != !command.isEmpty else {
+      throw ValidationError("give either a SPEC.yaml or a command after --")
+    }
+  }
+
+  func run() async throws {
+    let submission = try await submission()
+    if plan { return try await showPlan(submission.spec) }
+    let isJSON = client.json
+    let status: JobStatus? = try await client.withHead { head in
+      let view = SubmitView(isJSON: isJSON, ranks: submission.spec.gang.ranks)
+      let job = try await submission.submit(to: head) { view.show($0) }
+      view.accepted(job)
+      if detach { return nil }
+      return try await Signals.onInterrupt {
+        view.detached(job.id, stateOption: client.state.stateDirectory)
+      } during: {
+        try await JobFollower(job.id, at: head).follow { await view.show($0) }
+      }
+    }
+    guard let status else { return }
+    SubmitView.end(status, isJSON: isJSON)
+    throw ExitCode(exitStatus(of: status))
+  }
+
+  /// What scripts get: the command's own status where there is one, else what became of the job.
+  private func exitStatus(of job: JobStatus) -> Int32 {
+    if job.state == .succeeded { return IorunClient.ExitStatus.ok.rawValue }
+    if job.ranks.contains(where: { $0.cause == .timedOut }) {
+      return IorunClient.ExitStatus.timedOut.rawValue
+    }
+    if spec == nil, let status = job.exitStatus, status != 0 { return status }
+    return IorunClient.ExitStatus.jobFailed.rawValue
+  }
+
+  private func submission() async throws -> JobSubmission {
+    if let spec {
+      let url = URL(fileURLWithPath: spec)
+      let folder = url.deletingLastPathComponent().path
+      let file = try await Blocking.run { try JobSpecFile.load(path: spec) }
+      let directory = file.workingDirectory.map {
+        $0.hasPrefix("/") ? $0 : folder + "/" + $0
+      }
+      return JobSubmission(
+        spec: try flags.applied(to: file.spec),
+        workingFolder: flags.workingDirectory ?? directory, specFolder: folder,
+        program: Program.path)
+    }
+    let base = JobSpec(
+      name: URL(fileURLWithPath: command[0]).lastPathComponent,
+      entrypoint: .command(command),
+      gang: .init(ranks: 1, resources: ResourceSet(milliCPUs: 1000)))
+    return JobSubmission(
+      spec: try flags.applied(to: base), workingFolder: flags.workingDirectory,
+      specFolder: FileManager.default.currentDirectoryPath, program: Program.path)
+  }
+
+  private func showPlan(_ spec: JobSpec) async throws {
+    let plan = try await client.withHead { try await $0.placer.plan(spec) }
+    if client.json {
+      Output.write(try JSONOutput.line(PlanView(plan)))
+    } else {
+      for place in plan.places {
+        let gpus = place.gpuIndices.isEmpty ? "" : "  GPUs \(place.gpuIndices)"
+        Output.write("rank \(place.rank)  \(place.nodeName)\(gpus)\n")
+      }
+      if let refusal = plan.refusal { Output.writeError("no placement: \(refusal)\n") }
+    }
+    if plan.refusal != nil { throw ExitCode(IorunClient.ExitStatus.noPlacement.rawValue) }
+  }
+}

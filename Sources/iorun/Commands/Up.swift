@@ -1,0 +1,68 @@
+internal import ArgumentParser
+internal import IorunClient
+internal import IorunCore
+internal import IorunLocal
+
+/// `iorun up`: a whole network on this machine.
+struct Up: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Start a head and nodes on this machine, each a process of its own.",
+    discussion: """
+      Starts what of the network does not run yet, so it also brings back a head that crashed.
+      Every node offers all cores of the machine unless --cpus says otherwise.
+      """)
+
+  @OptionGroup var state: StateOptions
+
+  @Option(help: "How many nodes (default: as many as last time, or 3).")
+  var nodes: Int?
+
+  @Option(help: "The head's port on 127.0.0.1 (default: the last one, or any free one).")
+  var port: UInt16?
+
+  @Option(help: "Cores that each node offers (default: all of this machine).")
+  var cpus: Double?
+
+  @Flag(help: "Print one JSON object (docs/JSON.md).")
+  var json = false
+
+  func validate() throws {
+    if let nodes, !(1...LocalNetwork.nodeLimit).contains(nodes) {
+      throw ValidationError("--nodes takes a number from 1 to \(LocalNetwork.nodeLimit)")
+    }
+    if let cpus, !(0.001...4096).contains(cpus) {
+      throw ValidationError("--cpus takes a number from 0.001 to 4096")
+    }
+  }
+
+  func run() async throws {
+    let network = LocalNetwork(state: state.folder, program: Program.path)
+    let started = try await network.up(
+      nodes: nodes, port: port, milliCPUs: cpus.map { Int($0 * 1000) })
+    let milliseconds = started.elapsed / .milliseconds(1)
+    if json {
+      Output.write(
+        try JSONOutput.line(
+          View(
+            headAddress: started.headAddress, started: started.started, nodes: started.nodes,
+            readyMilliseconds: milliseconds, stateDirectory: state.folder.path)))
+    } else {
+      Output.write(
+        """
+        ready in \(Int(milliseconds.rounded())) ms: head at \(started.headAddress), \
+        \(started.nodes) node\(started.nodes == 1 ? "" : "s") (started: \
+        \(started.started.joined(separator: ", ")))
+        state in \(state.folder.path); stop it with `iorun down`
+
+        """)
+    }
+  }
+
+  private struct View: Encodable {
+    var headAddress: String
+    var started: [String]
+    var nodes: Int
+    var readyMilliseconds: Double
+    var stateDirectory: String
+  }
+}

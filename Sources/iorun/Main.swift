@@ -1,0 +1,71 @@
+internal import ArgumentParser
+internal import CShim
+internal import Foundation
+internal import IorunClient
+internal import IorunCore
+internal import Logging
+
+/// The command line's entry. A rank's supervisor is this same binary: it is plain C and must begin
+/// before any thread does.
+@main
+enum Main {
+  static func main() async {
+    if CommandLine.arguments.dropFirst().first == "__supervise" {
+      exit(iorun_supervise(CommandLine.argc, CommandLine.unsafeArgv))
+    }
+    // A reader that goes away (`iorun logs JOB | head`) must end in an error, not a silent death.
+    signal(SIGPIPE, SIG_IGN)
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = logLevel()
+      return handler
+    }
+    do {
+      var command = try Iorun.parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch let error as IorunError {
+      report(error)
+      exit(ExitStatus(for: error.code).rawValue)
+    } catch is CancellationError {
+      exit(ExitStatus.error.rawValue)
+    } catch {
+      Iorun.exit(withError: error)
+    }
+  }
+
+  private static func report(_ error: IorunError) {
+    let options = CommandLine.arguments.prefix { $0 != "--" }
+    if options.contains("--json"), let line = try? JSONOutput.line(ErrorView(error)) {
+      Output.write(line)
+    } else {
+      Output.writeError(ErrorRendering.text(error))
+    }
+  }
+
+  private static func logLevel() -> Logger.Level {
+    let name = ProcessInfo.processInfo.environment["IORUN_LOG"] ?? "notice"
+    return Logger.Level(rawValue: name) ?? .notice
+  }
+}
+
+/// `iorun`.
+struct Iorun: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "iorun",
+    abstract: "Runs gangs of ranks on rented machines, over an encrypted mesh.",
+    discussion: """
+      Try it on this machine:
+        iorun up
+        iorun submit --ranks 3 -- sh -c 'echo rank $RANK of $WORLD_SIZE'
+        iorun down
+      """,
+    version: IorunVersion.release,
+    subcommands: [
+      Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
+      Cancel.self, HeadCommand.self, Join.self, NodeCommand.self, TicketCommand.self,
+    ])
+}

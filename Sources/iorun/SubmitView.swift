@@ -1,0 +1,100 @@
+internal import Foundation
+internal import IorunClient
+internal import IorunContract
+internal import IorunCore
+internal import Synchronization
+
+/// What `iorun submit` shows while it waits: the job's output on standard output, its progress on
+/// standard error, as a live line on a terminal and as one line a change elsewhere.
+final class SubmitView: Sendable {
+  private struct State {
+    var line = LiveLine(style: Output.errorStyle)
+    var isInterrupted = false
+  }
+
+  private let isJSON: Bool
+  private let logs: LogWriter
+  private let state = Mutex(State())
+
+  init(isJSON: Bool, ranks: Int) {
+    self.isJSON = isJSON
+    logs = LogWriter(isJSON: false, showsRanks: ranks > 1)
+  }
+
+  func show(_ step: JobSubmission.Step) {
+    switch step {
+    case .building(let target): progress("building \(target)")
+    case .reading(let folder): progress("reading \(folder)")
+    case .uploading(let done, let total):
+      progress("uploading \(done) of \(total)", plain: "uploading \(total)")
+    case .submitting: progress("submitting")
+    }
+  }
+
+  func accepted(_ job: JobStatus) {
+    if isJSON {
+      // The accepted job is the first object, so that a script knows the id at once.
+      Output.write((try? JSONOutput.line(JobView(job))) ?? "")
+    } else {
+      finishLine(keeping: false)
+      Output.writeError("accepted \(job.id)\n")
+    }
+  }
+
+  func show(_ event: JobFollower.Event) async {
+    switch event {
+    case .status(let job):
+      state.withLock { $0.isInterrupted = false }
+      progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
+    case .output(let chunks):
+      guard !isJSON else { return }
+      let (clear, redraw) = state.withLock { ($0.line.clear(), $0.line.redraw()) }
+      Output.writeError(clear)
+      logs.write(chunks)
+      Output.writeError(redraw)
+    case .interrupted(let error):
+      let isNew = state.withLock { state in
+        defer { state.isInterrupted = true }
+        return !state.isInterrupted
+      }
+      if isNew { progress("the head is out of reach; trying again: \(error.message)") }
+    }
+  }
+
+  /// Ctrl-C: the job goes on without us.
+  func detached(_ job: JobID, stateOption: String?) {
+    finishLine(keeping: true)
+    let hint = stateOption.map { " --state-dir \($0)" } ?? ""
+    Output.writeError(
+      """
+      detached; \(job) goes on
+      follow it: iorun logs \(job) -f\(hint)
+      end it:    iorun cancel \(job)\(hint)
+
+      """)
+  }
+
+  private func progress(_ text: String, plain: String? = nil) {
+    guard !isJSON else { return }
+    Output.writeError(state.withLock { $0.line.show(text, plain: plain) })
+  }
+
+  private func finishLine(keeping: Bool) {
+    guard !isJSON else { return }
+    Output.writeError(state.withLock { $0.line.finish(keeping: keeping) })
+  }
+
+  /// The last words on a job.
+  static func end(_ job: JobStatus, isJSON: Bool) {
+    if isJSON {
+      Output.write((try? JSONOutput.line(JobView(job))) ?? "")
+      return
+    }
+    Output.writeError((Output.errorStyle.isTerminal ? "\n" : ""))
+    if job.state == .succeeded {
+      if !job.spec.outputs.isEmpty { Output.writeError("outputs: iorun outputs \(job.id)\n") }
+    } else {
+      Output.writeError(JobRendering.failure(job))
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import IorunContract
+import IorunCore
+import Testing
+
+@testable import IorunHead
+
+@Suite("Lost nodes and restarted heads")
+struct NodeLossTests {
+  /// Lets time pass while all nodes but `silent` send heartbeats.
+  private func pass(_ seconds: Int, _ rig: Rig, silent: FakeNode? = nil) async throws {
+    for _ in 0..<seconds {
+      rig.time.advance(by: .seconds(1))
+      for node in rig.nodes where node.id != silent?.id { try await node.heartbeat() }
+      await rig.services.tick()
+    }
+  }
+
+  @Test("a node that falls silent loses its ranks and the job goes on without it")
+  func silence() async throws {
+    try await withRig { rig in
+      let accepted = try await rig.submit(.sample(ranks: 2, retries: 1))
+      let job = try await rig.wait(for: accepted.id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let lost = rig.node(of: job, 1)
+      await lost.set(unreachable: true)
+      try await pass(11, rig, silent: lost)
+      let second = try await rig.wait(for: job.id, .running, attempt: 2)
+      #expect(!second.ranks.map(\.node).contains(lost.id))
+      for rank in 0..<2 { try await rig.end(second, rank, .exited(status: 0)) }
+      try await rig.wait(for: job.id, .succeeded)
+      // When it comes back, nobody wants what it still holds.
+      await lost.set(unreachable: false)
+      let orders = try await lost.register(with: rig.services.nodes)
+      #expect(orders.stop == [rig.lease(job, 1)])
+    }
+  }
+
+  @Test("without a retry the reason names the lost node even where its peer failed first")
+  func trueReason() async throws {
+    try await withRig { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let lost = rig.node(of: job, 1)
+      await lost.set(unreachable: true)
+      try await rig.end(job, 0, .exited(status: 1), lastLines: ["connection reset"])
+      try await pass(11, rig, silent: lost)
+      let end = try await rig.wait(for: job.id, .failed)
+      let names = job.ranks.map(\.nodeName)
+      #expect(
+        end.reason == """
+          rank 1 on \(names[1]) was lost with its node: no word came from it for 10 s; after that, \
+          rank 0 on \(names[0]) exited with status 1: connection reset
+          """)
+    }
+  }
+
+  @Test("an agent that restarted has lost its ranks")
+  func agentRestart() async throws {
+    try await withRig { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let node = rig.node(of: job, 0)
+      await node.restart()
+      try await node.register(with: rig.services.nodes)
+      let end = try await rig.wait(for: job.id, .failed)
+      #expect(end.reason?.contains("the node's agent restarted") == true)
+    }
+  }
+
+  @Test("a job that runs survives the head's death and ends well")
+  func headRestart() async throws {
+    try await withRig { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      await rig.kill()
+      try await rig.open()
+      #expect(try await rig.status(job.id).state == .running)
+      let orders = try #require(
+        await rig.services.nodes.heartbeat(
+          leases: [], roundTripMilliseconds: nil, caller: rig.nodes[0].id) as NodeOrders?)
+      #expect(orders.registerAgain)
+      try await rig.registerAll()
+      for rank in 0..<2 { try await rig.end(job, rank, .exited(status: 0)) }
+      let end = try await rig.wait(for: job.id, .succeeded)
+      #expect(end.attempt == 1)
+    }
+  }
+
+  @Test("a job that was being prepared when the head died is prepared and started after it")
+  func headRestartWhilePreparing() async throws {
+    try await withRig { rig in
+      await rig.nodes[1].set(unreachable: true)
+      let job = try await rig.submit(.sample(ranks: 3))
+      try await eventually {
+        try await rig.status(job.id).ranks.count { $0.state == .prepared } == 2
+      }
+      await rig.kill()
+      await rig.nodes[1].set(unreachable: false)
+      try await rig.open()
+      try await rig.registerAll()
+      let running = try await rig.wait(for: job.id, .running)
+      #expect(running.attempt == 1)
+      for rank in 0..<3 { try await rig.runs(running, rank) }
+    }
+  }
+
+  @Test("an end that the head missed while it was down is taken in at registration")
+  func endWhileDown() async throws {
+    try await withRig { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
+      try await rig.runs(job, 0)
+      await rig.kill()
+      try? await rig.node(of: job, 0).end(rig.lease(job, 0), .exited(status: 0))
+      try await rig.open()
+      try await rig.registerAll()
+      try await rig.wait(for: job.id, .succeeded)
+    }
+  }
+
+  @Test("nodes that do not come back within the grace after a restart are lost")
+  func grace() async throws {
+    try await withRig(cpus: [4]) { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
+      try await rig.runs(job, 0)
+      await rig.kill()
+      try await rig.open()
+      for _ in 0..<19 {
+        rig.time.advance(by: .seconds(1))
+        await rig.services.tick()
+      }
+      #expect(try await rig.status(job.id).state == .running)
+      for _ in 0..<2 {
+        rig.time.advance(by: .seconds(1))
+        await rig.services.tick()
+      }
+      let end = try await rig.wait(for: job.id, .failed)
+      #expect(end.reason?.contains("did not come back within 20 s") == true)
+    }
+  }
+
+  @Test("a head that was itself stopped does not blame its nodes")
+  func stalledHead() async throws {
+    try await withRig { rig in
+      rig.time.advance(by: .seconds(60))
+      await rig.services.tick()
+      let states = try await rig.services.network.nodes(caller: rig.operatorID).map(\.state)
+      #expect(states == [.alive, .alive, .alive])
+    }
+  }
+
+  @Test("a node that leaves gives its ranks up at once")
+  func leave() async throws {
+    try await withRig(cpus: [4]) { rig in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
+      try await rig.services.nodes.leave(caller: rig.nodes[0].id)
+      let end = try await rig.wait(for: job.id, .failed)
+      #expect(end.reason?.contains("it left the network") == true)
+    }
+  }
+}

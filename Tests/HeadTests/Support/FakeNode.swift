@@ -1,0 +1,119 @@
+import IorunContract
+import IorunCore
+
+@testable import IorunHead
+
+/// A node's agent without processes: it keeps leases and does as it is told, unless the test says
+/// otherwise.
+actor FakeNode: AgentService {
+  struct Held {
+    var grant: LeaseGrant
+    var state: LeaseReport.State = .prepared
+    var gang: GangStart?
+  }
+
+  let id: PeerID
+  let facts: NodeFacts
+  var desk: (any NodeService)?
+  private(set) var held: [LeaseID: Held] = [:]
+  private(set) var prepareCalls = 0
+  private(set) var forgotten: [LeaseID] = []
+  var isUnreachable = false
+  var prepareError: IorunError?
+  var holdsPreparation = false
+
+  init(id: PeerID, facts: NodeFacts) {
+    self.id = id
+    self.facts = facts
+  }
+
+  var leases: [LeaseID] { held.keys.sorted() }
+  var running: [LeaseID] { held.filter { $0.value.state == .running }.keys.sorted() }
+  var reports: [LeaseReport] { leases.compactMap(report) }
+
+  func set(unreachable: Bool) { isUnreachable = unreachable }
+  func set(prepareError: IorunError?) { self.prepareError = prepareError }
+  func set(holdsPreparation: Bool) { self.holdsPreparation = holdsPreparation }
+  func gang(of lease: LeaseID) -> GangStart? { held[lease]?.gang }
+  func grant(of lease: LeaseID) -> LeaseGrant? { held[lease]?.grant }
+
+  static func executor(_ lease: LeaseID, on node: PeerID) -> PeerID {
+    PeerID(high: node.low << 32 | UInt64(lease.attempt), low: UInt64(lease.rank))
+  }
+
+  private func report(_ lease: LeaseID) -> LeaseReport? {
+    held[lease].map {
+      LeaseReport(
+        id: lease, epoch: $0.grant.epoch, executor: Self.executor(lease, on: id), state: $0.state)
+    }
+  }
+
+  /// Registers with `desk` and does what it orders.
+  @discardableResult
+  func register(with desk: any NodeService) async throws -> NodeOrders {
+    self.desk = desk
+    let orders = try await desk.register(
+      NodeRegistration(facts: facts, leases: reports), caller: id)
+    for lease in orders.stop { held[lease] = nil }
+    return orders
+  }
+
+  @discardableResult
+  func heartbeat() async throws -> NodeOrders? {
+    let orders = try await desk?.heartbeat(
+      leases: leases, roundTripMilliseconds: 1, caller: id)
+    for lease in orders?.stop ?? [] { held[lease] = nil }
+    return orders
+  }
+
+  /// A rank's process ends.
+  func end(
+    _ lease: LeaseID, _ cause: ExitCause, outputs: [OutputFile] = [], lastLines: [String] = []
+  ) async throws {
+    held[lease]?.state = .ended(cause, outputs: outputs, lastLines: lastLines)
+    try await tell(lease)
+  }
+
+  func tell(_ lease: LeaseID) async throws {
+    if let report = report(lease) { try await desk?.report(report, caller: id) }
+  }
+
+  /// The agent is killed and started again: it holds nothing.
+  func restart() { held = [:] }
+
+  func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared {
+    try reach()
+    prepareCalls += 1
+    if let prepareError { throw prepareError }
+    if held[grant.id] == nil { held[grant.id] = Held(grant: grant) }
+    while holdsPreparation { try await Task.sleep(for: .milliseconds(1)) }
+    try reach()
+    return LeasePrepared(
+      executor: Self.executor(grant.id, on: id), rendezvousPort: UInt16(2000 + grant.id.rank))
+  }
+
+  func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
+    try reach()
+    guard held[lease]?.state == .prepared else { return }
+    held[lease]?.state = .running
+    held[lease]?.gang = gang
+  }
+
+  func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws {
+    try reach()
+    guard let state = held[lease]?.state else { return }
+    if case .ended = state { return }
+    held[lease]?.state = .ended(cause, outputs: [], lastLines: [])
+    Task { try await tell(lease) }
+  }
+
+  func forget(_ lease: LeaseID, caller: PeerID) async throws {
+    try reach()
+    held[lease] = nil
+    forgotten.append(lease)
+  }
+
+  private func reach() throws {
+    if isUnreachable { throw IorunError(.unreachable, "no answer") }
+  }
+}

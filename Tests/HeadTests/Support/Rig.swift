@@ -1,0 +1,154 @@
+import Foundation
+import IorunContract
+import IorunCore
+import Logging
+import Synchronization
+import Testing
+
+@testable import IorunHead
+
+/// A head on a folder of its own with fake nodes and a clock that the test moves.
+final class Rig: Sendable {
+  let folder: String
+  let time = ManualClock()
+  let head = PeerID.sample(9999)
+  let nodes: [FakeNode]
+  let options: HeadOptions
+  private let opened: Mutex<HeadServices?> = Mutex(nil)
+  private let people: Mutex<[String: PeerID]> = Mutex([:])
+
+  var services: HeadServices { opened.withLock { $0! } }
+  var jobs: any JobService { services.jobs }
+  var operatorID: PeerID { people.withLock { $0["operator"]! } }
+  var buyer: PeerID { people.withLock { $0["buyer"]! } }
+  var otherBuyer: PeerID { people.withLock { $0["other"]! } }
+  var clock: HeadClock {
+    let time = time
+    return HeadClock(time) { 1_000_000 + time.now.offset.inSeconds }
+  }
+
+  /// `cpus`: a node for each entry, with so many cores.
+  init(cpus: [Int] = [4, 4, 4], options: HeadOptions = HeadOptions()) async throws {
+    folder = NSTemporaryDirectory() + "iorun-head-\(UUID().uuidString)"
+    self.options = options
+    nodes = try cpus.enumerated().map { index, count in
+      let key = sampleKey(UInt8(100 + index))
+      return FakeNode(
+        id: try PeerDirectory.id(of: key), facts: .sample("node-\(index + 1)", cpus: count))
+    }
+    try await open()
+    for index in cpus.indices {
+      _ = try await services.admit(
+        publicKey: sampleKey(UInt8(100 + index)), name: "n", role: .supplier)
+    }
+    for (name, number, role) in [
+      ("operator", UInt8(1), Role.operator), ("buyer", 2, .buyer), ("other", 3, .buyer),
+    ] {
+      let admission = try await services.admit(
+        publicKey: sampleKey(number), name: name, role: role)
+      people.withLock { $0[name] = admission.peer }
+    }
+    try await registerAll()
+  }
+
+  /// Opens the head on the folder: the first time, or again after `kill`.
+  func open() async throws {
+    let nodes = Dictionary(uniqueKeysWithValues: nodes.map { ($0.id, $0) })
+    let tickets = Atomic<UInt8>(200)
+    let services = try await HeadServices.open(
+      stateFolder: folder, head: head, clock: clock, options: options,
+      makeTicket: {
+        let number = tickets.add(1, ordering: .relaxed).newValue
+        return NewTicket(publicKey: sampleKey(number), text: "ticket \(number)")
+      },
+      agent: { peer in nodes[peer]! },
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    opened.withLock { $0 = services }
+  }
+
+  /// What `kill -9` leaves: the folder. (Calls under way end; nothing more is written.)
+  func kill() async { await services.shutDown() }
+
+  func registerAll() async throws {
+    for node in nodes { try await node.register(with: services.nodes) }
+  }
+
+  func close() async {
+    for node in nodes { await node.set(holdsPreparation: false) }
+    await services.shutDown()
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  @discardableResult
+  func submit(_ spec: JobSpec, id: String = UUID().uuidString, by caller: PeerID? = nil)
+    async throws -> JobStatus
+  {
+    try await jobs.submit(
+      SubmitRequest(submissionID: id, spec: spec, workingFolder: nil), caller: caller ?? buyer)
+  }
+
+  func status(_ job: JobID) async throws -> JobStatus {
+    try await jobs.watch(job, after: 0, waitMilliseconds: 0, caller: operatorID)
+  }
+
+  /// Waits until the job is in `state`, moving the clock so that repeats go on.
+  @discardableResult
+  func wait(for job: JobID, _ state: JobState, attempt: Int? = nil, advancing: Duration? = nil)
+    async throws -> JobStatus
+  {
+    var last: JobStatus?
+    do {
+      try await eventually("the job did not become \(state)") {
+        if let advancing {
+          time.advance(by: advancing)
+          await services.tick()
+        }
+        last = try await status(job)
+        return last?.state == state && (attempt == nil || last?.attempt == attempt)
+      }
+    } catch {
+      print("last seen: \(String(describing: last))")
+      throw error
+    }
+    return last!
+  }
+
+  func lease(_ job: JobStatus, _ rank: Int) -> LeaseID {
+    LeaseID(job: job.id, attempt: job.attempt, rank: rank)
+  }
+
+  func node(of job: JobStatus, _ rank: Int) -> FakeNode {
+    nodes.first { $0.id == job.ranks[rank].node }!
+  }
+
+  /// Waits until the rank runs on its node.
+  func runs(_ job: JobStatus, _ rank: Int) async throws {
+    let lease = lease(job, rank)
+    let node = node(of: job, rank)
+    try await eventually("rank \(rank) was not started") { await node.running.contains(lease) }
+  }
+
+  func end(
+    _ job: JobStatus, _ rank: Int, _ cause: ExitCause, outputs: [OutputFile] = [],
+    lastLines: [String] = []
+  ) async throws {
+    try await runs(job, rank)
+    try await node(of: job, rank).end(
+      lease(job, rank), cause, outputs: outputs, lastLines: lastLines)
+  }
+}
+
+/// Runs a test with a head and closes it whatever happens.
+func withRig(
+  cpus: [Int] = [4, 4, 4], options: HeadOptions = HeadOptions(),
+  _ body: (Rig) async throws -> Void
+) async throws {
+  let rig = try await Rig(cpus: cpus, options: options)
+  do {
+    try await body(rig)
+  } catch {
+    await rig.close()
+    throw error
+  }
+  await rig.close()
+}
