@@ -141,6 +141,10 @@ let package = Package(
       name: "ContentTests", dependencies: ["IorunCore", "IorunCrypto", "IorunContent"],
       path: "Tests/ContentTests"),
     .testTarget(
+      name: "ContractTests",
+      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunContract"],
+      path: "Tests/ContractTests"),
+    .testTarget(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler"],
       path: "Tests/SchedulerTests"),
     .testTarget(
@@ -173,7 +177,8 @@ let package = Package(
       dependencies: ["IorunCore", "IorunContent", "IorunContract", "IorunClient"],
       path: "Tests/ClientTests"),
     .testTarget(
-      name: "ExampleTests", dependencies: ["DigitsTraining"], path: "Tests/ExampleTests"),
+      name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],
+      path: "Tests/ExampleTests"),
   ],
   swiftLanguageModes: [.v6]
 )

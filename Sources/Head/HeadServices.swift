@@ -37,9 +37,9 @@ public struct HeadServices: Sendable {
   /// The 32 bytes of the Ed25519 key with which certificates are checked.
   public let authorityKey: [UInt8]
 
+  let store: Store
   private let director: JobDirector
   private let book: TicketBook
-  private let store: Store
   private let clock: HeadClock
   private let options: HeadOptions
   private let logger: Logger
@@ -93,8 +93,8 @@ public struct HeadServices: Sendable {
         head: head, startedAt: clock.now(), store: store, director: director, book: book,
         authoriser: authoriser),
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
-      peers: peers, networkID: network, authorityKey: authority.publicKey, director: director,
-      book: book, store: store, clock: clock, options: options, logger: logger)
+      peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
+      director: director, book: book, clock: clock, options: options, logger: logger)
   }
 
   /// Admits a key without a ticket: for the operator and the nodes that start on the head's own

@@ -78,7 +78,9 @@ public final class Gang: Sendable {
       let received = try await exchange(
         Array(values[outgoing]), expecting: incoming.count, collective: collective, step: step)
       if isReducing {
-        for (offset, value) in received.enumerated() { values[incoming.lowerBound + offset] += value }
+        for (offset, value) in received.enumerated() {
+          values[incoming.lowerBound + offset] += value
+        }
       } else {
         values.replaceSubrange(incoming, with: received)
       }

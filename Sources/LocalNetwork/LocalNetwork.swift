@@ -1,9 +1,9 @@
 internal import CShim
 internal import Foundation
 internal import Glibc
+public import IorunClient
 internal import IorunContract
 internal import IorunCore
-public import IorunClient
 internal import IorunMesh
 internal import IorunWorker
 

@@ -33,9 +33,9 @@ public struct Packet: Sendable, Hashable {
   public var source: PeerID
   /// The peer it is for.
   public var destination: PeerID
-  /// Which run of the source's process made it.
+  /// Which session of the source made it; a new one, or a restart, has another number.
   public var sourceIncarnation: UInt64
-  /// Which run of the destination's process it is for; 0 where unknown.
+  /// Which session of the destination it is for; 0 where unknown.
   public var destinationIncarnation: UInt64
   /// What it is for.
   public var kind: Kind

@@ -51,7 +51,10 @@ struct DigitsDataTests {
       (line(label: ""), "line 2, number 65 is ''"),
       (line(label: "1", firstPixel: "17"), "line 2, number 1 is '17'; a whole number from 0 to 16"),
       (line(label: "1", firstPixel: "0.5"), "line 2, number 1 is '0.5'"),
-      (line(label: "1", firstPixel: "99999999999999999999999"), "number 1 is '99999999999999999999'"),
+      (
+        line(label: "1", firstPixel: "99999999999999999999999"),
+        "number 1 is '99999999999999999999'"
+      ),
     ])
   func wrongLine(line: String, message: String) {
     let text = "\(Self.line(label: "3"))\n\(line)\n"

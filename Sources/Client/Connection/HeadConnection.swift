@@ -76,7 +76,8 @@ public struct HeadConnection: Sendable {
         // An earlier admission did not come to its end: this ticket may still be good.
       }
     }
-    try await TicketHolder.admit(identity, with: ticket, name: Host.current().localizedName ?? "client")
+    try await TicketHolder.admit(
+      identity, with: ticket, name: Host.current().localizedName ?? "client")
     return try await open(identity: identity, uplink: uplink, within: limit)
   }
 

@@ -8,8 +8,9 @@ public struct StateFolder: Sendable, Hashable {
   public let path: String
 
   /// Resolves the folder.
-  public init(_ option: String?, environment: [String: String] = ProcessInfo.processInfo.environment)
-  {
+  public init(
+    _ option: String?, environment: [String: String] = ProcessInfo.processInfo.environment
+  ) {
     let chosen = option ?? environment["IORUN_STATE_DIR"] ?? NSHomeDirectory() + "/.iorun"
     let expanded = NSString(string: chosen).expandingTildeInPath
     path =

@@ -65,7 +65,9 @@ enum SwiftProduct {
     guard process.terminationStatus == 0 else {
       throw IorunError(
         .specInvalid, "the Swift product '\(target)' does not build",
-        remedy: "Mend what the compiler says above:\n\(String(decoding: bytes.suffix(4000), as: UTF8.self))")
+        remedy:
+          "Mend what the compiler says above:\n\(String(decoding: bytes.suffix(4000), as: UTF8.self))"
+      )
     }
     return String(decoding: bytes, as: UTF8.self)
   }

@@ -30,8 +30,10 @@ public distributed actor JobManager: WellKnownActor, MailboxTraits {
   }
 
   /// One job, when its revision is above `revision` or the wait is over.
-  public distributed func watch(_ job: JobID, after revision: Int64, waitMilliseconds: Int) async throws
-    -> JobStatus {
+  public distributed func watch(_ job: JobID, after revision: Int64, waitMilliseconds: Int)
+    async throws
+    -> JobStatus
+  {
     try await service.watch(
       job, after: revision, waitMilliseconds: waitMilliseconds, caller: caller)
   }

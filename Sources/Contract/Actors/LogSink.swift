@@ -23,8 +23,10 @@ public distributed actor LogSink: WellKnownActor, MailboxTraits {
   }
 
   /// Log bytes from `offset`; returns the length that the head now has.
-  public distributed func append(_ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data) async throws
-    -> Int64 {
+  public distributed func append(_ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data)
+    async throws
+    -> Int64
+  {
     try await service.appendLog(
       lease, epoch: epoch, offset: offset, bytes: bytes, caller: caller)
   }

@@ -28,7 +28,8 @@ public distributed actor NodeRegistry: WellKnownActor, MailboxTraits {
 
   /// A node is still here.
   public distributed func heartbeat(leases: [LeaseID], roundTripMilliseconds: Double?) async throws
-    -> NodeOrders {
+    -> NodeOrders
+  {
     try await service.heartbeat(
       leases: leases, roundTripMilliseconds: roundTripMilliseconds, caller: caller)
   }

@@ -23,7 +23,8 @@ struct TicketBook: AdmissionService {
       request.label.count <= Self.longestText
     else {
       throw IorunError(
-        .specInvalid, "a ticket needs 1 to \(Self.mostUses) uses, a lifetime of up to 10 years and "
+        .specInvalid,
+        "a ticket needs 1 to \(Self.mostUses) uses, a lifetime of up to 10 years and "
           + "a label of at most \(Self.longestText) characters", remedy: "Change these")
     }
     let fresh = try makeTicket()

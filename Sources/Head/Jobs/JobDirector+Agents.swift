@@ -120,9 +120,10 @@ extension JobDirector {
     return nil
   }
 
-  /// True for an error of the way to the node, not of the call.
+  /// True for an error of the way to the node, not of the call. A node that has just come up may
+  /// register a moment before its agent can be found.
   private static func mayPass(_ error: IorunError) -> Bool {
-    [.unreachable, .peerLost, .timedOut, .overloaded].contains(error.code)
+    [.unreachable, .peerLost, .timedOut, .overloaded, .actorNotFound].contains(error.code)
   }
 
   private func loseIfDead(_ node: PeerID) async -> Bool {

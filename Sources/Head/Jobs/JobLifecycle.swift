@@ -255,27 +255,33 @@ struct JobLifecycle: Sendable {
   private mutating func reconcile(
     _ node: PeerID, _ reports: [LeaseReport], at time: Double
   ) -> [Action] {
+    let before = ranks
     var actions: [Action] = []
-    var missing: [Int] = []
+    let epoch = record.epoch
+    let reports = Dictionary(
+      reports.filter { $0.epoch == epoch }.map { ($0.id, $0) },
+      uniquingKeysWith: { first, _ in first })
+    // First what is over, because it decides what is still to be told to the others.
+    let missing = ranks.indices.filter { rank in
+      let held = ranks[rank]
+      let isAwaited = held.state == .preparing && held.stopCause == nil
+      return held.node == node && !isAwaited && reports[held.lease] == nil
+    }
+    actions += lose(missing, reason: "the node's agent restarted", at: time)
+    for rank in before where rank.node == node && !rank.isEnded {
+      if let report = reports[rank.lease] { actions += take(report, at: time) }
+    }
     for rank in ranks.indices where ranks[rank].node == node && !ranks[rank].isEnded {
       let held = ranks[rank]
-      let report = reports.first { $0.id == held.lease && $0.epoch == held.epoch }
-      switch (held.state, report?.state) {
-      case (_, .ended):
-        if let report { actions += take(report, at: time) }
-      case (.preparing, _) where held.stopCause == nil:
+      if let cause = held.stopCause {
+        if before[rank].stopCause != nil { actions.append(.stop(node, held.lease, cause)) }
+      } else if held.state == .preparing {
         actions += grants(CollectionOfOne(rank))
-      case (_, nil): missing.append(rank)
-      case (.running, .prepared) where held.stopCause == nil:
+      } else if held.state == .running, reports[held.lease]?.state == .prepared {
         actions += starts(CollectionOfOne(rank))
-      default: break
-      }
-      // `take` may have ended the attempt just now and told this node to stop.
-      if let cause = held.stopCause, report != nil, !ranks[rank].isEnded {
-        actions.append(.stop(node, held.lease, cause))
       }
     }
-    return actions + lose(missing, reason: "the node's agent restarted", at: time)
+    return actions
   }
 
   // MARK: what nodes are told

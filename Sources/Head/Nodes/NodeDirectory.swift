@@ -67,8 +67,9 @@ actor NodeDirectory {
 
   /// A node is still here. Returns its name, or `nil` where it has to register (again).
   func heartbeat(_ node: PeerID, leases: [LeaseID], roundTripMilliseconds: Double?) -> String? {
-    guard let entry = entries[node], entry.isRegistered, entry.state == .alive
-      || entry.state == .suspect
+    guard let entry = entries[node], entry.isRegistered,
+      entry.state == .alive
+        || entry.state == .suspect
     else { return nil }
     entries[node]?.heardAt = clock.elapsed()
     entries[node]?.record.lastSeenAt = clock.now()

@@ -43,7 +43,7 @@ public struct HeadProcess: Sendable {
     // know: the reference closes the circle, before anything can use it.
     let reference = SystemReference()
     let services = try await HeadServices.open(
-      stateFolder: stateFolder, head: identity.peer, 
+      stateFolder: stateFolder, head: identity.peer,
       clock: HeadClock(ContinuousClock()) { Date().timeIntervalSince1970 },
       makeTicket: {
         let ticket = try Ticket(address: advertised, headKey: identity.publicKey)
@@ -80,8 +80,11 @@ public struct HeadProcess: Sendable {
   /// Serves until the task is cancelled. Ranks run on without the head.
   public func run() async throws {
     await services.run()
-    await services.shutDown()
-    await system.shutdown(within: .seconds(1))
+    // In a task of its own: this one is cancelled, and the database must still be closed.
+    await Task { [services, system] in
+      await services.shutDown()
+      await system.shutdown(within: .seconds(1))
+    }.value
   }
 
   private static func serve(_ services: HeadServices, on system: MeshActorSystem)

@@ -20,7 +20,6 @@ struct MeshEngine: Sendable {
   }
 
   let local: PeerID
-  let incarnation: UInt64
   /// The adjacent peer that knows the way to everybody else: a node's head, an executor's agent.
   let uplink: PeerID?
 
@@ -28,12 +27,15 @@ struct MeshEngine: Sendable {
   private var linkOf: [PeerID: LinkID] = [:]
   private var relays = RelayTable()
   private var sessions: [PeerID: Session] = [:]
+  private var nextIncarnation: UInt64
   /// Packets dropped because their source may not speak on their link, or may not be relayed.
   private(set) var refusedPackets = 0
 
+  /// - Parameter incarnation: the first session's; drawn at random, so that no other run of this
+  ///   process comes near it.
   init(local: PeerID, incarnation: UInt64, uplink: PeerID?) {
     self.local = local
-    self.incarnation = incarnation
+    nextIncarnation = incarnation
     self.uplink = uplink
   }
 
@@ -84,7 +86,7 @@ struct MeshEngine: Sendable {
     }
     let isNew = sessions[peer] == nil
     if isNew {
-      sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
+      begin(with: peer, now: now)
     }
     update(peer, into: &actions) { session, actions in
       session.send(payload, in: trafficClass, now: now, into: &actions)
@@ -135,9 +137,9 @@ struct MeshEngine: Sendable {
     let peer = packet.source
     if sessions[peer] == nil {
       switch packet.kind {
-      case .open:
-        sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
-      case .data, .acknowledge:
+      case .open where packet.destinationIncarnation == 0:
+        begin(with: peer, now: now)
+      case .open, .data, .acknowledge:
         // The other side remembers a session that this side does not have.
         transmit(Session.reset(answering: packet), into: &actions)
         return
@@ -147,16 +149,17 @@ struct MeshEngine: Sendable {
     let wasLost = update(peer, into: &actions) { session, actions in
       session.receive(packet, now: now, into: &actions)
     }
-    guard wasLost else { return }
-    switch packet.kind {
-    case .open, .accept:
-      // A new incarnation: the old session is over, and a new one begins with its greeting.
-      sessions[peer] = Session(local: local, remote: peer, incarnation: incarnation, now: now)
-      update(peer, into: &actions) { session, actions in
-        session.receive(packet, now: now, into: &actions)
-      }
-    case .data, .acknowledge, .reset, .unreachable: return
+    // A new incarnation says hello: the old session is over, and a new one begins with it.
+    if wasLost, case .open = packet.kind {
+      receiveLocally(packet, now: now, into: &actions)
     }
+  }
+
+  private mutating func begin(with peer: PeerID, now: MonotonicTime) {
+    // 0 stands for an unknown incarnation.
+    if nextIncarnation == 0 { nextIncarnation = 1 }
+    sessions[peer] = Session(local: local, remote: peer, incarnation: nextIncarnation, now: now)
+    nextIncarnation &+= 1
   }
 
   private mutating func forward(

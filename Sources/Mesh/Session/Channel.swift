@@ -139,14 +139,17 @@ struct Channel: Sendable {
 
   /// The application is done with so many received bytes: gives their room back.
   mutating func consumed(_ byteCount: Int, now: MonotonicTime) {
-    consumedBytes += UInt64(byteCount)
+    // Bytes of an earlier session may come back late: they must not grow the credit of this one.
+    consumedBytes = min(consumedBytes + UInt64(byteCount), receivedBytes)
     let limit = consumedBytes + Self.initialCredit(trafficClass)
     // Announced by the next packet; at once where the other side may be waiting for it.
     if limit - grantedLimit >= Self.initialCredit(trafficClass) / 4 {
       grantedLimit = limit
       acknowledgeAt = now
-    } else if acknowledgeAt != nil {
+    } else {
+      // Soon all the same: where other calls hold the rest of the credit, the other side waits.
       grantedLimit = limit
+      if acknowledgeAt == nil { acknowledgeAt = now + Self.acknowledgementDelay }
     }
   }
 

@@ -37,6 +37,8 @@ struct Session: Sendable {
 
   let local: PeerID
   let remote: PeerID
+  /// Unique to this session: a process that gives a session up and begins another with the same
+  /// peer must not be taken for the one whose numbers the other side remembers.
   let incarnation: UInt64
   private var phase: Phase
   private var channels: [Channel] = TrafficClass.allCases.map { Channel($0) }
@@ -72,7 +74,8 @@ struct Session: Sendable {
     switch phase {
     case .opening(_, let retryAt): deadline = retryAt
     case .established:
-      deadline = probedAt.map { min($0 + Self.probeAfter, lastHeard + Self.lostAfter) }
+      deadline =
+        probedAt.map { min($0 + Self.probeAfter, lastHeard + Self.lostAfter) }
         ?? lastHeard + Self.probeAfter
       for channel in channels {
         if let due = channel.deadline, due < deadline { deadline = due }
@@ -100,10 +103,13 @@ struct Session: Sendable {
   /// Takes a packet from the other side. The caller has checked that its source is `remote`.
   mutating func receive(_ packet: Packet, now: MonotonicTime, into actions: inout [Action]) {
     if packet.destinationIncarnation != 0, packet.destinationIncarnation != incarnation {
-      // Meant for an earlier run of this process.
-      if case .reset = packet.kind { return }
-      actions.append(.transmit(Self.reset(answering: packet)))
-      return
+      // Meant for an earlier session of these two peers.
+      switch packet.kind {
+      case .reset, .unreachable: return
+      case .open, .accept, .data, .acknowledge:
+        actions.append(.transmit(Self.reset(answering: packet)))
+        return
+      }
     }
     switch packet.kind {
     case .open, .accept:
@@ -231,15 +237,11 @@ struct Session: Sendable {
 
   private func make(_ kind: Packet.Kind, _ trafficClass: TrafficClass) -> Packet {
     let channel = channels[trafficClass.rawValue]
-    // `open` asks whoever is there now, so it names no incarnation.
-    let destination: UInt64 =
-      switch kind {
-      case .open: 0
-      default: remoteIncarnation ?? 0
-      }
+    // The first `open` asks whoever is there and names no incarnation; later ones ask for the other
+    // side of this very session.
     return Packet(
       source: local, destination: remote, sourceIncarnation: incarnation,
-      destinationIncarnation: destination, kind: kind, trafficClass: trafficClass,
+      destinationIncarnation: remoteIncarnation ?? 0, kind: kind, trafficClass: trafficClass,
       acknowledged: channel.received, creditLimit: channel.announcedCredit)
   }
 

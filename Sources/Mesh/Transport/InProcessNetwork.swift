@@ -71,7 +71,8 @@ public final class InProcessNetwork: Sendable {
   public func join(_ peer: PeerID) -> InProcessEndpoint {
     state.withLock { state in
       let incarnation = state.nextIncarnation
-      state.nextIncarnation += 1
+      // Far enough apart for the sessions of one incarnation to be numbered.
+      state.nextIncarnation += 1 << 32
       state.engines[peer] = MeshEngine(local: peer, incarnation: incarnation, uplink: nil)
       state.budgets[peer] = OutboundBudget()
       state.receivers[peer] = nil

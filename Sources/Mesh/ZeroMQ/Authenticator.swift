@@ -47,7 +47,9 @@ final class Authenticator: Sendable {
 
   private func serve(_ socket: ZMQSocket) {
     while true {
-      var items = [zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)]
+      var items = [
+        zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
+      ]
       guard zmq_poll(&items, 1, -1) > 0, let request = socket.receive(partLimit: 8) else {
         continue
       }

@@ -7,7 +7,13 @@ public final class UplinkMonitor: Sendable {
     var isUp = false
     var lastFailure: IorunError?
     var roundTrip: Duration?
-    var waiters: [CheckedContinuation<Void, any Error>] = []
+    var waiters: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+    var nextWaiter: UInt64 = 0
+
+    mutating func takeWaiters() -> [CheckedContinuation<Void, any Error>] {
+      defer { waiters = [:] }
+      return Array(waiters.values)
+    }
   }
 
   private let state = Mutex(State())
@@ -25,43 +31,52 @@ public final class UplinkMonitor: Sendable {
   ///
   /// - Throws: `keyNotAdmitted` or `versionMismatch` at once; the last failure after `limit`.
   public func waitUntilUp(within limit: Duration) async throws {
+    let waiter = state.withLock { state in
+      state.nextWaiter += 1
+      return state.nextWaiter
+    }
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
         try await withCheckedThrowingContinuation { continuation in
-          self.add(continuation)
+          self.add(continuation, as: waiter)
         }
       }
       group.addTask {
-        // Cancelled or over: either way nobody waits any longer.
+        // Cancelled or over: either way this one waits no longer.
         try? await Task.sleep(for: limit)
-        self.giveUp()
+        self.giveUp(waiter)
       }
       try await group.next()
       group.cancelAll()
     }
   }
 
-  private func add(_ continuation: CheckedContinuation<Void, any Error>) {
+  private func add(_ continuation: CheckedContinuation<Void, any Error>, as waiter: UInt64) {
     let isUp = state.withLock { state in
-      if !state.isUp { state.waiters.append(continuation) }
+      if !state.isUp { state.waiters[waiter] = continuation }
       return state.isUp
     }
-    if isUp { continuation.resume() }
+    if isUp {
+      continuation.resume()
+    } else if Task.isCancelled {
+      // The other task may have given up before there was anything to give up.
+      giveUp(waiter)
+    }
   }
 
-  private func giveUp() {
-    let (waiters, failure) = state.withLock { state in
-      (state.waiters.take(), state.lastFailure)
+  private func giveUp(_ waiter: UInt64) {
+    let (continuation, failure) = state.withLock { state in
+      (state.waiters.removeValue(forKey: waiter), state.lastFailure)
     }
-    let error = failure ?? IorunError(.unreachable, "no answer from the head")
-    for waiter in waiters { waiter.resume(throwing: error) }
+    continuation?.resume(
+      throwing: failure ?? IorunError(.unreachable, "no answer from the head"))
   }
 
   func isUp() {
     let waiters = state.withLock { state in
       state.isUp = true
       state.lastFailure = nil
-      return state.waiters.take()
+      return state.takeWaiters()
     }
     for waiter in waiters { waiter.resume() }
   }
@@ -70,7 +85,7 @@ public final class UplinkMonitor: Sendable {
     let waiters = state.withLock { state in
       state.isUp = false
       state.lastFailure = error
-      return Self.isFinal(error) ? state.waiters.take() : []
+      return Self.isFinal(error) ? state.takeWaiters() : []
     }
     for waiter in waiters { waiter.resume(throwing: error) }
   }

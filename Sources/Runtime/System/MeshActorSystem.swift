@@ -101,12 +101,15 @@ public final class MeshActorSystem: DistributedActorSystem {
   public func assignID<Act>(_ actorType: Act.Type) -> ActorID
   where Act: DistributedActor, Act.ID == ActorID {
     let wished = Self.reservedName
-    let name = state.withLock { state in
-      if let wished, state.actors[wished]?.actor == nil, state.reserved.insert(wished).inserted {
-        return wished
+    // Whoever holds the name leaves the lock with us: were this the last reference to it, its end
+    // would call `resignID`, which takes the lock.
+    let (name, _) = state.withLock { state in
+      let present = wished.flatMap { state.actors[$0]?.actor }
+      if let wished, present == nil, state.reserved.insert(wished).inserted {
+        return (wished, present)
       }
       defer { state.nextNumber += 1 }
-      return "\(actorType)-\(state.nextNumber)"
+      return ("\(actorType)-\(state.nextNumber)", present)
     }
     return ActorID(peer: localPeer, name: name)
   }
@@ -123,9 +126,12 @@ public final class MeshActorSystem: DistributedActorSystem {
 
   /// Forgets an actor that is gone.
   public func resignID(_ id: ActorID) {
-    state.withLock { state in
+    // A later actor of the same name leaves the lock with us; see `assignID`.
+    _ = state.withLock { state in
       state.reserved.remove(id.name)
-      if state.actors[id.name]?.actor == nil { state.actors[id.name] = nil }
+      let present = state.actors[id.name]?.actor
+      if present == nil { state.actors[id.name] = nil }
+      return present
     }
   }
 

@@ -80,7 +80,8 @@ struct ItemDecoder: Decoder {
     var reader = reader
     let head = try reader.head()
     switch (head.major, head.detail, head.argument) {
-    case (.simple, 26, let bits?): return Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+    case (.simple, 26, let bits?):
+      return Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
     case (.simple, 27, let bits?): return Double(bitPattern: bits)
     case (.unsigned, _, let whole?): return Double(whole)
     case (.negative, _, let whole?): return -1 - Double(whole)

@@ -37,7 +37,8 @@ struct TicketCommand: AsyncParsableCommand {
         role: role, uses: uses, lifetimeSeconds: seconds, label: label)
       let text = try await client.withHead { try await $0.network.createTicket(request) }
       Output.write(
-        client.json ? try JSONOutput.line(NewTicketView(text: text, request: request)) : text + "\n")
+        client.json ? try JSONOutput.line(NewTicketView(text: text, request: request)) : text + "\n"
+      )
     }
   }
 

@@ -25,7 +25,7 @@ struct TicketBookTests {
 
   @Test("a ticket admits a peer with its role and a certificate that others can check")
   func admits() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       try await create(rig)
       let standing = try #require(rig.services.peers.admits(publicKey: sampleKey(201)))
       #expect(standing.peer == (try ticketPeer()) && standing.role == nil)
@@ -46,7 +46,7 @@ struct TicketBookTests {
 
   @Test("the same peer joining again is no second use; another peer is")
   func uses() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       try await create(rig, uses: 1)
       let first = try await admit(rig, 50)
       #expect(try await admit(rig, 50) == first)
@@ -58,7 +58,7 @@ struct TicketBookTests {
 
   @Test("an expired ticket says so, and its key still gets that answer after a restart")
   func expired() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       try await create(rig, lifetime: 60)
       rig.time.advance(by: .seconds(61))
       await expect(throwsCode: .ticketExpired) { try await admit(rig, 50) }
@@ -72,7 +72,7 @@ struct TicketBookTests {
 
   @Test("a revoked ticket admits nobody, and only operators manage tickets")
   func revoked() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       try await create(rig, uses: 5)
       let id = try await rig.services.network.tickets(caller: rig.operatorID)[0].id
       await expect(throwsCode: .notAllowed) {
@@ -88,7 +88,7 @@ struct TicketBookTests {
 
   @Test("who is no ticket is told that the head does not know the ticket")
   func unknown() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       await expect(throwsCode: .ticketInvalid) {
         try await rig.services.admission.admit(
           publicKey: sampleKey(50), name: "x", caller: .sample(3))

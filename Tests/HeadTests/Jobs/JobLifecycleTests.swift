@@ -9,7 +9,7 @@ struct JobLifecycleTests {
   private func lifecycle(ranks: Int = 2, retries: Int = 0) -> JobLifecycle {
     JobLifecycle(
       record: JobRecord(
-        id: JobID("job-00000000")!, submissionID: "s", owner: .sample(0),
+        id: .sample, submissionID: "s", owner: .sample(0),
         spec: .sample(ranks: ranks, retries: retries), workingFolder: nil, submittedAt: 0))
   }
 
@@ -22,7 +22,7 @@ struct JobLifecycleTests {
   }
 
   private func lease(_ attempt: Int, _ rank: Int) -> LeaseID {
-    LeaseID(job: JobID("job-00000000")!, attempt: attempt, rank: rank)
+    LeaseID(job: .sample, attempt: attempt, rank: rank)
   }
 
   private func prepared(_ attempt: Int, _ rank: Int) -> JobLifecycle.Event {

@@ -10,7 +10,7 @@ import Testing
 struct JobRunTests {
   @Test("a gang is prepared, started together and succeeds with its outputs")
   func success() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let accepted = try await rig.submit(.sample(ranks: 3))
       #expect(accepted.state == .queued)
       let job = try await rig.wait(for: accepted.id, .running)
@@ -31,7 +31,7 @@ struct JobRunTests {
 
   @Test("no rank is started while one is still being prepared")
   func allOrNothing() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       await rig.nodes[2].set(holdsPreparation: true)
       let job = try await rig.submit(.sample(ranks: 3))
       for node in rig.nodes { try await eventually { await node.prepareCalls == 1 } }
@@ -46,7 +46,7 @@ struct JobRunTests {
 
   @Test("the first failing rank stops the others and its status and last words are handed on")
   func failure() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 3)).id, .running)
       for rank in 0..<3 { try await rig.runs(job, rank) }
       try await rig.end(job, 1, .exited(status: 3), lastLines: ["ValueError: bad", ""])
@@ -60,7 +60,7 @@ struct JobRunTests {
 
   @Test("a rank that a signal ends gives 128 and the signal as exit status")
   func signal() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
       try await rig.end(job, 0, .signalled(signal: 9))
       #expect(try await rig.wait(for: job.id, .failed).exitStatus == 137)
@@ -69,7 +69,7 @@ struct JobRunTests {
 
   @Test("a failed attempt is tried again as often as the spec allows")
   func retry() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let accepted = try await rig.submit(.sample(ranks: 1, retries: 1))
       let first = try await rig.wait(for: accepted.id, .running, attempt: 1)
       try await rig.end(first, 0, .exited(status: 1))
@@ -81,7 +81,7 @@ struct JobRunTests {
 
   @Test("a job that is cancelled while it runs stops its ranks and never changes again")
   func cancel() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 2, retries: 3)).id, .running)
       for rank in 0..<2 { try await rig.runs(job, rank) }
       _ = try await rig.jobs.cancel(job.id, caller: rig.buyer)
@@ -95,7 +95,7 @@ struct JobRunTests {
 
   @Test("a job that is cancelled while a node prepares ends once the node has let go")
   func cancelWhilePreparing() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       await rig.nodes[0].set(holdsPreparation: true)
       let job = try await rig.submit(.sample(ranks: 1))
       try await eventually { await rig.nodes[0].prepareCalls == 1 }
@@ -109,7 +109,7 @@ struct JobRunTests {
 
   @Test("a node that refuses a grant fails the job with the reason")
   func prepareFails() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       await rig.nodes[0].set(prepareError: IorunError(.fileMissing, "chunk abc is not here"))
       let end = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .failed)
       #expect(end.reason == "rank 0 on node-1 could not be started: chunk abc is not here")
@@ -118,7 +118,7 @@ struct JobRunTests {
 
   @Test("a call that does not get through is repeated until it does")
   func unreachable() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       await rig.nodes[0].set(unreachable: true)
       let job = try await rig.submit(.sample(ranks: 1))
       try await rig.wait(for: job.id, .preparing)
@@ -129,7 +129,7 @@ struct JobRunTests {
 
   @Test("a job that runs longer than its timeout is stopped by the head where the node does not")
   func timeout() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1, timeout: 60)).id, .running)
       try await rig.runs(job, 0)
       for _ in 0..<70 {

@@ -24,7 +24,7 @@ struct LifecycleWorld {
     let retries = Int.random(in: 0...2, using: &random)
     job = JobLifecycle(
       record: JobRecord(
-        id: JobID("job-00000000")!, submissionID: "s", owner: .sample(0),
+        id: .sample, submissionID: "s", owner: .sample(0),
         spec: .sample(ranks: ranks, retries: retries, timeout: 9), workingFolder: nil,
         submittedAt: 0))
   }
@@ -66,7 +66,7 @@ struct LifecycleWorld {
     epoch += 1
     let members = (0..<job.record.spec.gang.ranks).map { rank in
       JobLifecycle.Member(
-        rank: rank, node: nodes.randomElement(using: &random)!, nodeName: "n", address: "a",
+        rank: rank, node: nodes[Int.random(in: 0..<4, using: &random)], nodeName: "n", address: "a",
         gpuIndices: [])
     }
     handle(.placed(members, epoch: epoch))
@@ -106,7 +106,8 @@ struct LifecycleWorld {
       case .running: .running
       case .ended(let cause): .ended(cause, outputs: [], lastLines: [])
       }
-    return LeaseReport(id: lease, epoch: held.epoch, executor: .sample(50 + lease.rank), state: state)
+    return LeaseReport(
+      id: lease, epoch: held.epoch, executor: .sample(50 + lease.rank), state: state)
   }
 
   mutating func comeBack(_ node: PeerID) {
@@ -126,14 +127,15 @@ struct LifecycleWorld {
         leases[lease]?.state = .ended(.exited(status: status))
       }
     case 70..<90:
-      if let lease = leases.keys.sorted().randomElement(using: &random), let report = report(lease) {
+      if let lease = leases.keys.sorted().randomElement(using: &random), let report = report(lease)
+      {
         handle(.report(report))
       }
     case 90..<93:
-      let node = nodes.randomElement(using: &random)!
+      let node = nodes[Int.random(in: 0..<4, using: &random)]
       leases = leases.filter { $0.value.node != node }
       if Bool.random(using: &random) { comeBack(node) } else { lose(node) }
-    case 93..<96: comeBack(nodes.randomElement(using: &random)!)
+    case 93..<96: comeBack(nodes[Int.random(in: 0..<4, using: &random)])
     case 96: handle(.cancelRequested)
     case 97: handle(.timeoutPassed(attempt: job.record.attempt))
     case 98: restartHead()

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("LogArchive")
 struct LogArchiveTests {
-  private let lease = LeaseID(job: JobID("job-00000000")!, attempt: 1, rank: 0)
+  private let lease = LeaseID(job: .sample, attempt: 1, rank: 0)
 
   private func with(limit: Int64 = 1000, _ body: (String, LogArchive) async throws -> Void)
     async throws
@@ -24,7 +24,7 @@ struct LogArchiveTests {
 
   @Test("bytes sent twice are kept once, and overlaps are joined")
   func idempotent() async throws {
-    try await with { _, archive in
+    try await with { (_, archive) async throws in
       #expect(try await archive.append(Data("hello ".utf8), at: 0, to: lease) == 6)
       #expect(try await archive.append(Data("hello ".utf8), at: 0, to: lease) == 6)
       #expect(try await archive.append(Data("lo world".utf8), at: 3, to: lease) == 11)
@@ -34,7 +34,7 @@ struct LogArchiveTests {
 
   @Test("a gap is refused by naming the length that is here")
   func gap() async throws {
-    try await with { _, archive in
+    try await with { (_, archive) async throws in
       _ = try await archive.append(Data("abc".utf8), at: 0, to: lease)
       #expect(try await archive.append(Data("xyz".utf8), at: 5, to: lease) == 3)
       #expect(try await text(archive) == "abc")
@@ -43,7 +43,7 @@ struct LogArchiveTests {
 
   @Test("a full log keeps its beginning and takes no more, so that its node can go on")
   func full() async throws {
-    try await with(limit: 4) { folder, archive in
+    try await with(limit: 4) { (folder, archive) async throws in
       #expect(try await archive.append(Data("abcdef".utf8), at: 0, to: lease) == 6)
       #expect(try await archive.append(Data("ghi".utf8), at: 6, to: lease) == 9)
       #expect(try await text(archive) == "abcd")
@@ -55,7 +55,7 @@ struct LogArchiveTests {
 
   @Test("a head that restarted knows how long every log is")
   func restart() async throws {
-    try await with { folder, archive in
+    try await with { (folder, archive) async throws in
       _ = try await archive.append(Data("abc".utf8), at: 0, to: lease)
       let again = try LogArchive(folder: folder, limit: 1000)
       #expect(try await again.append(Data("abcdef".utf8), at: 0, to: lease) == 6)
@@ -65,7 +65,7 @@ struct LogArchiveTests {
 
   @Test("a reader goes on where it stopped, and a loud rank does not silence the others")
   func fairness() async throws {
-    try await with(limit: 1 << 30) { _, archive in
+    try await with(limit: 1 << 30) { (_, archive) async throws in
       let quiet = LeaseID(job: lease.job, attempt: 1, rank: 1)
       let loud = Data(repeating: 65, count: 2 * LogArchive.batchSize)
       _ = try await archive.append(loud, at: 0, to: lease)
@@ -82,7 +82,7 @@ struct LogArchiveTests {
 
   @Test("logs follow a running job and are complete once it is over and read")
   func service() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
       let lease = rig.lease(job, 0)
       try await rig.runs(job, 0)

@@ -1,3 +1,4 @@
+import GRDB
 import IorunContract
 import IorunCore
 import Testing
@@ -17,7 +18,7 @@ struct NodeLossTests {
 
   @Test("a node that falls silent loses its ranks and the job goes on without it")
   func silence() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let accepted = try await rig.submit(.sample(ranks: 2, retries: 1))
       let job = try await rig.wait(for: accepted.id, .running)
       for rank in 0..<2 { try await rig.runs(job, rank) }
@@ -37,7 +38,7 @@ struct NodeLossTests {
 
   @Test("without a retry the reason names the lost node even where its peer failed first")
   func trueReason() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
       for rank in 0..<2 { try await rig.runs(job, rank) }
       let lost = rig.node(of: job, 1)
@@ -56,7 +57,7 @@ struct NodeLossTests {
 
   @Test("an agent that restarted has lost its ranks")
   func agentRestart() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
       for rank in 0..<2 { try await rig.runs(job, rank) }
       let node = rig.node(of: job, 0)
@@ -69,7 +70,7 @@ struct NodeLossTests {
 
   @Test("a job that runs survives the head's death and ends well")
   func headRestart() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 2)).id, .running)
       for rank in 0..<2 { try await rig.runs(job, rank) }
       await rig.kill()
@@ -88,7 +89,7 @@ struct NodeLossTests {
 
   @Test("a job that was being prepared when the head died is prepared and started after it")
   func headRestartWhilePreparing() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       await rig.nodes[1].set(unreachable: true)
       let job = try await rig.submit(.sample(ranks: 3))
       try await eventually {
@@ -106,7 +107,7 @@ struct NodeLossTests {
 
   @Test("an end that the head missed while it was down is taken in at registration")
   func endWhileDown() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
       try await rig.runs(job, 0)
       await rig.kill()
@@ -119,7 +120,7 @@ struct NodeLossTests {
 
   @Test("nodes that do not come back within the grace after a restart are lost")
   func grace() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
       try await rig.runs(job, 0)
       await rig.kill()
@@ -140,7 +141,7 @@ struct NodeLossTests {
 
   @Test("a head that was itself stopped does not blame its nodes")
   func stalledHead() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       rig.time.advance(by: .seconds(60))
       await rig.services.tick()
       let states = try await rig.services.network.nodes(caller: rig.operatorID).map(\.state)
@@ -150,11 +151,39 @@ struct NodeLossTests {
 
   @Test("a node that leaves gives its ranks up at once")
   func leave() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
       try await rig.services.nodes.leave(caller: rig.nodes[0].id)
       let end = try await rig.wait(for: job.id, .failed)
       #expect(end.reason?.contains("it left the network") == true)
+    }
+  }
+
+  @Test("an end that cannot be stored is told to nobody, and taken in once it can")
+  func storeFailure() async throws {
+    try await withRig(cpus: [4]) { (rig) async throws in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
+      let lease = rig.lease(job, 0)
+      try await rig.runs(job, 0)
+      try await rig.services.store.write { db in
+        try db.execute(
+          sql: """
+            CREATE TEMP TRIGGER broken BEFORE INSERT ON main.events
+            BEGIN SELECT RAISE(ABORT, 'broken disk'); END
+            """)
+      }
+      await expect(throwsCode: .fileSystem) {
+        try await rig.nodes[0].end(lease, .exited(status: 0))
+      }
+      await rig.services.tick()
+      #expect(try await rig.status(job.id).state == .running)
+      #expect(try await rig.nodes[0].heartbeat()?.stop == [])
+      #expect(await rig.nodes[0].forgotten.isEmpty)
+      try await rig.services.store.write { try $0.execute(sql: "DROP TRIGGER broken") }
+      try await rig.nodes[0].tell(lease)
+      let end = try await rig.status(job.id)
+      #expect(end.state == .succeeded && end.ranks[0].state == .ended)
+      try await eventually { await rig.nodes[0].forgotten == [lease] }
     }
   }
 }

@@ -9,7 +9,7 @@ import Testing
 struct SubmitTests {
   @Test("the same submission twice is one job, also after a restart")
   func duplicate() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let first = try await rig.submit(.sample(), id: "once")
       async let second = rig.submit(.sample(), id: "once")
       async let third = rig.submit(.sample(), id: "once")
@@ -24,7 +24,7 @@ struct SubmitTests {
 
   @Test("a buyer sees and touches its own jobs only, an operator all")
   func tenancy() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       let job = try await rig.submit(.sample())
       await expect(throwsCode: .notFound) {
         try await rig.jobs.watch(job.id, after: 0, waitMilliseconds: 0, caller: rig.otherBuyer)
@@ -45,7 +45,7 @@ struct SubmitTests {
 
   @Test("suppliers and strangers submit nothing")
   func roles() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       await expect(throwsCode: .notAllowed) {
         try await rig.submit(.sample(), by: rig.nodes[0].id)
       }
@@ -57,7 +57,7 @@ struct SubmitTests {
 
   @Test("a job that can never fit the present nodes is refused with the nearest miss")
   func noPlacement() async throws {
-    try await withRig { rig in
+    try await withRig { (rig) async throws in
       await expect(throwsCode: .noPlacement) { try await rig.submit(.sample(cpus: 100)) }
       let jobs = try await rig.jobs.jobs(limit: 10, caller: rig.operatorID)
       #expect(jobs.isEmpty)
@@ -66,10 +66,12 @@ struct SubmitTests {
 
   @Test("without any node a job waits, and runs once one joins")
   func noNodes() async throws {
-    try await withRig(cpus: [2]) { rig in
+    try await withRig(cpus: [2]) { (rig) async throws in
       try await rig.services.nodes.leave(caller: rig.nodes[0].id)
       let job = try await rig.submit(.sample(ranks: 1))
-      try await eventually { try await rig.status(job.id).reason?.contains("none is alive") == true }
+      try await eventually {
+        try await rig.status(job.id).reason?.contains("none is alive") == true
+      }
       try await rig.registerAll()
       try await rig.wait(for: job.id, .running)
     }
@@ -77,7 +79,7 @@ struct SubmitTests {
 
   @Test("a job that does not fit now waits without blocking smaller ones behind it")
   func queue() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let first = try await rig.wait(for: rig.submit(.sample(ranks: 1, cpus: 3)).id, .running)
       let large = try await rig.submit(.sample(ranks: 1, cpus: 4))
       let small = try await rig.submit(.sample(ranks: 1, cpus: 1))
@@ -93,7 +95,7 @@ struct SubmitTests {
 
   @Test("a spec out of bounds is refused", arguments: ["ranks", "name", "env", "timeout", "empty"])
   func bounds(fault: String) async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       var spec = JobSpec.sample(ranks: 1)
       switch fault {
       case "ranks": spec.gang.ranks = 5000
@@ -108,7 +110,7 @@ struct SubmitTests {
 
   @Test("a watcher is woken by a change, and by the end of its patience")
   func watch() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       try await rig.services.nodes.leave(caller: rig.nodes[0].id)
       let accepted = try await rig.submit(.sample(ranks: 1))
       try await eventually { try await rig.status(accepted.id).reason != nil }

@@ -9,7 +9,7 @@ import Testing
 struct NodeDeskTests {
   @Test("a name that another node has gets a number, and keeps it")
   func names() async throws {
-    try await withRig(cpus: [1, 1]) { rig in
+    try await withRig(cpus: [1, 1]) { (rig) async throws in
       let desk = rig.services.nodes
       let second = FakeNode(id: rig.nodes[1].id, facts: .sample("node-1"))
       #expect(try await second.register(with: desk).name == "node-1-2")
@@ -22,7 +22,7 @@ struct NodeDeskTests {
 
   @Test("silence makes a node suspect, then dead; a heartbeat revives only the suspect")
   func liveness() async throws {
-    try await withRig(cpus: [1]) { rig in
+    try await withRig(cpus: [1]) { (rig) async throws in
       func state() async throws -> NodeState {
         try await rig.services.network.nodes(caller: rig.buyer)[0].state
       }
@@ -47,7 +47,7 @@ struct NodeDeskTests {
 
   @Test("a lease that nobody knows is stopped, and its room is not given out before it is gone")
   func draining() async throws {
-    try await withRig(cpus: [1]) { rig in
+    try await withRig(cpus: [1]) { (rig) async throws in
       let ghost = LeaseID(job: JobID("job-00000000")!, attempt: 1, rank: 0)
       let report = LeaseReport(id: ghost, epoch: 1, executor: .sample(5), state: .running)
       let orders = try await rig.services.nodes.register(
@@ -67,7 +67,7 @@ struct NodeDeskTests {
 
   @Test("the network's status counts what is leased, and routes name the gang's processes")
   func statusAndRoutes() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4]) { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 2, cpus: 1)).id, .running)
       let status = try await rig.services.network.status(caller: rig.buyer)
       #expect(status.capacity.milliCPUs == 4000 && status.free.milliCPUs == 2000)
@@ -82,7 +82,7 @@ struct NodeDeskTests {
 
   @Test("a buyer offers no node, and facts that no machine has are refused")
   func refusals() async throws {
-    try await withRig(cpus: [1]) { rig in
+    try await withRig(cpus: [1]) { (rig) async throws in
       let registration = NodeRegistration(facts: .sample("x"), leases: [])
       await expect(throwsCode: .notAllowed) {
         try await rig.services.nodes.register(registration, caller: rig.buyer)
@@ -98,7 +98,7 @@ struct NodeDeskTests {
 
   @Test("content comes back as it was put, for admitted peers only")
   func content() async throws {
-    try await withRig(cpus: [1]) { rig in
+    try await withRig(cpus: [1]) { (rig) async throws in
       let content = rig.services.content
       let digest = try await content.put(Data("hello".utf8), caller: rig.buyer)
       #expect(try await content.missing(of: [digest], caller: rig.nodes[0].id) == [])

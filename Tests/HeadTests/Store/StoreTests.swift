@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import IorunContract
 import IorunCore
 import Testing
 

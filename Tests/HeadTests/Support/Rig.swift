@@ -15,13 +15,15 @@ final class Rig: Sendable {
   let nodes: [FakeNode]
   let options: HeadOptions
   private let opened: Mutex<HeadServices?> = Mutex(nil)
-  private let people: Mutex<[String: PeerID]> = Mutex([:])
+  let operatorID: PeerID
+  let buyer: PeerID
+  let otherBuyer: PeerID
 
-  var services: HeadServices { opened.withLock { $0! } }
+  var services: HeadServices {
+    guard let services = opened.withLock({ $0 }) else { preconditionFailure("not open") }
+    return services
+  }
   var jobs: any JobService { services.jobs }
-  var operatorID: PeerID { people.withLock { $0["operator"]! } }
-  var buyer: PeerID { people.withLock { $0["buyer"]! } }
-  var otherBuyer: PeerID { people.withLock { $0["other"]! } }
   var clock: HeadClock {
     let time = time
     return HeadClock(time) { 1_000_000 + time.now.offset.inSeconds }
@@ -31,6 +33,9 @@ final class Rig: Sendable {
   init(cpus: [Int] = [4, 4, 4], options: HeadOptions = HeadOptions()) async throws {
     folder = NSTemporaryDirectory() + "iorun-head-\(UUID().uuidString)"
     self.options = options
+    operatorID = try PeerDirectory.id(of: sampleKey(1))
+    buyer = try PeerDirectory.id(of: sampleKey(2))
+    otherBuyer = try PeerDirectory.id(of: sampleKey(3))
     nodes = try cpus.enumerated().map { index, count in
       let key = sampleKey(UInt8(100 + index))
       return FakeNode(
@@ -44,9 +49,7 @@ final class Rig: Sendable {
     for (name, number, role) in [
       ("operator", UInt8(1), Role.operator), ("buyer", 2, .buyer), ("other", 3, .buyer),
     ] {
-      let admission = try await services.admit(
-        publicKey: sampleKey(number), name: name, role: role)
-      people.withLock { $0[name] = admission.peer }
+      _ = try await services.admit(publicKey: sampleKey(number), name: name, role: role)
     }
     try await registerAll()
   }
@@ -61,7 +64,10 @@ final class Rig: Sendable {
         let number = tickets.add(1, ordering: .relaxed).newValue
         return NewTicket(publicKey: sampleKey(number), text: "ticket \(number)")
       },
-      agent: { peer in nodes[peer]! },
+      agent: { peer in
+        guard let node = nodes[peer] else { throw IorunError(.unreachable, "no such node") }
+        return node
+      },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     opened.withLock { $0 = services }
   }
@@ -110,7 +116,7 @@ final class Rig: Sendable {
       print("last seen: \(String(describing: last))")
       throw error
     }
-    return last!
+    return try #require(last)
   }
 
   func lease(_ job: JobStatus, _ rank: Int) -> LeaseID {
@@ -118,7 +124,7 @@ final class Rig: Sendable {
   }
 
   func node(of job: JobStatus, _ rank: Int) -> FakeNode {
-    nodes.first { $0.id == job.ranks[rank].node }!
+    nodes.first { $0.id == job.ranks[rank].node } ?? nodes[0]
   }
 
   /// Waits until the rank runs on its node.

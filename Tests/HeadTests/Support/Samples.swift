@@ -27,5 +27,12 @@ extension PeerID {
   static func sample(_ number: Int) -> PeerID { PeerID(high: 7, low: UInt64(number)) }
 }
 
+extension JobID {
+  static let sample: JobID = {
+    var generator = SeededGenerator(seed: 1)
+    return JobID(using: &generator)
+  }()
+}
+
 /// 32 bytes that are some peer's public key.
 func sampleKey(_ number: UInt8) -> [UInt8] { Array(repeating: number, count: 32) }

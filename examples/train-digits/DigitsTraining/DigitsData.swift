@@ -24,7 +24,8 @@ public struct DigitsData: Sendable, Hashable {
       file = try Array(Data(contentsOf: URL(fileURLWithPath: path)))
     } catch {
       throw TrainingError(
-        "\(path) cannot be read (\(error.localizedDescription)); run this in the folder with digits.csv")
+        "\(path) cannot be read (\(error.localizedDescription)); "
+          + "run this in the folder with digits.csv")
     }
     return try parse(file, name: path)
   }
@@ -49,8 +50,9 @@ public struct DigitsData: Sendable, Hashable {
   /// Puts `heldOut` images of a random choice aside, the same for one seed.
   ///
   /// - Throws: `TrainingError` where one of the two parts would be empty.
-  public func split(heldOut: Int, seed: UInt64) throws -> (training: DigitsData, heldOut: DigitsData)
-  {
+  public func split(heldOut: Int, seed: UInt64) throws -> (
+    training: DigitsData, heldOut: DigitsData
+  ) {
     guard (1..<max(count, 1)).contains(heldOut) else {
       throw TrainingError("\(heldOut) of \(count) images cannot be held out; some must be left")
     }
@@ -85,8 +87,9 @@ public struct DigitsData: Sendable, Hashable {
       guard let number = Int(String(decoding: digits, as: UTF8.self)),
         (0...largest).contains(number)
       else {
+        let found = String(decoding: digits.prefix(20), as: UTF8.self)
         throw TrainingError(
-          "\(place), number \(column + 1) is '\(String(decoding: digits.prefix(20), as: UTF8.self))'; "
+          "\(place), number \(column + 1) is '\(found)'; "
             + "a whole number from 0 to \(largest) is expected")
       }
       return number

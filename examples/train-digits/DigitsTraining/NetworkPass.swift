@@ -9,7 +9,7 @@ struct NetworkPass {
   private let hidden: UnsafeMutablePointer<Float>
   /// The loss's derivative by each hidden unit.
   private let hiddenSlope: UnsafeMutablePointer<Float>
-  /// After `forward` the digits' probabilities; after `backward` the loss's derivative by the scores.
+  /// After `forward` the digits' probabilities; after `backward` the loss's slope by each score.
   private let outputs: UnsafeMutablePointer<Float>
 
   static func scratchCount(for shape: NetworkShape) -> Int { 2 * shape.hidden + shape.outputs }
@@ -49,7 +49,8 @@ struct NetworkPass {
 
   /// Adds the gradient of the loss of the image that went forward, times `scale`.
   func backward(
-    _ image: UnsafePointer<Float>, label: Int, scale: Float, to gradient: UnsafeMutablePointer<Float>
+    _ image: UnsafePointer<Float>, label: Int, scale: Float,
+    to gradient: UnsafeMutablePointer<Float>
   ) {
     outputs[label] -= 1
     for output in 0..<shape.outputs {

@@ -1,5 +1,5 @@
-/// Data-parallel training: every rank holds the whole network, computes the gradient of its share of
-/// each batch, and makes the same step with the mean of all ranks' gradients.
+/// Data-parallel training: every rank holds the whole network, computes the gradient of its share
+/// of each batch, and makes the same step with the mean of all ranks' gradients.
 public struct Training: Sendable {
   /// What all ranks agree on.
   public let settings: TrainingSettings

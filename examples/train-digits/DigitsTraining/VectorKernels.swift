@@ -1,7 +1,7 @@
 /// The two inner loops in which the training spends its time.
 ///
-/// Raw pointers, because they stay quick in debug builds, where every access to an array or a buffer
-/// pointer is a checked call: there a whole training takes a second with them.
+/// Raw pointers, because they stay quick in debug builds, where every access to an array or a
+/// buffer pointer is a checked call: there a whole training takes a second with them.
 enum VectorKernels {
   /// `target[i] += source[i] * factor` for `count` elements.
   @inline(__always)

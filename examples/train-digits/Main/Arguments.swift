@@ -6,9 +6,10 @@ enum Arguments {
     var settings = TrainingSettings()
     var rest = arguments[...]
     while let name = rest.popFirst() {
-      guard name == "--epochs", let value = rest.popFirst(), let epochs = Int(value), epochs > 0
-      else {
-        throw TrainingError("'\(name)' is not understood; the usage is: train-digits [--epochs N]")
+      guard name == "--epochs", let epochs = rest.popFirst().flatMap({ Int($0) }), epochs > 0 else {
+        throw TrainingError(
+          "the arguments '\(arguments.joined(separator: " "))' are not understood; "
+            + "the usage is: train-digits [--epochs N], with N above 0")
       }
       settings.epochs = epochs
     }

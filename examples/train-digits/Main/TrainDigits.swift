@@ -1,5 +1,6 @@
 internal import DigitsTraining
 internal import Foundation
+internal import IorunJob
 
 /// Trains a network on handwritten digits as one rank of a gang, or alone when it is started by
 /// hand. Reads `digits.csv`; rank 0 leaves `model.bin` and `metrics.json`.
@@ -21,11 +22,15 @@ struct TrainDigits {
     let data = try DigitsData.load(path: "digits.csv")
     // What an earlier training left must not pass for the result of this one.
     for path in [modelPath, metricsPath] { try? FileManager.default.removeItem(atPath: path) }
-    let environment = ProcessInfo.processInfo.environment
-    guard environment["WORLD_SIZE", default: "1"] == "1" else {
-      throw TrainingError("this build trains alone; unset WORLD_SIZE")
+    guard JobContext.isAvailable else {
+      try await train(settings, on: data, rank: 0, worldSize: 1, exchange: LocalExchange())
+      return
     }
-    try await train(settings, on: data, rank: 0, worldSize: 1, exchange: LocalExchange())
+    let context = try await JobContext.join()
+    try await train(
+      settings, on: data, rank: context.gang.rank, worldSize: context.gang.worldSize,
+      exchange: GangExchange(gang: context.gang))
+    try await context.leave()
   }
 
   /// Trains this rank's part; rank 0 speaks for all and keeps what they made.
@@ -42,7 +47,7 @@ struct TrainDigits {
     try ModelFile.write(result.network, to: modelPath)
     try MetricsFile(worldSize: worldSize, result: result).write(to: metricsPath)
     let seconds = (ContinuousClock.now - started) / .seconds(1)
-    let ranks = worldSize == 1 ? "1 rank" : "\(worldSize) ranks, which agree on all parameters"
+    let ranks = worldSize == 1 ? "1 rank" : "\(worldSize) ranks, which agree on all parameters,"
     say("trained by \(ranks) in \(String(format: "%.1f", seconds)) s: \(modelPath), \(metricsPath)")
   }
 

@@ -1,0 +1,54 @@
+# iorun: `make demo` shows it, `make test` tests it. Both install what is missing.
+
+SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+SOURCES = Package.swift Sources Tests Benchmarks examples
+
+.PHONY: help build demo test test-torch lint format proto bench install clean
+
+help:
+	@echo "make demo    build, run the main job on a local network, stop it"
+	@echo "make test    everything the project tests"
+	@echo "make build   the release build; the binary is .build/release/iorun"
+	@echo "make bench   the benchmarks, beside plain libzmq"
+	@echo "make lint    check the format; make format mends it"
+	@echo "make proto   regenerate the C code of proto/iorun.proto"
+
+build:
+	@scripts/install-dependencies.sh
+	$(SWIFT_RELEASE) --product iorun
+	$(SWIFT_RELEASE) --product train-digits
+
+demo: build
+	@scripts/demo.sh "$$($(SWIFT_RELEASE) --show-bin-path)"
+
+test:
+	@scripts/install-dependencies.sh --test
+	@scripts/generate-proto.sh --check
+	swift build --build-tests
+	swift test --skip-build
+
+# PyTorch DDP on a gang; installs CPU torch into .venv where it is missing.
+test-torch: build
+	@scripts/test-torch.sh "$$($(SWIFT_RELEASE) --show-bin-path)"
+
+lint:
+	@swift format lint --strict --recursive --parallel $(SOURCES)
+	@scripts/check-layers.py
+
+format:
+	@swift format --in-place --recursive --parallel $(SOURCES)
+
+proto:
+	@scripts/generate-proto.sh
+
+bench:
+	@scripts/install-dependencies.sh
+	$(SWIFT_RELEASE) --product iorun
+	swift build -c release --static-swift-stdlib --product iorun-bench
+	"$$($(SWIFT_RELEASE) --show-bin-path)/iorun-bench"
+
+install: build
+	install -m 755 "$$($(SWIFT_RELEASE) --show-bin-path)/iorun" "$(or $(PREFIX),/usr/local)/bin/iorun"
+
+clean:
+	rm -rf .build .venv

@@ -1,0 +1,123 @@
+import IorunCore
+import IorunWire
+import Testing
+
+/// The bytes of a ZeroMQ message: what goes in comes out, and lies are refused.
+struct FrameCodecTests {
+  private static let one = PeerID(high: 1, low: 2)
+  private static let two = PeerID(high: .max, low: 0)
+
+  private static func packet(_ kind: Packet.Kind, _ trafficClass: TrafficClass = .actor) -> Frame {
+    .packet(
+      Packet(
+        source: one, destination: two, sourceIncarnation: 3, destinationIncarnation: .max,
+        kind: kind, trafficClass: trafficClass, acknowledged: 5, creditLimit: 1 << 40))
+  }
+
+  static let frames: [Frame] = [
+    .hello(protocolVersion: 1, release: "1.2.3 ✓", connection: .max),
+    .welcome(protocolVersion: .max, release: "", connection: 0),
+    .refusal(code: 1107, message: "no", remedy: "try"),
+    .ping(token: .max), .pong(token: 0),
+    packet(.open, .control), packet(.accept, .control), packet(.data(sequence: 1, payload: [])),
+    packet(.data(sequence: .max, payload: Array(0...255)), .bulk), packet(.acknowledge),
+    packet(.reset), packet(.unreachable),
+  ]
+
+  private func encode(_ frames: [Frame]) -> [UInt8] {
+    frames.reduce(into: []) { FrameCodec.append($1, to: &$0) }
+  }
+
+  private func decode(_ bytes: [UInt8]) throws -> [Frame] {
+    try bytes.withUnsafeBytes { try FrameCodec.decode($0) }
+  }
+
+  @Test("each kind of frame comes back equal", arguments: frames)
+  func roundTrip(_ frame: Frame) throws { #expect(try decode(encode([frame])) == [frame]) }
+
+  @Test func `several frames of one message come back in order`() throws {
+    #expect(try decode(encode(Self.frames)) == Self.frames)
+    #expect(try decode([]) == [])
+  }
+
+  @Test func `a payload of the largest size fits a frame`() throws {
+    let payload = [UInt8](repeating: 7, count: WireLimits.payloadBytes)
+    let frame = Self.packet(.data(sequence: .max, payload: payload))
+    let bytes = encode([frame])
+    #expect(bytes.count <= WireLimits.messageBytes)
+    #expect(try decode(bytes) == [frame])
+  }
+
+  @Test func `a payload over the limit is refused`() throws {
+    let payload = [UInt8](repeating: 7, count: WireLimits.payloadBytes + 1)
+    let bytes = encode([Self.packet(.data(sequence: 1, payload: payload))])
+    #expect { try decode(bytes) } throws: { ($0 as? IorunError)?.code == .malformed }
+  }
+
+  @Test("a frame cut off at any byte is refused", arguments: frames)
+  func truncation(_ frame: Frame) {
+    let bytes = encode([frame])
+    for count in 1..<bytes.count {
+      #expect {
+        try decode(Array(bytes.prefix(count)))
+      } throws: { ($0 as? IorunError)?.code == .malformed }
+    }
+  }
+
+  @Test func `a message cut off within its last frame gives none of its frames`() {
+    let bytes = encode(Self.frames)
+    #expect { try decode(bytes.dropLast()) } throws: { ($0 as? IorunError)?.code == .malformed }
+  }
+
+  @Test func `a length over the limit is refused before its bytes are looked for`() {
+    for length in [[0, 0x10, 0x04, 0x01], [0xff, 0xff, 0xff, 0xff]] as [[UInt8]] {
+      #expect { try decode(length) } throws: { ($0 as? IorunError)?.code == .tooLarge }
+    }
+  }
+
+  @Test func `an empty frame and a frame of an unknown kind are refused`() {
+    #expect(throws: IorunError.self) { try decode([0, 0, 0, 0]) }
+    // Field 15, as a later version might send.
+    #expect(throws: IorunError.self) { try decode([0, 0, 0, 2, 0x7a, 0]) }
+  }
+
+  @Test func `a data packet without a number is refused`() {
+    #expect(throws: IorunError.self) {
+      try decode(encode([Self.packet(.data(sequence: 0, payload: [1]))]))
+    }
+  }
+
+  @Test func `changed messages decode or are refused`() {
+    var generator = SeededGenerator(seed: 22)
+    let original = encode(Self.frames)
+    let end = ContinuousClock.now + .seconds(3)
+    var decoded = 0
+    for _ in 0..<100_000 where ContinuousClock.now < end {
+      var bytes = Bool.random(using: &generator)
+        ? original : encode([Self.frames.randomElement(using: &generator)!])
+      for _ in 0..<Int.random(in: 1...4, using: &generator) {
+        let index = Int.random(in: 0..<bytes.count, using: &generator)
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0: bytes[index] = UInt8.random(in: .min ... .max, using: &generator)
+        case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+        default: bytes.insert(UInt8.random(in: .min ... .max, using: &generator), at: index)
+        }
+      }
+      do {
+        _ = try decode(bytes)
+        decoded += 1
+      } catch { #expect(error is IorunError, "seed 22, bytes \(bytes)") }
+    }
+    #expect(decoded > 0)
+  }
+
+  @Test func `random bytes decode or are refused`() {
+    var generator = SeededGenerator(seed: 23)
+    for _ in 0..<20_000 {
+      let body = generator.bytes(Int.random(in: 0...40, using: &generator))
+      do { _ = try decode([0, 0, 0, UInt8(body.count)] + body) } catch {
+        #expect(error is IorunError, "seed 23, bytes \(body)")
+      }
+    }
+  }
+}
