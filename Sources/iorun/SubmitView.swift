@@ -10,6 +10,7 @@ final class SubmitView: Sendable {
   private struct State {
     var line = LiveLine(style: Output.errorStyle)
     var isInterrupted = false
+    var job: JobStatus?
   }
 
   private let isJSON: Bool
@@ -44,7 +45,10 @@ final class SubmitView: Sendable {
   func show(_ event: JobFollower.Event) async {
     switch event {
     case .status(let job):
-      state.withLock { $0.isInterrupted = false }
+      state.withLock { state in
+        state.isInterrupted = false
+        state.job = job
+      }
       progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
     case .output(let chunks):
       guard !isJSON else { return }
@@ -58,6 +62,17 @@ final class SubmitView: Sendable {
         return !state.isInterrupted
       }
       if isNew { progress("the head is out of reach; trying again: \(error.message)") }
+    }
+  }
+
+  /// Lets the live line's clock go on while nothing happens; ends with the task.
+  func keepTime() async throws {
+    while Output.errorStyle.isTerminal {
+      try await Task.sleep(for: .seconds(1))
+      let job = state.withLock { $0.isInterrupted ? nil : $0.job }
+      if let job {
+        progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
+      }
     }
   }
 

@@ -23,7 +23,7 @@ public enum JobRendering {
       line += ", \(total)\(plural(job.ranks.count, "rank")) on \(plural(nodes, "node"))"
     case .queued, .stopping, .succeeded, .failed, .cancelled: break
     }
-    if let reason = job.reason { line += ": \(reason)" }
+    if let reason = job.reason, reason != job.state.rawValue { line += ": \(reason)" }
     return TerminalText.oneLine(line)
   }
 

@@ -47,8 +47,8 @@ extension JobDirector: JobService {
   func jobs(limit: Int, caller: PeerID) async throws -> [JobStatus] {
     let role = try authoriser.check(caller, may: .seeJobs)
     let limit = min(max(0, limit), Self.mostJobs)
-    return try await store.jobs(owner: role == .operator ? nil : caller, limit: limit)
-      .map { $0.0.status(ranks: $0.1) }
+    let jobs = try await store.jobs(owner: role == .operator ? nil : caller, limit: limit)
+    return StatusBudget.list(jobs.map { $0.0.status(ranks: $0.1) })
   }
 
   func watch(

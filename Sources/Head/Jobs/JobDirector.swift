@@ -36,6 +36,7 @@ actor JobDirector {
   var routesHandler: (@Sendable ([ExecutorRoute]) -> Void)?
 
   let tasks = TaskPool()
+  private static let shutdownPatience = Duration.seconds(2)
   let statusBell = Doorbell<JobID>()
   let logBell = Doorbell<JobID>()
 
@@ -80,11 +81,11 @@ actor JobDirector {
     placeSoon()
   }
 
-  /// Ends every wait and every call to a node, and returns when none is left.
+  /// Ends every wait and every call to a node, and returns when none is left (or will not end).
   func shutDown() async {
     statusBell.ringAll()
     logBell.ringAll()
-    await tasks.close()
+    await tasks.close(within: Self.shutdownPatience, clock)
     _ = await commit?.result
   }
 

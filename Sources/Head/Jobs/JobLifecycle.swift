@@ -145,7 +145,7 @@ struct JobLifecycle: Sendable {
   ) -> [Action] {
     ranks[rank].state = .ended
     ranks[rank].cause = cause
-    ranks[rank].lastLines = lastLines
+    ranks[rank].lastLines = StatusBudget.lastLines(lastLines, of: cause)
     changed.insert(rank)
     let detail = "rank \(rank) on \(ranks[rank].nodeName) \(cause)"
     var actions: [Action] = [.persist(.rankEnded, detail)]

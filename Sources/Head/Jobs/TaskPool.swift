@@ -9,6 +9,7 @@ final class TaskPool: Sendable {
   }
 
   private let state = Mutex(State())
+  private let emptied = Doorbell<Bool>()
 
   /// Runs `body` in a task of its own; does nothing once `close` was called.
   func run(_ body: @escaping @Sendable () async -> Void) {
@@ -23,18 +24,25 @@ final class TaskPool: Sendable {
     }
   }
 
-  /// Cancels every task and returns once all have ended.
-  func close() async {
+  /// Cancels every task and returns once all have ended, or after `patience` where one does not
+  /// hear: a call to a node that is cut off may not.
+  func close(within patience: Duration, _ clock: HeadClock) async {
+    let listener = emptied.listen(to: true)
     let tasks = state.withLock { state in
       state.isClosed = true
       return Array(state.tasks.values)
     }
+    if tasks.isEmpty { return }
     for task in tasks { task.cancel() }
-    for task in tasks { await task.value }
+    await listener.wait(atMost: patience, clock)
   }
 
   // A task cannot get here before `run` has entered it: both take the lock.
   private func finished(_ number: UInt64) {
-    state.withLock { $0.tasks[number] = nil }
+    let isEmpty = state.withLock { state in
+      state.tasks[number] = nil
+      return state.tasks.isEmpty
+    }
+    if isEmpty { emptied.ring(true) }
   }
 }

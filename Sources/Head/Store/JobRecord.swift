@@ -30,10 +30,11 @@ struct JobRecord: Sendable, Hashable {
 
   /// The same in a client's words.
   func status(ranks: [RankRecord]) -> JobStatus {
-    JobStatus(
-      id: id, spec: spec, owner: owner, state: state, attempt: attempt, reason: reason,
-      exitStatus: exitStatus, ranks: ranks.map(\.status), submittedAt: submittedAt,
-      startedAt: startedAt, endedAt: endedAt, revision: revision)
+    StatusBudget.trimmed(
+      JobStatus(
+        id: id, spec: spec, owner: owner, state: state, attempt: attempt, reason: reason,
+        exitStatus: exitStatus, ranks: ranks.map(\.status), submittedAt: submittedAt,
+        startedAt: startedAt, endedAt: endedAt, revision: revision))
   }
 }
 

@@ -33,7 +33,7 @@ struct Session: Sendable {
   /// After so long without a word the other side is asked for one.
   static let probeAfter = Duration.seconds(5)
   /// After so long without a word the session is lost.
-  static let lostAfter = Duration.seconds(30)
+  static let lostAfter = Duration.seconds(60)
 
   let local: PeerID
   let remote: PeerID

@@ -7,12 +7,13 @@ public final class UplinkMonitor: Sendable {
     var isUp = false
     var lastFailure: IorunError?
     var roundTrip: Duration?
-    var waiters: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+    /// By number; `nil` until the waiter's continuation is there.
+    var waiters: [UInt64: CheckedContinuation<Void, any Error>?] = [:]
     var nextWaiter: UInt64 = 0
 
     mutating func takeWaiters() -> [CheckedContinuation<Void, any Error>] {
       defer { waiters = [:] }
-      return Array(waiters.values)
+      return waiters.values.compactMap(\.self)
     }
   }
 
@@ -33,43 +34,50 @@ public final class UplinkMonitor: Sendable {
   public func waitUntilUp(within limit: Duration) async throws {
     let waiter = state.withLock { state in
       state.nextWaiter += 1
+      state.waiters.updateValue(nil, forKey: state.nextWaiter)
       return state.nextWaiter
     }
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    // The tasks say whether they were the wait: the timer's end is not the link's coming.
+    try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
         try await withCheckedThrowingContinuation { continuation in
           self.add(continuation, as: waiter)
         }
+        return true
       }
       group.addTask {
         // Cancelled or over: either way this one waits no longer.
         try? await Task.sleep(for: limit)
         self.giveUp(waiter)
+        return false
       }
-      try await group.next()
+      while let wasTheWait = try await group.next(), !wasTheWait {}
       group.cancelAll()
     }
   }
 
   private func add(_ continuation: CheckedContinuation<Void, any Error>, as waiter: UInt64) {
-    let isUp = state.withLock { state in
-      if !state.isUp { state.waiters[waiter] = continuation }
-      return state.isUp
+    let outcome: Result<Void, any Error>? = state.withLock { state in
+      if state.isUp { return .success(()) }
+      guard state.waiters.updateValue(continuation, forKey: waiter) != nil else {
+        // The time was up, or the failure final, before this task came to wait.
+        state.waiters[waiter] = nil
+        return .failure(Self.reason(state))
+      }
+      return nil
     }
-    if isUp {
-      continuation.resume()
-    } else if Task.isCancelled {
-      // The other task may have given up before there was anything to give up.
-      giveUp(waiter)
-    }
+    if let outcome { continuation.resume(with: outcome) }
   }
 
   private func giveUp(_ waiter: UInt64) {
-    let (continuation, failure) = state.withLock { state in
-      (state.waiters.removeValue(forKey: waiter), state.lastFailure)
+    let (continuation, reason) = state.withLock { state in
+      (state.waiters.removeValue(forKey: waiter) ?? nil, Self.reason(state))
     }
-    continuation?.resume(
-      throwing: failure ?? IorunError(.unreachable, "no answer from the head"))
+    continuation?.resume(throwing: reason)
+  }
+
+  private static func reason(_ state: State) -> IorunError {
+    state.lastFailure ?? IorunError(.unreachable, "no answer from the head")
   }
 
   func isUp() {

@@ -51,7 +51,8 @@ struct Submit: AsyncParsableCommand {
       return try await Signals.onInterrupt {
         view.detached(job.id, stateOption: client.state.stateDirectory)
       } during: {
-        try await JobFollower(job.id, at: head).follow { await view.show($0) }
+        async let _ = view.keepTime()
+        return try await JobFollower(job.id, at: head).follow { await view.show($0) }
       }
     }
     guard let status else { return }

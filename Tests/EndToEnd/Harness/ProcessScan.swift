@@ -1,0 +1,43 @@
+import Foundation
+
+/// Finds processes of this machine by what they were started with.
+enum ProcessScan {
+  /// One process.
+  struct Found: CustomStringConvertible, Sendable {
+    var pid: Int32
+    var commandLine: String
+    var description: String { "\(pid) \(commandLine.prefix(200))" }
+  }
+
+  /// Processes whose environment or command line contains `marker`. What a rank forks inherits its
+  /// environment, also after setsid; a process of which only the exit status is left is not counted.
+  static func all(_ marker: String) -> [Found] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return names.compactMap(Int32.init).compactMap { pid in
+      guard pid != getpid(), state(pid) != "Z" else { return nil }
+      let line = text("/proc/\(pid)/cmdline")
+      guard line.contains(marker) || text("/proc/\(pid)/environ").contains(marker) else {
+        return nil
+      }
+      return Found(pid: pid, commandLine: line.replacingOccurrences(of: "\0", with: " "))
+    }
+  }
+
+  /// True while the process runs.
+  static func isRunning(_ pid: Int32) -> Bool {
+    guard let state = state(pid) else { return false }
+    return state != "Z"
+  }
+
+  /// The letter of the process's state in `/proc/PID/stat`; `nil` where there is none.
+  private static func state(_ pid: Int32) -> Character? {
+    let stat = text("/proc/\(pid)/stat")
+    guard let end = stat.lastIndex(of: ")") else { return nil }
+    return stat[stat.index(after: end)...].first { $0 != " " }
+  }
+
+  private static func text(_ path: String) -> String {
+    guard let data = FileManager.default.contents(atPath: path) else { return "" }
+    return String(decoding: data, as: UTF8.self)
+  }
+}
