@@ -1,6 +1,7 @@
 # iorun: `make demo` shows it, `make test` tests it. Both install what is missing.
 
-SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+# One binary that runs where no Swift is installed.
+SWIFT_RELEASE = swift build -c release --static-swift-stdlib -Xlinker -s
 SOURCES = Package.swift Sources Tests Benchmarks examples
 
 .PHONY: help build demo test test-torch lint format proto bench install clean
@@ -44,7 +45,7 @@ proto:
 bench:
 	@scripts/install-dependencies.sh
 	$(SWIFT_RELEASE) --product iorun
-	swift build -c release --static-swift-stdlib --product iorun-bench
+	$(SWIFT_RELEASE) --product iorun-bench
 	"$$($(SWIFT_RELEASE) --show-bin-path)/iorun-bench"
 
 install: build

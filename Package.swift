@@ -86,14 +86,14 @@ let package = Package(
       name: "IorunWorker",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "IorunPoW", "CShim", logging,
+        "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "IorunScheduler", "IorunPoW", grdb, logging,
+        "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
@@ -179,6 +179,8 @@ let package = Package(
     .testTarget(
       name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],
       path: "Tests/ExampleTests"),
+    .testTarget(
+      name: "EndToEnd", dependencies: ["iorun", "train-digits"], path: "Tests/EndToEnd"),
   ],
   swiftLanguageModes: [.v6]
 )

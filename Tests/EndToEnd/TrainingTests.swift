@@ -41,20 +41,25 @@ extension RealProcesses {
         let folder = network.root + "/fetched"
         let fetched = try await network.iorun("outputs", id, "--to", folder)
         try #require(fetched.status == 0, "\(fetched)")
-        let metrics = try JSONSerialization.jsonObject(
-          with: Data(contentsOf: URL(fileURLWithPath: folder + "/metrics.json")))
-        let accuracy = try #require(Self.accuracy(metrics), "\(metrics)")
+        let metrics = try JSONDecoder().decode(
+          Metrics.self, from: Data(contentsOf: URL(fileURLWithPath: folder + "/metrics.json")))
+        #expect(metrics.worldSize == 3)
+        let accuracy = try #require(metrics.epochs.last?.accuracy)
         #expect(accuracy >= 0.95 && accuracy <= 1)
         let model = try Data(contentsOf: URL(fileURLWithPath: folder + "/model.bin"))
-        // At least a linear classifier's 64 x 10 weights; at most what a small network needs.
-        #expect((2_560...4_000_000).contains(model.count), "\(model.count)")
-        #expect(Set(model).count > 50, "weights are not all alike")
+        // Eight bytes of magic, three layer sizes, and the parameters as 32-bit floats.
+        #expect(model.count == 8 + 3 * 4 + 4 * metrics.parameters)
+        // A linear classifier has 64 x 10 weights and 10 biases: this one is larger.
+        #expect(metrics.parameters > 650)
       }
     }
 
-    /// Held-out accuracy from 0 to 1.
-    private static func accuracy(_ metrics: Any) -> Double? {
-      (metrics as? [String: Any])?["accuracy"] as? Double
+    private struct Metrics: Decodable {
+      var worldSize: Int
+      var parameters: Int
+      var epochs: [Epoch]
+
+      struct Epoch: Decodable { var accuracy: Double }
     }
 
     static func acceptedJob(_ result: CommandResult) throws -> String {

@@ -30,6 +30,32 @@ distributed actor Counter {
     return value
   }
 
+  private var waiting: CheckedContinuation<Int, Never>?
+
+  /// Stays in the call until `openGate`.
+  distributed func gate() async -> Int { await withCheckedContinuation { waiting = $0 } }
+
+  distributed var isWaiting: Bool { waiting != nil }
+
+  distributed func openGate(_ value: Int) {
+    waiting?.resume(returning: value)
+    waiting = nil
+  }
+
+  private var running = 0
+  private(set) var mostAtOnce = 0
+
+  /// Suspends in mid-call, and notes how many calls there are at once.
+  distributed func overlap(_ value: Int) async {
+    running += 1
+    mostAtOnce = max(mostAtOnce, running)
+    await Task.yield()
+    seen.append(value)
+    running -= 1
+  }
+
+  distributed func most() -> Int { mostAtOnce }
+
   distributed func hang() async throws { try await Task.sleep(for: .seconds(3600)) }
 
   distributed func echo(_ floats: [Float]) -> [Float] { floats }
@@ -42,3 +68,28 @@ struct RegisteredFailure: Error, Codable, Sendable, Equatable {
 }
 
 struct ForeignFailure: Error {}
+
+/// An actor of another type, with other properties.
+distributed actor Other {
+  typealias ActorSystem = MeshActorSystem
+  private var words: [[String: String]] = []
+
+  distributed func spoil(_ word: String) { words.append([word: word]) }
+}
+
+/// An actor that takes four calls at a time.
+distributed actor Wide: MailboxTraits {
+  typealias ActorSystem = MeshActorSystem
+  static var maxConcurrentCalls: Int { 4 }
+  private var running = 0
+  private var most = 0
+
+  distributed func overlap() async {
+    running += 1
+    most = max(most, running)
+    for _ in 0..<20 { await Task.yield() }
+    running -= 1
+  }
+
+  distributed func mostAtOnce() -> Int { most }
+}

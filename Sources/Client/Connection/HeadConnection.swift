@@ -77,7 +77,7 @@ public struct HeadConnection: Sendable {
       }
     }
     try await TicketHolder.admit(
-      identity, with: ticket, name: Host.current().localizedName ?? "client")
+      identity, with: ticket, name: ProcessInfo.processInfo.hostName)
     return try await open(identity: identity, uplink: uplink, within: limit)
   }
 

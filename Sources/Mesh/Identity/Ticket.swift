@@ -70,10 +70,14 @@ public struct Ticket: Sendable {
   /// True for `host:port` with a port from 1 to 65535; an IPv6 host stands in brackets.
   public static func isAddress(_ text: String) -> Bool {
     guard let colon = text.lastIndex(of: ":"), colon > text.startIndex,
+      text[text.index(after: colon)...].allSatisfy({ $0.isASCII && $0.isNumber }),
       let port = UInt16(text[text.index(after: colon)...]), port > 0
     else { return false }
     let host = text[..<colon]
-    if host.hasPrefix("[") { return host.hasSuffix("]") && host.count > 2 }
+    if host.hasPrefix("[") {
+      return host.hasSuffix("]") && host.count > 2
+        && host.dropFirst().dropLast().allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
+    }
     return !host.contains(":") && host.allSatisfy { $0.isASCII && !$0.isWhitespace }
   }
 

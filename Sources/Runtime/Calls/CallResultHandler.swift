@@ -25,6 +25,11 @@ public struct CallResultHandler: DistributedTargetInvocationResultHandler {
 
   /// Sends an error.
   public func onThrow<Failure: Error>(error: Failure) async throws {
+    if error is ExecuteDistributedTargetError {
+      // Not the method's own error: Swift found no such method.
+      system.refuse(call, .noSuchMethod(of: call.call.actor, cause: error))
+      return
+    }
     try system.reply(to: call, .failure(system.errors.encode(error)))
   }
 }

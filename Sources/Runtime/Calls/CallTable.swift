@@ -23,6 +23,9 @@ final class CallTable: Sendable {
 
   private let state = Mutex(State())
 
+  /// How many calls wait.
+  var count: Int { state.withLock { $0.pending.count } }
+
   func nextID() -> UInt64 {
     state.withLock { state in
       defer { state.nextID += 1 }

@@ -45,6 +45,11 @@ struct InboundDispatcher: TransportReceiver {
         inbound, IorunError(.actorNotFound, "no actor named '\(call.actor.prefix(64))' is here"))
       return
     }
+    guard mailbox.owns(call.target) else {
+      consumed(payload)
+      system.refuse(inbound, .noSuchMethod(of: call.actor))
+      return
+    }
     mailbox.append(inbound, for: actor)
   }
 
@@ -65,12 +70,7 @@ extension MeshActorSystem {
     } catch let error as IorunError {
       refuse(inbound, error)
     } catch {
-      // Unknown target, or arguments of other types: the peers were built from other sources.
-      refuse(
-        inbound,
-        IorunError(
-          .targetNotFound, "the call does not fit any method of '\(inbound.call.actor)'",
-          remedy: "Run the same release of iorun on both peers", cause: error))
+      refuse(inbound, .noSuchMethod(of: inbound.call.actor, cause: error))
     }
     transport.consumed(inbound.byteCount, from: inbound.caller, in: inbound.trafficClass)
   }
@@ -94,5 +94,14 @@ extension MeshActorSystem {
         return
       }
     }
+  }
+}
+
+extension IorunError {
+  /// A call names a method that the actor does not have: the peers were built from other sources.
+  static func noSuchMethod(of actor: String, cause: (any Error)? = nil) -> IorunError {
+    IorunError(
+      .targetNotFound, "the call does not fit any method of '\(actor.prefix(64))'",
+      remedy: "Run the same release of iorun on both peers", cause: cause)
   }
 }

@@ -117,7 +117,8 @@ public final class MeshActorSystem: DistributedActorSystem {
   /// Opens an actor's mailbox.
   public func actorReady<Act>(_ actor: Act) where Act: DistributedActor, Act.ID == ActorID {
     let traits = Act.self as? any MailboxTraits.Type
-    let mailbox = ActorMailbox(concurrency: traits?.maxConcurrentCalls ?? 1, system: self)
+    let mailbox = ActorMailbox(
+      for: Act.self, concurrency: traits?.maxConcurrentCalls ?? 1, system: self)
     state.withLock { state in
       state.reserved.remove(actor.id.name)
       state.actors[actor.id.name] = Registration(actor: actor, mailbox: mailbox)

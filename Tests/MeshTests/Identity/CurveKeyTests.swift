@@ -55,8 +55,8 @@ struct CurveKeyTests {
     try inFolder { folder in
       for count in [0, 31, 33] {
         let path = folder + "/key-\(count)"
-        FileManager.default.createFile(
-          atPath: path, contents: Data(count: count), attributes: [.posixPermissions: 0o600])
+        try Data(count: count).write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
         #expect {
           try CurveKey.loadOrCreate(at: path)
         } throws: { ($0 as? IorunError)?.code == .identityUnusable }
