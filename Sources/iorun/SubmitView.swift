@@ -32,13 +32,16 @@ final class SubmitView: Sendable {
     }
   }
 
-  func accepted(_ job: JobStatus) {
+  /// The head has the job. `isLast` where nothing of it is shown any more.
+  func accepted(_ job: JobStatus, isLast: Bool) {
     if isJSON {
       // The accepted job is the first object, so that a script knows the id at once.
       Output.write((try? JSONOutput.line(JobView(job))) ?? "")
     } else {
       finishLine(keeping: false)
       Output.writeError("accepted \(job.id)\n")
+      // For `job=$(iorun submit --detach ...)`; else standard output is the job's own.
+      if isLast { Output.write("\(job.id)\n") }
     }
   }
 
@@ -49,7 +52,10 @@ final class SubmitView: Sendable {
         state.isInterrupted = false
         state.job = job
       }
-      progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
+      // A job that failed gets its last words from `end`.
+      if job.state != .failed {
+        progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
+      }
     case .output(let chunks):
       guard !isJSON else { return }
       let (clear, redraw) = state.withLock { ($0.line.clear(), $0.line.redraw()) }
@@ -74,6 +80,13 @@ final class SubmitView: Sendable {
         progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
       }
     }
+  }
+
+  /// All output has come: shows a last line that the job never ended.
+  func outputEnded() {
+    guard !isJSON else { return }
+    Output.writeError(state.withLock { $0.line.clear() })
+    logs.finish()
   }
 
   /// Ctrl-C: the job goes on without us.

@@ -69,7 +69,9 @@ public enum JobRendering {
     }
     for rank in failed.prefix(8) {
       let cause = rank.cause.map { " \($0)" } ?? ""
-      lines.append("  rank \(rank.rank) on \(rank.nodeName)\(cause)")
+      let line = "rank \(rank.rank) on \(rank.nodeName)\(cause)"
+      // The headline often says just this.
+      if job.reason?.contains(line) != true { lines.append("  \(line)") }
       lines += rank.lastLines.suffix(10).map { "    | \($0)" }
     }
     if failed.count > 8 { lines.append("  and \(plural(failed.count - 8, "rank")) more") }

@@ -46,7 +46,7 @@ struct Submit: AsyncParsableCommand {
     let status: JobStatus? = try await client.withHead { head in
       let view = SubmitView(isJSON: isJSON, ranks: submission.spec.gang.ranks)
       let job = try await submission.submit(to: head) { view.show($0) }
-      view.accepted(job)
+      view.accepted(job, isLast: detach)
       if detach { return nil }
       return try await Signals.onInterrupt {
         view.detached(job.id, stateOption: client.state.stateDirectory)
