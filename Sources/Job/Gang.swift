@@ -17,9 +17,12 @@ public final class Gang: Sendable {
 
   /// The most numbers that travel in one call: half a megabyte.
   static let segmentLength = 128 * 1024
+  /// How often a rank that waits for the previous one asks whether it is still there.
+  static let watchInterval = Duration.seconds(1)
 
   private let ring: RingMember
   private let next: RingMember
+  private let previous: RingMember
   private let collectives = Mutex<UInt64>(0)
 
   init(view: GangView, ring: RingMember, system: MeshActorSystem) throws {
@@ -31,6 +34,8 @@ public final class Gang: Sendable {
     }
     self.ring = ring
     next = try RingMember.at(members[(rank + 1) % members.count], using: system)
+    previous = try RingMember.at(
+      members[(rank + members.count - 1) % members.count], using: system)
   }
 
   /// Waits until the next rank's process is there.
@@ -61,14 +66,24 @@ public final class Gang: Sendable {
   /// 2 (N - 1) / N of the vector, whatever the number of ranks N.
   ///
   /// - Parameter values: as many numbers as every other rank passes.
-  /// - Throws: `peerLost` or `timedOut` where a neighbour is gone; `malformed` where the lengths
-  ///   differ.
+  /// - Throws: `peerLost`, `unreachable` or `timedOut` where a rank is gone; `malformed` where the
+  ///   lengths differ. The ranks are then out of step: every rank's collective fails with that error,
+  ///   and so does every later one.
   public func allReduce(_ values: inout [Float]) async throws {
     guard worldSize > 1 else { return }
     let collective = collectives.withLock { count in
       count += 1
       return count
     }
+    do {
+      try await reduce(&values, collective)
+    } catch {
+      await breakOff(error)
+      throw error
+    }
+  }
+
+  private func reduce(_ values: inout [Float], _ collective: UInt64) async throws {
     let parts = Self.parts(of: values.count, among: worldSize)
     for step in 0..<(2 * (worldSize - 1)) {
       let isReducing = step < worldSize - 1
@@ -76,7 +91,8 @@ public final class Gang: Sendable {
       let outgoing = parts[wrapped(rank - turn)]
       let incoming = parts[wrapped(rank - turn - 1)]
       let received = try await exchange(
-        Array(values[outgoing]), expecting: incoming.count, collective: collective, step: step)
+        Array(values[outgoing]), expecting: incoming.count, of: values.count,
+        collective: collective, step: step)
       if isReducing {
         for (offset, value) in received.enumerated() {
           values[incoming.lowerBound + offset] += value
@@ -95,36 +111,72 @@ public final class Gang: Sendable {
     try await allReduce(&token)
   }
 
-  /// Sends a piece to the next rank while it takes one from the previous.
+  /// Sends a part to the next rank while it takes one from the previous; both are of a vector of
+  /// `length` numbers.
   private func exchange(
-    _ outgoing: [Float], expecting count: Int, collective: UInt64, step: Int
+    _ outgoing: [Float], expecting count: Int, of length: Int, collective: UInt64, step: Int
   ) async throws -> [Float] {
-    let received = try await withThrowingTaskGroup(of: [Float]?.self) { group in
+    try await withThrowingTaskGroup(of: [Float]?.self) { group in
       for (segment, range) in Self.segments(of: outgoing.count).enumerated() {
         let slot = RingMember.Slot(collective: collective, step: step, segment: segment)
-        let piece = Array(outgoing[range])
+        let piece = RingMember.Piece(vectorLength: length, values: Array(outgoing[range]))
         group.addTask { [next] in
           try await next.push(slot, piece)
           return nil
         }
       }
-      group.addTask { [ring] in
-        var received: [Float] = []
-        for segment in Self.segments(of: count).indices {
-          let slot = RingMember.Slot(collective: collective, step: step, segment: segment)
-          received += try await ring.whenLocal { try await $0.take(slot) } ?? []
-        }
-        return received
+      group.addTask {
+        try await self.receive(count, of: length, collective: collective, step: step)
       }
       // A neighbour that is gone fails the send, which cancels the wait for the other one.
       return try await group.reduce(into: [Float]()) { $0 = $1 ?? $0 }
     }
-    guard received.count == count else {
-      throw IorunError(
-        .malformed, "rank \(wrapped(rank - 1)) passed a vector of another length",
-        remedy: "Call allReduce with vectors of the same length on every rank")
+  }
+
+  /// Takes a part from the previous rank, and watches that rank while it waits.
+  private func receive(
+    _ count: Int, of length: Int, collective: UInt64, step: Int
+  ) async throws -> [Float] {
+    try await withThrowingTaskGroup(of: [Float].self) { group in
+      group.addTask { [ring] in
+        var received: [Float] = []
+        for segment in Self.segments(of: count).indices {
+          let slot = RingMember.Slot(collective: collective, step: step, segment: segment)
+          guard let piece = try await ring.whenLocal({ try await $0.take(slot) }),
+            piece.vectorLength == length
+          else {
+            throw IorunError(
+              .malformed, "rank \(self.wrapped(self.rank - 1)) passed a vector of another length",
+              remedy: "Call allReduce with vectors of the same length on every rank")
+          }
+          received += piece.values
+        }
+        return received
+      }
+      group.addTask { [previous] in
+        while true {
+          try await Task.sleep(for: Self.watchInterval)
+          try await previous.ready()
+        }
+      }
+      defer { group.cancelAll() }
+      // The watch ends by an error only.
+      return try await group.next() ?? []
     }
-    return received
+  }
+
+  /// Makes this rank's collectives fail from now on, and those of the ranks that wait for it.
+  private func breakOff(_ error: any Error) async {
+    let failure = error as? IorunError ?? IorunError(.cancelled, "a rank gave up", cause: error)
+    _ = await ring.whenLocal { $0.fail(failure) }
+    // A task of its own: where this one was cancelled, the next rank must hear of it all the same.
+    let word = Task { [next] in
+      try await MeshActorSystem.$callTimeout.withValue(.seconds(2)) {
+        try await next.abandon(failure)
+      }
+    }
+    // Best effort: a rank that does not hear it finds out by its own watch.
+    _ = await word.result
   }
 
   private func wrapped(_ index: Int) -> Int {

@@ -17,26 +17,51 @@ distributed actor RingMember: WellKnownActor {
     var segment: Int
   }
 
-  private var arrived: [Slot: [Float]] = [:]
-  private var waiting: [Slot: CheckedContinuation<[Float], any Error>] = [:]
+  /// Numbers of one part, and how many the whole vector has.
+  struct Piece: Codable, Sendable {
+    var vectorLength: Int
+    var values: [Float]
+  }
+
+  private var arrived: [Slot: Piece] = [:]
+  private var waiting: [Slot: CheckedContinuation<Piece, any Error>] = [:]
+  /// Why this gang's collectives are over, once one has failed.
+  private var failure: IorunError?
 
   init(actorSystem: MeshActorSystem) { self.actorSystem = actorSystem }
 
   /// Says that this rank is there.
-  distributed func ready() {}
+  ///
+  /// - Throws: why its collectives are over.
+  distributed func ready() throws {
+    if let failure { throw failure }
+  }
 
   /// Brings a piece from the previous rank.
-  distributed func push(_ slot: Slot, _ values: [Float]) {
+  distributed func push(_ slot: Slot, _ piece: Piece) throws {
+    if let failure { throw failure }
     if let continuation = waiting.removeValue(forKey: slot) {
-      continuation.resume(returning: values)
+      continuation.resume(returning: piece)
     } else {
-      arrived[slot] = values
+      arrived[slot] = piece
     }
   }
 
+  /// Says that the previous rank's collective failed: nothing more comes from it.
+  distributed func abandon(_ error: IorunError) { fail(error) }
+
+  /// Ends every wait, present and future.
+  func fail(_ error: IorunError) {
+    if failure == nil { failure = error }
+    for continuation in waiting.values { continuation.resume(throwing: error) }
+    waiting = [:]
+    arrived = [:]
+  }
+
   /// The piece for a slot, when it has arrived.
-  func take(_ slot: Slot) async throws -> [Float] {
-    if let values = arrived.removeValue(forKey: slot) { return values }
+  func take(_ slot: Slot) async throws -> Piece {
+    if let failure { throw failure }
+    if let piece = arrived.removeValue(forKey: slot) { return piece }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         if Task.isCancelled {

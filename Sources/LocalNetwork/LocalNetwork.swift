@@ -67,10 +67,16 @@ public struct LocalNetwork: Sendable {
     let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs) }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
-    for name in missing {
-      try start(name, name == "head" ? headArguments(address, keys) : nodeArguments(name))
+    do {
+      for name in missing {
+        try start(name, name == "head" ? headArguments(address, keys) : nodeArguments(name))
+      }
+      try await waitUntilReady(missing, nodes: count, deadline: clock.now + .seconds(20))
+    } catch {
+      // Half a network helps nobody: what this call started goes, what ran before stays.
+      await giveUp(missing)
+      throw error
     }
-    try await waitUntilReady(missing, nodes: count, deadline: clock.now + .seconds(20))
     return Started(
       headAddress: address, started: missing, nodes: count, elapsed: clock.now - begun)
   }
@@ -93,6 +99,13 @@ public struct LocalNetwork: Sendable {
     }
     for record in records { record.remove(from: state.run) }
     return running.map(\.name)
+  }
+
+  private func giveUp(_ names: [String]) async {
+    let records = names.compactMap { ProcessRecord.load($0, in: state.run) }
+    // In a task of its own: a cancelled `up` must stop what it started as well.
+    await Task { [self] in try? await stop(records) }.value
+    for record in records { record.remove(from: state.run) }
   }
 
   private func stop(_ records: [ProcessRecord]) async throws {

@@ -10,6 +10,7 @@ final class SubmitView: Sendable {
   private struct State {
     var line = LiveLine(style: Output.errorStyle)
     var isInterrupted = false
+    var upload: (total: Bytes, lacking: Bytes)?
     var job: JobStatus?
   }
 
@@ -27,7 +28,13 @@ final class SubmitView: Sendable {
     case .building(let target): progress("building \(target)")
     case .reading(let folder): progress("reading \(folder)")
     case .uploading(let done, let total):
-      progress("uploading \(done) of \(total)", plain: "uploading \(total)")
+      // What the head has already is done at the first word: only the rest travels.
+      let lacking = state.withLock { state in
+        if state.upload?.total != total { state.upload = (total, total - done) }
+        return state.upload?.lacking ?? total
+      }
+      guard lacking > .zero else { return }
+      progress("uploading \(done) of \(total)", plain: "uploading \(lacking)")
     case .submitting: progress("submitting")
     }
   }
@@ -85,8 +92,10 @@ final class SubmitView: Sendable {
   /// All output has come: shows a last line that the job never ended.
   func outputEnded() {
     guard !isJSON else { return }
-    Output.writeError(state.withLock { $0.line.clear() })
+    let (clear, redraw) = state.withLock { ($0.line.clear(), $0.line.redraw()) }
+    Output.writeError(clear)
     logs.finish()
+    Output.writeError(redraw)
   }
 
   /// Ctrl-C: the job goes on without us.

@@ -7,7 +7,7 @@ import Testing
 @testable import IorunRuntime
 
 /// One call: its value, its error, and every way in which it can fail.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct CallTests {
   @Test func `values and void come back`() async throws {
     let world = try InProcessWorld()
@@ -65,9 +65,10 @@ struct CallTests {
     let remote = try Counter.resolve(id: id, using: world.client)
     #expect(try await remote.add(1, 1) == 2)
     shortLived = nil
-    #expect(await world.eventually {
-      await failure { try await remote.add(1, 1) }?.code == .actorNotFound
-    })
+    #expect(
+      await world.eventually {
+        await failure { try await remote.add(1, 1) }?.code == .actorNotFound
+      })
   }
 
   @Test func `a name is free again when its actor is gone`() async throws {
@@ -154,10 +155,11 @@ struct CallTests {
       }
     }
     #expect(await world.eventually { world.client.calls.count == 1 })
-    #expect(await world.eventually {
-      world.network.advance(by: .milliseconds(5))
-      return world.client.calls.count == 0
-    })
+    #expect(
+      await world.eventually {
+        world.network.advance(by: .milliseconds(5))
+        return world.client.calls.count == 0
+      })
     #expect(await call.value?.code == .timedOut)
   }
 

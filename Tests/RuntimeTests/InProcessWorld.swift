@@ -43,12 +43,12 @@ struct InProcessWorld {
     return outcome
   }
 
-  /// Waits for a condition; false where it does not come true within ten seconds.
+  /// Waits for a condition; false where it does not come true within half a minute.
   func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    let end = ContinuousClock.now + .seconds(10)
+    let end = ContinuousClock.now + .seconds(30)
     while ContinuousClock.now < end {
       if try await condition() { return true }
-      await Task.yield()
+      try? await Task.sleep(for: .milliseconds(1))
     }
     return false
   }

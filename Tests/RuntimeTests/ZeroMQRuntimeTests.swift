@@ -2,11 +2,12 @@ import Distributed
 import Foundation
 import IorunCore
 import IorunMesh
-import IorunRuntime
 import Testing
 
+@testable import IorunRuntime
+
 /// Distributed actors over real CURVE-encrypted sockets, two endpoints in this process.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ZeroMQRuntimeTests {
   struct Pair {
     let server: MeshActorSystem
@@ -58,7 +59,8 @@ struct ZeroMQRuntimeTests {
   }
 
   @Test func `a thousand calls at once all return over an ipc socket`() async throws {
-    let path = FileManager.default.temporaryDirectory.path + "/iorun-\(UInt32.random(in: 0 ... .max))"
+    let path =
+      FileManager.default.temporaryDirectory.path + "/iorun-\(UInt32.random(in: 0 ... .max))"
     let pair = try await Pair(listening: "ipc://\(path)")
     let counter = pair.server.named("counter") { Counter(actorSystem: pair.server) }
     let remote = try Counter.resolve(id: counter.id, using: pair.client)
@@ -68,5 +70,42 @@ struct ZeroMQRuntimeTests {
     }
     #expect(sum == 1000 * 999 / 2 + 1000)
     await pair.stop()
+  }
+
+  @Test func `a server that restarts ends the open call, and the next call works`() async throws {
+    let serverKey = try CurveKey()
+    let clientKey = try CurveKey()
+    func listen(at address: String) throws -> ZeroMQEndpoint {
+      try ZeroMQEndpoint(
+        identity: serverKey, listening: [address],
+        admits: { $0 == clientKey.publicKey ? clientKey.peer : nil })
+    }
+    let before = try listen(at: "tcp://127.0.0.1:0")
+    let old = MeshActorSystem(transport: before)
+    let counter = old.named("counter") { Counter(actorSystem: old) }
+    let clientEndpoint = try ZeroMQEndpoint(
+      identity: clientKey,
+      uplink: MeshUplink(address: before.addresses[0], key: serverKey.publicKey))
+    let client = MeshActorSystem(transport: clientEndpoint)
+    let remote = try Counter.resolve(id: counter.id, using: client)
+    #expect(try await remote.add(1, 1) == 2)
+    let open = Task { await failure { try await remote.hang() } }
+    while client.calls.count == 0 { await Task.yield() }
+    await before.stop()
+    // A closed port may take libzmq a moment to give back.
+    var after: ZeroMQEndpoint?
+    let deadline = ContinuousClock.now + .seconds(10)
+    while after == nil, ContinuousClock.now < deadline {
+      after = try? listen(at: before.addresses[0])
+      if after == nil { try await Task.sleep(for: .milliseconds(10)) }
+    }
+    let endpoint = try #require(after)
+    let new = MeshActorSystem(transport: endpoint)
+    let again = new.named("counter") { Counter(actorSystem: new) }
+    #expect(await open.value?.code == .peerLost)
+    #expect(try await remote.add(2, 2) == 4)
+    withExtendedLifetime((counter, again)) {}
+    await clientEndpoint.stop()
+    await endpoint.stop()
   }
 }

@@ -156,7 +156,7 @@ struct  Iorun__Wire__Packet
   uint64_t destination_high;
   uint64_t destination_low;
   /*
-   * Drawn by each process when it starts: tells a restarted peer from the one before.
+   * Drawn by each side when a session begins: tells a restarted peer from the one before.
    */
   uint64_t source_incarnation;
   uint64_t destination_incarnation;

@@ -101,9 +101,13 @@ public struct HeadConnection: Sendable {
       return try await jobs.watch(id, after: -1, waitMilliseconds: 0)
     }
     let known = try await jobs.jobs(limit: 1000)
-    if let named = known.first(where: { $0.spec.name == reference }) { return named }
     let begun = known.filter { $0.id.description.hasPrefix(reference) && reference.count > 4 }
-    if begun.count == 1, let job = begun.first { return job }
+    if let found = known.first(where: { $0.spec.name == reference })
+      ?? (begun.count == 1 ? begun.first : nil)
+    {
+      // A list leaves out what makes a job's status large, such as last lines.
+      return try await jobs.watch(found.id, after: -1, waitMilliseconds: 0)
+    }
     throw IorunError(
       .notFound,
       begun.isEmpty

@@ -52,7 +52,9 @@ struct Submit: AsyncParsableCommand {
         view.detached(job.id, stateOption: client.state.stateDirectory)
       } during: {
         async let _ = view.keepTime()
-        return try await JobFollower(job.id, at: head).follow { await view.show($0) }
+        let end = try await JobFollower(job.id, at: head).follow { await view.show($0) }
+        view.outputEnded()
+        return end
       }
     }
     guard let status else { return }

@@ -29,7 +29,7 @@ enum StrangerSocket {
       while offset < buffer.count {
         let count = Glibc.send(
           descriptor, buffer.baseAddress! + offset, buffer.count - offset,
-          Int32(MSG_NOSIGNAL.rawValue))
+          Int32(MSG_NOSIGNAL))
         // The head may hang up in the middle: that is its right.
         if count <= 0 { break }
         offset += count

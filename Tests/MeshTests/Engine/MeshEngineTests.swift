@@ -1,7 +1,8 @@
-@testable import IorunMesh
 import IorunCore
 import IorunWire
 import Testing
+
+@testable import IorunMesh
 
 /// One process's protocol as a whole: whose packets count, and where they go.
 struct MeshEngineTests {
@@ -24,7 +25,9 @@ struct MeshEngineTests {
   }
 
   private func transmitted(_ actions: [MeshEngine.Action]) -> [(MeshEngine.LinkID, Packet)] {
-    actions.compactMap { if case .transmit(let link, let packet) = $0 { (link, packet) } else { nil } }
+    actions.compactMap {
+      if case .transmit(let link, let packet) = $0 { (link, packet) } else { nil }
+    }
   }
 
   /// A node: its head is the uplink over link 1, two of its executors are links 2 and 3.
@@ -176,7 +179,9 @@ struct MeshEngineSessionTests {
       _ peer: PeerID, _ step: (inout MeshEngine, inout [MeshEngine.Action]) -> Void
     ) {
       var actions: [MeshEngine.Action] = []
-      step(&engines[peer]!, &actions)
+      guard var engine = engines.removeValue(forKey: peer) else { return }
+      step(&engine, &actions)
+      engines[peer] = engine
       for action in actions {
         switch action {
         case .transmit(_, let packet):

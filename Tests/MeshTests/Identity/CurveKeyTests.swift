@@ -34,7 +34,8 @@ struct CurveKeyTests {
   @Test func `a key file is made for its owner alone and read again`() throws {
     try inFolder { folder in
       let key = try CurveKey.loadOrCreate(at: folder + "/key")
-      let mode = try FileManager.default.attributesOfItem(atPath: folder + "/key")[.posixPermissions]
+      let mode = try FileManager.default.attributesOfItem(atPath: folder + "/key")[
+        .posixPermissions]
       #expect(mode as? Int == 0o600)
       #expect(try CurveKey.loadOrCreate(at: folder + "/key").publicKey == key.publicKey)
     }

@@ -1,5 +1,6 @@
-@testable import IorunMesh
 import Testing
+
+@testable import IorunMesh
 
 /// How long a sender waits for an acknowledgement.
 struct RetransmissionTimerTests {

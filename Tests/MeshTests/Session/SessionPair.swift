@@ -1,6 +1,7 @@
-@testable import IorunMesh
 import IorunCore
 import IorunWire
+
+@testable import IorunMesh
 
 extension MonotonicTime {
   static func + (time: MonotonicTime, milliseconds: Int) -> MonotonicTime {

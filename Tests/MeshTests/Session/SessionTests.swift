@@ -1,7 +1,8 @@
-@testable import IorunMesh
 import IorunCore
 import IorunWire
 import Testing
+
+@testable import IorunMesh
 
 /// Two peers' conversation, packet by packet.
 struct SessionTests {

@@ -1,7 +1,8 @@
-@testable import IorunMesh
 import IorunCore
 import IorunWire
 import Testing
+
+@testable import IorunMesh
 
 /// The bound on what waits for a peer.
 struct OutboundBudgetTests {

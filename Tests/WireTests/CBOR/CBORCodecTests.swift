@@ -103,13 +103,16 @@ struct CBORCodecTests {
   @Test func `definite arrays and maps, as other encoders write them, are read`() throws {
     // [1, [2, 3], [4, 5]] without its first element, and {"a": 1, "b": 2}, of appendix A.
     #expect(
-      try CBORDecoder.decode([[Int]].self, from: [0x82, 0x82, 2, 3, 0x82, 4, 5]) == [[2, 3], [4, 5]]
+      try CBORDecoder.decode([[Int]].self, from: [0x82, 0x82, 2, 3, 0x82, 4, 5]) == [
+        [2, 3], [4, 5],
+      ]
     )
     #expect(
       try CBORDecoder.decode([String: Int].self, from: [0xa2, 0x61, 0x61, 1, 0x61, 0x62, 2])
         == ["a": 1, "b": 2])
     // Numbers one by one where a typed array is expected.
-    #expect(try CBORDecoder.decode([Float].self, from: [0x82, 1, 0xfa, 0x3f, 0, 0, 0]) == [1, 0.5])
+    #expect(
+      try CBORDecoder.decode([Float].self, from: [0x82, 1, 0xfa, 0x3f, 0, 0, 0]) == [1, 0.5])
   }
 
   @Test func `a sequence is read item by item`() throws {

@@ -46,7 +46,7 @@ struct Sample: Codable, Hashable {
   var nothing = Nothing()
   var matrix: [[Float]] = [[1, 2], []]
   var unique: Set<Int> = [1, 5]
-  var link = URL(string: "https://example.org/a?b=c")!
+  var link = URL(filePath: "/a/b c")
 }
 
 /// A subclass that keeps its superclass under `super`.

@@ -1,0 +1,344 @@
+import CZeroMQ
+import Foundation
+import IorunCore
+import IorunWire
+import Synchronization
+import Testing
+
+@testable import IorunMesh
+
+/// Endpoints on real sockets: who gets in, and what faults do to the others.
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct ZeroMQEndpointTests {
+  private let headKey: CurveKey
+  private let annaKey: CurveKey
+  private let bertKey: CurveKey
+
+  init() throws {
+    headKey = try CurveKey()
+    annaKey = try CurveKey()
+    bertKey = try CurveKey()
+  }
+
+  private func failure(_ endpoint: ZeroMQEndpoint, within limit: Duration = .seconds(5)) async
+    -> IorunError?
+  {
+    do {
+      try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
+      return nil
+    } catch { return error as? IorunError }
+  }
+
+  /// Anna can still be heard.
+  private func expectWorks(_ caller: Caller, _ listener: Listener) async throws {
+    let mark = Array("\(UInt64.random(in: 0 ... .max))".utf8)
+    try caller.send(mark, to: listener)
+    #expect(await eventually { listener.receiver.payloads.contains { $0.bytes == mark } })
+  }
+
+  @Test func `payloads arrive in order, and from whom the key says`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    for number: UInt8 in 0..<200 { try anna.send([number], to: listener) }
+    #expect(await eventually { listener.receiver.payloads.count == 200 })
+    #expect(listener.receiver.payloads.map(\.bytes) == (0..<200).map { [$0] })
+    #expect(listener.receiver.payloads.allSatisfy { $0.peer == annaKey.peer })
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `a key that is not admitted is refused at once, with what to do`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let bert = try Caller(key: bertKey, to: listener.address, headKey: headKey.publicKey)
+    let error = await failure(bert.endpoint)
+    #expect(error?.code == .keyNotAdmitted)
+    #expect(error?.remedy != nil)
+    await bert.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `a head with another key is not the head`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: bertKey.publicKey)
+    let error = await failure(anna.endpoint, within: .milliseconds(1500))
+    #expect(error?.code == .unreachable)
+    #expect(error?.message.contains("is not the head") == true, "\(error?.message ?? "-")")
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `where nobody listens there is no answer`() async throws {
+    let listener = try Listener(key: headKey, admitting: [])
+    let address = listener.address
+    await listener.endpoint.stop()
+    let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
+    let error = await failure(anna.endpoint, within: .milliseconds(500))
+    #expect(error?.code == .unreachable)
+    #expect(error?.message.contains("no answer") == true, "\(error?.message ?? "-")")
+    await anna.endpoint.stop()
+  }
+
+  @Test func `one waiter's end does not end another's wait`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let address = listener.address
+    await listener.endpoint.stop()
+    let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
+    let patient = Task { await failure(anna.endpoint, within: .seconds(20)) }
+    #expect(await failure(anna.endpoint, within: .milliseconds(100))?.code == .unreachable)
+    let again = try await Self.retrying {
+      try Listener(key: headKey, admitting: [annaKey], at: address)
+    }
+    #expect(await patient.value == nil)
+    await anna.endpoint.stop()
+    await again.endpoint.stop()
+  }
+
+  @Test func `a port that is in use says so`() async throws {
+    let listener = try Listener(key: headKey, admitting: [])
+    #expect {
+      try Listener(key: annaKey, admitting: [], at: listener.address)
+    } throws: { ($0 as? IorunError)?.code == .addressInUse }
+    await listener.endpoint.stop()
+  }
+
+  @Test func `an address that this machine does not have says so`() {
+    #expect {
+      try Listener(key: annaKey, admitting: [], at: "tcp://192.0.2.1:7070")
+    } throws: { ($0 as? IorunError)?.code == .addressInUse }
+  }
+
+  @Test func `garbage on the port disturbs nobody`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    try await expectWorks(anna, listener)
+    var generator = SeededGenerator(seed: 40)
+    var strangers: [RawConnection] = []
+    for round in 0..<40 {
+      let stranger = try RawConnection(port: listener.port)
+      switch round % 4 {
+      case 0: stranger.write(Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+      case 1:
+        stranger.write(
+          (0..<4000).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+      case 2:
+        // A ZMTP greeting that asks for NULL instead of CURVE.
+        stranger.write(
+          [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0] + Array("NULL".utf8)
+            + [UInt8](repeating: 0, count: 48))
+        stranger.write([4, 0x19] + [UInt8](repeating: 7, count: 25))
+      default: break
+      }
+      strangers.append(stranger)
+    }
+    try await expectWorks(anna, listener)
+    strangers = []
+    try await expectWorks(anna, listener)
+    #expect(Set(listener.receiver.payloads.map(\.peer)) == [annaKey.peer])
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  /// An admitted peer that speaks frames by hand.
+  private func rogue(_ key: CurveKey, at listener: Listener) throws -> ZMQSocket {
+    let socket = try HardenedSocket.dialler(
+      identity: key, peerKey: headKey.publicKey, security: .curve)
+    try socket.connect(listener.address)
+    return socket
+  }
+
+  private func frames(_ frames: [Frame]) -> [UInt8] {
+    frames.reduce(into: []) { FrameCodec.append($1, to: &$0) }
+  }
+
+  private func hello(_ version: UInt32 = IorunVersion.wireProtocol) -> Frame {
+    .hello(protocolVersion: version, release: "x", connection: 1)
+  }
+
+  private func packet(from source: PeerID, _ kind: Packet.Kind) -> Frame {
+    .packet(
+      Packet(
+        source: source, destination: headKey.peer, sourceIncarnation: 5,
+        destinationIncarnation: 0, kind: kind, trafficClass: .actor))
+  }
+
+  private func frame(from socket: ZMQSocket) async throws -> [Frame] {
+    var parts: [ZMQSocket.Part]?
+    for _ in 0..<5000 where parts == nil {
+      parts = socket.receive(partLimit: 1)
+      if parts == nil { try await Task.sleep(for: .milliseconds(1)) }
+    }
+    return try #require(parts?.first).bytes.withUnsafeBytes { try FrameCodec.decode($0) }
+  }
+
+  @Test func `an admitted peer that sends garbage loses its own link only`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey, bertKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    try await expectWorks(anna, listener)
+    let socket = try rogue(bertKey, at: listener)
+    #expect(socket.send(frames([hello()])))
+    guard case .welcome = try await frame(from: socket).first else {
+      Issue.record("no welcome")
+      return
+    }
+    #expect(socket.send(frames([.ping(token: 7)])))
+    #expect(try await frame(from: socket) == [.pong(token: 7)])
+    var generator = SeededGenerator(seed: 41)
+    for count in [0, 1, 3, 4, 5, 100, 5000] {
+      let bytes = (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+      #expect(socket.send(bytes))
+    }
+    #expect(socket.send([1], more: true) && socket.send([2], more: true) && socket.send([3]))
+    // The link is over: pings get no answer, a new greeting does.
+    #expect(socket.send(frames([.ping(token: 8)])))
+    #expect(socket.send(frames([hello()])))
+    guard case .welcome = try await frame(from: socket).first else {
+      Issue.record("the ping of an ended link was answered")
+      return
+    }
+    try await expectWorks(anna, listener)
+    #expect(anna.receiver.lost.isEmpty)
+    socket.close()
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `a message over the limit closes the connection of its sender only`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey, bertKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    let socket = try rogue(bertKey, at: listener)
+    #expect(socket.send(frames([hello()])))
+    _ = try await frame(from: socket)
+    #expect(socket.send([UInt8](repeating: 0, count: 4 << 20)))
+    #expect(socket.send(frames([.ping(token: 1)])))
+    try await expectWorks(anna, listener)
+    #expect(socket.receive(partLimit: 1) == nil)
+    socket.close()
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `nobody speaks in another's name, whatever routing id it chooses`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey, bertKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    try await expectWorks(anna, listener)
+    let socket = try HardenedSocket.dialler(
+      identity: bertKey, peerKey: headKey.publicKey, security: .curve)
+    try socket.set(ZMQ_ROUTING_ID, Array(annaKey.peer.description.utf8))
+    try socket.connect(listener.address)
+    #expect(socket.send(frames([hello()])))
+    _ = try await frame(from: socket)
+    // As anna it gets no answer; as itself, after that, it does.
+    #expect(
+      socket.send(
+        frames([packet(from: annaKey.peer, .open), packet(from: bertKey.peer, .open)])))
+    guard case .packet(let answer) = try await frame(from: socket).first else {
+      Issue.record("no answer")
+      return
+    }
+    #expect(answer.destination == bertKey.peer)
+    #expect(answer.kind == .accept)
+    try await expectWorks(anna, listener)
+    #expect(anna.receiver.lost.isEmpty)
+    socket.close()
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `packets before a greeting count for nothing`() async throws {
+    let listener = try Listener(key: headKey, admitting: [bertKey])
+    let socket = try rogue(bertKey, at: listener)
+    #expect(socket.send(frames([packet(from: bertKey.peer, .open), .ping(token: 1)])))
+    #expect(socket.send(frames([hello()])))
+    guard case .welcome = try await frame(from: socket).first else {
+      Issue.record("answered before the greeting")
+      return
+    }
+    socket.close()
+    await listener.endpoint.stop()
+  }
+
+  @Test func `another protocol version is refused with a reason`() async throws {
+    let listener = try Listener(key: headKey, admitting: [bertKey])
+    let socket = try rogue(bertKey, at: listener)
+    #expect(socket.send(frames([hello(IorunVersion.wireProtocol + 1)])))
+    guard case .refusal(let code, _, let remedy) = try await frame(from: socket).first else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(code == IorunError.Code.versionMismatch.rawValue)
+    #expect(!remedy.isEmpty)
+    socket.close()
+    await listener.endpoint.stop()
+  }
+
+  /// A closed port may take libzmq a moment to give back.
+  static func retrying<Value>(_ body: () throws -> Value) async throws -> Value {
+    for _ in 0..<500 {
+      if let value = try? body() { return value }
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    return try body()
+  }
+
+  @Test func `a listener that restarts is found again, and the session before is lost`()
+    async throws
+  {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let address = listener.address
+    let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
+    try await expectWorks(anna, listener)
+    await listener.endpoint.stop()
+    let again = try await Self.retrying {
+      try Listener(key: headKey, admitting: [annaKey], at: address)
+    }
+    // The first payload tells anna at the latest that the session before is over.
+    try anna.send([1], to: again)
+    #expect(await eventually { !anna.receiver.lost.isEmpty })
+    #expect(anna.receiver.lost.first?.error.code == .peerLost)
+    try await expectWorks(anna, again)
+    await anna.endpoint.stop()
+    await again.endpoint.stop()
+  }
+
+  @Test func `connections cut in mid-stream lose nothing, repeat nothing and keep the order`()
+    async throws
+  {
+    let count = 2000
+    let listener = try Listener(key: headKey, admitting: [annaKey]) { $0.bytes }
+    let proxy = try CuttableProxy(to: listener.port)
+    let anna = try Caller(
+      key: annaKey, to: "tcp://127.0.0.1:\(proxy.port)", headKey: headKey.publicKey)
+    let numbers = (0..<count).map { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+    for (index, number) in numbers.enumerated() {
+      try anna.send(number + [UInt8](repeating: 0, count: 500), to: listener)
+      if index % 400 == 200 {
+        let before = listener.receiver.payloads.count
+        _ = await eventually(within: .seconds(3)) { listener.receiver.payloads.count > before }
+        proxy.setCut(true)
+        try await Task.sleep(for: .milliseconds(20))
+        proxy.setCut(false)
+      }
+    }
+    #expect(await eventually(within: .seconds(20)) { anna.receiver.payloads.count >= count })
+    #expect(listener.receiver.payloads.map { Array($0.bytes.prefix(2)) } == numbers)
+    #expect(anna.receiver.payloads.map { Array($0.bytes.prefix(2)) } == numbers)
+    #expect(anna.receiver.lost.isEmpty && listener.receiver.lost.isEmpty)
+    await anna.endpoint.stop()
+    await listener.endpoint.stop()
+    proxy.stop()
+  }
+
+  @Test func `stopping waits until what was sent has arrived`() async throws {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
+    for number: UInt8 in 0..<100 {
+      try anna.send([UInt8](repeating: number, count: 10_000), to: listener)
+    }
+    await anna.endpoint.stop(drainingFor: .seconds(10))
+    #expect(listener.receiver.payloads.count == 100)
+    #expect { try anna.send([1], to: listener) } throws: {
+      ($0 as? IorunError)?.code == .unreachable
+    }
+    await listener.endpoint.stop()
+  }
+}
