@@ -127,16 +127,31 @@ let package = Package(
       name: "train-digits", dependencies: ["DigitsTraining", "IorunJob", "IorunCore"],
       path: "examples/train-digits/Main", swiftSettings: settings),
 
+    // Benchmarks: `make bench`.
+    .executableTarget(
+      name: "iorun-bench",
+      dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
+      path: "Benchmarks", swiftSettings: settings),
+
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
       name: "iorun-supervise-test", dependencies: ["CShim"], path: "Tests/Support/SuperviseMain",
       swiftSettings: settings),
+    .target(name: "TestSupport", path: "Tests/Support/TestSupport"),
+    .target(name: "CWanLink", path: "Tests/Support/CWanLink"),
+    .target(
+      name: "WanLink", dependencies: ["CWanLink"], path: "Tests/Support/WanLink",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "wan-link", dependencies: ["WanLink", "CWanLink", argumentParser],
+      path: "Tests/Support/WanLinkMain", swiftSettings: settings),
     .testTarget(
       name: "CoreTests", dependencies: ["IorunCore"], path: "Tests/CoreTests"),
     .testTarget(
       name: "CryptoTests", dependencies: ["IorunCore", "IorunCrypto"], path: "Tests/CryptoTests"),
     .testTarget(
-      name: "WireTests", dependencies: ["IorunCore", "IorunWire"], path: "Tests/WireTests"),
+      name: "WireTests", dependencies: ["IorunCore", "IorunWire", "TestSupport"],
+      path: "Tests/WireTests"),
     .testTarget(
       name: "ContentTests", dependencies: ["IorunCore", "IorunCrypto", "IorunContent"],
       path: "Tests/ContentTests"),
@@ -145,12 +160,13 @@ let package = Package(
       dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunContract"],
       path: "Tests/ContractTests"),
     .testTarget(
-      name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler"],
+      name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
       name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
     .testTarget(
-      name: "MeshTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ"],
+      name: "MeshTests",
+      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
     .testTarget(
       name: "RuntimeTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime"],
@@ -164,12 +180,14 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunWorker", "CShim",
         "iorun-supervise-test",
+        "TestSupport",
       ],
       path: "Tests/WorkerTests"),
     .testTarget(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunScheduler", "IorunHead",
+        "TestSupport",
       ],
       path: "Tests/HeadTests"),
     .testTarget(
@@ -180,7 +198,10 @@ let package = Package(
       name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],
       path: "Tests/ExampleTests"),
     .testTarget(
-      name: "EndToEnd", dependencies: ["iorun", "train-digits"], path: "Tests/EndToEnd"),
+      name: "EndToEnd", dependencies: ["iorun", "train-digits", "WanLink", "wan-link"],
+      path: "Tests/EndToEnd"),
+    .testTarget(
+      name: "WanLinkTests", dependencies: ["WanLink", "wan-link"], path: "Tests/WanLinkTests"),
   ],
   swiftLanguageModes: [.v6]
 )

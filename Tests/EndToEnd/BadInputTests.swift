@@ -41,7 +41,8 @@ extension RealProcesses {
     func `on the command line is status 64`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         for arguments in [
-          ["--nonsense"], ["submit", "--nonsense", "--", "true"], ["submit"], ["up", "--nodes", "0"],
+          ["--nonsense"], ["submit", "--nonsense", "--", "true"], ["submit"],
+          ["up", "--nodes", "0"],
           ["nonsense"], ["submit", "--ranks", "0", "--", "true"],
           ["submit", "--memory", "lots", "--", "true"], ["submit", "--env", "X", "--", "true"],
         ] {

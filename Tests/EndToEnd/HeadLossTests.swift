@@ -38,8 +38,6 @@ extension RealProcesses {
     @Test(.timeLimit(.minutes(3)))
     func `does not end a training whose ranks speak through it`() async throws {
       try await TestNetwork.with(nodes: 3) { network in
-        try FileManager.default.copyItem(
-          atPath: Binaries.digits + "/digits.csv", toPath: network.root + "/digits.csv")
         let spec = try network.write(
           """
           name: digits
@@ -47,7 +45,9 @@ extension RealProcesses {
           working_dir: .
           gang: {ranks: 3, resources: {cpus: 0.5}}
           outputs: [metrics.json]
-          """, to: "job.yaml")
+          """, to: "work/job.yaml")
+        try FileManager.default.copyItem(
+          atPath: Binaries.digits + "/digits.csv", toPath: network.root + "/work/digits.csv")
         let submit = try network.start(["submit", spec])
         try await submit.prints("epoch 3/", within: .seconds(90))
         kill(try network.pid(of: "head"), SIGKILL)

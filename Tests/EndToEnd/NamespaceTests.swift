@@ -37,23 +37,27 @@ extension RealProcesses {
         try #require(result.status == 0, "\(result)")
         return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
       }
-      // The wall is real: the head's machine cannot open a connection to the node's, which listens.
-      let listener = try wires.start(
-        "/usr/bin/env",
-        ["bash", "-c", "exec 3<>/dev/tcp/\(Namespaces.Place.head.address)/7070 && echo dialled"],
-        in: .node)
-      let dialled = try await listener.finish(within: .seconds(5))
-      #expect(dialled.output == "dialled\n", "the node can dial out: \(dialled)")
-      let wall = try await wires.start(
-        "/usr/bin/env",
-        ["timeout", "1", "bash", "-c", "exec 3<>/dev/tcp/\(Namespaces.Place.node.address)/7070"],
-        in: .head
-      ).finish()
-      // 124: the packets vanish. A closed port without a wall would refuse at once with status 1.
+      // The wall is real: packets to the node vanish, and those from it do not.
+      func dial(_ target: Namespaces.Place, _ port: Int, from place: Namespaces.Place) async throws
+        -> CommandResult
+      {
+        try await wires.start(
+          "/usr/bin/env",
+          [
+            "timeout", "1", "bash", "-c", "exec 3<>/dev/tcp/\(target.address)/\(port) && echo open",
+          ],
+          in: place
+        ).finish(within: .seconds(10))
+      }
+      let out = try await dial(.head, 7070, from: .node)
+      #expect(out.output == "open\n", "the node can dial out: \(out)")
+      let wall = try await dial(.node, 7070, from: .head)
+      // 124 is the limit's status: a closed port without a wall would refuse at once with 1.
       #expect(wall.status == 124, "nobody can dial the node: \(wall)")
 
       let join = try wires.iorun(
-        ["join", "-", "--name", "hidden"], in: .node, state: "n", input: try await ticket("supplier"))
+        ["join", "-", "--name", "hidden"], in: .node, state: "n",
+        input: try await ticket("supplier"))
       try await eventually("the node is there") {
         let nodes = try await wires.iorun(["nodes", "--json"], in: .head, state: "s").finish()
         return nodes.output.contains("\"name\":\"hidden\"")
@@ -72,6 +76,11 @@ extension RealProcesses {
       #expect(
         submit.lines == ["over the wire", Namespaces.Place.node.address],
         "the node found its own address: \(submit)")
+      let fetched = try await wires.iorun(
+        ["outputs", "sh", "--to", network.root + "/got"], in: .head, state: "s"
+      ).finish()
+      #expect(fetched.status == 0, "\(fetched)")
+      #expect(network.read("got/made.txt") == "made\n")
     }
   }
 }

@@ -36,7 +36,8 @@ extension RealProcesses {
 
         let listed = try await network.iorun("outputs", id, "--json")
         let outputs = try #require(try listed.json()["outputs"] as? [[String: Any]])
-        #expect(outputs.compactMap { $0["path"] as? String } .sorted() == ["metrics.json", "model.bin"])
+        #expect(
+          outputs.compactMap { $0["path"] as? String }.sorted() == ["metrics.json", "model.bin"])
 
         let folder = network.root + "/fetched"
         let fetched = try await network.iorun("outputs", id, "--to", folder)

@@ -1,5 +1,6 @@
 import IorunCore
 import IorunScheduler
+import TestSupport
 import Testing
 
 /// What must hold for every cluster and request. A failure prints its seed.

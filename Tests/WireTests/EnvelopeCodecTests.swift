@@ -1,5 +1,6 @@
 import IorunCore
 import IorunWire
+import TestSupport
 import Testing
 
 /// What actor runtimes say to each other.

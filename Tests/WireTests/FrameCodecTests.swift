@@ -1,5 +1,6 @@
 import IorunCore
 import IorunWire
+import TestSupport
 import Testing
 
 /// The bytes of a ZeroMQ message: what goes in comes out, and lies are refused.

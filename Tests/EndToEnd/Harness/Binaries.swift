@@ -15,7 +15,8 @@ enum Binaries {
         url.deleteLastPathComponent()
         let path = url.appendingPathComponent("iorun").path
         var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
+          !isFolder.boolValue,
           FileManager.default.isExecutableFile(atPath: path)
         {
           return url.path

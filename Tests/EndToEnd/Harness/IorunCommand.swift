@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 /// What a command printed and how it ended.
@@ -39,7 +40,8 @@ final class RunningCommand: Sendable {
   }
 
   let arguments: [String]
-  private let process: Process
+  let pid: pid_t
+  private let ending = Mutex<Int32?>(nil)
   private let outputPath: String
   private let errorPath: String
   private let started = ContinuousClock.now
@@ -53,55 +55,58 @@ final class RunningCommand: Sendable {
     let name = scratch + "/command-" + UUID().uuidString.prefix(8)
     outputPath = name + ".out"
     errorPath = name + ".err"
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: program)
-    process.arguments = arguments
+    try Data((input ?? "").utf8).write(to: URL(fileURLWithPath: name + ".in"))
     var inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("IORUN_") }
     inherited.merge(environment) { $1 }
-    process.environment = inherited
-    if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-    try Data((input ?? "").utf8).write(to: URL(fileURLWithPath: name + ".in"))
-    process.standardInput = try FileHandle(
-      forReadingFrom: URL(fileURLWithPath: name + ".in"))
-    for (path, isOutput) in [(outputPath, true), (errorPath, false)] {
-      try Data().write(to: URL(fileURLWithPath: path))
-      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-      if isOutput { process.standardOutput = handle } else { process.standardError = handle }
-    }
-    try process.run()
-    self.process = process
+    pid = try Spawn.start(
+      program, arguments, environment: inherited, directory: directory ?? "/",
+      input: name + ".in", output: outputPath, errors: errorPath)
   }
 
-  var pid: Int32 { process.processIdentifier }
-  var isRunning: Bool { process.isRunning }
+  var isRunning: Bool { status == nil }
+
+  /// The exit status, or 128 + the signal; `nil` while it runs.
+  private var status: Int32? {
+    ending.withLock { ending in
+      if ending == nil { ending = Spawn.status(of: pid) }
+      return ending
+    }
+  }
 
   /// What it has printed so far.
   var output: String { Self.text(outputPath) }
   var errors: String { Self.text(errorPath) }
 
   /// Sends it a signal.
-  func signal(_ number: Int32) { if process.isRunning { kill(pid, number) } }
+  func signal(_ number: Int32) { if isRunning { kill(pid, number) } }
 
   /// Waits for its end.
   ///
   /// - Throws: `DeadlinePassed`, with what it printed; it is killed then.
   func finish(within limit: Duration = .seconds(40)) async throws -> CommandResult {
     let deadline = ContinuousClock.now + limit
-    while process.isRunning {
+    while true {
+      if let status { return result(status: status) }
       guard ContinuousClock.now < deadline else {
         kill(pid, SIGKILL)
         throw DeadlinePassed(description: "not ended within \(limit): \(result(status: -1))")
       }
       try await Task.sleep(for: .milliseconds(10))
     }
-    let status = process.terminationStatus
-    return result(status: process.terminationReason == .uncaughtSignal ? 128 + status : status)
   }
 
   /// Waits until it has printed `text` to either stream.
+  ///
+  /// - Throws: `NeverHappened` at the deadline, or as soon as it has ended without.
   func prints(_ text: String, within limit: Duration = .seconds(40)) async throws {
     try await eventually("\(arguments) prints '\(text)'", within: limit) {
-      self.output.contains(text) || self.errors.contains(text)
+      let ended = self.status
+      if self.output.contains(text) || self.errors.contains(text) { return true }
+      if let ended {
+        throw NeverHappened(
+          description: "it ended without '\(text)': \(self.result(status: ended))")
+      }
+      return false
     } detail: {
       "\(self.result(status: -1))"
     }

@@ -36,7 +36,8 @@ struct Namespaces {
         "netns", name("r"))
       try await ip("-n", own, "addr", "add", place.address + "/24", "dev", "eth0")
       try await ip("-n", own, "link", "set", "eth0", "up")
-      try await ip("-n", name("r"), "addr", "add", place.gateway + "/24", "dev", "port\(place.rawValue)")
+      try await ip(
+        "-n", name("r"), "addr", "add", place.gateway + "/24", "dev", "port\(place.rawValue)")
       try await ip("-n", name("r"), "link", "set", "port\(place.rawValue)", "up")
       try await ip("-n", own, "route", "add", "default", "via", place.gateway)
     }
@@ -55,7 +56,9 @@ struct Namespaces {
   /// Removes everything that `make` made, as far as it came.
   func remove() async {
     for process in ProcessScan.all(network.root) { kill(process.pid, SIGKILL) }
-    for last in ["1", "2", "3", "r"] { _ = try? await network.run("ip", "netns", "del", name(last)) }
+    for last in ["1", "2", "3", "r"] {
+      _ = try? await network.run("ip", "netns", "del", name(last))
+    }
   }
 
   /// Starts iorun on one of the machines, with a state folder of its own.

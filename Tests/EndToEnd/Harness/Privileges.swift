@@ -6,7 +6,8 @@ enum Privileges {
 
   /// True where network namespaces can be made: root, iproute2 and nftables are there.
   static let canMakeNamespaces: Bool =
-    isRoot && ["ip", "nft"].allSatisfy { program in
+    isRoot
+    && ["ip", "nft"].allSatisfy { program in
       ["/usr/sbin/", "/sbin/", "/usr/bin/", "/bin/"].contains {
         FileManager.default.isExecutableFile(atPath: $0 + program)
       }

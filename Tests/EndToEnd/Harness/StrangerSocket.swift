@@ -24,16 +24,14 @@ enum StrangerSocket {
       descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    bytes.withUnsafeBytes { buffer in
-      var offset = 0
-      while offset < buffer.count {
-        let count = Glibc.send(
-          descriptor, buffer.baseAddress! + offset, buffer.count - offset,
-          Int32(MSG_NOSIGNAL))
-        // The head may hang up in the middle: that is its right.
-        if count <= 0 { break }
-        offset += count
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
+      // The head may hang up in the middle: that is its right.
+      if count <= 0 { break }
+      rest = rest.dropFirst(count)
     }
     // One read, so that what the head says to this is under way before the connection ends.
     var reply = [UInt8](repeating: 0, count: 64)

@@ -1,5 +1,6 @@
 import IorunContract
 import IorunCore
+import TestSupport
 
 @testable import IorunHead
 

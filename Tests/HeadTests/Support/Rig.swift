@@ -3,6 +3,7 @@ import IorunContract
 import IorunCore
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import IorunHead

@@ -1,6 +1,7 @@
 import IorunCore
 import IorunMesh
 import IorunWire
+import TestSupport
 import Testing
 
 /// The promise of the mesh under random faults: every payload arrives once and in order, or the

@@ -3,6 +3,7 @@ import Foundation
 import IorunCore
 import IorunWire
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import IorunMesh

@@ -1,6 +1,7 @@
 import Foundation
 import IorunCore
 import IorunWire
+import TestSupport
 import Testing
 
 /// Bytes from a peer that lies: every one gives `malformed` and none a crash.

@@ -1,6 +1,7 @@
 import Glibc
 import IorunContract
 import IorunCore
+import TestSupport
 import Testing
 
 @testable import IorunWorker
@@ -35,17 +36,17 @@ struct FenceTests {
 
   @Test("a node that hears from its head does not fence")
   func heard() async throws {
-    let stage = try Stage()
+    let clock = ManualClock()
+    let stage = try Stage(clock: clock)
     let grant = Sample.grant("while [ ! -e go ]; do sleep 0.01; done")
     _ = try await stage.prepare(grant)
-    await stage.agent.apply(orders: orders(fence: 300))
     try await stage.start(grant)
     // Heard every 20 ms for three times the fence's length.
     for _ in 0..<45 {
       await stage.agent.apply(orders: orders(fence: 300))
-      try await Task.sleep(for: .milliseconds(20))
+      try await eventually("the fence waits") { clock.sleeperCount == 1 }
+      clock.advance(by: .milliseconds(20))
     }
-    await stage.agent.apply(orders: orders(fence: 60_000))
     try stage.folder.write("", to: "leases/\(Sample.job)-1-0/work/go")
     #expect(try await stage.end(grant).cause.isSuccess)
   }

@@ -12,7 +12,10 @@ struct Stage {
   let executors = FakeExecutors()
   let agent: NodeAgentCore
 
-  init(gpus: Int = 0, supervisor: String = RealProcesses.supervisor) throws {
+  init(
+    gpus: Int = 0, supervisor: String = RealProcesses.supervisor,
+    clock: any Clock<Duration> = ContinuousClock()
+  ) throws {
     let folder = try TemporaryFolder()
     self.folder = folder
     var settings = AgentSettings(stateFolder: folder.path)
@@ -24,7 +27,7 @@ struct Stage {
       executors: ExecutorSource(
         acquire: { [executors] in await executors.acquire($0) },
         release: { [executors] in await executors.release($0) }),
-      settings: settings)
+      settings: settings, clock: clock)
   }
 
   func prepare(_ grant: LeaseGrant) async throws -> LeasePrepared {

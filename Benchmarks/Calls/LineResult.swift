@@ -1,0 +1,49 @@
+/// What all rounds gave for one line.
+struct LineResult: Encodable {
+  let line: Line
+  var iorun: [Sample] = []
+  var libzmq: [Sample] = []
+
+  init(line: Line) { self.line = line }
+
+  /// Our rate over libzmq's: the median over the rounds, each of which had its own machine weather.
+  var ratio: Double { zip(iorun, libzmq).map { $0.callsPerSecond / $1.callsPerSecond }.median }
+
+  private enum CodingKeys: String, CodingKey {
+    case carrier, isEncrypted, outstandingCalls, iorun, libzmq, ratio
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(line.carrier, forKey: .carrier)
+    try container.encode(line.isEncrypted, forKey: .isEncrypted)
+    try container.encode(line.outstanding, forKey: .outstandingCalls)
+    try container.encode(Summary(iorun), forKey: .iorun)
+    try container.encode(Summary(libzmq), forKey: .libzmq)
+    try container.encode(ratio, forKey: .ratio)
+  }
+
+  /// The medians of one contender's rounds.
+  struct Summary: Encodable {
+    var callsPerSecond: Double
+    var slowestRoundCallsPerSecond: Double
+    var fastestRoundCallsPerSecond: Double
+    var callerCpuMicrosecondsPerCall: Double
+    var serverCpuMicrosecondsPerCall: Double
+    var p50Microseconds: Double?
+    var p99Microseconds: Double?
+
+    init(_ samples: [Sample]) {
+      let rates = samples.map(\.callsPerSecond)
+      callsPerSecond = rates.median
+      slowestRoundCallsPerSecond = rates.min() ?? 0
+      fastestRoundCallsPerSecond = rates.max() ?? 0
+      callerCpuMicrosecondsPerCall = samples.map(\.callerCPUMicrosecondsPerCall).median
+      serverCpuMicrosecondsPerCall = samples.map(\.serverCPUMicrosecondsPerCall).median
+      let middle = samples.compactMap(\.p50Microseconds)
+      let tail = samples.compactMap(\.p99Microseconds)
+      p50Microseconds = middle.isEmpty ? nil : middle.median
+      p99Microseconds = tail.isEmpty ? nil : tail.median
+    }
+  }
+}
