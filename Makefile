@@ -26,7 +26,8 @@ test:
 	@scripts/install-dependencies.sh --test
 	@scripts/generate-proto.sh --check
 	swift build --build-tests
-	swift test --skip-build
+	@# One at a time: many tests wait for real processes, which two cores serve best in turn.
+	swift test --skip-build --no-parallel
 
 # PyTorch DDP on a gang; installs CPU torch into .venv where it is missing.
 test-torch: build
