@@ -605,7 +605,7 @@ const ProtobufCMessageDescriptor iorun__wire__frame__descriptor =
   (ProtobufCMessageInit) iorun__wire__frame__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[3] =
+static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[4] =
 {
   {
     "protocol",
@@ -643,16 +643,29 @@ static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "instance",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkHello, instance),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_hello__field_indices_by_name[] = {
   2,   /* field[2] = connection */
+  3,   /* field[3] = instance */
   0,   /* field[0] = protocol */
   1,   /* field[1] = release */
 };
 static const ProtobufCIntRange iorun__wire__link_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
 {
@@ -662,7 +675,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
   "Iorun__Wire__LinkHello",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkHello),
-  3,
+  4,
   iorun__wire__link_hello__field_descriptors,
   iorun__wire__link_hello__field_indices_by_name,
   1,  iorun__wire__link_hello__number_ranges,

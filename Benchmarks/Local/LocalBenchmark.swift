@@ -13,7 +13,8 @@ struct LocalBenchmark {
   /// - Throws: `fileMissing` where no `iorun` is beside this binary.
   init(_ options: BenchOptions) throws {
     self.options = options
-    program = URL(fileURLWithPath: Machine.executable).deletingLastPathComponent()
+    program =
+      URL(fileURLWithPath: Machine.executable).deletingLastPathComponent()
       .appendingPathComponent("iorun").path
     guard FileManager.default.isExecutableFile(atPath: program) else {
       throw IorunError(

@@ -16,7 +16,9 @@ struct Report: Encodable {
       print(String(decoding: try encoder.encode(self), as: UTF8.self))
       return
     }
-    let parts = [MachineText.render(machine), calls.map(CallsText.render), local.map(LocalText.render)]
+    let parts = [
+      MachineText.render(machine), calls.map(CallsText.render), local.map(LocalText.render),
+    ]
     print(parts.compactMap(\.self).joined(separator: "\n\n"))
   }
 }

@@ -6,6 +6,9 @@ internal import Foundation
 final class Arena {
   private var blocks: [UnsafeMutableRawPointer] = []
 
+  /// Most messages need a handful of blocks.
+  init() { blocks.reserveCapacity(8) }
+
   deinit { for block in blocks { free(block) } }
 
   /// A NUL-terminated copy of `text`.
@@ -50,7 +53,10 @@ func packed<Message>(
     let count = size(pointer)
     let start = bytes.count
     let header = withLength ? 4 : 0
-    bytes.reserveCapacity(start + header + count)
+    // An exact reservation for every frame would copy a growing batch for every frame; one that
+    // doubles copies it a few times.
+    let needed = start + header + count
+    if needed > bytes.capacity { bytes.reserveCapacity(max(needed, 2 * bytes.capacity)) }
     if withLength {
       for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: count >> shift)) }
     }

@@ -1,7 +1,8 @@
 /// One unit between two adjacent processes.
 public enum Frame: Sendable, Hashable {
-  /// The dialler's first frame: the version it speaks and the number of this connection.
-  case hello(protocolVersion: UInt32, release: String, connection: UInt64)
+  /// The dialler's first frame: the version it speaks, the number of this connection, and which of
+  /// its peer's processes it is.
+  case hello(protocolVersion: UInt32, release: String, connection: UInt64, instance: UInt64)
   /// The answer that admits a link.
   case welcome(protocolVersion: UInt32, release: String, connection: UInt64)
   /// The answer that refuses it, with the number behind `IOR-`.

@@ -108,12 +108,13 @@ public enum FrameCodec {
   ) {
     let arena = Arena()
     switch frame {
-    case .hello(let version, let release, let connection):
+    case .hello(let version, let release, let connection, let instance):
       message.body_case = IORUN__WIRE__FRAME__BODY_HELLO
       message.hello = arena.message { body in
         iorun__wire__link_hello__init(body)
         body.pointee.protocol = version
         body.pointee.release = arena.string(release)
+        body.pointee.instance = instance
         body.pointee.connection = connection
       }
     case .welcome(let version, let release, let connection):
@@ -152,7 +153,8 @@ public enum FrameCodec {
     case IORUN__WIRE__FRAME__BODY_HELLO:
       let hello = message.hello.pointee
       return .hello(
-        protocolVersion: hello.protocol, release: text(hello.release), connection: hello.connection)
+        protocolVersion: hello.protocol, release: text(hello.release),
+        connection: hello.connection, instance: hello.instance)
     case IORUN__WIRE__FRAME__BODY_WELCOME:
       let welcome = message.welcome.pointee
       return .welcome(

@@ -27,7 +27,7 @@ extension RealProcesses {
           try await eventually("the round trip to the node was measured") {
             let nodes = try await world.iorun("nodes", "--json").json()["nodes"]
             let first = (nodes as? [[String: Any]])?.first
-            return (first?["roundTripMilliseconds"] as? Double ?? 0) >= 99.5
+            return (first?["round_trip_milliseconds"] as? Double ?? 0) >= 99.5
           }
         }
       }

@@ -16,7 +16,7 @@ struct FrameCodecTests {
   }
 
   static let frames: [Frame] = [
-    .hello(protocolVersion: 1, release: "1.2.3 ✓", connection: .max),
+    .hello(protocolVersion: 1, release: "1.2.3 ✓", connection: .max, instance: 7),
     .welcome(protocolVersion: .max, release: "", connection: 0),
     .refusal(code: 1107, message: "no", remedy: "try"),
     .ping(token: .max), .pong(token: 0),

@@ -93,10 +93,14 @@ struct  Iorun__Wire__LinkHello
    * Grows with every connection the dialler makes, so that an old one never displaces a new one.
    */
   uint64_t connection;
+  /*
+   * Tells apart the processes that one peer runs at the same time; 0 for the only one.
+   */
+  uint64_t instance;
 };
 #define IORUN__WIRE__LINK_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 /*

@@ -24,7 +24,9 @@ public struct HeadConnection: Sendable {
   public static func open(
     identity: CurveKey, uplink: MeshUplink, within limit: Duration = .seconds(5)
   ) async throws -> HeadConnection {
-    let endpoint = try ZeroMQEndpoint(identity: identity, uplink: uplink)
+    // One of several: commands of the same user run side by side.
+    let endpoint = try ZeroMQEndpoint(
+      identity: identity, uplink: uplink, instance: MeshInstance.draw())
     let system = MeshActorSystem(transport: endpoint)
     do {
       try await endpoint.uplinkMonitor.waitUntilUp(within: limit)

@@ -13,7 +13,8 @@ public enum TicketHolder {
     let head = CurveKey.peer(of: ticket.headKey)
     let endpoint = try ZeroMQEndpoint(
       identity: try ticket.key(),
-      uplink: MeshUplink(address: "tcp://\(ticket.address)", key: ticket.headKey))
+      uplink: MeshUplink(address: "tcp://\(ticket.address)", key: ticket.headKey),
+      instance: MeshInstance.draw())
     let system = MeshActorSystem(transport: endpoint)
     let result: Result<Void, any Error>
     do {

@@ -28,6 +28,7 @@ struct MeshEngine: Sendable {
   private var relays = RelayTable()
   private var sessions: [PeerID: Session] = [:]
   private var nextIncarnation: UInt64
+  private var spare: [Session.Action] = []
   /// Packets dropped because their source may not speak on their link, or may not be relayed.
   private(set) var refusedPackets = 0
 
@@ -44,6 +45,9 @@ struct MeshEngine: Sendable {
 
   /// The smoothed round trip to a peer, once one was measured.
   func roundTrip(to peer: PeerID) -> Duration? { sessions[peer]?.roundTrip }
+
+  /// True where a peer has a link or a session.
+  func knows(_ peer: PeerID) -> Bool { linkOf[peer] != nil || sessions[peer] != nil }
 
   /// True where a link to that adjacent peer is up.
   func hasLink(to peer: PeerID) -> Bool { linkOf[peer] != nil }
@@ -84,7 +88,7 @@ struct MeshEngine: Sendable {
       actions.append(.freed(local, byteCount: payload.count))
       return
     }
-    let isNew = sessions[peer] == nil
+    let isNew = sessions.index(forKey: peer) == nil
     if isNew {
       begin(with: peer, now: now)
     }
@@ -121,7 +125,8 @@ struct MeshEngine: Sendable {
 
   /// Does what is due in every session.
   mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
-    for peer in sessions.filter({ $0.value.deadline <= now }).keys {
+    let due = sessions.compactMap { $0.value.deadline <= now ? $0.key : nil }
+    for peer in due {
       update(peer, into: &actions) { session, actions in
         session.tick(now: now, into: &actions)
       }
@@ -135,7 +140,7 @@ struct MeshEngine: Sendable {
     _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
   ) {
     let peer = packet.source
-    if sessions[peer] == nil {
+    if sessions.index(forKey: peer) == nil {
       switch packet.kind {
       case .open where packet.destinationIncarnation == 0:
         begin(with: peer, now: now)
@@ -190,7 +195,8 @@ struct MeshEngine: Sendable {
     _ step: (inout Session, inout [Session.Action]) -> Void
   ) -> Bool {
     guard let index = sessions.index(forKey: peer) else { return false }
-    var sessionActions: [Session.Action] = []
+    // Its memory is used again by the next step.
+    var sessionActions = spare.take()
     // In place: a copy would copy the queues.
     step(&sessions.values[index], &sessionActions)
     var isLost = false
@@ -206,6 +212,8 @@ struct MeshEngine: Sendable {
         actions.append(.peerLost(peer, error))
       }
     }
+    sessionActions.removeAll(keepingCapacity: true)
+    spare = sessionActions
     return isLost
   }
 

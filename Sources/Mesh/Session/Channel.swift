@@ -30,6 +30,7 @@ struct Channel: Sendable {
   private var sentCount = 0
   private var nextSequence: UInt64 = 1
   private var sentBytes: UInt64 = 0
+  private var bytesInFlight = 0
   private var creditLimit: UInt64
   private var timer = RetransmissionTimer()
   private var retransmitAt: MonotonicTime?
@@ -41,6 +42,11 @@ struct Channel: Sendable {
   private var grantedLimit: UInt64
   private var unacknowledged = 0
   private var acknowledgeAt: MonotonicTime?
+
+  /// What the slowest path that is worth serving carries in a millisecond: 1 Mbit/s.
+  static let slowestBytesAMillisecond = 125
+  /// The most that bytes in flight add to the wait for an acknowledgement.
+  static let longestCarriage = Duration.seconds(20)
 
   /// How long an acknowledgement may wait for a payload that takes it along.
   static let acknowledgementDelay = Duration.milliseconds(20)
@@ -88,13 +94,14 @@ struct Channel: Sendable {
         queue[index].wasResent = true
       }
       queue[index].sentAt = now
+      bytesInFlight += queue[index].payload.count
       sendable.append((queue[index].sequence, queue[index].payload))
       sentCount += 1
     }
     if !sendable.isEmpty {
       // What goes out takes the acknowledgement along.
       acknowledgementSent()
-      if retransmitAt == nil { retransmitAt = now + timer.timeout }
+      if retransmitAt == nil { retransmitAt = now + patience }
     }
     return sendable
   }
@@ -106,6 +113,7 @@ struct Channel: Sendable {
     var newest: Outgoing?
     while sentCount > 0, queue[queueHead].sequence <= sequence {
       freed += queue[queueHead].payload.count
+      bytesInFlight -= queue[queueHead].payload.count
       newest = queue[queueHead]
       queue[queueHead].payload = []
       queueHead += 1
@@ -113,7 +121,7 @@ struct Channel: Sendable {
     }
     if let newest {
       if let sentAt = newest.sentAt, !newest.wasResent { timer.measured(now - sentAt) }
-      retransmitAt = sentCount > 0 ? now + timer.timeout : nil
+      retransmitAt = sentCount > 0 ? now + patience : nil
       compact()
     }
     return freed
@@ -164,19 +172,28 @@ struct Channel: Sendable {
   mutating func retransmitIfDue(now: MonotonicTime) {
     guard let due = retransmitAt, due <= now else { return }
     timer.expired()
-    goBack(now: now)
+    goBack()
   }
 
   /// The path was lost and is back: whatever was on it is sent again.
-  mutating func pathIsBack(now: MonotonicTime) {
+  mutating func pathIsBack() {
     guard sentCount > 0 else { return }
     timer.pathIsBack()
-    goBack(now: now)
+    goBack()
   }
 
-  private mutating func goBack(now: MonotonicTime) {
+  /// `takeSendable` comes next: it sends again, and starts the timer for what it sends.
+  private mutating func goBack() {
     sentCount = 0
-    retransmitAt = now + timer.timeout
+    bytesInFlight = 0
+    retransmitAt = nil
+  }
+
+  /// How long to wait for an acknowledgement of what is in flight. What a slow path still carries is
+  /// not lost: sent again, it would only lengthen the queue that it waits in.
+  private var patience: Duration {
+    timer.timeout
+      + min(.milliseconds(bytesInFlight / Self.slowestBytesAMillisecond), Self.longestCarriage)
   }
 
   private mutating func acknowledgementSent() {

@@ -148,7 +148,7 @@ struct Session: Sendable {
     guard case .established = phase else { return }
     probedAt = now
     for trafficClass in TrafficClass.allCases {
-      channels[trafficClass.rawValue].pathIsBack(now: now)
+      channels[trafficClass.rawValue].pathIsBack()
       flush(trafficClass, now: now, into: &actions)
     }
   }
@@ -236,13 +236,13 @@ struct Session: Sendable {
   }
 
   private func make(_ kind: Packet.Kind, _ trafficClass: TrafficClass) -> Packet {
-    let channel = channels[trafficClass.rawValue]
+    let index = trafficClass.rawValue
     // The first `open` asks whoever is there and names no incarnation; later ones ask for the other
     // side of this very session.
     return Packet(
       source: local, destination: remote, sourceIncarnation: incarnation,
       destinationIncarnation: remoteIncarnation ?? 0, kind: kind, trafficClass: trafficClass,
-      acknowledged: channel.received, creditLimit: channel.announcedCredit)
+      acknowledged: channels[index].received, creditLimit: channels[index].announcedCredit)
   }
 
   private func lostError(_ reason: String) -> IorunError {

@@ -205,7 +205,9 @@ public final class InProcessNetwork: Sendable {
       case .deliver(let sender, let trafficClass, let bytes):
         state.deliveries.append(
           .payload(
-            peer, InboundPayload(peer: sender, trafficClass: trafficClass, bytes: bytes)))
+            peer,
+            InboundPayload(
+              peer: sender, principal: sender, trafficClass: trafficClass, bytes: bytes)))
       case .freed(let receiver, let byteCount):
         state.budgets[peer]?.release(byteCount, for: receiver)
       case .peerLost(let lost, let error):

@@ -38,16 +38,19 @@ public protocol TransportReceiver: Sendable {
 
 /// A payload and who sent it.
 public struct InboundPayload: Sendable {
-  /// The sender, as proved.
+  /// The sending process's address, to which answers go.
   public var peer: PeerID
+  /// Whose process that is, as proved: whose rights count.
+  public var principal: PeerID
   /// The class it came in.
   public var trafficClass: TrafficClass
   /// The bytes.
   public var bytes: [UInt8]
 
   /// Makes an inbound payload.
-  public init(peer: PeerID, trafficClass: TrafficClass, bytes: [UInt8]) {
+  public init(peer: PeerID, principal: PeerID, trafficClass: TrafficClass, bytes: [UInt8]) {
     self.peer = peer
+    self.principal = principal
     self.trafficClass = trafficClass
     self.bytes = bytes
   }

@@ -1,14 +1,15 @@
 internal import IorunCore
 internal import IorunWire
 
-/// The listening end of links: one ROUTER socket, one link per proved peer. Owned by the I/O thread.
+/// The listening end of links: one ROUTER socket, one link per process that a proved peer runs. Owned
+/// by the I/O thread.
 ///
 /// A peer is who CURVE and ZAP proved (`User-Id` on every message). The routing id that libzmq gave
-/// its connection is only where answers go; the newest greeting of the same key decides it.
+/// its connection is only where answers go; the newest greeting of the same process decides it.
 final class Acceptor {
   /// What happened to links.
   enum Event {
-    case up(MeshEngine.LinkID, PeerID)
+    case up(MeshEngine.LinkID, address: PeerID, principal: PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
   }
@@ -17,11 +18,20 @@ final class Acceptor {
   static let silence = Duration.seconds(5)
   /// Messages taken in one turn, so that one busy peer cannot keep the loop from its timers.
   static let messagesPerTurn = 512
+  /// How many processes of one peer may be linked at once.
+  static let instancesPerPeer = 256
+
+  /// Where libzmq sends answers to a connection.
+  private typealias Route = [UInt8]
 
   private struct Link {
     let id: MeshEngine.LinkID
-    let peer: PeerID
-    let route: [UInt8]
+    /// The process's place on the mesh.
+    let address: PeerID
+    /// Whose process it is.
+    let principal: PeerID
+    /// What ZAP said on the greeting; every later message must say the same.
+    let userID: String
     let connection: UInt64
     var lastHeard: MonotonicTime
     var outbox = LinkOutbox()
@@ -30,8 +40,9 @@ final class Acceptor {
   let socket: ZMQSocket
   let addresses: [String]
   private let security: LinkSecurity
-  private var links: [PeerID: Link] = [:]
-  private var peers: [MeshEngine.LinkID: PeerID] = [:]
+  private var links: [Route: Link] = [:]
+  private var routeOf: [PeerID: Route] = [:]
+  private var routes: [MeshEngine.LinkID: Route] = [:]
 
   init(
     addresses: [String], identity: CurveKey, domain: String, security: LinkSecurity
@@ -48,101 +59,117 @@ final class Acceptor {
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
     for _ in 0..<Self.messagesPerTurn {
       guard let parts = socket.receive(partLimit: 2) else { return }
-      guard parts.count == 2, let peer = sender(parts) else { continue }
+      guard parts.count == 2, let userID = userID(parts) else { continue }
+      let route = parts[0].bytes
       guard let frames = try? parts[1].bytes.withUnsafeBytes({ try FrameCodec.decode($0) }) else {
         // An admitted peer that sends garbage is broken or hostile: its link ends here.
-        end(peer, into: &events)
+        end(route, into: &events)
         continue
       }
       for frame in frames {
-        handle(
-          frame, from: peer, route: parts[0].bytes, now: now, nextLink: &nextLink, into: &events)
+        handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
       }
     }
   }
 
   func send(_ packet: Packet, over link: MeshEngine.LinkID) {
-    guard let peer = peers[link] else { return }
-    links[peer]?.outbox.append(.packet(packet))
+    guard let route = routes[link] else { return }
+    links[route]?.outbox.append(.packet(packet))
   }
 
   /// Hands everything that waits to libzmq.
   func flush() {
-    for (peer, link) in links where !link.outbox.isEmpty {
-      links[peer]?.outbox.flush { [socket] bytes in
-        socket.send(link.route, more: true) && socket.send(bytes)
+    for (route, link) in links where !link.outbox.isEmpty {
+      links[route]?.outbox.flush { [socket] bytes in
+        socket.send(route, more: true) && socket.send(bytes)
       }
     }
   }
 
   /// Ends links that were silent too long.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
-    for (peer, link) in links where now - link.lastHeard > Self.silence {
-      end(peer, into: &events)
+    for (route, link) in links where now - link.lastHeard > Self.silence {
+      end(route, into: &events)
     }
   }
 
-  private func sender(_ parts: [ZMQSocket.Part]) -> PeerID? {
+  private func userID(_ parts: [ZMQSocket.Part]) -> String? {
     switch security {
-    case .curve: return parts[1].userID.flatMap { PeerID($0) }
-    case .plaintextForBenchmark:
-      return PeerID(String(decoding: parts[0].bytes.dropFirst(), as: UTF8.self))
+    case .curve: parts[1].userID
+    case .plaintextForBenchmark: String(decoding: parts[0].bytes.dropFirst(), as: UTF8.self)
     }
   }
 
   private func handle(
-    _ frame: Frame, from peer: PeerID, route: [UInt8], now: MonotonicTime,
+    _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(let version, _, let connection) = frame {
-      greet(
-        peer, version: version, connection: connection, route: route, now: now,
-        nextLink: &nextLink, into: &events)
+    if case .hello(let version, _, let connection, let instance) = frame {
+      do {
+        let link = try greeting(
+          userID, version: version, connection: connection, instance: instance, now: now,
+          nextLink: &nextLink)
+        guard let link else { return }
+        accept(link, at: route, into: &events)
+      } catch {
+        refuse(route, error)
+      }
       return
     }
-    // Anything but a greeting counts only on the peer's present connection.
-    guard let link = links[peer], link.route == route else { return }
-    links[peer]?.lastHeard = now
+    // Anything but a greeting counts only on a connection that has greeted.
+    guard let link = links[route], link.userID == userID else { return }
+    links[route]?.lastHeard = now
     switch frame {
     case .packet(let packet): events.append(.packet(link.id, packet))
-    case .ping(let token): links[peer]?.outbox.append(.pong(token: token))
+    case .ping(let token): links[route]?.outbox.append(.pong(token: token))
     case .hello, .welcome, .refusal, .pong: return
     }
   }
 
-  private func greet(
-    _ peer: PeerID, version: UInt32, connection: UInt64, route: [UInt8], now: MonotonicTime,
-    nextLink: inout MeshEngine.LinkID, into events: inout [Event]
-  ) {
+  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
+  private func greeting(
+    _ userID: String, version: UInt32, connection: UInt64, instance: UInt64, now: MonotonicTime,
+    nextLink: inout MeshEngine.LinkID
+  ) throws(IorunError) -> Link? {
+    guard let principal = PeerID(userID) else { return nil }
     guard version == IorunVersion.wireProtocol else {
-      refuse(
-        route,
-        IorunError(
-          .versionMismatch,
-          "this head speaks wire protocol \(IorunVersion.wireProtocol), the peer \(version)",
-          remedy: "Run the same release of iorun on both"))
-      return
+      throw IorunError(
+        .versionMismatch,
+        "this head speaks wire protocol \(IorunVersion.wireProtocol), the peer \(version)",
+        remedy: "Run the same release of iorun on both")
     }
-    // An older connection that greets late must not displace a newer one that lives.
-    if let present = links[peer], present.connection > connection,
-      now - present.lastHeard < .seconds(2)
+    let address = MeshInstance.address(of: instance, of: principal)
+    if let route = routeOf[address], let present = links[route],
+      present.connection > connection, now - present.lastHeard < .seconds(2)
     {
-      return
+      return nil
     }
-    end(peer, into: &events)
+    guard links.values.count(where: { $0.principal == principal }) < Self.instancesPerPeer else {
+      throw IorunError(
+        .overloaded, "\(Self.instancesPerPeer) processes of this peer are connected already",
+        remedy: "End some of them")
+    }
     nextLink += 1
-    var link = Link(
-      id: nextLink, peer: peer, route: route, connection: connection, lastHeard: now)
+    return Link(
+      id: nextLink, address: address, principal: principal, userID: userID,
+      connection: connection, lastHeard: now)
+  }
+
+  private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
+    if let old = routeOf[link.address] { end(old, into: &events) }
+    end(route, into: &events)
+    var link = link
     link.outbox.append(
       .welcome(
         protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-        connection: connection))
-    links[peer] = link
-    peers[link.id] = peer
-    events.append(.up(link.id, peer))
+        connection: link.connection))
+    links[route] = link
+    routeOf[link.address] = route
+    routes[link.id] = route
+    events.append(.up(link.id, address: link.address, principal: link.principal))
   }
 
-  private func refuse(_ route: [UInt8], _ error: IorunError) {
+  private func refuse(_ route: Route, _ error: IorunError) {
     var bytes: [UInt8] = []
     FrameCodec.append(
       .refusal(
@@ -151,9 +178,10 @@ final class Acceptor {
     _ = socket.send(route, more: true) && socket.send(bytes)
   }
 
-  private func end(_ peer: PeerID, into events: inout [Event]) {
-    guard let link = links.removeValue(forKey: peer) else { return }
-    peers[link.id] = nil
+  private func end(_ route: Route, into events: inout [Event]) {
+    guard let link = links.removeValue(forKey: route) else { return }
+    routeOf[link.address] = nil
+    routes[link.id] = nil
     events.append(.down(link.id))
   }
 }

@@ -30,6 +30,7 @@ final class Dialler {
   let peer: PeerID
   private let uplink: MeshUplink
   private let identity: CurveKey
+  private let instance: UInt64
   private let security: LinkSecurity
   private var phase: Phase
   private var backoff = firstBackoff
@@ -41,8 +42,12 @@ final class Dialler {
   private(set) var roundTrip: Duration?
   private var attempt = 0
 
-  init(_ uplink: MeshUplink, identity: CurveKey, security: LinkSecurity, now: MonotonicTime) {
+  init(
+    _ uplink: MeshUplink, identity: CurveKey, instance: UInt64, security: LinkSecurity,
+    now: MonotonicTime
+  ) {
     self.uplink = uplink
+    self.instance = instance
     self.identity = identity
     self.security = security
     peer = CurveKey.peer(of: uplink.key)
@@ -141,7 +146,7 @@ final class Dialler {
       outbox.append(
         .hello(
           protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-          connection: connection))
+          connection: connection, instance: instance))
       phase = .connecting(since: now)
     } catch {
       let failure =

@@ -21,6 +21,8 @@ final class EndpointLoop {
   private var engine: MeshEngine
   private var nextLink: MeshEngine.LinkID = 0
   private var dialledLink: MeshEngine.LinkID?
+  /// Whose process lives at an address, for addresses that are not the peer's own id.
+  private var principals: [PeerID: PeerID] = [:]
   private var actions: [MeshEngine.Action] = []
   private var inbound: [InboundPayload] = []
   private var lost: [(PeerID, IorunError)] = []
@@ -31,7 +33,7 @@ final class EndpointLoop {
   private var stopped: [@Sendable () -> Void] = []
 
   init(
-    identity: CurveKey, acceptor: Acceptor?, dialler: Dialler?, mailbox: EndpointMailbox,
+    local: PeerID, acceptor: Acceptor?, dialler: Dialler?, mailbox: EndpointMailbox,
     uplinkMonitor: UplinkMonitor
   ) {
     self.acceptor = acceptor
@@ -39,7 +41,7 @@ final class EndpointLoop {
     self.mailbox = mailbox
     self.uplinkMonitor = uplinkMonitor
     engine = MeshEngine(
-      local: identity.peer, incarnation: UInt64.random(in: 1 ... .max), uplink: dialler?.peer)
+      local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: dialler?.peer)
   }
 
   /// The monotonic clock.
@@ -52,7 +54,8 @@ final class EndpointLoop {
   func run(_ receiver: any TransportReceiver) {
     while !isOver(Self.now()) {
       var commands = mailbox.takeOrSleep()
-      poll(timeout: commands.isEmpty ? timeout(Self.now()) : 0)
+      // Sockets are read without waiting in any case: with work at hand a poll would tell nothing.
+      if commands.isEmpty { poll(timeout: timeout(Self.now())) }
       commands += mailbox.takeAwake()
       let now = Self.now()
       receiveFrames(now: now)
@@ -118,7 +121,9 @@ final class EndpointLoop {
 
   private func handle(_ event: Acceptor.Event, now: MonotonicTime) {
     switch event {
-    case .up(let link, let peer): engine.linkUp(link, peer: peer, now: now, into: &actions)
+    case .up(let link, let address, let principal):
+      if address != principal { principals[address] = principal }
+      engine.linkUp(link, peer: address, now: now, into: &actions)
     case .down(let link): engine.linkDown(link)
     case .packet(let link, let packet):
       engine.receive(packet, over: link, now: now, into: &actions)
@@ -165,6 +170,8 @@ final class EndpointLoop {
       var events: [Acceptor.Event] = []
       acceptor?.sweep(now: now, into: &events)
       for event in events { handle(event, now: now) }
+      // A process that has neither link nor session is over.
+      principals = principals.filter { engine.knows($0.key) }
       nextSweep = now + .seconds(1)
       if let roundTrip = dialler?.roundTrip { uplinkMonitor.measured(roundTrip) }
     }
@@ -184,7 +191,10 @@ final class EndpointLoop {
           acceptor?.send(packet, over: link)
         }
       case .deliver(let peer, let trafficClass, let bytes):
-        inbound.append(InboundPayload(peer: peer, trafficClass: trafficClass, bytes: bytes))
+        inbound.append(
+          InboundPayload(
+            peer: peer, principal: principals[peer] ?? peer, trafficClass: trafficClass,
+            bytes: bytes))
       case .freed(let peer, let byteCount): mailbox.release(byteCount, for: peer)
       case .peerLost(let peer, let error):
         mailbox.releaseAll(for: peer)

@@ -33,7 +33,7 @@ public final class ZeroMQEndpoint: MeshTransport {
   public let uplinkMonitor = UplinkMonitor()
 
   /// This process.
-  public var localPeer: PeerID { identity.peer }
+  public let localPeer: PeerID
 
   /// The key that diallers must be given.
   public var publicKey: [UInt8] { identity.publicKey }
@@ -44,20 +44,23 @@ public final class ZeroMQEndpoint: MeshTransport {
   ///   - listening: ZeroMQ addresses, for example `tcp://127.0.0.1:7070`.
   ///   - admits: which keys may connect to them.
   ///   - uplink: whom to dial.
+  ///   - instance: which of the peer's processes this is, where it runs several at once.
   /// - Throws: `addressInUse` where an address cannot be had.
   public convenience init(
     identity: CurveKey, listening: [String] = [], admits: @escaping KeyAdmission = { _ in nil },
-    uplink: MeshUplink? = nil
+    uplink: MeshUplink? = nil, instance: UInt64 = MeshInstance.only
   ) throws {
     try self.init(
-      identity: identity, listening: listening, admits: admits, uplink: uplink, security: .curve)
+      identity: identity, listening: listening, admits: admits, uplink: uplink,
+      instance: instance, security: .curve)
   }
 
   package init(
     identity: CurveKey, listening: [String], admits: @escaping KeyAdmission, uplink: MeshUplink?,
-    security: LinkSecurity
+    instance: UInt64 = MeshInstance.only, security: LinkSecurity
   ) throws {
     self.identity = identity
+    localPeer = MeshInstance.address(of: instance, of: identity.peer)
     mailbox = try EndpointMailbox()
     let clock = EndpointLoop.now()
     var domain: String?
@@ -71,11 +74,12 @@ public final class ZeroMQEndpoint: MeshTransport {
     self.domain = domain
     addresses = acceptor?.addresses ?? []
     let dialler = uplink.map {
-      Dialler($0, identity: identity, security: security, now: clock)
+      Dialler(
+        $0, identity: identity, instance: instance, security: security, now: clock)
     }
     loop = Mutex(
       EndpointLoop(
-        identity: identity, acceptor: acceptor, dialler: dialler, mailbox: mailbox,
+        local: localPeer, acceptor: acceptor, dialler: dialler, mailbox: mailbox,
         uplinkMonitor: uplinkMonitor))
   }
 

@@ -75,7 +75,7 @@ final class ActorMailbox: Sendable {
 
   private func drain(_ actor: any DistributedActor) async {
     while let call = next() {
-      await MeshActorSystem.$caller.withValue(call.caller) {
+      await MeshActorSystem.$caller.withValue(call.principal) {
         await system.execute(call, on: actor)
       }
     }

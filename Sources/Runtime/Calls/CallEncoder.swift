@@ -7,10 +7,10 @@ public struct CallEncoder: DistributedTargetInvocationEncoder {
   /// What arguments must be.
   public typealias SerializationRequirement = Codable & Sendable
 
-  private let system: MeshActorSystem
+  private let userInfo: [CodingUserInfoKey: Any]
   var arguments: [UInt8] = []
 
-  init(system: MeshActorSystem) { self.system = system }
+  init(system: MeshActorSystem) { userInfo = [.actorSystemKey: system] }
 
   /// Refuses: a peer must not name types for another to load.
   public mutating func recordGenericSubstitution<T>(_ type: T.Type) throws {
@@ -23,7 +23,7 @@ public struct CallEncoder: DistributedTargetInvocationEncoder {
   public mutating func recordArgument<Value: Codable & Sendable>(
     _ argument: RemoteCallArgument<Value>
   ) throws {
-    arguments += try CBOREncoder.encode(argument.value, userInfo: [.actorSystemKey: system])
+    arguments += try CBOREncoder.encode(argument.value, userInfo: userInfo)
   }
 
   /// Nothing to record: the caller knows what its method throws.

@@ -37,7 +37,8 @@ struct InboundDispatcher: TransportReceiver {
 
   private func dispatch(_ call: Envelope.Call, _ payload: InboundPayload) {
     let inbound = InboundCall(
-      caller: payload.peer, trafficClass: payload.trafficClass, byteCount: payload.bytes.count,
+      caller: payload.peer, principal: payload.principal, trafficClass: payload.trafficClass,
+      byteCount: payload.bytes.count,
       call: call)
     guard let (actor, mailbox) = system.local(call.actor) else {
       consumed(payload)

@@ -69,6 +69,33 @@ struct SessionTests {
     #expect(pair.bert.delivered == [[1], [2], [3], [4], [5]])
   }
 
+  @Test func `what a slow path still carries is not sent again`() {
+    var pair = SessionPair.established()
+    // A megabyte takes 8.4 s on a path of 1 Mbit/s: nothing is acknowledged before the first piece.
+    for _ in 0..<4 { pair.send([UInt8](repeating: 7, count: 256 << 10), in: .bulk) }
+    let onTheWay = pair.anna.takeOutgoing()
+    for piece in onTheWay {
+      for _ in 0..<21 {
+        pair.wait(.milliseconds(100))
+        #expect(pair.anna.takeOutgoing().compactMap(\.sequence) == [])
+      }
+      pair.toBert([piece])
+      pair.wait(Channel.acknowledgementDelay)
+      pair.toAnna(pair.bert.takeOutgoing())
+    }
+    #expect(pair.bert.delivered.count == 4)
+  }
+
+  @Test func `a large payload that is lost is sent again all the same`() {
+    var pair = SessionPair.established()
+    pair.send([UInt8](repeating: 7, count: 256 << 10), in: .bulk)
+    _ = pair.anna.takeOutgoing()
+    pair.wait(.seconds(4))
+    #expect(pair.anna.outgoing.compactMap(\.sequence) == [1])
+    pair.exchange()
+    #expect(pair.bert.delivered.count == 1)
+  }
+
   @Test func `classes do not hold each other up`() {
     var pair = SessionPair.established()
     pair.send([1], in: .bulk)

@@ -152,7 +152,7 @@ struct ZeroMQEndpointTests {
   }
 
   private func hello(_ version: UInt32 = IorunVersion.wireProtocol) -> Frame {
-    .hello(protocolVersion: version, release: "x", connection: 1)
+    .hello(protocolVersion: version, release: "x", connection: 1, instance: 0)
   }
 
   private func packet(from source: PeerID, _ kind: Packet.Kind) -> Frame {
