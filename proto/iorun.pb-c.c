@@ -1431,7 +1431,7 @@ const ProtobufCMessageDescriptor iorun__wire__remote_error__descriptor =
   (ProtobufCMessageInit) iorun__wire__remote_error__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__cancel__field_descriptors[1] =
+static const ProtobufCFieldDescriptor iorun__wire__cancel__field_descriptors[2] =
 {
   {
     "id",
@@ -1445,14 +1445,27 @@ static const ProtobufCFieldDescriptor iorun__wire__cancel__field_descriptors[1] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "actor",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Cancel, actor),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__cancel__field_indices_by_name[] = {
+  1,   /* field[1] = actor */
   0,   /* field[0] = id */
 };
 static const ProtobufCIntRange iorun__wire__cancel__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor iorun__wire__cancel__descriptor =
 {
@@ -1462,7 +1475,7 @@ const ProtobufCMessageDescriptor iorun__wire__cancel__descriptor =
   "Iorun__Wire__Cancel",
   "iorun.wire",
   sizeof(Iorun__Wire__Cancel),
-  1,
+  2,
   iorun__wire__cancel__field_descriptors,
   iorun__wire__cancel__field_indices_by_name,
   1,  iorun__wire__cancel__number_ranges,

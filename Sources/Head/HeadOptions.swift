@@ -7,7 +7,10 @@ public struct HeadOptions: Sendable {
   /// After so long a silence a node's ranks count as lost.
   public var deadAfter: Duration = .seconds(10)
   /// After so long without a word from the head, a node stops its ranks by itself.
-  public var fenceAfter: Duration = .seconds(60)
+  public var fenceAfter: Duration = .seconds(30)
+  /// How much longer than `fenceAfter` a lost node's ranks may live: a heartbeat that was under way,
+  /// and the grace between `SIGTERM` and `SIGKILL`.
+  public var fenceMargin: Duration = .seconds(10)
   /// How long a restarted head waits for its nodes before their ranks count as lost.
   public var restartGrace: Duration = .seconds(20)
   /// How much later than the node the head enforces a job's timeout.

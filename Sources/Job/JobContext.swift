@@ -44,9 +44,14 @@ public struct JobContext: Sendable {
     let identity = try CurveKey(secretKey: secret)
     let endpoint = try ZeroMQEndpoint(
       identity: identity, uplink: MeshUplink(address: address, key: agentKey))
-    let system = MeshActorSystem(transport: endpoint)
-    // Made before anything else, so that a neighbour that is faster finds it.
-    let ring = system.named(RingMember.wellKnownName) { RingMember(actorSystem: system) }
+    var made: RingMember?
+    // Before the first call can come in, so that a neighbour that is faster finds it.
+    let system = MeshActorSystem(transport: endpoint) { system in
+      made = system.named(RingMember.wellKnownName) { RingMember(actorSystem: system) }
+    }
+    guard let ring = made else {
+      throw IorunError(.internalFault, "the rank's place in the ring was not made")
+    }
     try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
     let desk = try ExecutorDesk.at(CurveKey.peer(of: agentKey), using: system)
     let view = try await desk.gang()

@@ -60,6 +60,13 @@ public struct LocalNetwork: Sendable {
         remedy: "Use it, stop it with `iorun down`, or choose another folder with --state-dir")
     }
     let isHeadRunning = !missing.contains("head")
+    // A head admits its nodes' keys when it starts.
+    if isHeadRunning, let known, count > known.nodeCount {
+      throw IorunError(
+        .wrongState,
+        "a network of \(known.nodeCount) nodes runs in \(state.path); it cannot grow while it runs",
+        remedy: "Stop it with `iorun down` and start it with `iorun up --nodes \(count)`")
+    }
     let address = try headAddress(known, port: port, isHeadRunning: isHeadRunning)
     let headKey = try CurveKey.loadOrCreate(at: state.head + "/head.key")
     // Made before the head starts, which admits it: two processes must not both draw one.
@@ -86,12 +93,14 @@ public struct LocalNetwork: Sendable {
   /// - Returns: the names of the processes that were stopped.
   /// - Throws: `notRunning` where none runs.
   public func down() async throws -> [String] {
+    guard FileManager.default.fileExists(atPath: state.run) else { throw notRunning() }
+    let lock = try FileLock(state.path + "/up.lock")
+    defer { lock.unlock() }
     let records = ProcessRecord.all(in: state.run)
     let running = records.filter(\.isRunning)
     guard !running.isEmpty else {
       for record in records { record.remove(from: state.run) }
-      throw IorunError(
-        .notRunning, "no network runs in \(state.path)", remedy: "Start one with `iorun up`")
+      throw notRunning()
     }
     // Nodes first, so that they can say goodbye to their head.
     for group in [running.filter { $0.name != "head" }, running.filter { $0.name == "head" }] {
@@ -165,10 +174,13 @@ public struct LocalNetwork: Sendable {
         iorun_spawn(program, argv, envp, "/", descriptor, nil, 0, &pid)
       }
     }
-    guard failure == 0, let record = ProcessRecord(name: name, pid: pid) else {
+    guard failure == 0 else {
       throw IorunError(
         .spawnFailed, "cannot start \(program): \(String(cString: strerror(failure)))",
-        remedy: "Look into \(log)")
+        remedy: "Check that the file is there and may be executed")
+    }
+    guard let record = ProcessRecord(name: name, pid: pid) else {
+      throw self.failure("\(name) ended at once", name)
     }
     try record.save(in: state.run)
   }
@@ -198,6 +210,10 @@ public struct LocalNetwork: Sendable {
         try check(started, deadline)
       }
     }
+  }
+
+  private func notRunning() -> IorunError {
+    IorunError(.notRunning, "no network runs in \(state.path)", remedy: "Start one with `iorun up`")
   }
 
   private func check(_ started: [String], _ deadline: ContinuousClock.Instant) throws {

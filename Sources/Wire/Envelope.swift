@@ -5,7 +5,7 @@ public enum Envelope: Sendable, Hashable {
   /// How a call ended.
   case reply(id: UInt64, Outcome)
   /// The caller gave up: a call that has not started is dropped.
-  case cancel(id: UInt64)
+  case cancel(id: UInt64, actor: String)
 
   /// A call of a distributed method.
   public struct Call: Sendable, Hashable {

@@ -28,10 +28,11 @@ public enum EnvelopeCodec {
         body.pointee.id = id
         fill(&body.pointee, with: outcome, arena: arena)
       }
-    case .cancel(let id):
+    case .cancel(let id, let actor):
       message.body_case = IORUN__WIRE__ENVELOPE__BODY_CANCEL
       message.cancel = arena.message { body in
         iorun__wire__cancel__init(body)
+        body.pointee.actor = arena.string(actor)
         body.pointee.id = id
       }
     }
@@ -68,7 +69,8 @@ public enum EnvelopeCodec {
       return .reply(
         id: message.reply.pointee.id, try decodeOutcome(message.reply.pointee))
     case IORUN__WIRE__ENVELOPE__BODY_CANCEL:
-      return .cancel(id: message.cancel.pointee.id)
+      let cancel = message.cancel.pointee
+      return .cancel(id: cancel.id, actor: text(cancel.actor))
     default:
       throw IorunError(.malformed, "an envelope has no body that this version knows")
     }

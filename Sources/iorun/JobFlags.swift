@@ -51,14 +51,14 @@ struct JobFlags: ParsableArguments {
   /// - Throws: `specInvalid`, naming the flag.
   func applied(to spec: JobSpec) throws -> JobSpec {
     var spec = spec
-    if let ranks { spec.gang.ranks = try checked("--ranks", ranks, 1...4096) }
+    if let ranks { spec.gang.ranks = try checked("--ranks", ranks, JobLimits.ranks) }
     if let cpus {
-      guard (0.001...4096).contains(cpus) else {
+      guard JobLimits.cpus.contains(cpus) else {
         throw invalid("--cpus", "\(cpus)", "a number from 0.001 to 4096")
       }
       spec.gang.resources.milliCPUs = Int(cpus * 1000)
     }
-    if let gpus { spec.gang.resources.gpus = try checked("--gpus", gpus, 0...64) }
+    if let gpus { spec.gang.resources.gpus = try checked("--gpus", gpus, JobLimits.gpus) }
     if let gpuModel { spec.gang.gpuModel = gpuModel }
     if let memory { spec.gang.resources.memory = try bytes("--memory", memory) }
     if let disk { spec.gang.resources.disk = try bytes("--disk", disk) }
@@ -79,7 +79,7 @@ struct JobFlags: ParsableArguments {
       }
       spec.timeoutSeconds = seconds
     }
-    if let retries { spec.retries = try checked("--retries", retries, 0...100) }
+    if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
     return spec
   }
 

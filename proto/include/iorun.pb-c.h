@@ -295,10 +295,14 @@ struct  Iorun__Wire__Cancel
 {
   ProtobufCMessage base;
   uint64_t id;
+  /*
+   * The actor that was called.
+   */
+  char *actor;
 };
 #define IORUN__WIRE__CANCEL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__cancel__descriptor) \
-    , 0 }
+    , 0, (char *)protobuf_c_empty_string }
 
 
 /* Iorun__Wire__Frame methods */

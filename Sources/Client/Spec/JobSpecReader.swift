@@ -33,7 +33,7 @@ struct JobSpecReader {
       environment: try values["env"].map(environment) ?? [:],
       outputs: try values["outputs"].map(outputs) ?? [],
       timeoutSeconds: try values["timeout"].map(timeout),
-      retries: try values["retries"].map { try $0.integer(in: 0...1000) } ?? 0)
+      retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0)
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -64,10 +64,12 @@ struct JobSpecReader {
 
   private func name(_ node: SpecNode) throws -> String {
     let text = try node.written()
-    guard (1...100).contains(text.count), !text.unicodeScalars.contains(where: \.isControl) else {
+    guard (1...JobLimits.nameLength).contains(text.count),
+      !text.unicodeScalars.contains(where: \.isControl)
+    else {
       throw node.fault(
         "name is empty, too long or has control characters",
-        allowed: "Give name 1 to 100 visible characters")
+        allowed: "Give name 1 to \(JobLimits.nameLength) visible characters")
     }
     return text
   }
@@ -76,7 +78,7 @@ struct JobSpecReader {
   private var folderName: String {
     let folder = URL(fileURLWithPath: file).deletingLastPathComponent().lastPathComponent
     let visible = String(String.UnicodeScalarView(folder.unicodeScalars.filter { !$0.isControl }))
-    return visible.isEmpty || visible == "/" ? "job" : String(visible.prefix(100))
+    return visible.isEmpty || visible == "/" ? "job" : String(visible.prefix(JobLimits.nameLength))
   }
 
   private func entrypoint(
@@ -171,14 +173,14 @@ extension JobSpecReader {
   private func gang(_ node: SpecNode) throws -> JobSpec.Gang {
     let values = try group(node, Self.gangKeys, "ranks and resources")
     var gang = Self.defaultGang
-    if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: 1...100_000) }
+    if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: JobLimits.ranks) }
     guard let resources = values["resources"] else { return gang }
     let amounts = try group(resources, Self.resourceKeys, "amounts")
     if let cpus = amounts["cpus"] {
-      let number = try cpus.number(in: 0.001...100_000)
+      let number = try cpus.number(in: JobLimits.cpus)
       gang.resources.milliCPUs = Int((number * 1000).rounded())
     }
-    if let gpus = amounts["gpus"] { gang.resources.gpus = try gpus.integer(in: 0...1024) }
+    if let gpus = amounts["gpus"] { gang.resources.gpus = try gpus.integer(in: JobLimits.gpus) }
     if let memory = amounts["memory"] { gang.resources.memory = try memory.bytes() }
     if let disk = amounts["disk"] { gang.resources.disk = try disk.bytes() }
     if let model = amounts["gpu_model"] {

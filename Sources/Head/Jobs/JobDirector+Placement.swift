@@ -35,6 +35,13 @@ extension JobDirector {
     for id in order {
       guard let job = live[id], job.isQueued else { continue }
       let record = job.lifecycle.record
+      // An attempt never starts beside the one before: a node that is only out of reach stops its
+      // ranks when its fence passes, and no sooner.
+      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: \.mayStillRun) {
+        let name = lost.facts.name
+        note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
+        continue
+      }
       let result = search(record, on: offers, &refused)
       switch result {
       case .placed(let placement):
@@ -94,6 +101,10 @@ extension JobDirector {
       hasNodes || refusal.fitsWhenIdle
       ? "waits for a placement: \(refusal.explanation)"
       : "waits for nodes: none is alive"
+    note(reason, on: id)
+  }
+
+  private func note(_ reason: String, on id: JobID) {
     guard live[id]?.lifecycle.setWaitingReason(reason) == true else { return }
     live[id]?.events.append(JobEvent(kind: .queued, detail: reason, time: clock.now()))
     markDirty(id)

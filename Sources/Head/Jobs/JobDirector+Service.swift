@@ -97,7 +97,8 @@ extension JobDirector: JobService {
     let status = try await visible(job, to: caller)
     guard status.state == .succeeded else {
       throw IorunError(
-        .wrongState, "\(job) is \(status.state.rawValue); only a job that succeeded has outputs",
+        .wrongState,
+        "\(job) has no outputs: it is \(status.state.rawValue), and only success leaves some",
         remedy: status.state.isTerminal ? "Read its logs to see why" : "Wait until it has ended")
     }
     return try await store.outputs(of: job, attempt: status.attempt)

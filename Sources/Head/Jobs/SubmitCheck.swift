@@ -5,9 +5,6 @@ internal import IorunCore
 /// Refuses a submit that no honest client sends, before anything is kept: every list, text and
 /// number has a bound. The client makes the same checks with better places in its messages.
 enum SubmitCheck {
-  private static let ranks = 1...4096
-  private static let retries = 0...100
-  private static let longestName = 128
   private static let mostVariables = 1024
   private static let environmentSize = 64 * 1024
   private static let commandSize = 64 * 1024
@@ -25,12 +22,13 @@ enum SubmitCheck {
 
   /// Throws `specInvalid`, naming what is wrong.
   static func check(_ spec: JobSpec) throws {
-    guard (1...longestName).contains(spec.name.count), isPrintable(spec.name) else {
-      throw refusal("name must have 1 to \(longestName) characters on one line")
+    guard (1...JobLimits.nameLength).contains(spec.name.count), isPrintable(spec.name) else {
+      throw refusal("name must have 1 to \(JobLimits.nameLength) characters on one line")
     }
     try check(spec.gang)
-    guard retries.contains(spec.retries) else {
-      throw refusal("retries must be \(retries.lowerBound) to \(retries.upperBound)")
+    guard JobLimits.retries.contains(spec.retries) else {
+      throw refusal(
+        "retries must be \(JobLimits.retries.lowerBound) to \(JobLimits.retries.upperBound)")
     }
     if let timeout = spec.timeoutSeconds {
       guard timeout.isFinite, timeout > 0, timeout <= longestTimeout else {
@@ -61,15 +59,17 @@ enum SubmitCheck {
   }
 
   private static func check(_ gang: JobSpec.Gang) throws {
-    guard ranks.contains(gang.ranks) else {
-      throw refusal("ranks must be \(ranks.lowerBound) to \(ranks.upperBound), not \(gang.ranks)")
+    guard JobLimits.ranks.contains(gang.ranks) else {
+      throw refusal(
+        "ranks must be \(JobLimits.ranks.lowerBound) to \(JobLimits.ranks.upperBound), not \(gang.ranks)"
+      )
     }
     let resources = gang.resources
-    guard (0...100_000_000).contains(resources.milliCPUs), (0...1024).contains(resources.gpus),
+    guard (0...100_000_000).contains(resources.milliCPUs), JobLimits.gpus.contains(resources.gpus),
       resources.memory <= .gibi(1 << 20), resources.disk <= .gibi(1 << 20)
     else { throw refusal("the resources of a rank are out of bounds: \(resources)") }
-    guard (gang.gpuModel?.count ?? 0) <= longestName else {
-      throw refusal("gpu_model has more than \(longestName) characters")
+    guard (gang.gpuModel?.count ?? 0) <= JobLimits.nameLength else {
+      throw refusal("gpu_model has more than \(JobLimits.nameLength) characters")
     }
   }
 

@@ -122,11 +122,15 @@ actor NodeDirectory {
 
   /// All nodes, by name.
   func snapshot() -> [NodeSnapshot] {
-    entries.values.map { entry in
+    let now = clock.elapsed()
+    let fence = options.fenceAfter + options.fenceMargin
+    return entries.values.map { entry in
       NodeSnapshot(
         id: entry.record.id, facts: entry.record.facts, state: entry.state,
         isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
-        roundTripMilliseconds: entry.roundTripMilliseconds, lossReason: entry.lossReason)
+        roundTripMilliseconds: entry.roundTripMilliseconds,
+        mayStillRun: entry.state == .dead && now - entry.heardAt < fence,
+        lossReason: entry.lossReason)
     }
     .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }
   }

@@ -11,6 +11,8 @@ struct NodeSnapshot: Sendable, Hashable {
   /// Seconds since 1970 (UTC).
   var lastSeenAt: Double
   var roundTripMilliseconds: Double?
+  /// True where its ranks count as lost but may still run, because its fence has not passed yet.
+  var mayStillRun: Bool
   /// Why its ranks count as lost, where they do.
   var lossReason: String?
 }

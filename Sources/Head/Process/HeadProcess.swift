@@ -63,12 +63,15 @@ public struct HeadProcess: Sendable {
     let endpoint = try ZeroMQEndpoint(
       identity: identity, listening: ["tcp://\(listen)"],
       admits: { peers.admits(publicKey: $0)?.peer })
-    let system = MeshActorSystem(transport: endpoint)
-    reference.set(system)
+    var served: [any Sendable] = []
+    let system = MeshActorSystem(transport: endpoint) { system in
+      reference.set(system)
+      served = Self.serve(services, on: system)
+    }
     await services.onExecutorRoutesChanged { routes in
       endpoint.setRelays(Self.relays(for: routes))
     }
-    served = Self.serve(services, on: system)
+    self.served = served
     self.services = services
     self.system = system
     peer = identity.peer

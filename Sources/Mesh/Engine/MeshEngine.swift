@@ -117,6 +117,12 @@ struct MeshEngine: Sendable {
       return
     }
     if packet.destination == local {
+      // Whoever lives behind another peer is relayed to its group and has no business with us: a
+      // peer that vouches for others must not be able to speak to us as one of them.
+      guard packet.source == adjacent || adjacent == uplink else {
+        refusedPackets += 1
+        return
+      }
       receiveLocally(packet, now: now, into: &actions)
     } else {
       forward(packet, cameOver: link, into: &actions)

@@ -18,6 +18,8 @@ final class Acceptor {
   static let silence = Duration.seconds(5)
   /// Messages taken in one turn, so that one busy peer cannot keep the loop from its timers.
   static let messagesPerTurn = 512
+  /// Bytes taken in one turn: what is decoded at once stays bounded.
+  static let bytesPerTurn = 8 << 20
   /// How many processes of one peer may be linked at once.
   static let instancesPerPeer = 256
 
@@ -57,8 +59,10 @@ final class Acceptor {
 
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
-    for _ in 0..<Self.messagesPerTurn {
+    var bytes = 0
+    for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
       guard let parts = socket.receive(partLimit: 2) else { return }
+      bytes += parts.last?.bytes.count ?? 0
       guard parts.count == 2, let userID = userID(parts) else { continue }
       let route = parts[0].bytes
       guard let frames = try? parts[1].bytes.withUnsafeBytes({ try FrameCodec.decode($0) }) else {
@@ -144,7 +148,9 @@ final class Acceptor {
     {
       return nil
     }
-    guard links.values.count(where: { $0.principal == principal }) < Self.instancesPerPeer else {
+    // The link that this one replaces does not count.
+    let others = links.values.count { $0.principal == principal && $0.address != address }
+    guard others < Self.instancesPerPeer else {
       throw IorunError(
         .overloaded, "\(Self.instancesPerPeer) processes of this peer are connected already",
         remedy: "End some of them")

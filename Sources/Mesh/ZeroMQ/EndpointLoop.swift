@@ -155,6 +155,7 @@ final class EndpointLoop {
     case .forget(let peer):
       engine.forget(peer)
       mailbox.releaseAll(for: peer)
+      lost.append((peer, IorunError(.peerLost, "peer \(peer.short) is gone for good")))
     case .stop(let limit, let done):
       stopBy = limit
       stopped.append(done)

@@ -12,7 +12,17 @@ final class ActorMailbox: Sendable {
     var queue: [InboundCall] = []
     var head = 0
     var running = 0
+    /// Calls whose callers gave them up; looked at when a call's turn comes.
+    var cancelled: Set<CallKey> = []
   }
+
+  private struct CallKey: Hashable {
+    let caller: PeerID
+    let id: UInt64
+  }
+
+  /// More cancellations than this at once count for nothing: their calls are executed.
+  private static let cancellationLimit = 4096
 
   /// What the mangled names of the actor's own methods begin with; see `owns`.
   private let methodPrefix: String
@@ -42,13 +52,14 @@ final class ActorMailbox: Sendable {
     if start { Task { await drain(actor) } }
   }
 
-  /// Drops a call that has not started; returns it, or `nil`.
-  func remove(id: UInt64, of caller: PeerID) -> InboundCall? {
+  /// Keeps a call from being executed, unless it has started.
+  func cancel(_ id: UInt64, of caller: PeerID) {
     state.withLock { state in
-      let waiting = state.queue[state.head...]
-      guard let index = waiting.firstIndex(where: { $0.call.id == id && $0.caller == caller })
-      else { return nil }
-      return state.queue.remove(at: index)
+      // Where nothing waits, the call has started or is over.
+      guard state.head < state.queue.count, state.cancelled.count < Self.cancellationLimit else {
+        return
+      }
+      state.cancelled.insert(CallKey(caller: caller, id: id))
     }
   }
 
@@ -60,6 +71,7 @@ final class ActorMailbox: Sendable {
       guard state.head < state.queue.count else {
         state.queue.removeAll(keepingCapacity: state.queue.count < 4096)
         state.head = 0
+        state.cancelled.removeAll()
         state.running -= 1
         return nil
       }
@@ -73,8 +85,21 @@ final class ActorMailbox: Sendable {
     }
   }
 
+  /// True where nobody waits for the call's answer any more: it was cancelled, or its time is up.
+  private func isGivenUp(_ call: InboundCall) -> Bool {
+    if ContinuousClock.now > call.deadline { return true }
+    return state.withLock { state in
+      guard !state.cancelled.isEmpty else { return false }
+      return state.cancelled.remove(CallKey(caller: call.caller, id: call.call.id)) != nil
+    }
+  }
+
   private func drain(_ actor: any DistributedActor) async {
     while let call = next() {
+      guard !isGivenUp(call) else {
+        system.dropped(call)
+        continue
+      }
       await MeshActorSystem.$caller.withValue(call.principal) {
         await system.execute(call, on: actor)
       }

@@ -17,7 +17,9 @@ final class CallTable: Sendable {
   }
 
   private struct State {
-    var nextID: UInt64 = 1
+    /// Begins anywhere, so that a late answer to a call of an earlier process of this peer is not
+    /// taken for the answer to one of ours.
+    var nextID = UInt64.random(in: 0 ... .max)
     var pending: [UInt64: Pending] = [:]
   }
 
@@ -28,7 +30,7 @@ final class CallTable: Sendable {
 
   func nextID() -> UInt64 {
     state.withLock { state in
-      defer { state.nextID += 1 }
+      defer { state.nextID &+= 1 }
       return state.nextID
     }
   }

@@ -17,8 +17,8 @@ struct InboundDispatcher: TransportReceiver {
           consumed(payload)
         case .call(let call):
           dispatch(call, payload)
-        case .cancel(let id):
-          system.drop(id, of: payload.peer)
+        case .cancel(let id, let actor):
+          system.local(actor)?.mailbox.cancel(id, of: payload.peer)
           consumed(payload)
         }
       } catch {
@@ -36,10 +36,7 @@ struct InboundDispatcher: TransportReceiver {
   func tick(now: MonotonicTime) { system.calls.sweep(now: .now) }
 
   private func dispatch(_ call: Envelope.Call, _ payload: InboundPayload) {
-    let inbound = InboundCall(
-      caller: payload.peer, principal: payload.principal, trafficClass: payload.trafficClass,
-      byteCount: payload.bytes.count,
-      call: call)
+    let inbound = InboundCall(call, payload)
     guard let (actor, mailbox) = system.local(call.actor) else {
       consumed(payload)
       system.refuse(
@@ -87,14 +84,9 @@ extension MeshActorSystem {
     }
   }
 
-  /// Drops a call that its caller gave up, unless it has started.
-  func drop(_ id: UInt64, of caller: PeerID) {
-    for mailbox in mailboxes() {
-      if let call = mailbox.remove(id: id, of: caller) {
-        transport.consumed(call.byteCount, from: caller, in: call.trafficClass)
-        return
-      }
-    }
+  /// A call that nobody waits for was not executed.
+  func dropped(_ inbound: InboundCall) {
+    transport.consumed(inbound.byteCount, from: inbound.caller, in: inbound.trafficClass)
   }
 }
 

@@ -48,27 +48,33 @@ extension MeshActorSystem {
       .call(
         Envelope.Call(
           id: id, actor: actor.name, target: target.identifier, arguments: arguments,
-          timeoutMilliseconds: UInt32(clamping: timeout.components.seconds * 1000))))
+          timeoutMilliseconds: Self.milliseconds(timeout))))
     return try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { answer in
         calls.insert(id, peer: actor.peer, timeout: timeout, answer: answer)
         do {
           try transport.send(payload, to: actor.peer, in: trafficClass)
           // The handler below may have run before there was anything to cancel.
-          if Task.isCancelled { cancel(id, at: actor.peer, in: trafficClass) }
+          if Task.isCancelled { cancel(id, of: actor, in: trafficClass) }
         } catch {
           calls.fail(id, error)
         }
       }
     } onCancel: {
-      cancel(id, at: actor.peer, in: trafficClass)
+      cancel(id, of: actor, in: trafficClass)
     }
   }
 
-  private func cancel(_ id: UInt64, at peer: PeerID, in trafficClass: TrafficClass) {
+  /// Rounded up, so that no wait becomes none.
+  private static func milliseconds(_ timeout: Duration) -> UInt32 {
+    UInt32(clamping: Int64((timeout / .milliseconds(1)).rounded(.up)))
+  }
+
+  private func cancel(_ id: UInt64, of actor: ActorID, in trafficClass: TrafficClass) {
     guard calls.fail(id, CancellationError()) else { return }
     do {
-      try transport.send(EnvelopeCodec.encode(.cancel(id: id)), to: peer, in: trafficClass)
+      try transport.send(
+        EnvelopeCodec.encode(.cancel(id: id, actor: actor.name)), to: actor.peer, in: trafficClass)
     } catch {
       logger.debug("a cancellation was not sent", metadata: ["error": "\(error)"])
     }

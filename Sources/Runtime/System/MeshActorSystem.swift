@@ -50,8 +50,18 @@ public final class MeshActorSystem: DistributedActorSystem {
   @TaskLocal static var reservedName: String?
 
   /// Starts the system on a transport that nobody else has started.
-  public init(transport: any MeshTransport) {
+  public convenience init(transport: any MeshTransport) {
+    self.init(transport: transport) { _ in }
+  }
+
+  /// Starts the system once the actors are there that the first call may be for.
+  ///
+  /// - Throws: what `serving` throws.
+  public init(
+    transport: any MeshTransport, serving: (MeshActorSystem) throws -> Void
+  ) rethrows {
     self.transport = transport
+    try serving(self)
     transport.start(InboundDispatcher(system: self))
   }
 

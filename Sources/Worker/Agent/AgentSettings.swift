@@ -13,7 +13,7 @@ public struct AgentSettings: Sendable {
   /// How much of a rank's output is kept.
   public var logLimit: Bytes = .mebi(64)
   /// Where `logLimit` is set, in the words that a cut log ends with.
-  public var logLimitSetting = "`--log-limit` of the node"
+  public var logLimitSetting = "the node"
   /// The first and the longest pause before a call to an absent head is made again.
   public var retryPauses: ClosedRange<Duration> = .milliseconds(200) ... .seconds(5)
 

@@ -16,9 +16,11 @@ struct Retry: Sendable {
   ]
 
   /// Calls `body` until it returns. Throws `CancellationError` once the task is cancelled, and an
-  /// error whose code is in `final` at once.
+  /// error whose code is in `final` at once. Runs where its caller runs, so that `body` may look at
+  /// an actor's state.
   func callAsFunction<Value: Sendable>(
-    final: Set<IorunError.Code> = [], _ body: () async throws -> Value
+    final: Set<IorunError.Code> = [], isolation: isolated (any Actor)? = #isolation,
+    _ body: () async throws -> Value
   ) async throws -> Value {
     var pause = pauses.lowerBound
     while true {

@@ -5,6 +5,7 @@ internal import IorunCore
 /// who the gang's members are.
 struct AgentDesk: AgentService {
   let agent: NodeAgentCore
+  let head: PeerID
   let executors: ExecutorDirectory
 
   func prepare(_ grant: LeaseGrant, caller: PeerID) async throws -> LeasePrepared {
@@ -12,6 +13,10 @@ struct AgentDesk: AgentService {
   }
 
   func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
+    // Ranks reach this actor too; only the head may say who belongs to a gang.
+    guard caller == head else {
+      throw IorunError(.notAllowed, "only the node's head may start a rank")
+    }
     // First, so that the process finds its gang at its first question.
     executors.setMembers(gang.members, of: lease)
     try await agent.start(lease, epoch: epoch, gang: gang, caller: caller)

@@ -28,6 +28,15 @@ public struct NodeMembership: Codable, Sendable {
     self.milliCPUs = milliCPUs
   }
 
+  /// The same membership with what is given put in place of what was kept.
+  public func changed(name: String?, address: String?, milliCPUs: Int?) -> NodeMembership {
+    var changed = self
+    changed.name = name ?? self.name
+    changed.address = address ?? self.address
+    changed.milliCPUs = milliCPUs ?? self.milliCPUs
+    return changed
+  }
+
   /// The uplink to dial.
   ///
   /// - Throws: `identityUnusable` where the file was damaged.

@@ -31,31 +31,35 @@ public struct NodeProcess: Sendable {
       identity: identity, listening: [Self.socketAddress(stateFolder, identity.peer)],
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
-    let system = MeshActorSystem(transport: endpoint)
     let headID = CurveKey.peer(of: uplink.key)
-    registry = try NodeRegistry.at(headID, using: system)
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
-    let agent = NodeAgentCore(
-      facts: try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus),
-      headID: headID,
-      head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
-      content: TransferLeaseContent(
-        endpoint: RemoteContent(try ContentExchange.at(headID, using: system))),
-      executors: ExecutorSource(
-        acquire: { try executors.acquire($0) }, release: { executors.release($0) }),
-      settings: settings, logger: logger)
-    served = [
-      system.named(NodeAgent.wellKnownName) {
-        NodeAgent(AgentDesk(agent: agent, executors: executors), actorSystem: system)
-      },
-      system.named(ExecutorDesk.wellKnownName) {
-        ExecutorDesk(executors, actorSystem: system)
-      },
-    ]
+    let facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
+    let cache = try await ChunkCache.open(in: stateFolder)
+    var parts: (agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable])?
+    let system = try MeshActorSystem(transport: endpoint) { system in
+      let registry = try NodeRegistry.at(headID, using: system)
+      let agent = NodeAgentCore(
+        facts: facts, headID: headID,
+        head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
+        content: TransferLeaseContent(
+          endpoint: RemoteContent(try ContentExchange.at(headID, using: system)), cache: cache),
+        executors: ExecutorSource(
+          acquire: { try executors.acquire($0) }, release: { executors.release($0) }),
+        settings: settings, logger: logger)
+      let desk = AgentDesk(agent: agent, head: headID, executors: executors)
+      let served: [any Sendable] = [
+        system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
+        system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
+      ]
+      parts = (agent, registry, served)
+    }
+    guard let parts else {
+      throw IorunError(.internalFault, "the node's actors were not made")
+    }
+    (agent, registry, served) = parts
     self.system = system
     self.endpoint = endpoint
-    self.agent = agent
     self.logger = logger
   }
 
@@ -93,7 +97,7 @@ public struct NodeProcess: Sendable {
     let registration = NodeRegistration(
       facts: agent.facts, leases: await agent.currentReports())
     var orders = try await Self.bounded { try await registry.register(registration) }
-    logger.info("registered as \(orders.name)")
+    logger.notice("this node is registered as \(orders.name)")
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }

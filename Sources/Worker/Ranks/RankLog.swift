@@ -15,7 +15,7 @@ final class RankLog: Sendable {
     var setting: String
 
     /// 64 MiB.
-    static let standard = Cap(size: .mebi(64), setting: "`--log-limit` of the node")
+    static let standard = Cap(size: .mebi(64), setting: "the node")
   }
 
   private struct State {

@@ -32,6 +32,11 @@ struct HeadCommand: AsyncParsableCommand {
     try StateFolder.make(folder.head)
     let lock = try FileLock(folder.head + "/lock")
     defer { lock.unlock() }
+    if nodeKeys.isEmpty, let known = try NetworkFile.load(folder.networkFile), known.nodeCount > 0 {
+      throw IorunError(
+        .wrongState, "\(folder.path) belongs to a local network of `iorun up`",
+        remedy: "Start it with `iorun up`, or choose another folder with --state-dir")
+    }
     let address = try HeadAddress.advertised(listen: listen, advertise: advertise)
     let client = try CurveKey.loadOrCreate(at: folder.clientKey)
     let keys = try nodeKeys.map { text in

@@ -40,6 +40,14 @@ struct Join: AsyncParsableCommand {
     try await NodeCommand.serve(folder, membership)
   }
 
+  private var milliCPUs: Int? { cpus.map { Int($0 * 1000) } }
+
+  func validate() throws {
+    if let cpus, !JobLimits.cpus.contains(cpus) {
+      throw ValidationError("--cpus takes a number from 0.001 to 4096")
+    }
+  }
+
   private func membership(_ folder: String, ticket text: String?) async throws -> NodeMembership {
     let known = try NodeMembership.load(from: folder)
     guard let text else {
@@ -48,15 +56,17 @@ struct Join: AsyncParsableCommand {
           .notRunning, "this machine has joined no network yet",
           remedy: "Join with a ticket: `iorun join TICKET`")
       }
-      return known
+      let changed = known.changed(name: name, address: address, milliCPUs: milliCPUs)
+      try changed.save(to: folder)
+      return changed
     }
     let ticket = try Ticket(text)
     let nodeName = name ?? known?.name ?? ProcessInfo.processInfo.hostName
     let identity = try CurveKey.loadOrCreate(at: folder + "/node.key")
     try await TicketHolder.admit(identity, with: ticket, name: nodeName)
     let membership = NodeMembership(
-      headAddress: ticket.address, headKey: ticket.headKey, name: nodeName, address: address,
-      milliCPUs: cpus.map { Int($0 * 1000) })
+      headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
+      address: address ?? known?.address, milliCPUs: milliCPUs ?? known?.milliCPUs)
     try membership.save(to: folder)
     return membership
   }

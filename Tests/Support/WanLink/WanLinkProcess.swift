@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Glibc
 
 /// A `wan-link` that runs beside a test.
 public enum WanLinkProcess {
@@ -24,6 +25,8 @@ public enum WanLinkProcess {
     // The link ends with the test's process, even one that is killed: its input ends then.
     let input = Pipe()
     let output = Pipe()
+    // Other programs that the test starts must not hold it open.
+    _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
     process.standardInput = input
     process.standardOutput = output
     try process.run()

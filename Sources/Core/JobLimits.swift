@@ -1,0 +1,13 @@
+/// What a job may ask for at most. The spec reader, the command line and the head check the same.
+public enum JobLimits {
+  /// How many ranks a gang may have.
+  public static let ranks = 1...4096
+  /// How often a failed attempt may be started again.
+  public static let retries = 0...100
+  /// GPUs of one rank.
+  public static let gpus = 0...1024
+  /// Cores of one rank.
+  public static let cpus = 0.001...4096.0
+  /// The longest name, in characters.
+  public static let nameLength = 128
+}
