@@ -32,8 +32,9 @@ public struct Manifest: Hashable, Codable, Sendable {
 
   /// Both folders in one; where both have a path, that of `other` stands.
   public func merging(_ other: Manifest) -> Manifest {
-    var byPath: [String: Entry] = [:]
-    for entry in entries + other.entries { byPath[entry.path] = entry }
+    // As bytes: `String` takes names that merely look alike for equal.
+    var byPath: [[UInt8]: Entry] = [:]
+    for entry in entries + other.entries { byPath[Array(entry.path.utf8)] = entry }
     return Manifest(
       entries: byPath.values.sorted { RelativePath.isOrdered($0.path, before: $1.path) })
   }

@@ -21,10 +21,17 @@ public struct HeadOptions: Sendable {
   public var retryPause: Duration = .milliseconds(100)
   /// How many jobs may be waiting or running at once.
   public var maximumLiveJobs = 10_000
+  /// How many of them may be one owner's.
+  public var maximumLiveJobsOfOwner = 1_000
+  /// How many calls of one caller may wait for news of jobs at once; more are answered at once.
+  public var maximumWaits = 64
   /// How many events of jobs that are over are kept.
   public var keptEvents = 100_000
-  /// The most bytes of one rank's log that are kept.
-  public var logLimit: Int64 = 64 << 20
+  /// The most bytes of one rank's log that are kept: what a node keeps (64 MiB), and the node's own
+  /// last line that says so.
+  public var logLimit: Int64 = (64 << 20) + 4096
+  /// The bytes on the head's disk that chunks must leave to its database; 5 % of a small disk.
+  public var reservedDisk: Int64 = 1 << 30
 
   /// The settings of a network in ordinary use.
   public init() {}

@@ -76,7 +76,9 @@ public struct HeadServices: Sendable {
         try LogArchive(folder: stateFolder + "/logs", limit: options.logLimit)
       )
     }
-    let content = ContentDesk(chunks: chunks, authoriser: authoriser)
+    let content = ContentDesk(
+      chunks: chunks, authoriser: authoriser,
+      reserve: DiskReserve(most: options.reservedDisk, folder: chunks.folder))
     let directory = try await NodeDirectory(store: store, clock: clock, options: options)
     let director = try await JobDirector(
       head: head, store: store, directory: directory, archive: archive, authoriser: authoriser,

@@ -121,15 +121,17 @@ final class SubmitView: Sendable {
     Output.writeError(state.withLock { $0.line.finish(keeping: keeping) })
   }
 
-  /// The last words on a job.
-  static func end(_ job: JobStatus, isJSON: Bool) {
+  /// The last words on a job; `outputs` is how many files it left, where that is known.
+  static func end(_ job: JobStatus, outputs: Int?, isJSON: Bool) {
     if isJSON {
       Output.write((try? JSONOutput.line(JobView(job))) ?? "")
       return
     }
     Output.writeError((Output.errorStyle.isTerminal ? "\n" : ""))
     if job.state == .succeeded {
-      if !job.spec.outputs.isEmpty { Output.writeError("outputs: iorun outputs \(job.id)\n") }
+      if !job.spec.outputs.isEmpty {
+        Output.writeError(OutputRendering.summary(of: job.id, count: outputs))
+      }
     } else {
       Output.writeError(JobRendering.failure(job))
     }

@@ -95,6 +95,28 @@ public struct HeadConnection: Sendable {
   /// Leaves the mesh.
   public func close() async { await system.shutdown(within: .seconds(1)) }
 
+  /// What the ranks of a job that succeeded left behind, without their lists.
+  ///
+  /// - Throws: `wrongState` for a job that has not succeeded; what the head throws.
+  public func rankOutputs(of job: JobID) async throws -> [RankOutputs] {
+    var found: [RankOutputs] = []
+    while true {
+      let last = found.last?.rank ?? -1
+      let more = try await jobs.outputs(job, after: last)
+      // Only what comes in order counts: the loop must end whatever the head says.
+      guard let first = more.first, first.rank > last else { return found }
+      found += more
+    }
+  }
+
+  /// The files that a job left behind, by rank and path; those of one rank where `rank` is given.
+  ///
+  /// - Throws: as `rankOutputs`; `malformed` for a list that no honest node writes.
+  public func outputs(of job: JobID, rank: Int? = nil) async throws -> [OutputFile] {
+    let ranks = try await rankOutputs(of: job).filter { rank == nil || $0.rank == rank }
+    return try await ContentDownloader(from: content).files(of: ranks)
+  }
+
   /// Finds a job by its id, the start of its id, or the name of the newest job of that name.
   ///
   /// - Throws: `notFound`, also where the start of an id fits several.

@@ -62,9 +62,17 @@ public struct JobFollower: Sendable {
       let status = try await persist(relay) {
         try await head.jobs.watch(job, after: known, waitMilliseconds: 15_000)
       }
-      if status.revision > revision { await relay.send(.status(status)) }
+      if status.state.isTerminal {
+        await relay.send(.status(status))
+        return status
+      }
+      if status.revision > revision {
+        await relay.send(.status(status))
+      } else {
+        // The wait is over, or the head answers at once because too many wait: no busy loop.
+        try await Task.sleep(for: .milliseconds(200))
+      }
       revision = max(revision, status.revision)
-      if status.state.isTerminal { return status }
     }
   }
 
@@ -79,6 +87,7 @@ public struct JobFollower: Sendable {
       cursors = batch.cursors
       if !batch.chunks.isEmpty { await relay.send(.output(batch.chunks)) }
       if batch.isComplete || (!follows && batch.chunks.isEmpty) { return }
+      if batch.chunks.isEmpty { try await Task.sleep(for: .milliseconds(200)) }
     }
   }
 

@@ -51,8 +51,8 @@ public distributed actor JobManager: WellKnownActor, MailboxTraits {
       job, rank: rank, cursors: cursors, waitMilliseconds: waitMilliseconds, caller: caller)
   }
 
-  /// What a job that succeeded left behind.
-  public distributed func outputs(_ job: JobID) async throws -> [OutputFile] {
-    try await service.outputs(job, caller: caller)
+  /// What the ranks above `rank` of a job that succeeded left behind, as many as fit.
+  public distributed func outputs(_ job: JobID, after rank: Int) async throws -> [RankOutputs] {
+    try await service.outputs(job, after: rank, caller: caller)
   }
 }

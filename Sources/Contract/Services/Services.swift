@@ -23,8 +23,10 @@ public protocol JobService: Sendable {
   func logs(
     _ job: JobID, rank: Int?, cursors: [LogCursor], waitMilliseconds: Int, caller: PeerID
   ) async throws -> LogBatch
-  /// What a job that succeeded left behind.
-  func outputs(_ job: JobID, caller: PeerID) async throws -> [OutputFile]
+  /// What the ranks above `rank` of a job that succeeded left behind, by rank and as many as fit
+  /// into an answer; ranks that left nothing are passed over. Empty when there are no more; -1
+  /// begins at rank 0.
+  func outputs(_ job: JobID, after rank: Int, caller: PeerID) async throws -> [RankOutputs]
 }
 
 /// Content-addressed chunks. Served by the head to clients and nodes.

@@ -106,8 +106,9 @@ public struct LeaseReport: Hashable, Codable, Sendable {
     case prepared
     /// Its process runs.
     case running
-    /// Its process ended. `outputs` is the encoded list of `OutputFile`, already uploaded.
-    case ended(ExitCause, outputs: [OutputFile], lastLines: [String])
+    /// Its process ended. `outputs` is the list of what it left, already uploaded; `nil` where it
+    /// left nothing.
+    case ended(ExitCause, outputs: OutputList?, lastLines: [String])
   }
 
   /// The lease.

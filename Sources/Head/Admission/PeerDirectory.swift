@@ -8,6 +8,8 @@ public final class PeerDirectory: Sendable {
   private struct State {
     var keys: [[UInt8]: PeerID] = [:]
     var roles: [PeerID: Role] = [:]
+    /// Every peer and ticket there ever was: revoking one frees nothing.
+    var known: Set<PeerID> = []
   }
 
   private let state = Mutex(State())
@@ -30,6 +32,9 @@ public final class PeerDirectory: Sendable {
   /// The role of an admitted peer; `nil` for tickets and strangers.
   public func role(of peer: PeerID) -> Role? { state.withLock { $0.roles[peer] } }
 
+  /// Whether this is or was a peer or a ticket of the network.
+  func isKnown(_ peer: PeerID) -> Bool { state.withLock { $0.known.contains(peer) } }
+
   /// The id of the peer that owns a public key.
   static func id(of publicKey: [UInt8]) throws -> PeerID {
     guard publicKey.count == 32,
@@ -42,6 +47,7 @@ public final class PeerDirectory: Sendable {
 
   func add(_ peer: PeerRecord) {
     state.withLock { state in
+      state.known.insert(peer.id)
       if peer.revokedAt == nil {
         state.keys[peer.publicKey] = peer.id
         state.roles[peer.id] = peer.role
@@ -53,6 +59,9 @@ public final class PeerDirectory: Sendable {
   }
 
   func add(_ ticket: TicketRecord) {
-    state.withLock { $0.keys[ticket.publicKey] = ticket.peer }
+    state.withLock { state in
+      state.known.insert(ticket.peer)
+      state.keys[ticket.publicKey] = ticket.peer
+    }
   }
 }

@@ -7,6 +7,7 @@ internal import IorunCore
 struct ContentDesk: ContentService {
   let chunks: ChunkStore
   let authoriser: Authoriser
+  let reserve: DiskReserve
 
   private static let mostDigests = 4096
 
@@ -27,8 +28,11 @@ struct ContentDesk: ContentService {
 
   func put(_ chunk: Data, caller: PeerID) async throws -> Digest {
     try authoriser.check(caller, may: .moveContent)
-    let chunks = chunks
-    return try await Blocking.run { try chunks.put([UInt8](chunk)) }
+    let (chunks, reserve) = (chunks, reserve)
+    return try await Blocking.run {
+      try reserve.check(adding: chunk.count)
+      return try chunks.put([UInt8](chunk))
+    }
   }
 
   func get(_ digest: Digest, caller: PeerID) async throws -> Data {

@@ -21,7 +21,7 @@ extension JobDirector {
       run(.stop(lease), again: true) { await self.stop(lease, cause, on: node) }
     case .forget(let node, let lease):
       run(.forget(lease), again: false) { await self.forget(lease, on: node) }
-    case .persist, .keepOutputs, .enqueue, .finished: break
+    case .persist, .keepOutputs: break
     }
   }
 
@@ -51,7 +51,7 @@ extension JobDirector {
       try await self.agent(node).prepare(grant, caller: self.head)
     }
     switch outcome {
-    case .success(let prepared): apply(.prepared(grant.id, prepared), to: grant.id.job)
+    case .success(let prepared): take(prepared, of: grant.id)
     case .failure(let error): apply(.prepareFailed(grant.id, error), to: grant.id.job)
     case nil: return
     }
@@ -65,6 +65,9 @@ extension JobDirector {
       try await self.agent(node).start(lease, epoch: epoch, gang: gang, caller: self.head)
     }
     guard case .failure(let error) = outcome else { return }
+    // The start that nobody wants any more may have reached the node all the same: the stop that is
+    // under way ends the rank there, and the node's report, or its loss, says when.
+    if Self.mayPass(error) { return }
     apply(.startFailed(lease, error), to: lease.job)
     await settleLater()
   }

@@ -14,7 +14,6 @@ extension JobDirector {
         live[id]?.events.append(JobEvent(kind: kind, detail: detail, time: now))
       case .keepOutputs(let outputs): live[id]?.outputs.append(outputs)
       case .prepare, .start, .stop, .forget: live[id]?.calls.append(action)
-      case .enqueue, .finished: break
       }
     }
     markDirty(id)

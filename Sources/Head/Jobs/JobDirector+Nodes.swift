@@ -43,14 +43,18 @@ extension JobDirector {
   func appendLog(
     _ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, from node: PeerID
   ) async throws -> Int64 {
-    guard bytes.count <= Self.longestAppend, offset >= 0 else {
+    guard bytes.count <= Self.longestAppend else {
       throw IorunError(
         .tooLarge, "\(bytes.count) log bytes at once; at most \(Self.longestAppend) are taken")
+    }
+    let (end, overflow) = offset.addingReportingOverflow(Int64(bytes.count))
+    guard offset >= 0, !overflow else {
+      throw IorunError(.malformed, "no log has bytes at \(offset)")
     }
     let present = rank(lease)
     let known: RankRecord?
     if let present { known = present } else { known = try await store.rank(lease) }
-    guard let known, known.epoch == epoch else { return offset + Int64(bytes.count) }
+    guard let known, known.epoch == epoch else { return end }
     guard known.node == node else { throw Self.foreign(lease) }
     let length = try await archive.append(bytes, at: offset, to: lease)
     logBell.ring(lease.job)
@@ -62,6 +66,37 @@ extension JobDirector {
   }
 
   // MARK: executors
+
+  /// A node could start a rank at once. An executor becomes a route of the mesh, so one that is
+  /// somebody else's ends the rank, as a fault of its node; the node is told to let go of it in the
+  /// answer to its next heartbeat.
+  func take(_ prepared: LeasePrepared, of lease: LeaseID) {
+    if let objection = objection(to: prepared.executor, of: lease) {
+      return apply(.prepareFailed(lease, objection), to: lease.job)
+    }
+    apply(.prepared(lease, prepared), to: lease.job)
+    if rank(lease)?.executor == prepared.executor { executors[prepared.executor] = lease }
+  }
+
+  private func objection(to executor: PeerID, of lease: LeaseID) -> IorunError? {
+    let owner: String
+    if executor == head {
+      owner = "the head's"
+    } else if authoriser.peers.isKnown(executor) {
+      owner = "that of a peer or a ticket of this network"
+    } else if let other = executors[executor], other != lease, rank(other)?.isEnded == false {
+      owner = "that of another rank"
+    } else {
+      return nil
+    }
+    return IorunError(
+      .notAllowed, "its node gave it an identity in the mesh that is \(owner)",
+      remedy: "Ask the node's owner to run the same version of iorun as the head")
+  }
+
+  static func executors(of routes: [ExecutorRoute]) -> [PeerID: LeaseID] {
+    Dictionary(routes.map { ($0.executor, $0.lease) }, uniquingKeysWith: { first, _ in first })
+  }
 
   /// The processes of all ranks that run or are about to.
   func currentRoutes() -> [ExecutorRoute] {
@@ -84,6 +119,7 @@ extension JobDirector {
     let present = currentRoutes()
     guard present != routes else { return }
     routes = present
+    executors = Self.executors(of: present)
     routesHandler?(present)
   }
 }

@@ -17,6 +17,8 @@ extension JobDirector: JobService {
         .overloaded, "\(live.count) jobs are waiting or running, which is the most there may be",
         remedy: "Try again once some have ended")
     }
+    try beginSubmit(by: caller)
+    defer { endSubmit(by: caller) }
     if let chunks = request.workingFolder?.chunks {
       let missing = try await missingChunks(chunks)
       guard missing.isEmpty else {
@@ -56,9 +58,10 @@ extension JobDirector: JobService {
   ) async throws -> JobStatus {
     let listener = statusBell.listen(to: job)
     let status = try await visible(job, to: caller)
-    guard status.revision <= revision, !status.state.isTerminal, waitMilliseconds > 0 else {
-      return status
-    }
+    guard status.revision <= revision, !status.state.isTerminal, waitMilliseconds > 0,
+      beginWait(of: caller)
+    else { return status }
+    defer { endWait(of: caller) }
     await listener.wait(atMost: Self.wait(waitMilliseconds), clock)
     return try await visible(job, to: caller)
   }
@@ -73,7 +76,9 @@ extension JobDirector: JobService {
   func logs(
     _ job: JobID, rank: Int?, cursors: [LogCursor], waitMilliseconds: Int, caller: PeerID
   ) async throws -> LogBatch {
-    let deadline = clock.elapsed() + Self.wait(waitMilliseconds)
+    let mayWait = waitMilliseconds > 0 && beginWait(of: caller)
+    defer { if mayWait { endWait(of: caller) } }
+    let deadline = clock.elapsed() + (mayWait ? Self.wait(waitMilliseconds) : .zero)
     while true {
       let listener = logBell.listen(to: job)
       // The state first: a job that is over prints nothing more.
@@ -93,7 +98,7 @@ extension JobDirector: JobService {
     }
   }
 
-  func outputs(_ job: JobID, caller: PeerID) async throws -> [OutputFile] {
+  func outputs(_ job: JobID, after rank: Int, caller: PeerID) async throws -> [RankOutputs] {
     let status = try await visible(job, to: caller)
     guard status.state == .succeeded else {
       throw IorunError(
@@ -101,7 +106,39 @@ extension JobDirector: JobService {
         "\(job) has no outputs: it is \(status.state.rawValue), and only success leaves some",
         remedy: status.state.isTerminal ? "Read its logs to see why" : "Wait until it has ended")
     }
-    return try await store.outputs(of: job, attempt: status.attempt)
+    // With 70 bytes for each of them the answer stays far below the largest message.
+    return try await store.outputs(
+      of: job, attempt: status.attempt, after: rank, mostChunks: 4096)
+  }
+
+  /// Counts a submit until `endSubmit`, so that many at once cannot pass the owner's bound either.
+  private func beginSubmit(by owner: PeerID) throws {
+    let present = live.values.count { $0.lifecycle.record.owner == owner }
+    guard present + submitting[owner, default: 0] < options.maximumLiveJobsOfOwner else {
+      throw IorunError(
+        .overloaded,
+        "\(present) of your jobs are waiting or running, which is the most there may be",
+        remedy: "Wait until some have ended, or cancel some")
+    }
+    submitting[owner, default: 0] += 1
+  }
+
+  private func endSubmit(by owner: PeerID) {
+    submitting[owner, default: 0] -= 1
+    if submitting[owner] == 0 { submitting[owner] = nil }
+  }
+
+  /// Whether `caller` may wait for news: a caller with very many waits would take the turns of all
+  /// others. True obliges to `endWait`.
+  private func beginWait(of caller: PeerID) -> Bool {
+    guard waiting[caller, default: 0] < options.maximumWaits else { return false }
+    waiting[caller, default: 0] += 1
+    return true
+  }
+
+  private func endWait(of caller: PeerID) {
+    waiting[caller, default: 0] -= 1
+    if waiting[caller] == 0 { waiting[caller] = nil }
   }
 
   /// What the head told of a job last; for whoever may see it.

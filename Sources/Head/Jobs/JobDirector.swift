@@ -33,7 +33,13 @@ actor JobDirector {
   /// Calls to nodes under way; true where the same call is to be made once more afterwards.
   var callsUnderWay: [AgentCall: Bool] = [:]
   var routes: [ExecutorRoute] = []
+  /// Whose process each executor is, of the ranks that have not ended.
+  var executors: [PeerID: LeaseID] = [:]
   var routesHandler: (@Sendable ([ExecutorRoute]) -> Void)?
+
+  /// Submits of each owner that are under way, and calls of each caller that wait for news.
+  var submitting: [PeerID: Int] = [:]
+  var waiting: [PeerID: Int] = [:]
 
   let tasks = TaskPool()
   private static let shutdownPatience = Duration.seconds(2)
@@ -62,11 +68,12 @@ actor JobDirector {
       order.append(record.id)
     }
     routes = currentRoutes()
+    executors = Self.executors(of: routes)
   }
 
   /// What only time changes: silent nodes, timeouts, commits that failed.
   func tick() async {
-    _ = await directory.tick()
+    await directory.tick()
     await loseDeadNodes()
     let now = clock.now()
     for (id, job) in live {

@@ -48,9 +48,5 @@ extension JobLifecycle {
     case stop(PeerID, LeaseID, ExitCause)
     /// Tell a node that a lease's end is on record.
     case forget(PeerID, LeaseID)
-    /// The job waits for a placement again.
-    case enqueue
-    /// The job is over.
-    case finished
   }
 }

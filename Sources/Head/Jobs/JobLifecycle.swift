@@ -128,7 +128,6 @@ struct JobLifecycle: Sendable {
     else { return [] }
     let forget = Action.forget(ranks[rank].node, report.id)
     if ranks[rank].isEnded { return [forget] }
-    if ranks[rank].executor == nil { ranks[rank].executor = report.executor }
     guard cause.isSuccess else {
       return end(rank, cause, lastLines: lastLines, at: time) + [forget]
     }
@@ -136,13 +135,21 @@ struct JobLifecycle: Sendable {
       let reason = "its node says that it succeeded, but it was never started"
       return end(rank, .notStarted(reason: reason), lastLines: lastLines, at: time) + [forget]
     }
-    return [.keepOutputs(LeaseOutputs(lease: report.id, files: outputs))]
-      + end(rank, cause, lastLines: lastLines, at: time) + [forget]
+    do {
+      try outputs?.check()
+    } catch {
+      // A node that may be anybody's; 74 is sysexits' EX_IOERR.
+      let lines = ["[iorun] the rank ended well, but the list of its outputs is wrong: \(error)"]
+      return end(rank, .exited(status: 74), lastLines: lines, at: time) + [forget]
+    }
+    let kept = outputs.map { [Action.keepOutputs(LeaseOutputs(lease: report.id, list: $0))] } ?? []
+    return kept + end(rank, cause, lastLines: lastLines, at: time) + [forget]
   }
 
   private mutating func end(
     _ rank: Int, _ cause: ExitCause, lastLines: [String], at time: Double
   ) -> [Action] {
+    let cause = StatusBudget.clamped(cause)
     ranks[rank].state = .ended
     ranks[rank].cause = cause
     ranks[rank].lastLines = StatusBudget.lastLines(lastLines, of: cause)
@@ -160,6 +167,7 @@ struct JobLifecycle: Sendable {
   private mutating func lose(_ lost: [Int], reason: String, at time: Double) -> [Action] {
     let lost = lost.filter { !ranks[$0].isEnded }
     guard let first = lost.first else { return [] }
+    let reason = StatusBudget.clamped(reason: reason)
     for rank in lost {
       ranks[rank].state = .ended
       ranks[rank].cause = .nodeLost(reason: reason)
@@ -219,7 +227,7 @@ struct JobLifecycle: Sendable {
       }
       record.state = .queued
       record.reason = "attempt \(record.attempt) failed: \(summary.text); it is tried again"
-      return [.persist(.queued, record.reason ?? ""), .enqueue]
+      return [.persist(.queued, record.reason ?? "")]
     }
   }
 
@@ -238,7 +246,7 @@ struct JobLifecycle: Sendable {
       case .cancelled: .cancelled
       default: .failed
       }
-    return [.persist(kind, reason ?? ""), .finished]
+    return [.persist(kind, reason ?? "")]
   }
 
   private func answerAfterEnd(_ event: Event) -> [Action] {
@@ -327,6 +335,6 @@ struct JobLifecycle: Sendable {
 
   /// True where a grant failed because of its node or the way to it, not because of the job.
   private static func isNoFault(of error: IorunError) -> Bool {
-    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded].contains(error.code)
+    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed].contains(error.code)
   }
 }

@@ -10,6 +10,8 @@ enum SubmitCheck {
   private static let commandSize = 64 * 1024
   private static let mostOutputs = 256
   private static let longestPattern = 1024
+  /// In bytes of UTF-8: a character that people see may have any number.
+  private static let longestName = 4 * JobLimits.nameLength
   private static let longestTimeout = 10.0 * 365 * 86_400
 
   /// Throws `specInvalid`, naming what is wrong.
@@ -22,7 +24,9 @@ enum SubmitCheck {
 
   /// Throws `specInvalid`, naming what is wrong.
   static func check(_ spec: JobSpec) throws {
-    guard (1...JobLimits.nameLength).contains(spec.name.count), isPrintable(spec.name) else {
+    guard (1...JobLimits.nameLength).contains(spec.name.count),
+      spec.name.utf8.count <= Self.longestName, isPrintable(spec.name)
+    else {
       throw refusal("name must have 1 to \(JobLimits.nameLength) characters on one line")
     }
     try check(spec.gang)
@@ -68,7 +72,7 @@ enum SubmitCheck {
     guard (0...100_000_000).contains(resources.milliCPUs), JobLimits.gpus.contains(resources.gpus),
       resources.memory <= .gibi(1 << 20), resources.disk <= .gibi(1 << 20)
     else { throw refusal("the resources of a rank are out of bounds: \(resources)") }
-    guard (gang.gpuModel?.count ?? 0) <= JobLimits.nameLength else {
+    guard (gang.gpuModel?.utf8.count ?? 0) <= longestName else {
       throw refusal("gpu_model has more than \(JobLimits.nameLength) characters")
     }
   }

@@ -15,6 +15,7 @@ struct NodeDesk: NodeService {
     try authoriser.check(caller, may: .offerNode)
     try NodeFactsCheck.check(registration.facts)
     try Self.check(registration.leases.count)
+    for report in registration.leases { try LeaseReportCheck.check(report) }
     let unwanted = try await director.nodeReturned(caller, registration.leases)
     let running = registration.leases.filter { report in
       if case .ended = report.state { false } else { true }
@@ -39,6 +40,7 @@ struct NodeDesk: NodeService {
 
   func report(_ report: LeaseReport, caller: PeerID) async throws {
     try authoriser.check(caller, may: .offerNode)
+    try LeaseReportCheck.check(report)
     try await director.report(report, from: caller)
   }
 

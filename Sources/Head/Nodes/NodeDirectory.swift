@@ -18,6 +18,8 @@ actor NodeDirectory {
     var roundTripMilliseconds: Double?
     /// Leases that it still held when it was told to stop them.
     var draining: Set<LeaseID> = []
+    /// When it registered last, by the head's clock.
+    var registeredAt = Duration.zero
     var lossReason: String?
   }
 
@@ -60,7 +62,8 @@ actor NodeDirectory {
     let roundTrip = entries[node]?.roundTripMilliseconds
     entries[node] = Entry(
       record: record, state: .alive, heardAt: clock.elapsed(), patience: options.deadAfter,
-      isRegistered: true, roundTripMilliseconds: roundTrip, draining: draining)
+      isRegistered: true, roundTripMilliseconds: roundTrip, draining: draining,
+      registeredAt: clock.elapsed())
     try await store.save([record])
     return facts.name
   }
@@ -92,8 +95,8 @@ actor NodeDirectory {
     try await store.save([entry.record])
   }
 
-  /// Looks at every node's silence. True where a node changed its state.
-  func tick() -> Bool {
+  /// Looks at every node's silence.
+  func tick() {
     let now = clock.elapsed()
     // A head that was itself stopped for a while heard nothing for that long: not the nodes' fault.
     let stall = now - lastTick - options.tick * 2
@@ -101,7 +104,6 @@ actor NodeDirectory {
     if stall > options.suspectAfter / 2 {
       for node in entries.keys { entries[node]?.heardAt += stall }
     }
-    var isChanged = false
     for (node, entry) in entries where entry.state == .alive || entry.state == .suspect {
       let silence = now - entry.heardAt
       if silence >= entry.patience {
@@ -111,13 +113,10 @@ actor NodeDirectory {
           entry.isRegistered
           ? "no word came from it for \(seconds) s"
           : "it did not come back within \(seconds) s after the head restarted"
-        isChanged = true
       } else if silence >= options.suspectAfter, entry.state == .alive {
         entries[node]?.state = .suspect
-        isChanged = true
       }
     }
-    return isChanged
   }
 
   /// All nodes, by name.
@@ -125,11 +124,14 @@ actor NodeDirectory {
     let now = clock.elapsed()
     let fence = options.fenceAfter + options.fenceMargin
     return entries.values.map { entry in
-      NodeSnapshot(
+      let isCutOff = entry.state == .dead && now - entry.heardAt < fence
+      // One that is back stops them now; one that never says so holds nobody up for longer.
+      let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
+      return NodeSnapshot(
         id: entry.record.id, facts: entry.record.facts, state: entry.state,
         isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
         roundTripMilliseconds: entry.roundTripMilliseconds,
-        mayStillRun: entry.state == .dead && now - entry.heardAt < fence,
+        mayStillRun: isCutOff || isStopping,
         lossReason: entry.lossReason)
     }
     .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }

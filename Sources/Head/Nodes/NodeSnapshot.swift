@@ -11,7 +11,8 @@ struct NodeSnapshot: Sendable, Hashable {
   /// Seconds since 1970 (UTC).
   var lastSeenAt: Double
   var roundTripMilliseconds: Double?
-  /// True where its ranks count as lost but may still run, because its fence has not passed yet.
+  /// True where its ranks count as lost but may still run: its fence has not passed yet, or it is
+  /// back and is stopping them.
   var mayStillRun: Bool
   /// Why its ranks count as lost, where they do.
   var lossReason: String?

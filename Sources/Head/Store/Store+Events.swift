@@ -20,9 +20,7 @@ extension Store {
         for event in change.events { job.revision = try Self.append(event, of: job.id, db) }
         try Self.update(job, db)
         for rank in change.ranks { try Self.save(rank, db) }
-        for set in change.outputs {
-          for file in set.files { try Self.save(file, of: set.lease, db) }
-        }
+        for outputs in change.outputs { try Self.save(outputs, db) }
         revisions[job.id] = job.revision
       }
       try Self.setMeta("epoch", epoch, db)

@@ -98,10 +98,8 @@ enum StoreSchema {
       job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
       attempt INTEGER NOT NULL,
       rank INTEGER NOT NULL,
-      path TEXT NOT NULL,
-      content TEXT NOT NULL,
-      executable INTEGER NOT NULL,
-      PRIMARY KEY (job, attempt, rank, path)
+      list TEXT NOT NULL,
+      PRIMARY KEY (job, attempt, rank)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE events (

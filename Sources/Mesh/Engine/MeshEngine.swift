@@ -139,6 +139,15 @@ struct MeshEngine: Sendable {
     }
   }
 
+  /// Sends every acknowledgement that waits.
+  mutating func acknowledgeNow(into actions: inout [Action]) {
+    for peer in Array(sessions.keys) {
+      update(peer, into: &actions) { session, actions in
+        session.acknowledgeNow(into: &actions)
+      }
+    }
+  }
+
   /// Ends the session with a peer that the application knows to be gone.
   mutating func forget(_ peer: PeerID) { sessions[peer] = nil }
 

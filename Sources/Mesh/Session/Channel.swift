@@ -168,6 +168,13 @@ struct Channel: Sendable {
     return true
   }
 
+  /// True where an acknowledgement waits for a payload to go with; the caller sends it now.
+  mutating func takeWaitingAcknowledgement() -> Bool {
+    guard acknowledgeAt != nil else { return false }
+    acknowledgementSent()
+    return true
+  }
+
   /// Goes back to the first unacknowledged payload where its time is up.
   mutating func retransmitIfDue(now: MonotonicTime) {
     guard let due = retransmitAt, due <= now else { return }

@@ -153,6 +153,16 @@ struct Session: Sendable {
     }
   }
 
+  /// Sends every acknowledgement that waits: this process is about to leave, and the other side
+  /// must not wait for them.
+  mutating func acknowledgeNow(into actions: inout [Action]) {
+    for trafficClass in TrafficClass.allCases {
+      if channels[trafficClass.rawValue].takeWaitingAcknowledgement() {
+        actions.append(.transmit(make(.acknowledge, trafficClass)))
+      }
+    }
+  }
+
   /// Does what is due.
   mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
     switch phase {

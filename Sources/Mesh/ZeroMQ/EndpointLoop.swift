@@ -66,6 +66,7 @@ final class EndpointLoop {
       acceptor?.flush()
       dialler?.flush()
     }
+    sayGoodbye()
     acceptor?.socket.close()
     dialler?.close()
     let ended = IorunError(.unreachable, "this process has left the mesh")
@@ -74,6 +75,17 @@ final class EndpointLoop {
       if case .stop(_, let done) = command { stopped.append(done) }
     }
     for done in stopped { done() }
+  }
+
+  /// Acknowledges what has come in, so that nobody waits for a process that is gone.
+  private func sayGoodbye() {
+    engine.acknowledgeNow(into: &actions)
+    guard !actions.isEmpty else { return }
+    carryOut()
+    acceptor?.flush()
+    dialler?.flush()
+    // libzmq's own thread carries it out; closing with LINGER 0 would take it back.
+    usleep(5000)
   }
 
   /// Once told to stop, the loop goes on until everything sent is acknowledged, or the time is up.

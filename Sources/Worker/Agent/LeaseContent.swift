@@ -8,6 +8,6 @@ public protocol LeaseContent: Sendable {
   /// `diskFull` where there is no room.
   func stage(_ workingFolder: Blob, into folder: String) async throws
   /// Uploads the files below `folder` that match one of `patterns`, as far as the head lacks them,
-  /// and describes them, sorted by path.
-  func collect(_ patterns: [String], from folder: String, rank: Int) async throws -> [OutputFile]
+  /// and then their list; `nil` where no file matches.
+  func collect(_ patterns: [String], from folder: String) async throws -> OutputList?
 }

@@ -23,7 +23,7 @@ extension NodeAgentCore {
       if held[id]?.stopCause != nil { terminate(id) }
     } catch {
       let reason = (error as? IorunError)?.message ?? String(describing: error)
-      finish(id, .notStarted(reason: reason), outputs: [], lastLines: [])
+      finish(id, .notStarted(reason: reason), outputs: nil, lastLines: [])
     }
   }
 
@@ -33,7 +33,7 @@ extension NodeAgentCore {
     if lease.stopCause == nil { held[id]?.stopCause = cause }
     switch state {
     case .reserved, .preparing: lease.preparation?.cancel()
-    case .prepared: finish(id, held[id]?.stopCause ?? cause, outputs: [], lastLines: [])
+    case .prepared: finish(id, held[id]?.stopCause ?? cause, outputs: nil, lastLines: [])
     case .running: terminate(id)
     case .ended: break
     }
@@ -90,12 +90,12 @@ extension NodeAgentCore {
     var cause = end.cause
     if end.wasAsked, let stopCause = held[id]?.stopCause { cause = stopCause }
     var lines = (try? await Blocking.run { log.lastLines(50) }) ?? []
-    var outputs: [OutputFile] = []
+    var outputs: OutputList?
     if cause.isSuccess, !lease.grant.spec.outputs.isEmpty {
       do {
         outputs = try await retry(final: Retry.contentFaults) {
           try await self.content.collect(
-            lease.grant.spec.outputs, from: lease.folder.work, rank: id.rank)
+            lease.grant.spec.outputs, from: lease.folder.work)
         }
       } catch is CancellationError {
         return
@@ -109,7 +109,7 @@ extension NodeAgentCore {
   }
 
   private func finish(
-    _ id: LeaseID, _ cause: ExitCause, outputs: [OutputFile], lastLines: [String]
+    _ id: LeaseID, _ cause: ExitCause, outputs: OutputList?, lastLines: [String]
   ) {
     do {
       try table.end(id, cause: cause, outputs: outputs, lastLines: lastLines)
@@ -121,18 +121,31 @@ extension NodeAgentCore {
   }
 
   /// Tells the head where a lease stands, each time that changed, until its end is on record. What
-  /// changed again while the head was away is told once, as it is then.
+  /// changed again while the head was away is told once, as it is then. An end that the head will
+  /// never take becomes a short one: the rank failed.
   func reportChanges(of id: LeaseID) async {
     guard let changes = held[id]?.changes else { return }
+    var wasRefused = false
     for await _ in changes {
       do {
-        let told = try await retry {
+        let told = try await retry(final: Retry.reportFaults) {
           let report = self.table.report(id)
           if let report { try await self.head.report(report) }
           return report
         }
         guard let told, !told.state.isEnd else { return }
         if told != table.report(id) { held[id]?.changed.yield() }
+      } catch let error as IorunError where Retry.reportFaults.contains(error.code) {
+        logger.error(
+          "the head refuses a report", metadata: ["lease": "\(id)", "error": "\(error)"])
+        guard table.entries[id]?.state.isEnded == true else { continue }
+        if wasRefused { return }
+        wasRefused = true
+        // 74 is sysexits' EX_IOERR.
+        table.replaceEnd(
+          of: id, cause: .exited(status: 74),
+          lastLines: ["[iorun] the head did not take the rank's end: \(error)"])
+        held[id]?.changed.yield()
       } catch {
         // Cancelled: the lease is being given back.
         return

@@ -15,6 +15,9 @@ struct Retry: Sendable {
     .wrongState,
   ]
 
+  /// Codes that a report would meet again: it is one that the head never takes.
+  static let reportFaults: Set<IorunError.Code> = [.tooLarge, .malformed]
+
   /// Calls `body` until it returns. Throws `CancellationError` once the task is cancelled, and an
   /// error whose code is in `final` at once. Runs where its caller runs, so that `body` may look at
   /// an actor's state.

@@ -20,15 +20,14 @@ public struct TransferLeaseContent: LeaseContent {
       folder: workingFolder, into: folder)
   }
 
-  /// Finds the files, sends what the head lacks. Throws as `OutputGlob` and `ContentUploader` do.
-  public func collect(
-    _ patterns: [String], from folder: String, rank: Int
-  ) async throws -> [OutputFile] {
+  /// Finds the files, sends what the head lacks, then their list. Throws as `OutputGlob`,
+  /// `OutputListCodec` and `ContentUploader` do.
+  public func collect(_ patterns: [String], from folder: String) async throws -> OutputList? {
     let found = try await Blocking.run { try OutputGlob(patterns).find(below: folder) }
-    try await ContentUploader(to: endpoint).upload(found.source)
-    return found.files.map { file in
-      OutputFile(
-        rank: rank, path: file.path, content: file.content, executable: file.executable)
-    }
+    if found.files.isEmpty { return nil }
+    let uploader = ContentUploader(to: endpoint)
+    try await uploader.upload(found.source)
+    let list = try await Blocking.run { try OutputListCodec.encode(found.files) }
+    return OutputList(count: found.files.count, content: try await uploader.upload(list))
   }
 }

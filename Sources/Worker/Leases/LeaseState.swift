@@ -12,7 +12,7 @@ enum LeaseState: Hashable, Sendable {
   /// It was told to start: its process runs, or its end is being collected.
   case running(LeasePrepared)
   /// Nothing of it runs any more; its outputs are at the head.
-  case ended(LeasePrepared, cause: ExitCause, outputs: [OutputFile], lastLines: [String])
+  case ended(LeasePrepared, cause: ExitCause, outputs: OutputList?, lastLines: [String])
 
   /// The identity of the rank's process, once it has one.
   var executor: PeerID? {

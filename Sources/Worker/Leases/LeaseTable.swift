@@ -133,7 +133,7 @@ struct LeaseTable: Sendable {
 
   /// Nothing of the lease runs any more. The first end stays.
   mutating func end(
-    _ id: LeaseID, cause: ExitCause, outputs: [OutputFile] = [], lastLines: [String] = []
+    _ id: LeaseID, cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = []
   ) throws {
     switch try entry(id).state {
     case .prepared(let prepared), .running(let prepared):
@@ -142,6 +142,12 @@ struct LeaseTable: Sendable {
       throw IorunError(.wrongState, "lease \(id) was never prepared")
     case .ended: break
     }
+  }
+
+  /// Puts another end in the place of one that the head will never take.
+  mutating func replaceEnd(of id: LeaseID, cause: ExitCause, lastLines: [String]) {
+    guard case .ended(let prepared, _, _, _) = entries[id]?.state else { return }
+    entries[id]?.state = .ended(prepared, cause: cause, outputs: nil, lastLines: lastLines)
   }
 
   /// Frees everything that a lease holds.

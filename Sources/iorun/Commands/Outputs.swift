@@ -25,8 +25,7 @@ struct Outputs: AsyncParsableCommand {
   func run() async throws {
     try await client.withHead { head in
       let status = try await head.job(job)
-      var outputs = try await head.jobs.outputs(status.id)
-      if let rank { outputs = outputs.filter { $0.rank == rank } }
+      let outputs = try await head.outputs(of: status.id, rank: rank)
       if let folder { try await fetch(outputs, into: folder, from: head) }
       if client.json {
         Output.write(
@@ -47,15 +46,13 @@ struct Outputs: AsyncParsableCommand {
     let byRank = Dictionary(grouping: outputs, by: \.rank)
     let downloader = ContentDownloader(from: head.content)
     for (rank, files) in byRank.sorted(by: { $0.key < $1.key }) {
-      let manifest = files.reduce(Manifest(entries: [])) { manifest, file in
-        manifest.merging(
-          Manifest(entries: [
-            .init(
-              path: file.path, kind: .file(content: file.content, executable: file.executable))
-          ]))
+      // In order already: a list that is not was refused.
+      let entries = files.map { file in
+        Manifest.Entry(
+          path: file.path, kind: .file(content: file.content, executable: file.executable))
       }
       let place = byRank.count == 1 ? folder : "\(folder)/rank-\(rank)"
-      try await downloader.download(manifest, into: place)
+      try await downloader.download(Manifest(entries: entries), into: place)
     }
   }
 }

@@ -43,7 +43,7 @@ struct Submit: AsyncParsableCommand {
     let submission = try await submission()
     if plan { return try await showPlan(submission.spec) }
     let isJSON = client.json
-    let status: JobStatus? = try await client.withHead { head in
+    let end: (job: JobStatus, outputs: Int?)? = try await client.withHead { head in
       let view = SubmitView(isJSON: isJSON, ranks: submission.spec.gang.ranks)
       let job = try await submission.submit(to: head) { view.show($0) }
       view.accepted(job, isLast: detach)
@@ -54,12 +54,21 @@ struct Submit: AsyncParsableCommand {
         async let _ = view.keepTime()
         let end = try await JobFollower(job.id, at: head).follow { await view.show($0) }
         view.outputEnded()
-        return end
+        return (end, await Self.outputCount(of: end, at: head, isJSON: isJSON))
       }
     }
-    guard let status else { return }
-    SubmitView.end(status, isJSON: isJSON)
-    throw ExitCode(exitStatus(of: status))
+    guard let end else { return }
+    SubmitView.end(end.job, outputs: end.outputs, isJSON: isJSON)
+    throw ExitCode(exitStatus(of: end.job))
+  }
+
+  /// How many files a job left that was to leave some; `nil` where it was not, or the head did not
+  /// say: the job ended well all the same.
+  private static func outputCount(
+    of job: JobStatus, at head: HeadConnection, isJSON: Bool
+  ) async -> Int? {
+    guard !isJSON, job.state == .succeeded, !job.spec.outputs.isEmpty else { return nil }
+    return try? await head.rankOutputs(of: job.id).reduce(0) { $0 + $1.list.count }
   }
 
   /// What scripts get: the command's own status where there is one, else what became of the job.

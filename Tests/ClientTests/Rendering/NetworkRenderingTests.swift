@@ -42,6 +42,17 @@ import Testing
         == "RANK   SIZE  PATH\n   0    5 B  a\n   1  2 KiB  b\n")
   }
 
+  @Test func `the end of a job says how many files it left and how to fetch them`() {
+    let job = Samples.job().id
+    #expect(
+      OutputRendering.summary(of: job, count: 3)
+        == "outputs: 3 files; fetch them: iorun outputs \(job) --to DIR\n")
+    #expect(OutputRendering.summary(of: job, count: 1).hasPrefix("outputs: 1 file; fetch it: "))
+    #expect(
+      OutputRendering.summary(of: job, count: 0) == "warning: no file matched the job's outputs\n")
+    #expect(OutputRendering.summary(of: job, count: nil) == "outputs: iorun outputs \(job)\n")
+  }
+
   @Test func `tickets say until when they are good`() {
     func expiry(_ expiresAt: Double, revoked: Bool) -> String {
       let ticket = TicketStatus(

@@ -46,7 +46,7 @@ import Testing
       "gang must be a group with the keys ranks, resources, found the number 3", "Give"),
     Case(
       "command: a\ngang: {ranks: three}", "2:15",
-      "gang.ranks must be a whole number from 1 to 100000, found the text 'three'", "Give"),
+      "gang.ranks must be a whole number from 1 to 4096, found the text 'three'", "Give"),
     Case("command: a\ngang: {ranks: true}", "2:15", "found the truth value true", "Give"),
     Case(
       "command: a\noutputs: x", "2:10", "outputs must be a list of paths, found the text 'x'",
@@ -60,8 +60,8 @@ import Testing
     Case("- command: a", "1:1", "a job spec is a group of keys, found a list", "Begin with keys"),
     Case("just words", "1:1", "found the text 'just words'", "Begin with keys"),
     // Values.
-    Case("command: a\ngang: {ranks: 0}", "2:15", "gang.ranks is 0", "from 1 to 100000"),
-    Case("command: a\ngang: {ranks: -2}", "2:15", "gang.ranks is -2", "from 1 to 100000"),
+    Case("command: a\ngang: {ranks: 0}", "2:15", "gang.ranks is 0", "from 1 to 4096"),
+    Case("command: a\ngang: {ranks: -2}", "2:15", "gang.ranks is -2", "from 1 to 4096"),
     Case("command: a\ngang: {ranks: 1.5}", "2:15", "gang.ranks is 1.5", "whole number"),
     Case("command: a\ngang: {ranks: 99999999999999999999}", "2:15", "gang.ranks is 9999", "whole"),
     Case("command: a\ngang: {resources: {cpus: .nan}}", "2:26", "cpus is .nan", "0.001"),
@@ -80,7 +80,7 @@ import Testing
     Case("command: a\ntimeout: 10 parsecs", "2:10", "timeout is '10 parsecs'", "90s, 10m, 2h"),
     Case("command: a\ntimeout: 0", "2:10", "timeout is '0'", "90s, 10m, 2h"),
     Case("command: a\ntimeout: .nan", "2:10", "timeout is '.nan'", "90s, 10m, 2h"),
-    Case("command: a\nretries: -1", "2:10", "retries is -1", "from 0 to 1000"),
+    Case("command: a\nretries: -1", "2:10", "retries is -1", "from 0 to 100"),
     Case("command: ' '", "1:10", "command is empty", "something to run"),
     Case("command: []", "1:10", "command is empty", "Begin the list"),
     Case("command: \"a\\0b\"", "1:10", "command has a zero byte", "Leave"),

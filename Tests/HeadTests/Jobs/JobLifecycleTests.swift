@@ -37,7 +37,7 @@ struct JobLifecycleTests {
     .report(
       LeaseReport(
         id: lease(attempt, rank), epoch: epoch, executor: .sample(50 + rank),
-        state: .ended(cause, outputs: [], lastLines: [])))
+        state: .ended(cause, outputs: nil, lastLines: [])))
   }
 
   @Test("placed, prepared, prepared: only the last word starts the gang")

@@ -2,6 +2,7 @@ import Foundation
 import IorunContent
 import IorunContract
 import IorunCore
+import IorunCrypto
 import Testing
 
 @testable import IorunHead
@@ -18,14 +19,28 @@ struct JobRunTests {
       for rank in 0..<3 { try await rig.runs(job, rank) }
       let gang = try #require(await rig.node(of: job, 1).gang(of: rig.lease(job, 1)))
       #expect(gang.masterPort == 2000 && gang.members.count == 3 && gang.nodeCount == 3)
-      let output = OutputFile(
-        rank: 0, path: "model.bin", content: Blob(size: .zero, chunks: []), executable: false)
-      try await rig.end(job, 0, .exited(status: 0), outputs: [output])
-      for rank in 1..<3 { try await rig.end(job, rank, .exited(status: 0)) }
+      let list = OutputList(
+        count: 2, content: Blob(size: Bytes(9), chunks: [SHA256.digest(of: [1])]))
+      for rank in [0, 2] { try await rig.end(job, rank, .exited(status: 0), outputs: list) }
+      try await rig.end(job, 1, .exited(status: 0))
       let end = try await rig.wait(for: job.id, .succeeded)
       #expect(end.exitStatus == 0 && end.endedAt != nil)
-      #expect(try await rig.jobs.outputs(job.id, caller: rig.buyer) == [output])
+      let kept = [RankOutputs(rank: 0, list: list), RankOutputs(rank: 2, list: list)]
+      #expect(try await rig.jobs.outputs(job.id, after: -1, caller: rig.buyer) == kept)
+      #expect(try await rig.jobs.outputs(job.id, after: 0, caller: rig.buyer) == [kept[1]])
+      #expect(try await rig.jobs.outputs(job.id, after: 2, caller: rig.buyer).isEmpty)
       for node in rig.nodes { try await eventually { await node.leases.isEmpty } }
+    }
+  }
+
+  @Test("a rank whose list of outputs breaks the rules did not succeed")
+  func wrongOutputs() async throws {
+    try await withRig { (rig) async throws in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1)).id, .running)
+      let list = OutputList(count: 1, content: Blob(size: .gibi(1), chunks: []))
+      try await rig.end(job, 0, .exited(status: 0), outputs: list)
+      let end = try await rig.wait(for: job.id, .failed)
+      #expect(end.exitStatus == 74 && end.reason?.contains("the list of its outputs") == true)
     }
   }
 

@@ -51,7 +51,7 @@ struct LifecycleWorld {
         check(persisted || job.record.state == .running, "a start before it was kept")
         calls.append(action)
       case .prepare, .stop, .forget: calls.append(action)
-      case .keepOutputs, .enqueue, .finished: break
+      case .keepOutputs: break
       }
     }
     if job.record.state == .succeeded {
@@ -105,7 +105,7 @@ struct LifecycleWorld {
       switch held.state {
       case .preparing, .prepared: .prepared
       case .running: .running
-      case .ended(let cause): .ended(cause, outputs: [], lastLines: [])
+      case .ended(let cause): .ended(cause, outputs: nil, lastLines: [])
       }
     return LeaseReport(
       id: lease, epoch: held.epoch, executor: .sample(50 + lease.rank), state: state)
@@ -146,7 +146,7 @@ struct LifecycleWorld {
         foreign = .report(
           LeaseReport(
             id: lease, epoch: job.record.epoch - 1, executor: .sample(1),
-            state: .ended(.exited(status: 1), outputs: [], lastLines: [])))
+            state: .ended(.exited(status: 1), outputs: nil, lastLines: [])))
         let before = job.record
         handle(foreign)
         check(job.record == before, "a report of another epoch counted")

@@ -53,6 +53,21 @@ struct LogArchiveTests {
     }
   }
 
+  @Test("the line with which a node ends a full log is kept")
+  func lastLine() async throws {
+    try await with(limit: HeadOptions().logLimit) { (folder, archive) async throws in
+      _ = try await archive.append(Data("a".utf8), at: 0, to: lease)
+      let cap: Int64 = 64 << 20
+      #expect(truncate("\(folder)/\(lease.job)/attempt-1/rank-0.log", off_t(cap)) == 0)
+      let again = try LogArchive(folder: folder, limit: HeadOptions().logLimit)
+      let line = Data("[iorun] the log was cut here at 64 MiB\n".utf8)
+      _ = try await again.append(line, at: cap, to: lease)
+      let cursor = LogCursor(attempt: 1, rank: 0, offset: cap)
+      let batch = try await again.read(lease.job, rank: nil, after: [cursor])
+      #expect(batch.chunks.map(\.bytes) == [line])
+    }
+  }
+
   @Test("a head that restarted knows how long every log is")
   func restart() async throws {
     try await with { (folder, archive) async throws in

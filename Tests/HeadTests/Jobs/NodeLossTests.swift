@@ -24,7 +24,8 @@ struct NodeLossTests {
       for rank in 0..<2 { try await rig.runs(job, rank) }
       let lost = rig.node(of: job, 1)
       await lost.set(unreachable: true)
-      try await pass(11, rig, silent: lost)
+      // 10 s until it counts as lost, 30 s for its fence and 10 s of margin from its last word on.
+      try await pass(41, rig, silent: lost)
       let second = try await rig.wait(for: job.id, .running, attempt: 2)
       #expect(!second.ranks.map(\.node).contains(lost.id))
       for rank in 0..<2 { try await rig.end(second, rank, .exited(status: 0)) }
@@ -34,6 +35,80 @@ struct NodeLossTests {
       let orders = try await lost.register(with: rig.services.nodes)
       #expect(orders.stop == [rig.lease(job, 1)])
     }
+  }
+
+  @Test("no retry is placed before a lost node has surely stopped its ranks")
+  func fence() async throws {
+    try await withRig { (rig) async throws in
+      let accepted = try await rig.submit(.sample(ranks: 2, retries: 1))
+      let job = try await rig.wait(for: accepted.id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let lost = rig.node(of: job, 1)
+      await lost.set(unreachable: true)
+      try await pass(11, rig, silent: lost)
+      let waits = "waits until \(lost.facts.name), which was lost, has surely stopped its ranks"
+      try await eventually { try await rig.status(job.id).reason == waits }
+      for _ in 0..<28 {
+        try await pass(1, rig, silent: lost)
+        let status = try await rig.status(job.id)
+        #expect(status.state == .queued && status.attempt == 1 && status.reason == waits)
+      }
+      try await pass(1, rig, silent: lost)
+      try await rig.wait(for: job.id, .running, attempt: 2)
+    }
+  }
+
+  @Test("a lost node that is back without the lease lets the retry start at once")
+  func backWithoutLease() async throws {
+    try await withRig { (rig) async throws in
+      let job = try await lose(rig)
+      let lost = rig.node(of: job, 1)
+      await lost.restart()
+      try await lost.register(with: rig.services.nodes)
+      let second = try await rig.wait(for: job.id, .running, attempt: 2)
+      #expect(!second.ranks.map(\.node).contains(lost.id))
+    }
+  }
+
+  @Test("a lost node that is back with the lease holds the retry up until it has let go")
+  func backWithLease() async throws {
+    try await withRig { (rig) async throws in
+      let job = try await lose(rig)
+      let lost = rig.node(of: job, 1)
+      let report = LeaseReport(
+        id: rig.lease(job, 1), epoch: 1, executor: .sample(1), state: .running)
+      let orders = try await rig.services.nodes.register(
+        NodeRegistration(facts: lost.facts, leases: [report]), caller: lost.id)
+      #expect(orders.stop == [report.id])
+      for _ in 0..<5 {
+        rig.time.advance(by: .seconds(1))
+        _ = try await rig.services.nodes.heartbeat(
+          leases: [report.id], roundTripMilliseconds: nil, caller: lost.id)
+        for node in rig.nodes where node.id != lost.id { try await node.heartbeat() }
+        await rig.services.tick()
+        #expect(try await rig.status(job.id).state == .queued)
+      }
+      _ = try await rig.services.nodes.heartbeat(
+        leases: [], roundTripMilliseconds: nil, caller: lost.id)
+      await rig.services.tick()
+      try await rig.wait(for: job.id, .running, attempt: 2)
+    }
+  }
+
+  /// A job of two ranks that waits for its retry after the node of rank 1 fell silent; that node
+  /// can be reached again, but has not registered.
+  private func lose(_ rig: Rig) async throws -> JobStatus {
+    let accepted = try await rig.submit(.sample(ranks: 2, retries: 1))
+    let job = try await rig.wait(for: accepted.id, .running)
+    for rank in 0..<2 { try await rig.runs(job, rank) }
+    let lost = rig.node(of: job, 1)
+    await lost.set(unreachable: true)
+    try await pass(11, rig, silent: lost)
+    try await eventually {
+      try await rig.status(job.id).reason?.hasPrefix("waits until") == true
+    }
+    await lost.set(unreachable: false)
+    return job
   }
 
   @Test("without a retry the reason names the lost node even where its peer failed first")

@@ -1,7 +1,9 @@
 import Foundation
 import GRDB
+import IorunContent
 import IorunContract
 import IorunCore
+import IorunCrypto
 import Testing
 
 @testable import IorunHead
@@ -42,6 +44,39 @@ struct StoreTests {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       try Data(repeating: 7, count: 8192).write(to: URL(filePath: folder + "/head.sqlite"))
       await expect(throwsCode: .identityUnusable) { try await Store.open(in: folder) }
+    }
+  }
+
+  @Test("outputs are read in pages that are bounded, and every rank comes")
+  func outputPages() async throws {
+    try await with { folder in
+      let store = try await Store.open(in: folder)
+      let job = JobRecord(
+        id: JobID("job-aaaaaaaa")!, submissionID: "1", owner: .sample(1), spec: .sample(),
+        workingFolder: nil, submittedAt: 1)
+      _ = try await store.accept(job)
+      // Ten digests each: two lists and their entries fit into 25, none into 5.
+      let digests = (0..<10).map { SHA256.digest(of: [UInt8($0)]) }
+      let list = OutputList(
+        count: 7, content: Blob(size: Bytes(UInt64(10 * Blob.chunkSize)), chunks: digests))
+      let outputs = (0..<5).map { rank in
+        LeaseOutputs(lease: LeaseID(job: job.id, attempt: 1, rank: rank), list: list)
+      }
+      let other = LeaseOutputs(lease: LeaseID(job: job.id, attempt: 2, rank: 9), list: list)
+      let change = Store.JobChange(job: job, ranks: [], outputs: outputs + [other], events: [])
+      _ = try await store.commit([change], epoch: 1)
+      func ranks(after rank: Int, _ mostChunks: Int) async throws -> [Int] {
+        let found = try await store.outputs(
+          of: job.id, attempt: 1, after: rank, mostChunks: mostChunks)
+        #expect(found.allSatisfy { $0.list == list })
+        return found.map(\.rank)
+      }
+      #expect(try await ranks(after: -1, 25) == [0, 1])
+      #expect(try await ranks(after: 1, 25) == [2, 3])
+      #expect(try await ranks(after: 3, 25) == [4])
+      #expect(try await ranks(after: 4, 25).isEmpty)
+      #expect(try await ranks(after: -1, 5) == [0])
+      try await store.close()
     }
   }
 

@@ -21,6 +21,11 @@ actor FakeNode: AgentService {
   var isUnreachable = false
   var prepareError: IorunError?
   var holdsPreparation = false
+  /// The identity that it gives to its ranks, where the test wants a wrong one.
+  var executor: PeerID?
+  /// A start happens, but its answer is lost.
+  var losesStartAnswers = false
+  private(set) var startCalls = 0
 
   init(id: PeerID, facts: NodeFacts) {
     self.id = id
@@ -34,11 +39,14 @@ actor FakeNode: AgentService {
   func set(unreachable: Bool) { isUnreachable = unreachable }
   func set(prepareError: IorunError?) { self.prepareError = prepareError }
   func set(holdsPreparation: Bool) { self.holdsPreparation = holdsPreparation }
+  func set(executor: PeerID?) { self.executor = executor }
+  func set(losesStartAnswers: Bool) { self.losesStartAnswers = losesStartAnswers }
   func gang(of lease: LeaseID) -> GangStart? { held[lease]?.gang }
   func grant(of lease: LeaseID) -> LeaseGrant? { held[lease]?.grant }
 
   static func executor(_ lease: LeaseID, on node: PeerID) -> PeerID {
-    PeerID(high: node.low << 32 | UInt64(lease.attempt), low: UInt64(lease.rank))
+    let job = lease.job.description.utf8.reduce(UInt64(0)) { $0 &* 131 &+ UInt64($1) }
+    return PeerID(high: node.low << 32 | UInt64(lease.attempt), low: job << 16 | UInt64(lease.rank))
   }
 
   private func report(_ lease: LeaseID) -> LeaseReport? {
@@ -68,7 +76,7 @@ actor FakeNode: AgentService {
 
   /// A rank's process ends.
   func end(
-    _ lease: LeaseID, _ cause: ExitCause, outputs: [OutputFile] = [], lastLines: [String] = []
+    _ lease: LeaseID, _ cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = []
   ) async throws {
     held[lease]?.state = .ended(cause, outputs: outputs, lastLines: lastLines)
     try await tell(lease)
@@ -89,21 +97,25 @@ actor FakeNode: AgentService {
     while holdsPreparation { try await Task.sleep(for: .milliseconds(1)) }
     try reach()
     return LeasePrepared(
-      executor: Self.executor(grant.id, on: id), rendezvousPort: UInt16(2000 + grant.id.rank))
+      executor: executor ?? Self.executor(grant.id, on: id),
+      rendezvousPort: UInt16(2000 + grant.id.rank))
   }
 
   func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
+    startCalls += 1
     try reach()
-    guard held[lease]?.state == .prepared else { return }
-    held[lease]?.state = .running
-    held[lease]?.gang = gang
+    if held[lease]?.state == .prepared {
+      held[lease]?.state = .running
+      held[lease]?.gang = gang
+    }
+    if losesStartAnswers { throw IorunError(.timedOut, "no answer in time") }
   }
 
   func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws {
     try reach()
     guard let state = held[lease]?.state else { return }
     if case .ended = state { return }
-    held[lease]?.state = .ended(cause, outputs: [], lastLines: [])
+    held[lease]?.state = .ended(cause, outputs: nil, lastLines: [])
     Task { try await tell(lease) }
   }
 

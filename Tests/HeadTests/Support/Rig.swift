@@ -136,7 +136,7 @@ final class Rig: Sendable {
   }
 
   func end(
-    _ job: JobStatus, _ rank: Int, _ cause: ExitCause, outputs: [OutputFile] = [],
+    _ job: JobStatus, _ rank: Int, _ cause: ExitCause, outputs: OutputList? = nil,
     lastLines: [String] = []
   ) async throws {
     try await runs(job, rank)

@@ -83,10 +83,22 @@ struct NodeAgentCoreTests {
     good.spec.outputs = ["model"]
     let end = try await stage.run(good)
     #expect(end.cause.isSuccess)
-    #expect(end.outputs.map(\.path) == ["model"] && end.outputs[0].content.size == Bytes(6))
+    #expect(end.outputs?.count == 1 && end.outputs?.content.size == Bytes(6))
     var bad = Sample.grant("echo model > model; exit 1", rank: 1)
     bad.spec.outputs = ["model"]
-    #expect(try await stage.run(bad).outputs.isEmpty)
+    #expect(try await stage.run(bad).outputs == nil)
+  }
+
+  @Test("an end that the head never takes is told as a failure, not again and again")
+  func refusedReport() async throws {
+    let stage = try Stage()
+    await stage.head.refuseOutputs()
+    var grant = Sample.grant("echo model > model")
+    grant.spec.outputs = ["model"]
+    let end = try await stage.run(grant)
+    #expect(end.cause == .exited(status: 74) && end.outputs == nil)
+    #expect(end.lastLines.last?.contains("over the limit") == true)
+    try await stage.forget(grant)
   }
 
   @Test("a rank whose outputs cannot be kept did not succeed, and says why")

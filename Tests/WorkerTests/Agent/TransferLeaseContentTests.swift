@@ -26,6 +26,10 @@ final class MemoryEndpoint: ContentEndpoint {
     return digest
   }
 
+  func forget(_ digests: Set<Digest>) {
+    chunks.withLock { chunks in for digest in digests { chunks[digest] = nil } }
+  }
+
   func get(_ digest: Digest) throws -> Data {
     guard let chunk = chunks.withLock({ $0[digest] }) else {
       throw IorunError(.notFound, "no chunk \(digest)")
@@ -60,11 +64,41 @@ struct TransferLeaseContentTests {
   func collect() async throws {
     try folder.write("weights", to: "work/model.bin")
     try folder.write("noise", to: "work/other")
-    let outputs = try await content.collect(["*.bin"], from: folder.path + "/work", rank: 2)
+    let list = try #require(
+      try await content.collect(["*.bin"], from: folder.path + "/work"))
+    #expect(list.count == 1)
+    let outputs = try await ContentDownloader(from: endpoint).files(
+      of: [RankOutputs(rank: 2, list: list)])
     #expect(outputs.map(\.path) == ["model.bin"] && outputs[0].rank == 2)
     #expect(try endpoint.get(outputs[0].content.chunks[0]) == Data("weights".utf8))
-    _ = try await content.collect(["*.bin"], from: folder.path + "/work", rank: 2)
-    #expect(endpoint.putCount == 1)
+    _ = try await content.collect(["*.bin"], from: folder.path + "/work")
+    // The file and the list.
+    #expect(endpoint.putCount == 2)
+  }
+
+  @Test("a rank that left nothing has no list")
+  func collectNothing() async throws {
+    try folder.write("noise", to: "work/other")
+    #expect(try await content.collect(["*.bin"], from: folder.path + "/work") == nil)
+    #expect(endpoint.putCount == 0)
+  }
+
+  @Test("ranks of one node fetch a folder once")
+  func cache() async throws {
+    try folder.write("data", to: "from/set")
+    let snapshot = try ManifestBuilder.build(folder: folder.path + "/from")
+    let blob = try await ContentUploader(to: endpoint).upload(snapshot)
+    let cache = try ChunkStore(folder: folder.path + "/chunks", isDurable: false)
+    let content = TransferLeaseContent(endpoint: endpoint, cache: cache)
+    for name in ["one", "two"] {
+      let target = folder.path + "/" + name
+      try FileManager.default.createDirectory(
+        atPath: target, withIntermediateDirectories: false)
+      try await content.stage(blob, into: target)
+      // From here on only the manifest can be had from the other side.
+      endpoint.forget(snapshot.manifest.chunks)
+    }
+    #expect(folder.read("two/set") == "data")
   }
 
   @Test("a folder whose chunks the other side lacks cannot be staged")

@@ -105,7 +105,7 @@ struct LeaseTableTests {
     try table.end(grant.id, cause: .cancelled)
     #expect(table.free == table.capacity - ResourceSet(disk: .gibi(2)))
     #expect(
-      table.report(grant.id)?.state == .ended(.exited(status: 1), outputs: [], lastLines: []))
+      table.report(grant.id)?.state == .ended(.exited(status: 1), outputs: nil, lastLines: []))
   }
 
   @Test("a lease without an executor is in no report")

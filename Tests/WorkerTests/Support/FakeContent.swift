@@ -21,13 +21,13 @@ actor FakeContent: LeaseContent {
     try Data("staged\n".utf8).write(to: URL(fileURLWithPath: folder + "/input"))
   }
 
-  func collect(_ patterns: [String], from folder: String, rank: Int) throws -> [OutputFile] {
+  func collect(_ patterns: [String], from folder: String) throws -> OutputList? {
     if let failure { throw failure }
-    return try patterns.sorted().map { name in
-      let size = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")).count
-      return OutputFile(
-        rank: rank, path: name, content: Blob(size: Bytes(UInt64(size)), chunks: []),
-        executable: false)
+    let size = try patterns.reduce(0) { sum, name in
+      sum + (try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")).count)
     }
+    // No list: its size stands for the files.
+    return OutputList(
+      count: patterns.count, content: Blob(size: Bytes(UInt64(size)), chunks: []))
   }
 }

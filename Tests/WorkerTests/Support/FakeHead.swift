@@ -11,14 +11,20 @@ actor FakeHead: HeadLink {
   private(set) var logs: [LeaseID: Data] = [:]
   private(set) var refusedCalls = 0
   var isAway = false
+  /// Refuses reports that bring outputs, as the mesh does with a message that is too large.
+  var refusesOutputs = false
   /// Forgets so many bytes of a log's end once, as a head that was killed would.
   var lose = 0
 
   func setAway(_ away: Bool) { isAway = away }
+  func refuseOutputs() { refusesOutputs = true }
   func loseBytes(_ count: Int) { lose = count }
 
   func report(_ report: LeaseReport) throws {
     try answer()
+    if refusesOutputs, case .ended(_, .some, _) = report.state {
+      throw IorunError(.tooLarge, "a payload is over the limit")
+    }
     reports.append(report)
   }
 
@@ -35,7 +41,7 @@ actor FakeHead: HeadLink {
   func log(_ lease: LeaseID) -> String { String(decoding: logs[lease] ?? Data(), as: UTF8.self) }
 
   /// How a lease ended, once told.
-  func end(_ lease: LeaseID) -> (cause: ExitCause, outputs: [OutputFile], lastLines: [String])? {
+  func end(_ lease: LeaseID) -> (cause: ExitCause, outputs: OutputList?, lastLines: [String])? {
     for report in reports where report.id == lease {
       if case .ended(let cause, let outputs, let lines) = report.state {
         return (cause, outputs, lines)

@@ -48,14 +48,14 @@ struct Stage {
 
   /// Waits for the end that the head is told.
   func end(_ grant: LeaseGrant) async throws
-    -> (cause: ExitCause, outputs: [OutputFile], lastLines: [String])
+    -> (cause: ExitCause, outputs: OutputList?, lastLines: [String])
   {
     try await eventually("the end of \(grant.id) is told") { await head.end(grant.id) }
   }
 
   /// Prepares, starts, and waits for the end.
   func run(_ grant: LeaseGrant) async throws
-    -> (cause: ExitCause, outputs: [OutputFile], lastLines: [String])
+    -> (cause: ExitCause, outputs: OutputList?, lastLines: [String])
   {
     _ = try await prepare(grant)
     try await start(grant)
