@@ -85,7 +85,7 @@ import Testing
     Case("command: []", "1:10", "command is empty", "Begin the list"),
     Case("command: \"a\\0b\"", "1:10", "command has a zero byte", "Leave"),
     Case("swift: a/b", "1:8", "no product's name", "executable product"),
-    Case("command: a\nname: ''", "2:7", "name is empty", "1 to 100"),
+    Case("command: a\nname: ''", "2:7", "name is empty", "1 to 128"),
     Case("command: a\nworking_dir: ''", "2:14", "working_dir is empty", "Use ."),
     Case("command: a\noutputs: [/etc/passwd]", "2:11", "'/etc/passwd' is not below", "relative"),
     Case("command: a\noutputs: [a/../../b]", "2:11", "is not below", "relative"),
