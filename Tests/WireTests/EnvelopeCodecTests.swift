@@ -19,7 +19,8 @@ struct EnvelopeCodecTests {
           code: 1105, message: "too large ✓", remedy: "less", cause: "why",
           typeName: "Main.Failure",
           value: [0xa0]))),
-    .reply(id: 4, .failure(Envelope.RemoteFailure(code: 0, message: ""))), .cancel(id: 9, actor: "a"),
+    .reply(id: 4, .failure(Envelope.RemoteFailure(code: 0, message: ""))),
+    .cancel(id: 9, actor: "a"),
   ]
 
   @Test("each kind of envelope comes back equal", arguments: envelopes)
