@@ -235,15 +235,3 @@ public struct LocalNetwork: Sendable {
     return error
   }
 }
-
-/// Calls `body` with a NULL-terminated array of C strings.
-func withCStrings<Result>(
-  _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-  let copies = strings.map { strdup($0) } + [nil]
-  defer { for copy in copies { free(copy) } }
-  return copies.withUnsafeBufferPointer { buffer in
-    guard let base = buffer.baseAddress else { preconditionFailure("the array has its NULL") }
-    return body(base)
-  }
-}

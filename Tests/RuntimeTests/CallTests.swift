@@ -184,6 +184,32 @@ struct CallTests {
     #expect(try await world.remote.all() == [])
   }
 
+  @Test func `a call whose time is up when its turn comes is never executed`() async throws {
+    let world = try InProcessWorld()
+    let first = Task { try await world.remote.gate() }
+    #expect(try await world.eventually { try await world.counter.isWaiting })
+    let second = Task {
+      await MeshActorSystem.$callTimeout.withValue(.milliseconds(1)) {
+        await failure { try await world.remote.append(13) }
+      }
+    }
+    #expect(await world.eventually { world.client.calls.count == 2 })
+    #expect(
+      await world.eventually {
+        world.network.advance(by: .milliseconds(5))
+        return world.client.calls.count == 1
+      })
+    #expect(await second.value?.code == .timedOut)
+    try await world.counter.openGate(1)
+    #expect(try await first.value == 1)
+    #expect(try await world.remote.all() == [])
+  }
+
+  @Test func `calls of another process of the same peer have other numbers`() throws {
+    let (one, other) = (CallTable(), CallTable())
+    #expect(one.nextID() != other.nextID())
+  }
+
   @Test func `a call in a cancelled task is cancelled`() async throws {
     let world = try InProcessWorld()
     let call = Task {

@@ -195,13 +195,4 @@ final class RankProcess: Sendable {
       }
     }
   }
-
-  /// Calls `body` with a list of C strings that ends with a null pointer, as exec wants it.
-  private static func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
-  ) -> Result {
-    var pointers = strings.map { strdup($0) } + [nil]
-    defer { for pointer in pointers { free(pointer) } }
-    return body(&pointers)
-  }
 }

@@ -98,6 +98,17 @@ struct MeshEngineTests {
     #expect(transmitted(receive(&engine, packet(from: .carl, to: .anna), over: 1)).map(\.0) == [2])
   }
 
+  @Test func `an executor behind a node does not reach this process`() {
+    var head = MeshEngine(local: .head, incarnation: 1, uplink: nil)
+    var actions: [MeshEngine.Action] = []
+    head.linkUp(1, peer: .node, now: now, into: &actions)
+    // Whatever the node says lives behind it: it must not speak to the head in that name.
+    head.setRelays(RelayTable(routes: [.anna: .init(adjacent: .node, group: "job")]))
+    #expect(receive(&head, packet(from: .anna, to: .head), over: 1).isEmpty)
+    #expect(head.refusedPackets == 1)
+    #expect(!receive(&head, packet(from: .node, to: .head), over: 1).isEmpty)
+  }
+
   @Test func `an executor behind another node is refused`() {
     // The head: node and bert's node are adjacent; anna runs on node.
     var head = MeshEngine(local: .head, incarnation: 1, uplink: nil)

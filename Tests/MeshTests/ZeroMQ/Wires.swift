@@ -42,9 +42,11 @@ struct Caller {
   let endpoint: ZeroMQEndpoint
   let receiver: RecordingReceiver
 
-  init(key: CurveKey, to address: String, headKey: [UInt8]) throws {
+  init(
+    key: CurveKey, to address: String, headKey: [UInt8], instance: UInt64 = MeshInstance.only
+  ) throws {
     endpoint = try ZeroMQEndpoint(
-      identity: key, uplink: MeshUplink(address: address, key: headKey))
+      identity: key, uplink: MeshUplink(address: address, key: headKey), instance: instance)
     receiver = RecordingReceiver(endpoint)
   }
 

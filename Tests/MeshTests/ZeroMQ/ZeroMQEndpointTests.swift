@@ -48,6 +48,24 @@ struct ZeroMQEndpointTests {
     await listener.endpoint.stop()
   }
 
+  @Test func `two processes of one key are heard side by side, each at its own address`()
+    async throws
+  {
+    let listener = try Listener(key: headKey, admitting: [annaKey])
+    let processes = try (1...2).map { instance in
+      try Caller(
+        key: annaKey, to: listener.address, headKey: headKey.publicKey, instance: instance)
+    }
+    for round: UInt8 in 0..<20 {
+      for process in processes { try process.send([round], to: listener) }
+    }
+    #expect(await eventually { listener.receiver.payloads.count == 40 })
+    #expect(Set(listener.receiver.payloads.map(\.peer)).count == 2)
+    #expect(listener.receiver.payloads.allSatisfy { $0.principal == annaKey.peer })
+    for process in processes { await process.endpoint.stop() }
+    await listener.endpoint.stop()
+  }
+
   @Test func `a key that is not admitted is refused at once, with what to do`() async throws {
     let listener = try Listener(key: headKey, admitting: [annaKey])
     let bert = try Caller(key: bertKey, to: listener.address, headKey: headKey.publicKey)
