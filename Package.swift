@@ -39,7 +39,7 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", path: "Sources/Crypto/COpenSSL", providers: [.apt(["libssl-dev"])]),
     .target(
-      name: "CWire", dependencies: ["CProtobufC"], path: "proto", exclude: ["iorun.proto"],
+      name: "CWire", dependencies: ["CProtobufC"], path: "proto", exclude: ["iorun.proto", "local.md"],
       linkerSettings: [.linkedLibrary("protobuf-c")]),
     .target(name: "CShim", path: "Sources/CShim"),
 
