@@ -119,6 +119,18 @@ extension IorunError.Code {
   public static let notRunning = Self(rawValue: 1404)
   /// A process could not be started.
   public static let spawnFailed = Self(rawValue: 1405)
+
+  // 15xx: tasks, actors and objects.
+
+  /// The object store, with its spill quota, cannot hold the object.
+  public static let storeFull = Self(rawValue: 1501)
+  /// No reachable node has the object.
+  public static let objectLost = Self(rawValue: 1502)
+  /// A runtime environment could not be built.
+  public static let environmentFailed = Self(rawValue: 1503)
+  /// A process of a runtime job is gone.
+  public static let processLost = Self(rawValue: 1504)
+
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)
 }

@@ -1,0 +1,154 @@
+public import IorunCore
+
+/// What a task or an actor asks of the node that is to run it. The same form stands in the JSON of the
+/// local protocol and travels between head and agents.
+public struct RuntimeDemand: Hashable, Codable, Sendable {
+  /// Where among the nodes that fit.
+  public enum Strategy: Hashable, Sendable {
+    /// The asking node while it has room and is less than half used, else the best elsewhere.
+    case standard
+    /// Another node each time, as far as they fit.
+    case spread
+    /// One node; where `soft`, any other if that one cannot.
+    case node(NodeID, soft: Bool)
+  }
+
+  /// A place in a placement group.
+  public struct Bundle: Hashable, Codable, Sendable {
+    /// The group.
+    public var group: GroupID
+    /// Which bundle, from 0; -1 for any with room.
+    public var index: Int
+
+    /// Names a bundle.
+    public init(group: GroupID, index: Int) {
+      self.group = group
+      self.index = index
+    }
+  }
+
+  /// What it holds while it runs.
+  public var resources: ResourceAmounts
+  /// What must be free for it to be placed, where that is more than it holds (actors); else `nil`.
+  public var placement: ResourceAmounts?
+  /// The hash of its runtime environment; empty for the plain one.
+  public var environment: String
+  /// The environment itself, as the text of a JSON document; empty for none.
+  public var runtimeEnv: String
+  /// Where among the nodes that fit.
+  public var strategy: Strategy
+  /// Label selectors, as Ray writes them: `v`, `!v`, `in(a,b)`, `!in(a,b)`.
+  public var labels: [String: String]
+  /// Selectors to try in order where `labels` fit nowhere.
+  public var fallback: [[String: String]]
+  /// The placement group's bundle to run in.
+  public var bundle: Bundle?
+
+  /// Describes a demand.
+  public init(
+    resources: ResourceAmounts, placement: ResourceAmounts? = nil, environment: String = "",
+    runtimeEnv: String = "", strategy: Strategy = .standard, labels: [String: String] = [:],
+    fallback: [[String: String]] = [], bundle: Bundle? = nil
+  ) {
+    self.resources = resources
+    self.placement = placement
+    self.environment = environment
+    self.runtimeEnv = runtimeEnv
+    self.strategy = strategy
+    self.labels = labels
+    self.fallback = fallback
+    self.bundle = bundle
+  }
+
+  private enum Keys: String, CodingKey {
+    case resources, placement, environment, runtimeEnv, strategy, labels, fallback, bundle
+  }
+
+  /// Reads a demand; every key may be missing.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: Keys.self)
+    self.init(
+      resources: try values.decodeIfPresent(ResourceAmounts.self, forKey: .resources)
+        ?? ResourceAmounts(),
+      placement: try values.decodeIfPresent(ResourceAmounts.self, forKey: .placement),
+      environment: try values.decodeIfPresent(String.self, forKey: .environment) ?? "",
+      runtimeEnv: try values.decodeIfPresent(String.self, forKey: .runtimeEnv) ?? "",
+      strategy: try values.decodeIfPresent(Strategy.self, forKey: .strategy) ?? .standard,
+      labels: try values.decodeIfPresent([String: String].self, forKey: .labels) ?? [:],
+      fallback: try values.decodeIfPresent([[String: String]].self, forKey: .fallback) ?? [],
+      bundle: try values.decodeIfPresent(Bundle.self, forKey: .bundle))
+  }
+}
+
+extension RuntimeDemand.Strategy: Codable {
+  private enum Keys: String, CodingKey { case node, soft }
+
+  /// Reads `"DEFAULT"`, `"SPREAD"` or `{"node":…,"soft":…}`.
+  public init(from decoder: any Decoder) throws {
+    if let text = try? decoder.singleValueContainer().decode(String.self) {
+      switch text {
+      case "", "DEFAULT": self = .standard
+      case "SPREAD": self = .spread
+      default:
+        throw IorunError(
+          .specInvalid, "'\(text.prefix(64))' is no scheduling strategy",
+          remedy: "Use DEFAULT, SPREAD, or a node")
+      }
+      return
+    }
+    let values = try decoder.container(keyedBy: Keys.self)
+    self = .node(
+      try values.decode(NodeID.self, forKey: .node),
+      soft: try values.decodeIfPresent(Bool.self, forKey: .soft) ?? false)
+  }
+
+  /// Writes the same.
+  public func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .standard, .spread:
+      var container = encoder.singleValueContainer()
+      try container.encode(self == .spread ? "SPREAD" : "DEFAULT")
+    case .node(let node, let soft):
+      var values = encoder.container(keyedBy: Keys.self)
+      try values.encode(node, forKey: .node)
+      try values.encode(soft, forKey: .soft)
+    }
+  }
+}
+
+/// A worker that a process may run tasks on, until it gives it back.
+public struct RuntimeLease: Hashable, Codable, Sendable {
+  /// Unique on its node.
+  public var lease: UInt64
+  /// The worker.
+  public var worker: WorkerID
+  /// The node.
+  public var node: NodeID
+  /// Its GPUs, by the node's index.
+  public var gpus: [Int]
+  /// The bundle that it stands in, where one was asked for.
+  public var bundle: Int?
+
+  /// Describes a lease.
+  public init(lease: UInt64, worker: WorkerID, node: NodeID, gpus: [Int], bundle: Int?) {
+    self.lease = lease
+    self.worker = worker
+    self.node = node
+    self.gpus = gpus
+    self.bundle = bundle
+  }
+}
+
+/// Where a process of a runtime job is.
+public struct ProcessAddress: Hashable, Codable, Sendable {
+  /// Its node.
+  public var node: NodeID
+  /// Its id.
+  public var worker: WorkerID
+
+  /// Names a process.
+  public init(node: NodeID, worker: WorkerID) {
+    self.node = node
+    self.worker = worker
+  }
+}
