@@ -72,6 +72,17 @@ struct MeshEngine: Sendable {
     }
   }
 
+  /// Asks the peer at the other end of a link that is not up yet who it is, so that its answer comes
+  /// with the link's welcome. A link that never comes up loses the question.
+  mutating func open(
+    _ peer: PeerID, over link: LinkID, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    guard sessions.index(forKey: peer) == nil else { return }
+    begin(with: peer, now: now)
+    update(peer, into: &actions) { session, actions in session.tick(now: now, into: &actions) }
+    if let question = sessions[peer]?.question { actions.append(.transmit(link, question)) }
+  }
+
   /// A link is gone.
   mutating func linkDown(_ link: LinkID) {
     guard let peer = links.removeValue(forKey: link) else { return }

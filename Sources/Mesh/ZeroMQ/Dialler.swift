@@ -9,6 +9,8 @@ internal import IorunWire
 final class Dialler {
   /// What happened to the link.
   enum Event {
+    /// Bytes may be sent; whether the other side admits us is not known yet.
+    case opened(MeshEngine.LinkID, PeerID)
     case up(MeshEngine.LinkID, PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
@@ -23,7 +25,7 @@ final class Dialler {
 
   private enum Phase {
     case waiting(until: MonotonicTime)
-    case connecting(since: MonotonicTime)
+    case connecting(MeshEngine.LinkID, since: MonotonicTime)
     case up(MeshEngine.LinkID, lastHeard: MonotonicTime, pingAt: MonotonicTime)
   }
 
@@ -60,7 +62,7 @@ final class Dialler {
   var deadline: MonotonicTime {
     switch phase {
     case .waiting(let until): until
-    case .connecting(let since): since + Self.greetingTimeout
+    case .connecting(_, let since): since + Self.greetingTimeout
     case .up(_, let lastHeard, let pingAt): min(pingAt, lastHeard + Self.silence)
     }
   }
@@ -72,11 +74,11 @@ final class Dialler {
     outbox.flush { socket.send($0) }
   }
 
-  func tick(now: MonotonicTime, into events: inout [Event]) {
+  func tick(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
     switch phase {
     case .waiting(let until):
-      if now >= until { connect(now: now, into: &events) }
-    case .connecting(let since):
+      if now >= until { connect(now: now, nextLink: &nextLink, into: &events) }
+    case .connecting(_, let since):
       if now - since >= Self.greetingTimeout {
         fail(noAnswer(), now: now, into: &events)
       }
@@ -91,7 +93,7 @@ final class Dialler {
   }
 
   /// Takes what has arrived, from the peer and from libzmq's monitor.
-  func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
+  func receive(now: MonotonicTime, into events: inout [Event]) {
     while let parts = socket?.receive(partLimit: 1) {
       guard let bytes = parts.first?.bytes,
         let frames = try? bytes.withUnsafeBytes({ try FrameCodec.decode($0) })
@@ -101,7 +103,7 @@ final class Dialler {
           now: now, into: &events)
         return
       }
-      for frame in frames { handle(frame, now: now, nextLink: &nextLink, into: &events) }
+      for frame in frames { handle(frame, now: now, into: &events) }
     }
     while let parts = monitor?.receive(partLimit: 2) {
       guard parts.count == 2, parts[0].bytes.count == 6 else { continue }
@@ -123,7 +125,9 @@ final class Dialler {
     socket = nil
   }
 
-  private func connect(now: MonotonicTime, into events: inout [Event]) {
+  private func connect(
+    now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]
+  ) {
     close()
     outbox = LinkOutbox()
     connection += 1
@@ -147,7 +151,9 @@ final class Dialler {
         .hello(
           protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
           connection: connection, instance: instance))
-      phase = .connecting(since: now)
+      nextLink += 1
+      phase = .connecting(nextLink, since: now)
+      events.append(.opened(nextLink, peer))
     } catch {
       let failure =
         error as? IorunError
@@ -156,16 +162,12 @@ final class Dialler {
     }
   }
 
-  private func handle(
-    _ frame: Frame, now: MonotonicTime, nextLink: inout MeshEngine.LinkID,
-    into events: inout [Event]
-  ) {
+  private func handle(_ frame: Frame, now: MonotonicTime, into events: inout [Event]) {
     switch (frame, phase) {
-    case (.welcome(_, _, connection), .connecting):
-      nextLink += 1
-      phase = .up(nextLink, lastHeard: now, pingAt: now)
+    case (.welcome(_, _, connection), .connecting(let link, _)):
+      phase = .up(link, lastHeard: now, pingAt: now)
       backoff = Self.firstBackoff
-      events.append(.up(nextLink, peer))
+      events.append(.up(link, peer))
     case (.refusal(let code, let message, let remedy), .connecting):
       var error = IorunError(.init(rawValue: code), String(message.prefix(500)))
       error.remedy = remedy.isEmpty ? nil : String(remedy.prefix(500))
@@ -207,8 +209,7 @@ final class Dialler {
   private func fail(_ error: IorunError, now: MonotonicTime, into events: inout [Event]) {
     switch phase {
     case .waiting: return
-    case .connecting: break
-    case .up(let link, _, _): events.append(.down(link))
+    case .connecting(let link, _), .up(let link, _, _): events.append(.down(link))
     }
     close()
     // Half of the wait is random, so that a head that comes back is not met by all at once.

@@ -125,8 +125,8 @@ final class EndpointLoop {
     }
     if let dialler {
       var events: [Dialler.Event] = []
-      dialler.receive(now: now, nextLink: &nextLink, into: &events)
-      dialler.tick(now: now, into: &events)
+      dialler.receive(now: now, into: &events)
+      dialler.tick(now: now, nextLink: &nextLink, into: &events)
       for event in events { handle(event, now: now) }
     }
   }
@@ -144,8 +144,11 @@ final class EndpointLoop {
 
   private func handle(_ event: Dialler.Event, now: MonotonicTime) {
     switch event {
-    case .up(let link, let peer):
+    case .opened(let link, let peer):
       dialledLink = link
+      // Right behind the greeting: over a long way a round trip less until the first call.
+      engine.open(peer, over: link, now: now, into: &actions)
+    case .up(let link, let peer):
       engine.linkUp(link, peer: peer, now: now, into: &actions)
       uplinkMonitor.isUp()
     case .down(let link):
