@@ -162,6 +162,31 @@ struct MeshEngineTests {
     #expect(engine.hasLink(to: .anna))
     #expect(!receive(&engine, packet(from: .anna, to: .node), over: 8).isEmpty)
   }
+
+  @Test func `a session is asked for over a link that is not up yet, once`() {
+    var engine = MeshEngine(local: .node, incarnation: 1, uplink: .head)
+    var actions: [MeshEngine.Action] = []
+    engine.open(.head, over: 1, now: now, into: &actions)
+    let asked = transmitted(actions)
+    #expect(asked.map(\.0) == [1])
+    #expect(asked.map(\.1.kind) == [.open])
+    actions = []
+    engine.open(.head, over: 2, now: now, into: &actions)
+    #expect(transmitted(actions).isEmpty, "the session is there already")
+  }
+
+  @Test func `a session that was opened ahead has the whole patience for its first payload`() {
+    var engine = MeshEngine(local: .node, incarnation: 1, uplink: .head)
+    var actions: [MeshEngine.Action] = []
+    engine.open(.head, over: 1, now: now, into: &actions)
+    let late = now + Session.openTimeout - .seconds(1)
+    engine.send([1], to: .head, in: .actor, now: late, into: &actions)
+    actions = []
+    engine.tick(now: now + Session.openTimeout, into: &actions)
+    #expect(!actions.contains { if case .peerLost = $0 { true } else { false } })
+    engine.tick(now: late + Session.openTimeout, into: &actions)
+    #expect(actions.contains { if case .peerLost = $0 { true } else { false } })
+  }
 }
 
 /// Two engines over a perfect link: what a session given up on one side means for the next.
@@ -291,30 +316,5 @@ struct MeshEngineSessionTests {
     #expect(world.delivered[.bert] == [[1], [2]])
     #expect(world.delivered[.anna] == [[3]])
     #expect(world.lost[.anna]?.count == 1)
-  }
-
-  @Test func `a session is asked for over a link that is not up yet, once`() {
-    var engine = MeshEngine(local: .node, incarnation: 1, uplink: .head)
-    var actions: [MeshEngine.Action] = []
-    engine.open(.head, over: 1, now: now, into: &actions)
-    let asked = transmitted(actions)
-    #expect(asked.map(\.0) == [1])
-    #expect(asked.map(\.1.kind) == [.open])
-    actions = []
-    engine.open(.head, over: 2, now: now, into: &actions)
-    #expect(transmitted(actions).isEmpty, "the session is there already")
-  }
-
-  @Test func `a session that was opened ahead has the whole patience for its first payload`() {
-    var engine = MeshEngine(local: .node, incarnation: 1, uplink: .head)
-    var actions: [MeshEngine.Action] = []
-    engine.open(.head, over: 1, now: now, into: &actions)
-    let late = now + Session.openTimeout - .seconds(1)
-    engine.send([1], to: .head, in: .actor, now: late, into: &actions)
-    actions = []
-    engine.tick(now: now + Session.openTimeout, into: &actions)
-    #expect(!actions.contains { if case .peerLost = $0 { true } else { false } })
-    engine.tick(now: late + Session.openTimeout, into: &actions)
-    #expect(actions.contains { if case .peerLost = $0 { true } else { false } })
   }
 }
