@@ -179,7 +179,7 @@ struct MeshEngineTests {
     var engine = MeshEngine(local: .node, incarnation: 1, uplink: .head)
     var actions: [MeshEngine.Action] = []
     engine.open(.head, over: 1, now: now, into: &actions)
-    let late = now + Session.openTimeout - .seconds(1)
+    let late = now + (Session.openTimeout - .seconds(1))
     engine.send([1], to: .head, in: .actor, now: late, into: &actions)
     actions = []
     engine.tick(now: now + Session.openTimeout, into: &actions)
