@@ -72,7 +72,7 @@ let package = Package(
     // Floor 4: distributed actors, and the contract they share.
     .target(
       name: "IorunRuntime",
-      dependencies: ["IorunCore", "IorunWire", "IorunMesh", logging],
+      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CShim", logging],
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
@@ -132,7 +132,10 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
+    .executableTarget(
+      name: "iorun-runtime-bench", dependencies: ["IorunCore", "IorunRuntime", argumentParser],
+      path: "Benchmarks/Runtime", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
