@@ -134,7 +134,7 @@ let package = Package(
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
       path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
     .executableTarget(
-      name: "iorun-runtime-bench", dependencies: ["IorunCore", "IorunRuntime", argumentParser],
+      name: "iorun-runtime-bench", dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
       path: "Benchmarks/Runtime", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.

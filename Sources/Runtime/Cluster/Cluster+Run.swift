@@ -33,7 +33,11 @@ extension Cluster {
         launcher: RuntimeJob.Launcher(
           argv: [try executablePath()], environment: forWorkers(environment),
           cwd: FileManager.default.currentDirectoryPath, kind: .program)))
-    defer { process.bye() }
+    adopt(process)
+    defer {
+      adopt(nil)
+      process.bye()
+    }
     // The body runs on the threads that read the sockets: an answer resumes it without a wake-up.
     let body = Task(executorPreference: process.executor) { try await driver(process.cluster) }
     try await withTaskCancellationHandler {
@@ -54,6 +58,7 @@ extension Cluster {
         remedy: "Start the program without IORUN_ROLE")
     }
     let process = try ClusterProcess(worker: worker, role: "worker", tasks: tasks, actors: actors)
+    adopt(process)
     try await process.connect(
       to: path,
       hello: ClusterProcess.Hello(

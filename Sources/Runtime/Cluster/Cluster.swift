@@ -7,6 +7,24 @@ internal import Synchronization
 public struct Cluster: Sendable {
   let process: ClusterProcess
 
+  private static let own = Mutex<ClusterProcess?>(nil)
+
+  /// The cluster of this process: what an actor uses that was spawned.
+  ///
+  /// - Throws: `wrongState` outside `Cluster.run`.
+  public static var current: Cluster {
+    get throws {
+      guard let process = own.withLock({ $0 }) else {
+        throw IorunError(
+          .wrongState, "this process takes part in no runtime job",
+          remedy: "Use it within `Cluster.run`")
+      }
+      return Cluster(process: process)
+    }
+  }
+
+  static func adopt(_ process: ClusterProcess?) { own.withLock { $0 = process } }
+
   // MARK: Tasks
 
   /// Starts a task; returns at once.
@@ -15,9 +33,10 @@ public struct Cluster: Sendable {
   public func submit<Work: RemoteTask>(_ task: Work, options: TaskOptions = TaskOptions()) async throws
     -> ObjectRef<Work.Output>
   {
-    let record = try process.tasks.submit(
-      name: Work.name, arguments: try Payload(task, in: process), options: options, results: 1)
-    return ObjectRef(try Self.handle(record.firstResults, 0))
+    let results = try process.tasks.submit(
+      name: Work.name, arguments: try Payload(task, in: process), options: options, results: 1
+    ).results
+    return ObjectRef(results[0])
   }
 
   /// Starts a task that returns an array of `results` elements, each to be an object of its own.
@@ -27,10 +46,10 @@ public struct Cluster: Sendable {
     guard results >= 2, results <= 60_000 else {
       throw IorunError(.specInvalid, "\(results) results; 2 to 60,000 are possible")
     }
-    let record = try process.tasks.submit(
+    return try process.tasks.submit(
       name: Work.name, arguments: try Payload(task, in: process), options: options,
-      results: results)
-    return record.firstResults.map { ObjectRef($0) }
+      results: results
+    ).results.map { ObjectRef($0) }
   }
 
   /// Starts a task that makes one value after the other, and gives them as they come. The task waits
@@ -40,7 +59,8 @@ public struct Cluster: Sendable {
   {
     let record = try process.tasks.submit(
       name: Work.name, arguments: try Payload(task, in: process), options: options, results: 0,
-      stream: StreamState())
+      stream: StreamState()
+    ).record
     return TaskStream(source: StreamSource(record: record, process: process))
   }
 
@@ -55,13 +75,6 @@ public struct Cluster: Sendable {
     }
     guard let record = ref.handle.task else { return }
     process.tasks.cancel(record, force: force, recursive: recursive)
-  }
-
-  private static func handle(_ handles: [ObjectHandle], _ index: Int) throws -> ObjectHandle {
-    guard handles.indices.contains(index) else {
-      throw IorunError(.internalFault, "a task was made without its results")
-    }
-    return handles[index]
   }
 
   // MARK: Objects

@@ -44,9 +44,6 @@ final class TaskRecord: Sendable {
     state = Mutex(State(results: results, retriesLeft: retries < 0 ? .max : retries))
   }
 
-  /// The objects that the task is to make, right after its submission.
-  var firstResults: [ObjectHandle] { state.withLock { $0.results.compactMap { $0 } } }
-
   var isFinished: Bool {
     state.withLock { if case .finished = $0.phase { true } else { false } }
   }

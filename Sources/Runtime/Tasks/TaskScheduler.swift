@@ -27,7 +27,7 @@ final class TaskScheduler: Sendable {
   func submit(
     name: String, arguments: Payload, options: TaskOptions, results: Int,
     stream: StreamState? = nil
-  ) throws -> TaskRecord {
+  ) throws -> (record: TaskRecord, results: [ObjectHandle]) {
     let size = arguments.bytes.count + 48 * arguments.objects.count
     guard size < LocalLimits.frameBytes - 256 * 1024 else {
       throw IorunError(
@@ -47,7 +47,7 @@ final class TaskScheduler: Sendable {
     }
     TaskContext.current?.children.add(record)
     start(record)
-    return record
+    return (record, handles)
   }
 
   /// Runs a task again whose result is lost; false where it may not.
