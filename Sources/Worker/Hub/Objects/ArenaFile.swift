@@ -1,0 +1,87 @@
+internal import Foundation
+internal import IorunCore
+
+/// A job's shared memory on this node: a sparse file below `/dev/shm` that every process of the job maps
+/// whole. Removed when this value goes; `removeLeftovers` removes what a killed agent left.
+final class ArenaFile: Sendable {
+  /// Where processes find it.
+  let path: String
+  /// Its length in bytes.
+  let size: Int64
+  // The mapping's address: a number is Sendable where a pointer is not. The mapping lives as long as
+  // this value, and the books (`ObjectArena`) keep two writers off the same bytes.
+  private let address: UInt
+  private let descriptor: Int32
+
+  /// The folder for shared memory: real memory where the machine has it.
+  static var folder: String { access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory() }
+
+  /// How large the object store of a node may be: what was wished, else 30 % of `memory`, and never
+  /// more than nine tenths of what the shared folder has free.
+  ///
+  /// - Throws: `fileSystem`.
+  static func defaultSize(memory: Bytes, wish: Bytes?) throws -> Int64 {
+    var status = statvfs()
+    guard statvfs(folder, &status) == 0 else {
+      throw IorunError.system("cannot look at", folder, errno: errno)
+    }
+    let free = Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    let wished =
+      wish.map { Int64(clamping: $0.rawValue) } ?? Int64(clamping: memory.rawValue) / 10 * 3
+    return max(
+      ObjectArena.block, min(wished, free / 10 * 9) / ObjectArena.block * ObjectArena.block)
+  }
+
+  /// Makes the file and maps it. `name` is unique among the arenas of this agent.
+  ///
+  /// - Throws: `fileSystem` or `diskFull`.
+  init(agent: PeerID, name: String, size: Int64) throws {
+    path = "\(Self.folder)/\(Self.prefix(agent))\(name)"
+    self.size = size
+    descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw IorunError.system("cannot create", path, errno: errno) }
+    let mapped =
+      ftruncate(descriptor, off_t(size)) == 0
+      ? mmap(nil, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) : MAP_FAILED
+    guard let mapped, mapped != MAP_FAILED else {
+      let failure = IorunError.system("cannot map", path, errno: errno)
+      close(descriptor)
+      unlink(path)
+      throw failure
+    }
+    address = UInt(bitPattern: mapped)
+  }
+
+  deinit {
+    munmap(UnsafeMutableRawPointer(bitPattern: address), Int(size))
+    close(descriptor)
+    unlink(path)
+  }
+
+  /// Removes the arenas that an earlier run of the same agent left.
+  static func removeLeftovers(of agent: PeerID) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    where name.hasPrefix(prefix(agent)) {
+      unlink("\(folder)/\(name)")
+    }
+  }
+
+  private static func prefix(_ agent: PeerID) -> String { "iorun-\(agent)-" }
+
+  /// The bytes of one part. `nil` where the part is not all within the arena.
+  func bytes(_ offset: Int64, _ count: Int64) -> UnsafeMutableRawBufferPointer? {
+    guard offset >= 0, count >= 0, count <= size, offset <= size - count,
+      let base = UnsafeMutableRawPointer(bitPattern: address)
+    else { return nil }
+    return UnsafeMutableRawBufferPointer(start: base + Int(offset), count: Int(count))
+  }
+
+  /// Gives pages to a part before anybody writes there: first writes into pages that the kernel has
+  /// yet to find run at a tenth of memory's speed. Blocks for as long as that takes; false where the
+  /// kernel has no such call or no memory.
+  func populate(_ offset: Int64, _ count: Int64) -> Bool {
+    guard let part = bytes(offset, count), count > 0 else { return false }
+    // MADV_POPULATE_WRITE (Linux 5.14), which Glibc's module does not name.
+    return madvise(part.baseAddress, part.count, 23) == 0
+  }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import IorunCore
+import IorunWire
+
+/// Starts the processes of runtime jobs on this node: zygotes, which fork workers, and worker programs.
+/// Each lives below a supervisor of its own, so that it, and whatever it starts, dies with the agent.
+struct RuntimeLauncher: Sendable {
+  /// What a process is told of its place.
+  struct Place: Sendable {
+    /// The hub's socket.
+    var hub: String
+    /// What admits the process to its job.
+    var token: String
+    /// Its worker id; `nil` for a zygote.
+    var worker: WorkerID?
+    /// The hash of its runtime environment; empty for the plain one.
+    var environment: String
+    /// The environment, as the text of a JSON document.
+    var runtimeEnv: String
+    /// Further variables, such as the devices of a lease.
+    var variables: [String: String] = [:]
+  }
+
+  /// The program that supervises: iorun itself.
+  var supervisor: String
+  /// Where programs are looked up, where the job does not say otherwise.
+  var searchPath: String
+  /// The most of a process's own output that is kept.
+  var logLimit: Bytes
+
+  /// Starts a zygote, or a worker program. What it prints goes to the file `log`.
+  ///
+  /// - Throws: `spawnFailed`, `specInvalid`, `fileSystem`.
+  func start(_ job: RuntimeJob, at place: Place, log file: String) async throws
+    -> (process: RankProcess, log: RankLog)
+  {
+    let launch = RankProcess.Launch(
+      supervisor: supervisor, command: command(job.launcher),
+      environment: environment(job, at: place), folder: folder(job.launcher))
+    let cap = RankLog.Cap(size: logLimit, setting: "the node")
+    return try await Blocking.run {
+      let log = try RankLog(file: file, cap: cap)
+      return (try RankProcess.start(launch, log: log), log)
+    }
+  }
+
+  /// The driver's own interpreter where this node has it; another machine's path may mean nothing here.
+  private func command(_ launcher: RuntimeJob.Launcher) -> [String] {
+    guard let program = launcher.argv.first else { return [] }
+    if !program.hasPrefix("/") || access(program, X_OK) == 0 { return launcher.argv }
+    switch launcher.kind {
+    case .zygote: return ["python3", "-m", "iorun._zygote"]
+    // There is no other program that could stand for it: the start says what is missing.
+    case .program: return launcher.argv
+    }
+  }
+
+  private func folder(_ launcher: RuntimeJob.Launcher) -> String {
+    var isFolder: ObjCBool = false
+    let isThere =
+      launcher.cwd.hasPrefix("/")
+      && FileManager.default.fileExists(atPath: launcher.cwd, isDirectory: &isFolder)
+    return isThere && isFolder.boolValue && access(launcher.cwd, X_OK) == 0 ? launcher.cwd : "/"
+  }
+
+  private func environment(_ job: RuntimeJob, at place: Place) -> [String: String] {
+    var variables = [
+      "PATH": searchPath, "HOME": NSHomeDirectory(), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1",
+    ]
+    variables.merge(job.launcher.environment) { _, theirs in theirs }
+    variables.merge(place.variables) { _, ours in ours }
+    // What says where it belongs is ours alone.
+    for name in variables.keys where name.hasPrefix("IORUN_") && place.variables[name] == nil {
+      variables[name] = nil
+    }
+    variables["IORUN_HUB"] = place.hub
+    variables["IORUN_JOB_ID"] = job.job.description
+    variables["IORUN_TOKEN"] = place.token
+    variables["IORUN_ENVIRONMENT_HASH"] = place.environment
+    variables["IORUN_ENVIRONMENT"] = place.runtimeEnv
+    variables["IORUN_ROLE"] = place.worker == nil ? "zygote" : "worker"
+    if let worker = place.worker { variables["IORUN_WORKER"] = worker.description }
+    return variables
+  }
+}
