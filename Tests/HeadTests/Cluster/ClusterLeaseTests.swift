@@ -72,7 +72,7 @@ struct ClusterLeaseTests {
       let waiting = Task { try await rig.lease(job, RuntimeDemand(resources: .cpus(1))) }
       try await eventually("it does not wait") { await rig.bridge(0).calls.contains("recall") }
       waiting.cancel()
-      await expect(.cancelled) { _ = try await waiting.value }
+      await expect(throwsCode: .cancelled) { _ = try await waiting.value }
       _ = first
     }
   }
@@ -105,7 +105,7 @@ struct ClusterLeaseTests {
     try await withRig(cpus: [2, 2]) { rig in
       try await rig.registerBridges()
       let job = try await rig.openJob()
-      await expect(.notAllowed) {
+      await expect(throwsCode: .notAllowed) {
         _ = try await rig.cluster.lease(
           RuntimeDemand(resources: .cpus(1)), job: job.job, holder: job.driver,
           caller: rig.nodes[1].id)
