@@ -93,8 +93,8 @@ let package = Package(
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "IorunScheduler", grdb, logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
@@ -187,7 +187,8 @@ let package = Package(
     .testTarget(
       name: "HeadTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunScheduler", "IorunHead",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
+        "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),
