@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// What a process asks for with `actorCreate`.
 private struct ActorWish: Decodable {
@@ -60,7 +61,9 @@ extension Hub {
 
   func actorWatch(_ message: LocalMessage, _ ask: HubRequest) throws {
     let actor = try message.decode(ActorReference.self).actor
-    askHead(for: ask) { try await $0.actor(actor) } answer: { hub, ticket, record in
+    askHead(for: ask) {
+      try await $0.actor(actor)
+    } answer: { hub, ticket, record in
       hub.answer(ticket, record, blob: record.spec.payload)
     }
   }
@@ -84,7 +87,9 @@ extension Hub {
     struct Names: Encodable { var actors: [RuntimeActorName] }
     let isAll = try message.decode(Scope.self).allNamespaces ?? false
     let namespace = isAll ? nil : ask.process.job.record.namespace
-    askHead(for: ask) { try await $0.actorNames(namespace: namespace) } answer: {
+    askHead(for: ask) {
+      try await $0.actorNames(namespace: namespace)
+    } answer: {
       $0.respond($1.connection, $1.number, Names(actors: $2))
     }
   }
@@ -92,15 +97,20 @@ extension Hub {
   func actorKill(_ message: LocalMessage, _ ask: HubRequest) throws {
     let wish = try message.decode(ActorReference.self)
     let noRestart = wish.noRestart ?? true
-    askHead(for: ask) { try await $0.killActor(wish.actor, noRestart: noRestart) } answer: {
-      hub, ticket, _ in hub.respond(ticket.connection, ticket.number, json: "{}".utf8)
+    askHead(for: ask) {
+      try await $0.killActor(wish.actor, noRestart: noRestart)
+    } answer: {
+      hub, ticket, _ in
+      hub.respond(ticket.connection, ticket.number, json: "{}".utf8)
     }
   }
 
   func actorRelease(_ message: LocalMessage, _ process: HubProcess) throws {
     let actor = try message.decode(ActorReference.self).actor
     process.children.remove(actor)
-    callHead { try await $0.releaseActor(actor) } done: { hub, result in
+    callHead {
+      try await $0.releaseActor(actor)
+    } done: { hub, result in
       // That it is gone already is what was wanted.
       if case .failure(let error) = result, (error as? IorunError)?.code != .notFound {
         hub.logger.warning("an actor could not be released: \(error)")
@@ -164,7 +174,9 @@ extension Hub {
   /// The actor's process here.
   private func process(of actor: RuntimeActorID) -> HubProcess? {
     for job in jobs.values {
-      for process in job.processes.values where process.actor?.spec.actor == actor { return process }
+      for process in job.processes.values where process.actor?.spec.actor == actor {
+        return process
+      }
     }
     return nil
   }
@@ -207,7 +219,9 @@ extension Hub {
   }
 
   private func report(_ status: RuntimeActorStatus) {
-    callHead { try await $0.actorChanged(status) } done: { hub, result in
+    callHead {
+      try await $0.actorChanged(status)
+    } done: { hub, result in
       guard case .failure(let error) = result else { return }
       hub.logger.warning("the head was not told of an actor's change: \(error)")
       // A head that comes back learns of living actors from the registration, of dead ones so.

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 extension Hub {
   /// One frame of a process.
@@ -104,15 +105,17 @@ extension Hub {
   // MARK: Answers
 
   /// Answers a request, if whoever asked is still there.
-  func respond(_ connection: UInt64, _ number: UInt64, json: some Collection<UInt8>, blob: Data = Data())
-  {
+  func respond(
+    _ connection: UInt64, _ number: UInt64, json: some Collection<UInt8>, blob: Data = Data()
+  ) {
     guard let connection = connections[connection] else { return }
     connection.openRequests -= 1
     write(.response, aux: 0, number: number, json: json, blob: blob, to: connection)
   }
 
   /// Answers with a value.
-  func respond(_ connection: UInt64, _ number: UInt64, _ value: some Encodable, blob: Data = Data()) {
+  func respond(_ connection: UInt64, _ number: UInt64, _ value: some Encodable, blob: Data = Data())
+  {
     do {
       respond(connection, number, json: try LocalFrames.json(value), blob: blob)
     } catch {

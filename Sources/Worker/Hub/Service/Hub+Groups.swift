@@ -34,7 +34,9 @@ extension Hub {
       group: wish.group, job: ask.process.job.id, name: wish.name ?? "", bundles: wish.bundles,
       strategy: wish.strategy ?? .pack, maxRoundTripMilliseconds: wish.maxRoundTripMilliseconds,
       labels: wish.labels ?? [], detached: wish.detached ?? false)
-    askHead(for: ask) { try await $0.createGroup(spec) } answer: { hub, ticket, status in
+    askHead(for: ask) {
+      try await $0.createGroup(spec)
+    } answer: { hub, ticket, status in
       hub.respond(
         ticket.connection, ticket.number, GroupAnswer(state: status.state, reason: status.reason))
     }
@@ -63,7 +65,9 @@ extension Hub {
     guard let group = try message.decode(GroupReference.self).group else {
       throw IorunError(.malformed, "groupRemove lacks 'group'")
     }
-    askHead(for: ask) { try await $0.removeGroup(group) } answer: { hub, ticket, _ in
+    askHead(for: ask) {
+      try await $0.removeGroup(group)
+    } answer: { hub, ticket, _ in
       hub.respond(ticket.connection, ticket.number, json: "{}".utf8)
     }
   }
@@ -71,7 +75,9 @@ extension Hub {
   func groupTable(_ message: LocalMessage, _ ask: HubRequest) throws {
     struct Groups: Encodable { var groups: [PlacementGroupStatus] }
     let group = try message.decode(GroupReference.self).group
-    askHead(for: ask) { try await $0.groups(group, name: nil) } answer: { hub, ticket, groups in
+    askHead(for: ask) {
+      try await $0.groups(group, name: nil)
+    } answer: { hub, ticket, groups in
       hub.respond(ticket.connection, ticket.number, Groups(groups: groups))
     }
   }
@@ -80,7 +86,9 @@ extension Hub {
     guard let name = try message.decode(GroupReference.self).name, !name.isEmpty else {
       throw IorunError(.malformed, "groupNamed lacks 'name'")
     }
-    askHead(for: ask) { try await $0.groups(nil, name: name) } answer: { hub, ticket, groups in
+    askHead(for: ask) {
+      try await $0.groups(nil, name: name)
+    } answer: { hub, ticket, groups in
       guard let group = groups.first else {
         hub.respond(
           ticket.connection, ticket.number,

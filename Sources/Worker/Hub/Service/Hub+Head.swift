@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 extension Hub {
   /// How long changes are gathered before the head hears of them.
@@ -38,7 +39,9 @@ extension Hub {
     for job in over { endJob(job, reason: "the head ended it") }
     // A new head does not know who watches what.
     for actor in actors.watched {
-      callHead { try await $0.actor(actor) } done: { hub, result in
+      callHead {
+        try await $0.actor(actor)
+      } done: { hub, result in
         if case .success(let record) = result { hub.take(record.status) }
       }
     }
@@ -81,7 +84,9 @@ extension Hub {
   private func refreshNodes() {
     guard !isRefreshing else { return }
     isRefreshing = true
-    callHead(within: .seconds(5)) { try await $0.clusterNodes() } done: { hub, result in
+    callHead(within: .seconds(5)) {
+      try await $0.clusterNodes()
+    } done: { hub, result in
       if case .success(let nodes) = result { hub.nodes.take(nodes) }
       hub.after(Self.nodesPause) { hub in
         hub.isRefreshing = false

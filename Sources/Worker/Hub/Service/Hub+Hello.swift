@@ -88,19 +88,25 @@ extension Hub {
       startedAt: Date().timeIntervalSince1970)
     connection.role = .greeting
     let (id, pid) = (connection.id, connection.pid)
-    callHead { try await $0.openJob(record) } done: { hub, result in
-      hub.opened(result, worker: worker, pid: pid, for: HubRequest.Ticket(connection: id, number: number))
+    callHead {
+      try await $0.openJob(record)
+    } done: { hub, result in
+      hub.opened(
+        result, worker: worker, pid: pid, for: HubRequest.Ticket(connection: id, number: number))
     }
   }
 
   private func opened(
-    _ result: Result<RuntimeJob, any Error>, worker: WorkerID, pid: Int32, for ticket: HubRequest.Ticket
+    _ result: Result<RuntimeJob, any Error>, worker: WorkerID, pid: Int32,
+    for ticket: HubRequest.Ticket
   ) {
     do {
       let record = try result.get()
       guard let connection = connections[ticket.connection] else {
         // The driver gave up meanwhile.
-        callHead { try await $0.closeJob(record.job, reason: "the driver ended") } done: { hub, result in
+        callHead {
+          try await $0.closeJob(record.job, reason: "the driver ended")
+        } done: { hub, result in
           hub.noted("a job could not be closed")(hub, result)
         }
         return

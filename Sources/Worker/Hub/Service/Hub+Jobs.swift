@@ -49,7 +49,8 @@ extension Hub {
       }
       if process.isDriver {
         gone(process)
-        endJob(process.job, reason: process.farewell?.reason ?? "the driver is gone", tellHead: true)
+        endJob(
+          process.job, reason: process.farewell?.reason ?? "the driver is gone", tellHead: true)
       } else if process.exit != nil || process.isGone {
         gone(process)
       } else {
@@ -78,14 +79,18 @@ extension Hub {
     announce(address, of: job, cause)
     let id = job.id
     for node in job.partners where node != settings.node {
-      callNode(node) { try await $0.processLost(id, address, cause) } done: { hub, result in
+      callNode(node) {
+        try await $0.processLost(id, address, cause)
+      } done: { hub, result in
         hub.noted("a node was not told of a lost process")(hub, result)
       }
     }
     scheduler.processGone(process, cause, self)
     if let actor = process.actor { actorGone(actor, process, cause) }
     for actor in process.children {
-      callHead { try await $0.killActor(actor, noRestart: true) } done: { hub, result in
+      callHead {
+        try await $0.killActor(actor, noRestart: true)
+      } done: { hub, result in
         hub.noted("an actor of a process that is gone could not be ended")(hub, result)
       }
     }
@@ -149,7 +154,9 @@ extension Hub {
     job.isOver = true
     let id = job.id
     if tellHead {
-      callHead { try await $0.closeJob(id, reason: reason) } done: { hub, result in
+      callHead {
+        try await $0.closeJob(id, reason: reason)
+      } done: { hub, result in
         hub.noted("the head was not told that job \(id) is over")(hub, result)
       }
     }

@@ -168,7 +168,8 @@ extension Hub {
     for job in jobs.values {
       for process in job.processes.values where process.holdsLeases {
         guard let connection = process.connection else { continue }
-        write(.event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
+        write(
+          .event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
       }
     }
   }

@@ -51,7 +51,9 @@ extension Hub {
 
   func listNodes(_ ask: HubRequest) {
     struct Nodes: Encodable { var nodes: [ClusterNode] }
-    askHead(for: ask) { try await $0.clusterNodes() } answer: { hub, ticket, nodes in
+    askHead(for: ask) {
+      try await $0.clusterNodes()
+    } answer: { hub, ticket, nodes in
       hub.nodes.take(nodes)
       hub.respond(ticket.connection, ticket.number, Nodes(nodes: nodes))
     }
@@ -62,7 +64,9 @@ extension Hub {
       var total: ResourceAmounts
       var available: ResourceAmounts
     }
-    askHead(for: ask) { try await $0.clusterNodes() } answer: { hub, ticket, nodes in
+    askHead(for: ask) {
+      try await $0.clusterNodes()
+    } answer: { hub, ticket, nodes in
       var sums = Sums(total: ResourceAmounts(), available: ResourceAmounts())
       for node in nodes where node.alive {
         sums.total += node.resources
@@ -85,7 +89,9 @@ extension Hub {
     let wish = try message.decode(Wish.self)
     let limit = min(max(1, wish.limit ?? 100), Self.listLimit)
     if wish.kind == "placement-groups" {
-      askHead(for: ask) { try await $0.groups(nil, name: nil) } answer: { hub, ticket, groups in
+      askHead(for: ask) {
+        try await $0.groups(nil, name: nil)
+      } answer: { hub, ticket, groups in
         struct Items: Encodable {
           var items: [PlacementGroupStatus]
           var truncated: Bool
@@ -98,22 +104,34 @@ extension Hub {
     }
     let own = try listing(wish.kind, job: nil, limit: limit + 1)
     let others = nodes.nodes.filter { $0.alive && $0.node != settings.node }.map(\.node)
-    let (ticket, remotes, mailbox, kind) = (ask.ticket, remotes, mailbox, wish.kind)
-    Task {
-      var texts = own
-      await withTaskGroup(of: [String].self) { group in
-        for node in others {
-          group.addTask {
-            // A node that does not answer has nothing to list; `nodes` says how it stands.
-            let text = try? await remotes.bridge(node).list(kind, job: nil, limit: limit + 1)
-            return text.map(Self.items) ?? []
-          }
-        }
-        for await more in group { texts += more }
-      }
-      let body = texts.prefix(limit).joined(separator: ",")
-      let text = "{\"items\":[\(body)],\"truncated\":\(texts.count > limit)}"
+    let ticket = ask.ticket
+    let remotes = remotes
+    let mailbox = mailbox
+    let kind = wish.kind
+    Task { @Sendable in
+      let texts = await Self.gather(kind, from: others, limit: limit + 1, remotes)
+      let all = own + texts
+      let body = all.prefix(limit).joined(separator: ",")
+      let text = "{\"items\":[\(body)],\"truncated\":\(all.count > limit)}"
       mailbox.post { $0.respond(ticket.connection, ticket.number, json: text.utf8) }
+    }
+  }
+
+  /// What other nodes know of one kind of thing.
+  private static func gather(
+    _ kind: String, from nodes: [NodeID], limit: Int, _ remotes: HubRemotes
+  ) async -> [String] {
+    await withTaskGroup(of: [String].self) { group in
+      for node in nodes {
+        group.addTask {
+          // A node that does not answer has nothing to list; `nodes` says how it stands.
+          let text = try? await remotes.bridge(node).list(kind, job: nil, limit: limit)
+          return text.map(items) ?? []
+        }
+      }
+      var texts: [String] = []
+      for await more in group { texts += more }
+      return texts
     }
   }
 

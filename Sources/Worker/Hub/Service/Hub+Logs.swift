@@ -2,10 +2,11 @@ internal import Foundation
 internal import Glibc
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// Lines of a worker, for the job's driver.
-private struct LogLines: Encodable {
-  var worker: WorkerID
+struct LogLines: Encodable {
+  var worker: String
   var pid: Int32
   var node: NodeID
   var name: String
@@ -24,38 +25,44 @@ extension Hub {
     for line in lines { text += Array(line.utf8) + [UInt8(ascii: "\n")] }
     append(text, to: "\(job.logs)/worker-\(worker).\(stream)")
     let process = job.processes[worker]
-    let told = LogLines(
-      worker: worker, pid: process?.pid ?? 0, node: settings.node,
-      name: process?.actor?.spec.className ?? "", stream: stream, lines: lines,
-      dropped: dropped + job.droppedLines)
+    tellDriver(
+      LogLines(
+        worker: worker.description, pid: process?.pid ?? 0, node: settings.node,
+        name: process?.actor?.spec.className ?? "", stream: stream, lines: lines, dropped: dropped),
+      of: job)
+  }
+
+  /// Lines for the job's driver, wherever it is; dropped, and counted, where too much waits for it.
+  func tellDriver(_ lines: LogLines, of job: HubJob) {
+    var told = lines
+    told.dropped += job.droppedLines
     let driver = job.record.driver
-    if driver.node == settings.node {
-      guard let connection = job.processes[driver.worker]?.connection else { return }
-      guard connection.outgoing.byteCount < Self.waitingLogBytes else {
-        job.droppedLines += lines.count
-        return
-      }
-      event(.log, to: connection, told)
-    } else if !job.isOver {
-      if let stream = job.streams[driver.node],
-        stream.sender.waitingBytes > Self.waitingLogBytes
-      {
-        job.droppedLines += lines.count
-        return
-      }
-      do {
-        var frame: [UInt8] = []
-        try LocalFrames.append(
-          kind: .event, aux: LocalOperation.log.rawValue, number: 0,
-          json: try LocalFrames.json(told), to: &frame)
-        send(
-          RelayParcel(source: Self.hubSource, destination: driver.worker, frames: frame),
-          to: driver.node, of: job)
-      } catch {
-        logger.error("lines of a worker could not be sent to its driver: \(error)")
-      }
+    let isLocal = driver.node == settings.node
+    let connection = isLocal ? job.processes[driver.worker]?.connection : nil
+    guard isLocal ? connection != nil : !job.isOver else { return }
+    let waiting =
+      isLocal
+      ? connection?.outgoing.byteCount : job.streams[driver.node]?.sender.waitingBytes
+    guard waiting ?? 0 < Self.waitingLogBytes else {
+      job.droppedLines += lines.lines.count
+      return
     }
     job.droppedLines = 0
+    if let connection {
+      event(.log, to: connection, told)
+      return
+    }
+    do {
+      var frame: [UInt8] = []
+      try LocalFrames.append(
+        kind: .event, aux: LocalOperation.log.rawValue, number: 0,
+        json: try LocalFrames.json(told), to: &frame)
+      send(
+        RelayParcel(source: Self.hubSource, destination: driver.worker, frames: frame),
+        to: driver.node, of: job)
+    } catch {
+      logger.error("lines of a worker could not be sent to its driver: \(error)")
+    }
   }
 
   /// Short appends to the page cache: cheaper than a hop to another thread.

@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// Names an object, in requests and notes.
 private struct ObjectReference: Decodable {
@@ -92,8 +93,11 @@ extension Hub {
       // Nobody frees what somebody else still needs.
       guard item.object.owner == process.worker else { continue }
       store.books.free(item.object)
-      let places = Set(item.locations ?? []).union(store.copies.removeValue(forKey: item.object) ?? [])
-      for node in places where node != settings.node { elsewhere[node, default: []].append(item.object) }
+      let places = Set(item.locations ?? []).union(
+        store.copies.removeValue(forKey: item.object) ?? [])
+      for node in places where node != settings.node {
+        elsewhere[node, default: []].append(item.object)
+      }
     }
     free(elsewhere, of: process.job.id)
     store.changed(self)
@@ -102,7 +106,9 @@ extension Hub {
   private func free(_ objects: [NodeID: [ObjectID]], of job: JobID) {
     for (node, objects) in objects {
       let ids = objects.map { Data($0.bytes) }
-      callNode(node) { try await $0.free(job, objects: ids) } done: { hub, result in
+      callNode(node) {
+        try await $0.free(job, objects: ids)
+      } done: { hub, result in
         hub.noted("objects on another node could not be freed")(hub, result)
       }
     }

@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// Parcels of a job to one other node: the stream, and who waits for it.
 final class HubStream {
@@ -65,10 +66,12 @@ extension Hub {
   /// process that is gone the source is told so.
   @discardableResult
   func deliver(
-    _ frames: UnsafeRawBufferPointer, to worker: WorkerID, of job: HubJob, from source: ProcessAddress
+    _ frames: UnsafeRawBufferPointer, to worker: WorkerID, of job: HubJob,
+    from source: ProcessAddress
   ) -> HubConnection? {
     guard let process = job.processes[worker], !process.isGone else {
-      let cause = job.lost[worker] ?? ProcessLoss("there is no process \(worker) on this node")
+      let cause =
+        job.lost[worker] ?? ProcessLoss(.processLost, "there is no process \(worker) on this node")
       tell(source, of: job, lost: ProcessAddress(node: settings.node, worker: worker), cause)
       return nil
     }
@@ -131,7 +134,9 @@ extension Hub {
 
   private func send(_ segment: RelaySender.Segment, _ id: JobID, _ node: NodeID) {
     let bytes = Data(segment.bytes)
-    callNode(node) { try await $0.deliver(id, bytes) } done: { hub, result in
+    callNode(node) {
+      try await $0.deliver(id, bytes)
+    } done: { hub, result in
       guard let stream = hub.jobs[id]?.streams[node] else { return }
       switch result {
       case .success:
@@ -189,7 +194,9 @@ extension Hub {
       return
     }
     let id = job.id
-    callNode(process.node) { try await $0.processLost(id, lost, cause) } done: { hub, result in
+    callNode(process.node) {
+      try await $0.processLost(id, lost, cause)
+    } done: { hub, result in
       hub.noted("a node was not told of a lost process")(hub, result)
     }
   }

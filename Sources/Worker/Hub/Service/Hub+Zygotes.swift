@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// What the hub asks of a zygote.
 private struct Fork: Encodable {
@@ -72,7 +73,6 @@ extension Hub {
     guard job.record.launcher.kind == .zygote, !isStopping else { return }
     environment.state = .starting
     environment.generation += 1
-    environment.progress = []
     environment.heardAt = .now
     let place = RuntimeLauncher.Place(
       hub: socket.path, token: job.token, worker: nil, environment: environment.hash,
@@ -209,7 +209,11 @@ extension Hub {
         lines, dropped: note.dropped ?? 0, stream: note.stream == "err" ? "err" : "out", of: worker,
         job)
     case .progress:
-      environment.progress = (environment.progress + [note.text ?? ""]).suffix(20)
+      environment.heardAt = .now
+      tellDriver(
+        LogLines(
+          worker: "", pid: connectionOf(environment)?.pid ?? 0, node: settings.node,
+          name: "runtime_env", stream: "err", lines: [note.text ?? ""], dropped: 0), of: job)
     case .environmentFailed:
       let message = note.message ?? "the runtime environment could not be built"
       zygoteFailed(
@@ -219,6 +223,10 @@ extension Hub {
           remedy: "Mend `runtime_env`; the environment was built on node \(settings.name)"))
     default: throw IorunError(.malformed, "\(operation) is no note of a zygote")
     }
+  }
+
+  private func connectionOf(_ environment: HubEnvironment) -> HubConnection? {
+    if case .ready(let connection) = environment.state { connection } else { nil }
   }
 
   private static func incomplete(_ operation: LocalOperation) -> IorunError {

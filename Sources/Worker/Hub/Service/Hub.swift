@@ -198,7 +198,7 @@ final class Hub {
     while !connection.isClosed {
       let room = connection.reader.room()
       let count = Glibc.recv(
-        connection.descriptor, room.baseAddress, room.count, Int32(MSG_DONTWAIT.rawValue))
+        connection.descriptor, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
       guard count > 0 else { return }
       connection.reader.commit(count)
       takeFrames(connection)
@@ -255,7 +255,9 @@ final class Hub {
       drop(connection)
       return
     }
-    if connection.outgoing.byteCount < LocalLimits.waitingBytes / 2 { resumeSenders(of: connection) }
+    if connection.outgoing.byteCount < LocalLimits.waitingBytes / 2 {
+      resumeSenders(of: connection)
+    }
     if connection.closesWhenSent, connection.outgoing.byteCount == 0 {
       drop(connection)
     } else {

@@ -40,7 +40,9 @@ struct HubBridge: BridgeService {
     let known = try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<[ClusterNode], any Error>) in
       let accepted = mailbox.post { hub in
-        hub.callHead { try await $0.clusterNodes() } done: { hub, result in
+        hub.callHead {
+          try await $0.clusterNodes()
+        } done: { hub, result in
           if case .success(let nodes) = result { hub.nodes.take(nodes) }
           continuation.resume(with: result)
         }

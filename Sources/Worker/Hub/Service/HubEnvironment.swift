@@ -30,8 +30,6 @@ final class HubEnvironment {
   var heardAt: ContinuousClock.Instant?
   /// Workers to be forked once the zygote is there.
   var waiting: [HubProcess] = []
-  /// What the zygote said last while it built the environment.
-  var progress: [String] = []
 
   init(job: HubJob, hash: String, text: String) {
     self.job = job

@@ -2,6 +2,7 @@ internal import IorunContract
 internal import IorunCore
 internal import IorunRuntime
 internal import IorunWire
+internal import Logging
 
 /// Whom the hub calls: the head, and the hubs of other nodes.
 struct HubRemotes: Sendable {

@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
+internal import Logging
 
 /// A job's objects on this node: the books, the shared memory, the disk behind it, and who waits.
 /// Belongs to the hub's thread; bytes are copied and files are touched elsewhere.

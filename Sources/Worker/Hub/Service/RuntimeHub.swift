@@ -7,8 +7,6 @@ internal import Logging
 
 /// A node's hub from outside: starts its thread, registers it at the head, stops it.
 final class RuntimeHub: Sendable {
-  /// Serves the calls of the head and of other nodes.
-  let bridge: HubBridge
   /// The socket's path.
   let socketPath: String
   private let mailbox: HubMailbox
@@ -20,14 +18,13 @@ final class RuntimeHub: Sendable {
   /// - Throws: `fileSystem`, `diskFull`, `internalFault`.
   init(
     settings: HubSettings, mailbox: HubMailbox, cluster: ClusterControl, system: MeshActorSystem,
-    head: PeerID, logger: Logger
+    logger: Logger
   ) throws {
     ArenaFile.removeLeftovers(of: settings.node.peer)
     let socket = try HubSocket(nodeFolder: settings.folder, node: settings.node)
     let hub = try Hub(
       settings: settings, socket: socket, mailbox: mailbox,
       remotes: HubRemotes(cluster: cluster, system: system), logger: logger)
-    bridge = HubBridge(mailbox: mailbox, head: head)
     socketPath = socket.path
     self.mailbox = mailbox
     self.cluster = cluster
@@ -75,7 +72,9 @@ final class RuntimeHub: Sendable {
   }
 
   /// Sets aside what a rank of a gang holds of the same machine. Throws `wrongState`.
-  func reserve(_ lease: LeaseID, _ amounts: ResourceAmounts, gpus: [Int]) async throws {
+  static func reserve(
+    _ lease: LeaseID, _ amounts: ResourceAmounts, gpus: [Int], _ mailbox: HubMailbox
+  ) async throws {
     try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<Void, any Error>) in
       let accepted = mailbox.post { hub in
@@ -85,14 +84,10 @@ final class RuntimeHub: Sendable {
           })
       }
       if !accepted {
-        continuation.resume(throwing: IorunError(.unreachable, "the node's runtime side has stopped"))
+        continuation.resume(
+          throwing: IorunError(.unreachable, "the node's runtime side has stopped"))
       }
     }
-  }
-
-  /// A rank's hold ends.
-  func unreserve(_ lease: LeaseID) {
-    mailbox.post { $0.scheduler.unreserve(lease.description, $0) }
   }
 
   /// Ends every job's processes here, and the thread.
