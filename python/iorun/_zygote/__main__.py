@@ -22,7 +22,8 @@ PROTOCOL = 1
 def main() -> int:
     """Runs until the hub goes or says stop."""
     sys_path, preload = _arguments(sys.argv[1:])
-    missing = [name for name in ("IORUN_HUB", "IORUN_JOB_ID", "IORUN_TOKEN") if name not in os.environ]
+    needed = ("IORUN_HUB", "IORUN_JOB_ID", "IORUN_TOKEN")
+    missing = [name for name in needed if name not in os.environ]
     if missing:
         print(
             f"iorun._zygote is started by a node's agent; {', '.join(missing)} must be set.",
