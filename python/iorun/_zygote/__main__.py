@@ -42,7 +42,7 @@ def main() -> int:
         malformed = f"The runtime environment's text is malformed: {error}"
     try:
         link = HubLink(os.environ["IORUN_HUB"])
-        link.greet(
+        answer = link.greet(
             {
                 "protocol": PROTOCOL,
                 "sdk": f"python/{__version__}",
@@ -53,6 +53,8 @@ def main() -> int:
                 "pid": os.getpid(),
             }
         )
+        # A worker listens in it before it says hello itself.
+        os.environ["IORUN_DIRECTORY"] = str(answer.get("directory", ""))
         if malformed:
             fail(link, malformed)
         _extend_path(sys_path)
