@@ -335,9 +335,7 @@ class CoreWorker(Fetching):
         if self.executor is None:
             logger.error("The agent ends this process's session: %s", body.get("reason"))
             return
-        # Whatever runs, the process ends now; SIGKILL follows in any case.
-        self.loop.flush()
-        self.executor.stop()
+        self.executor.stop(bool(body.get("drain")))
 
     def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
         if self.log_to_driver:

@@ -79,6 +79,7 @@ class Executor:
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
+        self.draining = False
         self.interrupting = False
         self._blocked = 0
         self._interrupt: Optional[Call] = None
@@ -275,6 +276,8 @@ class Executor:
                 with loop.lock:
                     if queue or self.assignment is not None or self.stopping is not None:
                         continue
+                    if self.draining:
+                        return
                     self.waiter = waiter = Waiter(1)
                 loop.wait(waiter)
                 continue
@@ -662,9 +665,16 @@ class Executor:
             self.queue.remove(call)
             call.release(self.core)
 
-    def stop(self) -> None:
-        """Ends this process now. With the lock held."""
+    def stop(self, drain: bool) -> None:
+        """Ends this process: when nothing is left to do, or now. With the lock held."""
+        if drain:
+            self.draining = True
+            self.wake()
+            if self.mode is not None:
+                self.mode.drain()
+            return
         self.stopping = "stop"
+        self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
 
     # Becoming an actor

@@ -56,7 +56,7 @@ class Fetching:
 
     def want(self, id: bytes, entry: Entry, lost: bool = False) -> None:
         """Makes sure that a pending object of another owner is on its way."""
-        if entry.state != PENDING or id[:16] == self.worker_id or id[24:] == b"\xff" * 4:
+        if entry.state != PENDING or id[:16] == self.worker_id:
             return
         owner = self.peer(id[:16], entry.node)
         if owner is None:

@@ -37,6 +37,10 @@ PENDING = 0
 #: The value was deleted; only its task is kept, because a value that can be lost depends on it.
 GONE = 5
 
+#: How the ids end that count an actor's handles. Their value, None, comes when the actor has been
+#: created, so that others do not look for it before.
+HANDLE_SUFFIX = b"\xff" * 4
+
 
 class Entry:
     """What is known of one object."""
@@ -104,8 +108,10 @@ class ObjectTable:
             entry.contained = self.receive(table) if table else None
             data = InArena(size, [node])
         self.settle_here(entry, tag, data)
-        if not entry.local and not entry.remote and id[:16] == self.core.worker_id:
-            self._free(id, entry)
+        # Whoever waited may have let go of it, and freed it, already.
+        if not entry.local and not entry.remote and self.entries.get(id) is entry:
+            if id[:16] == self.core.worker_id:
+                self._free(id, entry)
 
     def settle_here(self, entry: Entry, tag: int, data: Any) -> None:
         """Sets the value and tells whoever waits."""
@@ -184,8 +190,7 @@ class ObjectTable:
         del self.entries[id]
         if task is not None:
             task.forgotten(id)
-        elif state == PENDING:
-            # Objects that never get a value are what counts an actor's handles.
+        elif id[24:] == HANDLE_SUFFIX:
             self.core.actors.handles_gone(id)
 
     def drop_lineage(self, id: bytes) -> None:
