@@ -243,7 +243,7 @@ def _environment_of(core: "CoreWorker", runtime_env: Any) -> Tuple[str, str, Dic
         return environment, text, core.runtime_env
     parent = _environment.decode(core.environment[1]) if core.environment[1] else None
     environment, text = _environment.environment_hash(dict(runtime_env), parent)
-    return environment, text, {**core.runtime_env, **dict(runtime_env)}
+    return environment, text, _environment.describe(_environment.decode(text))
 
 
 def queue_key(request: Dict[str, Any]) -> str:
