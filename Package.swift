@@ -86,15 +86,15 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunContract", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "IorunScheduler", grdb, logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
@@ -190,7 +190,8 @@ let package = Package(
     .testTarget(
       name: "HeadTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunScheduler", "IorunHead",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
+        "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

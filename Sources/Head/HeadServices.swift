@@ -14,6 +14,8 @@ public struct HeadServices: Sendable {
   /// Reaches one node's agent. Calls fail with `unreachable`, `peerLost` or `timedOut` where the way
   /// to the node is the reason; these are repeated.
   public typealias AgentLookup = @Sendable (PeerID) async throws -> any AgentService
+  /// Reaches one node's runtime side; its calls fail as those of `AgentLookup` do.
+  public typealias BridgeLookup = @Sendable (PeerID) throws -> any BridgeService
   /// Those of some chunks that the head lacks.
   typealias MissingChunks = @Sendable ([Digest]) async throws -> [Digest]
 
@@ -29,6 +31,8 @@ public struct HeadServices: Sendable {
   public let admission: any AdmissionService
   /// Where a job would run.
   public let placement: any PlacementService
+  /// Runtime jobs: tasks, actors, placement groups.
+  public let cluster: any ClusterService
   /// Which keys may connect; answers without waiting.
   public let peers: PeerDirectory
 
@@ -39,6 +43,7 @@ public struct HeadServices: Sendable {
 
   let store: Store
   private let director: JobDirector
+  private let clusterDirector: ClusterDirector
   private let book: TicketBook
   private let clock: HeadClock
   private let options: HeadOptions
@@ -56,12 +61,13 @@ public struct HeadServices: Sendable {
   ///   - options: settings.
   ///   - makeTicket: makes a ticket's secret and text.
   ///   - agent: reaches a node's agent.
+  ///   - bridge: reaches a node's runtime side.
   ///   - logger: where faults are told.
   /// - Throws: `identityUnusable` for a damaged database or key, `diskFull`, `fileSystem`.
   public static func open(
     stateFolder: String, head: PeerID, clock: HeadClock, options: HeadOptions = HeadOptions(),
     makeTicket: @escaping @Sendable () throws -> NewTicket, agent: @escaping AgentLookup,
-    logger: Logger = Logger(label: "iorun.head")
+    bridge: @escaping BridgeLookup, logger: Logger = Logger(label: "iorun.head")
   ) async throws -> HeadServices {
     let store = try await Store.open(in: stateFolder)
     let network = try await store.networkID { "net-" + Base32.encode(try SecureRandom.bytes(10)) }
@@ -84,6 +90,9 @@ public struct HeadServices: Sendable {
       head: head, store: store, directory: directory, archive: archive, authoriser: authoriser,
       clock: clock, options: options, agent: agent,
       missingChunks: { try await content.missing(of: $0) }, logger: logger)
+    let cluster = ClusterDirector(
+      head: head, directory: directory, authoriser: authoriser, clock: clock, bridge: bridge,
+      logger: logger)
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
     return HeadServices(
@@ -95,8 +104,8 @@ public struct HeadServices: Sendable {
         head: head, startedAt: clock.now(), store: store, director: director, book: book,
         authoriser: authoriser),
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
-      peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
-      director: director, book: book, clock: clock, options: options, logger: logger)
+      cluster: cluster, peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
+      director: director, clusterDirector: cluster, book: book, clock: clock, options: options, logger: logger)
   }
 
   /// Admits a key without a ticket: for the operator and the nodes that start on the head's own
@@ -113,6 +122,12 @@ public struct HeadServices: Sendable {
     _ handler: @escaping @Sendable ([ExecutorRoute]) -> Void
   ) async {
     await director.onRoutesChanged(handler)
+  }
+
+  /// Calls `handler` with the nodes that take part in runtime jobs at once and whenever they change:
+  /// the mesh relays between them. There is one handler at a time.
+  public func onClusterMembersChanged(_ handler: @escaping @Sendable (Set<PeerID>) -> Void) async {
+    await clusterDirector.onMembersChanged(handler)
   }
 
   /// Watches nodes, timeouts and the queue until the task is cancelled.
@@ -133,11 +148,15 @@ public struct HeadServices: Sendable {
   }
 
   /// One look at what only time changes; `run` does this again and again.
-  func tick() async { await director.tick() }
+  func tick() async {
+    await director.tick()
+    await clusterDirector.tick()
+  }
 
   /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
   /// same folder takes them up again.
   public func shutDown() async {
+    await clusterDirector.shutDown()
     await director.shutDown()
     do {
       try await store.close()

@@ -5,7 +5,7 @@ public import IorunClient
 internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
-internal import IorunWorker
+public import IorunWorker
 
 /// A whole network on this machine: a head and nodes as processes of their own, each with its key,
 /// its state folder and its loopback address. What `iorun up` and `iorun down` do.
@@ -40,9 +40,14 @@ public struct LocalNetwork: Sendable {
   ///   - nodes: how many nodes; `nil` for as many as the folder's network has, or three.
   ///   - port: the head's port on loopback; `nil` for the folder's, or any free one.
   ///   - milliCPUs: what each node offers; `nil` for all cores of the machine.
+  ///   - offer: what each node offers to runtime jobs.
+  ///   - owner: the process whose end ends the network; `nil` for none.
   /// - Throws: `alreadyRunning` where everything runs; `addressInUse`, `spawnFailed`; `timedOut`
   ///   with the end of a process's log where one does not come up.
-  public func up(nodes: Int?, port: UInt16?, milliCPUs: Int?) async throws -> Started {
+  public func up(
+    nodes: Int?, port: UInt16?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
+    owner: Int32? = nil
+  ) async throws -> Started {
     let clock = ContinuousClock()
     let begun = clock.now
     for folder in [state.path, state.head, state.run, state.logs] { try StateFolder.make(folder) }
@@ -71,12 +76,13 @@ public struct LocalNetwork: Sendable {
     let headKey = try CurveKey.loadOrCreate(at: state.head + "/head.key")
     // Made before the head starts, which admits it: two processes must not both draw one.
     _ = try CurveKey.loadOrCreate(at: state.clientKey)
-    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs) }
+    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs, offer) }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
     do {
       for name in missing {
-        try start(name, name == "head" ? headArguments(address, keys) : nodeArguments(name))
+        let arguments = name == "head" ? headArguments(address, keys) : nodeArguments(name)
+        try start(name, arguments + (owner.map { ["--owner-pid", "\($0)"] } ?? []))
       }
       try await waitUntilReady(missing, nodes: count, deadline: clock.now + .seconds(20))
     } catch {
@@ -139,14 +145,15 @@ public struct LocalNetwork: Sendable {
 
   /// Makes a node's folder, key and membership; returns its public key.
   private func prepareNode(
-    _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?
+    _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?,
+    _ offer: RuntimeOffer
   ) throws -> [UInt8] {
     let folder = state.node(number)
     try StateFolder.make(folder)
     let key = try CurveKey.loadOrCreate(at: folder + "/node.key")
     try NodeMembership(
       headAddress: address, headKey: headKey.publicKey, name: "node-\(number)",
-      address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs
+      address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs, offer: offer
     ).save(to: folder)
     return key.publicKey
   }

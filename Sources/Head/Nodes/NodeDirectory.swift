@@ -121,20 +121,28 @@ actor NodeDirectory {
 
   /// All nodes, by name.
   func snapshot() -> [NodeSnapshot] {
+    entries.values.map(snapshot)
+      .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }
+  }
+
+  /// One node, where it is registered with this head.
+  func node(_ node: PeerID) -> NodeSnapshot? {
+    guard let entry = entries[node], entry.isRegistered else { return nil }
+    return snapshot(entry)
+  }
+
+  private func snapshot(_ entry: Entry) -> NodeSnapshot {
     let now = clock.elapsed()
     let fence = options.fenceAfter + options.fenceMargin
-    return entries.values.map { entry in
-      let isCutOff = entry.state == .dead && now - entry.heardAt < fence
-      // One that is back stops them now; one that never says so holds nobody up for longer.
-      let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
-      return NodeSnapshot(
-        id: entry.record.id, facts: entry.record.facts, state: entry.state,
-        isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
-        roundTripMilliseconds: entry.roundTripMilliseconds,
-        mayStillRun: isCutOff || isStopping,
-        lossReason: entry.lossReason)
-    }
-    .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }
+    let isCutOff = entry.state == .dead && now - entry.heardAt < fence
+    // One that is back stops them now; one that never says so holds nobody up for longer.
+    let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
+    return NodeSnapshot(
+      id: entry.record.id, facts: entry.record.facts, state: entry.state,
+      isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
+      roundTripMilliseconds: entry.roundTripMilliseconds,
+      mayStillRun: isCutOff || isStopping,
+      lossReason: entry.lossReason)
   }
 
   /// Why the ranks on `node` count as lost; `nil` while they do not.

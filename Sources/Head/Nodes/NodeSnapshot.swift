@@ -16,4 +16,6 @@ struct NodeSnapshot: Sendable, Hashable {
   var mayStillRun: Bool
   /// Why its ranks count as lost, where they do.
   var lossReason: String?
+  /// True where its runtime jobs count it as lost, which comes sooner than the loss of its ranks.
+  var isLostForRuntime = false
 }

@@ -52,6 +52,9 @@ public struct HeadProcess: Sendable {
       agent: { node in
         RemoteAgent(agent: try NodeAgent.at(node, using: try reference.system()))
       },
+      bridge: { node in
+        RemoteBridge(bridge: try NodeBridge.at(node, using: try reference.system()))
+      },
       logger: logger)
     _ = try await services.admit(
       publicKey: localOperator, name: "local operator", role: .operator)
@@ -68,9 +71,9 @@ public struct HeadProcess: Sendable {
       reference.set(system)
       served = Self.serve(services, on: system)
     }
-    await services.onExecutorRoutesChanged { routes in
-      endpoint.setRelays(Self.relays(for: routes))
-    }
+    let relays = HeadRelays { endpoint.setRelays($0) }
+    await services.onExecutorRoutesChanged { relays.set(executors: $0) }
+    await services.onClusterMembersChanged { relays.set(nodes: $0) }
     self.served = served
     self.services = services
     self.system = system
@@ -109,16 +112,10 @@ public struct HeadProcess: Sendable {
         Admissions(services.admission, actorSystem: system)
       },
       system.named(Placer.wellKnownName) { Placer(services.placement, actorSystem: system) },
+      system.named(ClusterControl.wellKnownName) {
+        ClusterControl(services.cluster, actorSystem: system)
+      },
     ]
-  }
-
-  private static func relays(for routes: [ExecutorRoute]) -> RelayTable {
-    var table: [PeerID: RelayTable.Route] = [:]
-    for route in routes {
-      table[route.executor] = RelayTable.Route(
-        adjacent: route.node, group: "\(route.lease.job)/\(route.lease.attempt)")
-    }
-    return RelayTable(routes: table)
   }
 
   /// A wildcard is no address to dial: loopback reaches it on this machine.

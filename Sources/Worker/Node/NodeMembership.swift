@@ -15,25 +15,31 @@ public struct NodeMembership: Codable, Sendable {
   public var address: String?
   /// Cores to offer, in thousandths; `nil` for all.
   public var milliCPUs: Int?
+  /// What the node offers to runtime jobs; `nil` in the file of an earlier version.
+  public var offer: RuntimeOffer?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
-    milliCPUs: Int? = nil
+    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil
   ) {
     self.headAddress = headAddress
     self.headKey = Base32.encode(headKey)
     self.name = name
     self.address = address
     self.milliCPUs = milliCPUs
+    self.offer = offer
   }
 
   /// The same membership with what is given put in place of what was kept.
-  public func changed(name: String?, address: String?, milliCPUs: Int?) -> NodeMembership {
+  public func changed(
+    name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer()
+  ) -> NodeMembership {
     var changed = self
     changed.name = name ?? self.name
     changed.address = address ?? self.address
     changed.milliCPUs = milliCPUs ?? self.milliCPUs
+    changed.offer = (self.offer ?? RuntimeOffer()).changed(offer)
     return changed
   }
 

@@ -27,6 +27,8 @@ struct HeadCommand: AsyncParsableCommand {
     help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
   var nodeKeys: [String] = []
 
+  @OptionGroup var owner: OwnerOptions
+
   func run() async throws {
     let folder = state.folder
     try StateFolder.make(folder.head)
@@ -60,7 +62,10 @@ struct HeadCommand: AsyncParsableCommand {
 
         """)
     }
-    try await Signals.cancelling { try await head.run() }
+    let watch = try owner.watch()
+    try await Signals.cancelling {
+      try await OwnerWatch.during(watch) { try await head.run() }
+    }
   }
 
   private var stateHint: String {

@@ -27,8 +27,9 @@ struct Join: AsyncParsableCommand {
   @Option(help: "The address at which other nodes reach this one's ranks.")
   var address: String?
 
-  @Option(help: "Cores to offer (default: all).")
-  var cpus: Double?
+  @OptionGroup var offering: OfferOptions
+
+  @OptionGroup var owner: OwnerOptions
 
   func run() async throws {
     let folder = state.folder.node
@@ -37,26 +38,20 @@ struct Join: AsyncParsableCommand {
     defer { lock.unlock() }
     let given = ticket ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
     let membership = try await membership(folder, ticket: given.map(TicketArgument.read))
-    try await NodeCommand.serve(folder, membership)
-  }
-
-  private var milliCPUs: Int? { cpus.map { Int($0 * 1000) } }
-
-  func validate() throws {
-    if let cpus, !JobLimits.cpus.contains(cpus) {
-      throw ValidationError("--cpus takes a number from 0.001 to 4096")
-    }
+    try await NodeCommand.serve(folder, membership, owner: try owner.watch())
   }
 
   private func membership(_ folder: String, ticket text: String?) async throws -> NodeMembership {
     let known = try NodeMembership.load(from: folder)
+    let offer = try offering.offer()
     guard let text else {
       guard let known else {
         throw IorunError(
           .notRunning, "this machine has joined no network yet",
           remedy: "Join with a ticket: `iorun join TICKET`")
       }
-      let changed = known.changed(name: name, address: address, milliCPUs: milliCPUs)
+      let changed = known.changed(name: name, address: address, milliCPUs: offering.milliCPUs,
+        offer: offer)
       try changed.save(to: folder)
       return changed
     }
@@ -66,7 +61,8 @@ struct Join: AsyncParsableCommand {
     try await TicketHolder.admit(identity, with: ticket, name: nodeName)
     let membership = NodeMembership(
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
-      address: address ?? known?.address, milliCPUs: milliCPUs ?? known?.milliCPUs)
+      address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
+      offer: (known?.offer ?? RuntimeOffer()).changed(offer))
     try membership.save(to: folder)
     return membership
   }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import IorunClient
 internal import IorunCore
+internal import IorunLocal
 internal import IorunWorker
 
 /// `iorun node`: runs a node whose folder has been prepared. What `iorun up` starts.
@@ -11,6 +12,8 @@ struct NodeCommand: AsyncParsableCommand {
   @Option(help: "The node's folder.")
   var folder: String
 
+  @OptionGroup var owner: OwnerOptions
+
   func run() async throws {
     let lock = try FileLock(folder + "/lock")
     defer { lock.unlock() }
@@ -18,12 +21,16 @@ struct NodeCommand: AsyncParsableCommand {
       throw IorunError(
         .notRunning, "\(folder) belongs to no network", remedy: "Join with `iorun join TICKET`")
     }
-    try await Self.serve(folder, membership)
+    try await Self.serve(folder, membership, owner: try owner.watch())
   }
 
-  /// Serves until SIGINT or SIGTERM.
-  static func serve(_ folder: String, _ membership: NodeMembership) async throws {
+  /// Serves until SIGINT or SIGTERM, or until the owner is gone.
+  static func serve(_ folder: String, _ membership: NodeMembership, owner: OwnerWatch?)
+    async throws
+  {
     let node = try await NodeProcess(stateFolder: folder, membership: membership)
-    try await Signals.cancelling { try await node.run() }
+    try await Signals.cancelling {
+      try await OwnerWatch.during(owner) { try await node.run() }
+    }
   }
 }

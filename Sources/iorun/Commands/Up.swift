@@ -20,8 +20,9 @@ struct Up: AsyncParsableCommand {
   @Option(help: "The head's port on 127.0.0.1 (default: the last one, or any free one).")
   var port: UInt16?
 
-  @Option(help: "Cores that each node offers (default: all of this machine).")
-  var cpus: Double?
+  @OptionGroup var offering: OfferOptions
+
+  @OptionGroup var owner: OwnerOptions
 
   @Flag(help: "Print one JSON object (docs/JSON.md).")
   var json = false
@@ -30,15 +31,13 @@ struct Up: AsyncParsableCommand {
     if let nodes, !(1...LocalNetwork.nodeLimit).contains(nodes) {
       throw ValidationError("--nodes takes a number from 1 to \(LocalNetwork.nodeLimit)")
     }
-    if let cpus, !(0.001...4096).contains(cpus) {
-      throw ValidationError("--cpus takes a number from 0.001 to 4096")
-    }
   }
 
   func run() async throws {
     let network = LocalNetwork(state: state.folder, program: Program.path)
     let started = try await network.up(
-      nodes: nodes, port: port, milliCPUs: cpus.map { Int($0 * 1000) })
+      nodes: nodes, port: port, milliCPUs: offering.milliCPUs, offer: try offering.offer(),
+      owner: owner.ownerPID)
     let milliseconds = started.elapsed / .milliseconds(1)
     if json {
       Output.write(

@@ -14,6 +14,7 @@ final class Rig: Sendable {
   let time = ManualClock()
   let head = PeerID.sample(9999)
   let nodes: [FakeNode]
+  let bridges: [PeerID: FakeBridge]
   let options: HeadOptions
   private let opened: Mutex<HeadServices?> = Mutex(nil)
   let operatorID: PeerID
@@ -42,6 +43,8 @@ final class Rig: Sendable {
       return FakeNode(
         id: try PeerDirectory.id(of: key), facts: .sample("node-\(index + 1)", cpus: count))
     }
+    bridges = Dictionary(
+      uniqueKeysWithValues: nodes.map { ($0.id, FakeBridge(id: $0.id, facts: $0.facts)) })
     try await open()
     for index in cpus.indices {
       _ = try await services.admit(
@@ -68,6 +71,10 @@ final class Rig: Sendable {
       agent: { peer in
         guard let node = nodes[peer] else { throw IorunError(.unreachable, "no such node") }
         return node
+      },
+      bridge: { [bridges] peer in
+        guard let bridge = bridges[peer] else { throw IorunError(.unreachable, "no such node") }
+        return bridge
       },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     opened.withLock { $0 = services }

@@ -11,6 +11,8 @@ public struct ClusterRegistration: Hashable, Codable, Sendable {
   public var labels: [String: String]
   /// Runtime jobs whose driver is on this node.
   public var drivers: [RuntimeJob]
+  /// Other runtime jobs that the node knows.
+  public var jobs: [RuntimeJob]
   /// Actors whose process is on this node.
   public var actors: [RuntimeActorRecord]
   /// Bundles that the node holds.
@@ -19,12 +21,14 @@ public struct ClusterRegistration: Hashable, Codable, Sendable {
   /// Describes a registration.
   public init(
     total: ResourceAmounts, available: ResourceAmounts, labels: [String: String],
-    drivers: [RuntimeJob], actors: [RuntimeActorRecord], bundles: [BundleReservation]
+    drivers: [RuntimeJob], jobs: [RuntimeJob] = [], actors: [RuntimeActorRecord],
+    bundles: [BundleReservation]
   ) {
     self.total = total
     self.available = available
     self.labels = labels
     self.drivers = drivers
+    self.jobs = jobs
     self.actors = actors
     self.bundles = bundles
   }

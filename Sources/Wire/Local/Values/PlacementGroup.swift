@@ -119,11 +119,14 @@ public struct BundleReservation: Hashable, Codable, Sendable {
   public var indices: [Int]
   /// Fences reservations of earlier attempts.
   public var epoch: Int64
+  /// True where the first phase is the second as well: the whole group lies on one node.
+  public var commits: Bool
 
   /// Describes a reservation.
-  public init(spec: PlacementGroupSpec, indices: [Int], epoch: Int64) {
+  public init(spec: PlacementGroupSpec, indices: [Int], epoch: Int64, commits: Bool = false) {
     self.spec = spec
     self.indices = indices
     self.epoch = epoch
+    self.commits = commits
   }
 }

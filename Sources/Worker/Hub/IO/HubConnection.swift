@@ -29,6 +29,8 @@ final class HubConnection {
   var openRequests = 0
   /// Connections that are not read until this one's queue is shorter.
   var pausedSenders: Set<UInt64> = []
+  /// Calls of other nodes that are answered when this one's queue is shorter.
+  var waitingDeliveries: [@Sendable () -> Void] = []
   /// How many queues this one waits for.
   var pauses = 0
   /// What the poller watches.

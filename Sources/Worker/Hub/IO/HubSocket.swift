@@ -19,12 +19,19 @@ final class HubSocket {
   let descriptor: Int32
   private let file: String
 
+  private static func folder(of node: NodeID) -> String {
+    "/tmp/iorun-\(getuid())-\(node.description.prefix(12))"
+  }
+
+  /// Where a node's hub listens on this machine.
+  static func path(of node: NodeID) -> String { folder(of: node) + "/hub.sock" }
+
   /// Makes the folder and listens.
   ///
   /// - Throws: `fileSystem` or `diskFull`.
   init(nodeFolder: String, node: NodeID) throws {
-    folder = "/tmp/iorun-\(getuid())-\(node.description.prefix(12))"
-    path = folder + "/hub.sock"
+    folder = Self.folder(of: node)
+    path = Self.path(of: node)
     file = nodeFolder + "/hub.json"
     try Self.makePrivate(folder)
     // Whatever an earlier agent of this node left: it is over, because we hold the node's lock.

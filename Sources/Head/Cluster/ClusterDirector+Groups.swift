@@ -1,0 +1,112 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunScheduler
+internal import IorunWire
+
+/// Placement groups: what nodes ask for.
+extension ClusterDirector {
+  func createGroup(_ spec: PlacementGroupSpec, caller: PeerID) async throws -> PlacementGroupStatus
+  {
+    _ = try await self.caller(caller)
+    _ = try runtimeJob(spec.job)
+    // The same call again, because its answer was lost.
+    if let present = groups[spec.group] { return present.status }
+    try check(spec)
+    groups[spec.group] = LiveGroup(
+      spec: spec, state: .pending, nodes: Array(repeating: nil, count: spec.bundles.count),
+      place: line.takePlace(), since: clock.elapsed())
+    if !spec.name.isEmpty { groupNames[spec.name] = spec.group }
+    await reserve(spec.group)
+    guard let present = groups[spec.group] else {
+      return PlacementGroupStatus(spec, state: .removed, nodes: [], reason: "it was removed")
+    }
+    return present.status
+  }
+
+  func waitGroup(_ group: GroupID, milliseconds: Int, caller: PeerID) async throws
+    -> PlacementGroupStatus
+  {
+    _ = try await self.caller(caller)
+    let limit =
+      milliseconds < 0 ? limits.groupWait : min(limits.groupWait, .milliseconds(milliseconds))
+    let end = clock.elapsed() + limit
+    while true {
+      let listener = groupBell.listen(to: group)
+      guard let present = groups[group] else { throw Self.noGroup("\(group)") }
+      let left = end - clock.elapsed()
+      if present.state == .created || left <= .zero || Task.isCancelled { return present.status }
+      await listener.wait(atMost: left, clock)
+    }
+  }
+
+  func removeGroup(_ group: GroupID, caller: PeerID) async throws {
+    _ = try await self.caller(caller)
+    remove(group, reason: "it was removed")
+  }
+
+  func groups(_ group: GroupID?, name: String?, caller: PeerID) async throws
+    -> [PlacementGroupStatus]
+  {
+    _ = try await self.caller(caller)
+    if let id = group ?? name.flatMap({ groupNames[$0] }) {
+      return groups[id].map { [$0.status] } ?? []
+    }
+    if let name { throw Self.noGroup("named '\(name.prefix(256))'") }
+    return groups.values.sorted { $0.place < $1.place }.map(\.status)
+  }
+
+  /// Gives a group back, wherever it stands.
+  func remove(_ id: GroupID, reason: String) {
+    guard let group = groups.removeValue(forKey: id) else { return }
+    line.remove(.group(id))
+    if groupNames[group.spec.name] == id { groupNames[group.spec.name] = nil }
+    groupBell.ring(id)
+    for node in group.indices.keys { release(id, on: node) }
+    if group.spec.detached { forgetIfOver(group.spec.job) }
+    // Whoever waits for room in it waits for nothing.
+    pump()
+  }
+
+  private func check(_ spec: PlacementGroupSpec) throws {
+    func refuse(_ message: String, _ remedy: String) -> IorunError {
+      IorunError(.specInvalid, message, remedy: remedy)
+    }
+    guard groups.count < limits.groups else {
+      throw IorunError(
+        .overloaded, "the head keeps its most of \(limits.groups) placement groups",
+        remedy: "Remove some")
+    }
+    guard (1...limits.bundles).contains(spec.bundles.count),
+      spec.bundles.allSatisfy({ !$0.isEmpty })
+    else {
+      throw refuse(
+        "a placement group has 1 to \(limits.bundles) bundles, none of them empty",
+        "Give each bundle some resource, such as {\"CPU\": 1}")
+    }
+    guard spec.labels.isEmpty || spec.labels.count == spec.bundles.count else {
+      throw refuse(
+        "\(spec.labels.count) label selectors for \(spec.bundles.count) bundles",
+        "Give one selector a bundle, or none")
+    }
+    guard spec.name.utf8.count <= 1024 else {
+      throw refuse("a placement group's name is longer than 1,024 bytes", "Shorten it")
+    }
+    if spec.strategy == .site {
+      guard let limit = spec.maxRoundTripMilliseconds, limit.isFinite, limit >= 0 else {
+        throw refuse("SITE needs a longest round trip", "Give it in milliseconds")
+      }
+    }
+    guard spec.name.isEmpty || groupNames[spec.name] == nil else {
+      throw IorunError(
+        .wrongState, "a placement group named '\(spec.name)' exists",
+        remedy: "Choose another name, or remove that one")
+    }
+    for selector in spec.labels { _ = try LabelSelector(selector) }
+  }
+
+  private static func noGroup(_ words: String) -> IorunError {
+    IorunError(
+      .notFound, "there is no placement group \(words)",
+      remedy: "Look at `iorun list placement-groups`; removed groups are gone")
+  }
+}

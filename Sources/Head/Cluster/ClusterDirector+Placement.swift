@@ -1,0 +1,177 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunScheduler
+internal import IorunWire
+
+/// Who gets room when there is some.
+extension ClusterDirector {
+  /// What placement says of one demand.
+  enum Decision {
+    case place(NodeID)
+    case wait
+    case infeasible(IorunError)
+  }
+
+  /// Where a demand goes now.
+  func decide(_ shape: DemandShape.Demand) throws -> Decision {
+    let refusing = DemandShape.demand(shape)
+    if let bundle = shape.bundle { return try decide(shape, in: bundle, refusing) }
+    let strategy: LeasePlacement.Strategy =
+      switch shape.strategy {
+      case .standard: .standard
+      case .spread: .spread(last: lastSpread)
+      case .node(let node, let soft): .node(node, soft: soft)
+      }
+    let request = LeasePlacement.Request(
+      resources: shape.placement, strategy: strategy,
+      selectors: try shape.selectors.map(LabelSelector.init), origin: shape.origin,
+      excluding: Set(members.values.lazy.filter { $0.refusals.contains(refusing) }.map(\.node)))
+    switch LeasePlacement().place(request, on: offers) {
+    case .place(let node):
+      if case .spread = shape.strategy { lastSpread = node }
+      return .place(node)
+    case .wait: return .wait
+    case .infeasible(let reason):
+      return .infeasible(IorunError(.noPlacement, "no node can ever take it: \(reason)"))
+    }
+  }
+
+  /// A bundle's room is counted by its node alone: it is asked, and says no where there is none.
+  private func decide(
+    _ shape: DemandShape.Demand, in bundle: RuntimeDemand.Bundle, _ refusing: DemandShape
+  ) throws -> Decision {
+    guard let group = groups[bundle.group] else {
+      return .infeasible(
+        IorunError(
+          .notFound, "placement group \(bundle.group) does not exist any more",
+          remedy: "Create it again"))
+    }
+    guard bundle.index < group.spec.bundles.count else {
+      return .infeasible(
+        IorunError(
+          .noPlacement,
+          "bundle \(bundle.index) of a placement group with \(group.spec.bundles.count) bundles",
+          remedy: "Bundles count from 0; -1 stands for any"))
+    }
+    let indices = bundle.index >= 0 ? [bundle.index] : Array(group.spec.bundles.indices)
+    let able = indices.filter { group.spec.bundles[$0].covers(shape.placement) }
+    if able.isEmpty {
+      let most = indices.map { "\(group.spec.bundles[$0])" }.prefix(3).joined(separator: " or ")
+      return .infeasible(
+        IorunError(
+          .noPlacement, "\(shape.placement) never fits a bundle of \(most)",
+          remedy: "Ask for less, or make the bundle larger"))
+    }
+    let nodes = Set(able.compactMap { group.nodes[$0] }).filter { node in
+      guard let member = members[node] else { return false }
+      return !member.refusals.contains(refusing)
+    }
+    if nodes.contains(shape.origin) { return .place(shape.origin) }
+    return nodes.min().map(Decision.place) ?? .wait
+  }
+
+  /// All members as placement sees them.
+  var offers: [RuntimeNode] { members.values.map(\.offer) }
+
+  /// True where a demand that no node fits is to wait a little: nodes are on their way.
+  func mayStillFit(since: Duration) -> Bool {
+    let now = clock.elapsed()
+    return (expectsMembers || now - startedAt < .seconds(1)) && now - since < limits.arrivalGrace
+  }
+
+  /// Gives room to whoever waits, as far as there is some; in the order in which they came, past those
+  /// that do not fit.
+  func pump() {
+    if line.isEmpty || isPumping { return }
+    isPumping = true
+    defer { isPumping = false }
+    var blocked: Set<DemandShape> = []
+    var isMoving = true
+    while isMoving {
+      isMoving = false
+      for (shape, entry) in line.fronts() where !blocked.contains(shape) {
+        if serve(entry, shape) {
+          isMoving = true
+        } else {
+          blocked.insert(shape)
+        }
+      }
+    }
+    if !line.isEmpty { recall() }
+  }
+
+  /// True where the entry has left the line.
+  private func serve(_ entry: WaitingLine.Entry, _ shape: DemandShape) -> Bool {
+    switch (entry.item, shape) {
+    case (.group(let id), _): return serveGroup(id, entry)
+    case (.lease(let number), .demand(let demand)):
+      return serve(entry, demand) { director, result in
+        director.resume(number, with: result)
+      }
+    case (.actor(let id), .demand(let demand)):
+      return serve(entry, demand) { director, result in
+        director.resume(actor: id, with: result)
+      }
+    case (_, .group):
+      line.remove(entry.item)
+      return true
+    }
+  }
+
+  private func serve(
+    _ entry: WaitingLine.Entry, _ demand: DemandShape.Demand,
+    _ resume: (isolated ClusterDirector, Result<NodeID, IorunError>) -> Void
+  ) -> Bool {
+    let result: Result<NodeID, IorunError>
+    do {
+      switch try decide(demand) {
+      case .place(let node): result = .success(node)
+      case .wait: return false
+      case .infeasible(let error):
+        if mayStillFit(since: entry.since) || waitsForever(entry.item) { return false }
+        result = .failure(error)
+      }
+    } catch {
+      result = .failure(
+        error as? IorunError ?? IorunError(.internalFault, "a demand was not placed", cause: error))
+    }
+    line.remove(entry.item)
+    resume(self, result)
+    return true
+  }
+
+  /// An actor that lost its node waits for another one, however long that takes.
+  private func waitsForever(_ item: WaitingLine.Item) -> Bool {
+    guard case .actor(let id) = item else { return false }
+    return actors[id]?.wasPlaced ?? false
+  }
+
+  /// Enters the line, or comes back to the place that it had.
+  ///
+  /// - Throws: `overloaded` where it is full.
+  func enqueue(
+    _ item: WaitingLine.Item, _ shape: DemandShape, since: Duration, at place: UInt64
+  ) throws {
+    guard line.count < limits.waiting else {
+      throw IorunError(
+        .overloaded, "\(limits.waiting) demands wait for room already",
+        remedy: "Submit less at once, or add nodes")
+    }
+    line.add(item, shape: shape, since: since, at: place)
+    recall()
+  }
+
+  /// Asks all nodes for their idle leases, each at most every `recallInterval`.
+  func recall() {
+    let now = clock.elapsed()
+    for (node, member) in members {
+      if let last = member.recalledAt, now - last < limits.recallInterval { continue }
+      members[node]?.recalledAt = now
+      tasks.run { [weak self] in
+        guard let self else { return }
+        // One that does not hear it is asked again while somebody waits.
+        try? await self.call(node) { try await $0.recall(caller: self.head) }
+      }
+    }
+  }
+}

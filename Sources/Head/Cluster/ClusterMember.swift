@@ -1,0 +1,56 @@
+internal import IorunCore
+internal import IorunScheduler
+internal import IorunWire
+
+/// One node's runtime side as the head sees it.
+struct ClusterMember: Sendable {
+  let node: NodeID
+  /// Its name, address and host for people, from its registration as a node.
+  var facts: NodeFacts
+  var total: ResourceAmounts
+  /// What it said last that is free, less what it granted since.
+  var available: ResourceAmounts
+  /// What calls under way ask of it.
+  var inFlight = ResourceAmounts()
+  var labels: [String: String]
+  /// How many requests wait there.
+  var waiting = 0
+  var roundTripMilliseconds: Double?
+  /// False for a node that has not been heard of for a moment.
+  var isPlaceable = true
+  /// Counts its words about what is free: a grant that an update overtook is in that update.
+  var updates: UInt64 = 0
+  /// Shapes of demands that it has just refused: not asked again before it says what is free.
+  var refusals: Set<DemandShape> = []
+  /// When it was asked to recall idle leases, by the head's clock.
+  var recalledAt: Duration?
+  /// Calls to it that are under way; cancelled when it is lost.
+  var calls: [UInt64: @Sendable () -> Void] = [:]
+
+  /// The node as placement sees it.
+  var offer: RuntimeNode {
+    RuntimeNode(
+      node: node, name: facts.name, total: total, available: available - inFlight, labels: labels,
+      isPlaceable: isPlaceable, roundTripMilliseconds: roundTripMilliseconds)
+  }
+
+  /// Takes room for a call that begins; give the result to `settle`.
+  mutating func reserve(_ amounts: ResourceAmounts) -> Reservation {
+    inFlight += amounts
+    return Reservation(amounts: amounts, updates: updates)
+  }
+
+  /// A call is over: its room is taken, or free again.
+  mutating func settle(_ reservation: Reservation, took: Bool) {
+    inFlight -= reservation.amounts
+    // An update that came meanwhile may count it or not. To count it twice would starve whoever
+    // waits; not to count it costs one refused call at most.
+    if took, updates == reservation.updates { available -= reservation.amounts }
+  }
+
+  /// Room that a call under way counts on.
+  struct Reservation: Sendable {
+    let amounts: ResourceAmounts
+    let updates: UInt64
+  }
+}

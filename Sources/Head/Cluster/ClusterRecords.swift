@@ -1,0 +1,68 @@
+internal import IorunCore
+internal import IorunWire
+
+/// A runtime job at the head.
+struct ClusterJob: Sendable {
+  var runtime: RuntimeJob
+  /// Why its driver is gone; it lives on only for its detached actors and groups.
+  var endReason: String?
+  /// Seconds since 1970 (UTC) when its driver went.
+  var endedAt: Double?
+}
+
+/// An actor at the head, through all its incarnations.
+struct LiveActor: Sendable {
+  var spec: RuntimeActorSpec
+  var status: RuntimeActorStatus
+  /// Nodes that hear of every change.
+  var watchers: Set<NodeID>
+  /// True while a node is asked to start it.
+  var isStarting = false
+  /// True once it is to end in order: it is not started anew.
+  var isReleased = false
+  /// True where it was killed in order to begin anew.
+  var restartsOnDeath = false
+  /// True once it was placed: it waits for a new node as long as it takes.
+  var wasPlaced = false
+  /// Its place in the line, and since when it waits.
+  var place: UInt64
+  var since: Duration
+
+  var isDead: Bool { status.state == .dead }
+  /// True where it has, or is about to have, a process.
+  var isPlaced: Bool { status.state == .placed || status.state == .alive }
+  var mayRestart: Bool {
+    !isReleased && (spec.maxRestarts < 0 || status.restarts < spec.maxRestarts)
+  }
+}
+
+/// A placement group at the head.
+struct LiveGroup: Sendable {
+  var spec: PlacementGroupSpec
+  var state: PlacementGroupStatus.State
+  /// Where each bundle is, once committed.
+  var nodes: [NodeID?]
+  var reason: String?
+  /// True while its nodes are asked.
+  var isReserving = false
+  /// Its place in the line, and since when it waits.
+  var place: UInt64
+  var since: Duration
+
+  var status: PlacementGroupStatus {
+    PlacementGroupStatus(spec, state: state, nodes: nodes, reason: reason)
+  }
+
+  /// The indices of its bundles on each node.
+  var indices: [NodeID: [Int]] {
+    var indices: [NodeID: [Int]] = [:]
+    for (index, node) in nodes.enumerated() {
+      if let node { indices[node, default: []].append(index) }
+    }
+    return indices
+  }
+
+  func amounts(of indices: [Int]) -> ResourceAmounts {
+    indices.reduce(ResourceAmounts()) { $0 + spec.bundles[$1] }
+  }
+}

@@ -1,0 +1,29 @@
+internal import IorunCore
+internal import IorunWire
+
+/// What decides whether demands can be placed alike: where one of a shape finds no room, none does.
+enum DemandShape: Hashable, Sendable {
+  case demand(Demand)
+  case group(GroupID)
+
+  /// A task's or an actor's.
+  struct Demand: Hashable, Sendable {
+    /// What must be free.
+    var placement: ResourceAmounts
+    var strategy: RuntimeDemand.Strategy
+    /// Label selectors to try in order; empty for any node.
+    var selectors: [[String: String]]
+    var bundle: RuntimeDemand.Bundle?
+    /// The node that asks.
+    var origin: NodeID
+
+    init(_ demand: RuntimeDemand, origin: NodeID) {
+      placement = demand.placement ?? demand.resources
+      strategy = demand.strategy
+      selectors =
+        demand.labels.isEmpty && demand.fallback.isEmpty ? [] : [demand.labels] + demand.fallback
+      bundle = demand.bundle
+      self.origin = origin
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import IorunContract
+import IorunCore
+import IorunWire
+import Testing
+
+@testable import IorunHead
+
+@Suite("Leases of runtime jobs at the head")
+struct ClusterLeaseTests {
+  @Test("a demand that fits goes to a node with room")
+  func grants() async throws {
+    try await withRig(cpus: [2, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let lease = try await rig.lease(job, RuntimeDemand(resources: .cpus(4)))
+      #expect(lease.node == rig.bridge(1).node)
+    }
+  }
+
+  @Test("a demand that no node can take is refused with the nearest miss")
+  func infeasible() async throws {
+    try await withRig(cpus: [2, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      rig.time.advance(by: .seconds(2))
+      await rig.services.tick()
+      do {
+        _ = try await rig.lease(job, RuntimeDemand(resources: .cpus(8)))
+        Issue.record("it was granted")
+      } catch let error as IorunError {
+        #expect(error.code == .noPlacement)
+        #expect(error.message.contains("2 have less than 8 CPU (most: node-2 with 4)"))
+        #expect(error.message.contains("lower num_cpus to 4"))
+      }
+    }
+  }
+
+  @Test("a demand waits for room, asks for idle leases, and goes on when there is some")
+  func waits() async throws {
+    try await withRig(cpus: [1]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let bridge = rig.bridge(0)
+      let first = try await rig.lease(job, RuntimeDemand(resources: .cpus(1)))
+      async let second = rig.lease(job, RuntimeDemand(resources: .cpus(1)))
+      try await eventually("nobody was asked") { await bridge.calls.contains("recall") }
+      try await bridge.returnLease(
+        first.lease, holder: job.driver, broken: false, caller: rig.head)
+      try await bridge.update(rig.cluster)
+      #expect(try await second.node == bridge.node)
+    }
+  }
+
+  @Test("a node that refuses is passed over until it says what is free")
+  func refusals() async throws {
+    try await withRig(cpus: [4, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      await rig.bridge(0).set(refusal: IorunError(.overloaded, "no room"))
+      let lease = try await rig.lease(job, RuntimeDemand(resources: .cpus(1)))
+      #expect(lease.node == rig.bridge(1).node)
+      #expect(await rig.bridge(0).calls.filter { $0 == "grant" }.count == 1)
+    }
+  }
+
+  @Test("a wait that is cancelled leaves the line")
+  func cancellation() async throws {
+    try await withRig(cpus: [1]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let first = try await rig.lease(job, RuntimeDemand(resources: .cpus(1)))
+      let waiting = Task { try await rig.lease(job, RuntimeDemand(resources: .cpus(1))) }
+      try await eventually("it does not wait") { await rig.bridge(0).calls.contains("recall") }
+      waiting.cancel()
+      await expect(throwsCode: .cancelled) { _ = try await waiting.value }
+      _ = first
+    }
+  }
+
+  @Test("many demands at once never take more than there is")
+  func manyAtOnce() async throws {
+    try await withRig(cpus: [3, 2]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      await withTaskGroup(of: Void.self) { tasks in
+        for _ in 0..<200 {
+          tasks.addTask {
+            guard let lease = try? await rig.lease(job, RuntimeDemand(resources: .cpus(1))) else {
+              Issue.record("not granted")
+              return
+            }
+            let bridge = rig.bridges[lease.node.peer]!
+            try? await bridge.returnLease(
+              lease.lease, holder: job.driver, broken: false, caller: rig.head)
+            try? await bridge.update(rig.cluster)
+          }
+        }
+      }
+      for index in 0..<2 { #expect(await rig.bridge(index).used.isEmpty) }
+    }
+  }
+
+  @Test("a node leases for its own processes only")
+  func forged() async throws {
+    try await withRig(cpus: [2, 2]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      await expect(throwsCode: .notAllowed) {
+        _ = try await rig.cluster.lease(
+          RuntimeDemand(resources: .cpus(1)), job: job.job, holder: job.driver,
+          caller: rig.nodes[1].id)
+      }
+    }
+  }
+}

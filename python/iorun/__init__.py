@@ -1,0 +1,109 @@
+"""Tasks, actors and objects on a network of machines, with the names that Ray gave them.
+
+`import iorun as ray` runs programs that were written for Ray Core:
+
+    import iorun as ray
+
+    @ray.remote
+    def square(x):
+        return x * x
+
+    print(ray.get([square.remote(i) for i in range(4)]))
+"""
+
+from __future__ import annotations
+
+from iorun import exceptions, ids
+from iorun._init import RayContext, init, is_initialized, shutdown
+from iorun._version import __version__
+from iorun.ids import (
+    ActorClassID,
+    ActorID,
+    FunctionID,
+    JobID,
+    NodeID,
+    PlacementGroupID,
+    TaskID,
+    UniqueID,
+    WorkerID,
+)
+from iorun.object_ref import ObjectRef, ObjectRefGenerator
+from iorun import actor, remote_function
+from iorun.actor import method
+from iorun._api import (
+    available_resources,
+    cancel,
+    cluster_resources,
+    get,
+    get_actor,
+    get_gpu_ids,
+    kill,
+    nodes,
+    put,
+    remote,
+    timeline,
+    wait,
+)
+from iorun import runtime_context, runtime_env, types
+from iorun.runtime_context import get_runtime_context
+from iorun.job_config import JobConfig
+from iorun import util
+import cloudpickle
+
+ObjectID = ObjectRef
+DynamicObjectRefGenerator = ObjectRefGenerator
+
+#: Ray's modes of a process.
+SCRIPT_MODE = 0
+WORKER_MODE = 1
+LOCAL_MODE = 2
+
+__commit__ = ""
+
+__all__ = [
+    "ActorClassID",
+    "ActorID",
+    "DynamicObjectRefGenerator",
+    "FunctionID",
+    "JobConfig",
+    "JobID",
+    "LOCAL_MODE",
+    "NodeID",
+    "ObjectID",
+    "ObjectRef",
+    "ObjectRefGenerator",
+    "PlacementGroupID",
+    "RayContext",
+    "SCRIPT_MODE",
+    "TaskID",
+    "UniqueID",
+    "WORKER_MODE",
+    "WorkerID",
+    "__version__",
+    "actor",
+    "available_resources",
+    "cancel",
+    "cloudpickle",
+    "cluster_resources",
+    "exceptions",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "ids",
+    "init",
+    "is_initialized",
+    "kill",
+    "method",
+    "nodes",
+    "put",
+    "remote",
+    "remote_function",
+    "runtime_context",
+    "runtime_env",
+    "shutdown",
+    "timeline",
+    "types",
+    "util",
+    "wait",
+]

@@ -1,0 +1,236 @@
+"""The functions of the package's top level: they check arguments and hand on to the core."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, Dict, List, Optional, Tuple
+
+from iorun import _init
+from iorun._core import global_state
+from iorun.actor import ActorHandle, make_actor_class
+from iorun.object_ref import ObjectRef, ObjectRefGenerator
+from iorun.remote_function import RemoteFunction
+
+__all__ = [
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "kill",
+    "nodes",
+    "put",
+    "remote",
+    "timeline",
+    "wait",
+]
+
+
+def remote(*args: Any, **options: Any) -> Any:
+    """Makes a function a task and a class an actor: `@remote`, `@remote(num_cpus=2)`, `remote(f)`."""
+    if len(args) == 1 and not options and callable(args[0]):
+        return _make_remote(args[0], {})
+    if args or not options:
+        raise TypeError(
+            "The @remote decorator must be applied either with no arguments and no parentheses, "
+            "for example '@remote', or it must be applied using some of the keyword arguments, for "
+            "example '@remote(num_returns=2, resources={\"CustomResource\": 1})'."
+        )
+    return functools.partial(_make_remote, options=options)
+
+
+def _make_remote(target: Any, options: Dict[str, Any]) -> Any:
+    if inspect.isclass(target):
+        return make_actor_class(target, options)
+    if inspect.isfunction(target) or inspect.isbuiltin(target):
+        return RemoteFunction(target, options)
+    raise TypeError("The @remote decorator must be applied to either a function or a class.")
+
+
+def get(object_refs: Any, *, timeout: Optional[float] = None, _use_object_store: bool = False) -> Any:
+    """The value of a ref, or the values of a list of refs; waits until they are there.
+
+    Raises the error of the task that made the value, or `GetTimeoutError` after `timeout`
+    seconds.
+    """
+    worker = global_state.worker() or _init.connected_worker()
+    if isinstance(object_refs, ObjectRef):
+        return worker.get((object_refs,), timeout)[0]
+    if isinstance(object_refs, list):
+        for ref in object_refs:
+            if not isinstance(ref, ObjectRef):
+                raise ValueError(
+                    f"Attempting to call `get` on the value {ref!r}, which is not an ObjectRef."
+                )
+        return worker.get(object_refs, timeout)
+    if isinstance(object_refs, ObjectRefGenerator):
+        return object_refs
+    raise ValueError(
+        f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be "
+        "an ObjectRef or a list of ObjectRefs."
+    )
+
+
+def put(value: Any, *, _owner: Any = None, _tensor_transport: Any = None) -> ObjectRef:
+    """Stores a value and returns its ref."""
+    if isinstance(value, ObjectRef):
+        raise TypeError(
+            "Calling 'put' on an ObjectRef is not allowed. If you really want to do this, you can "
+            "wrap the ObjectRef in a list and call 'put' on it."
+        )
+    if _owner is not None:
+        raise ValueError("`_owner` of `put` is not supported: the caller owns what it puts.")
+    worker = global_state.worker() or _init.connected_worker()
+    return worker.put(value)
+
+
+def wait(
+    ray_waitables: List[Any],
+    *,
+    num_returns: int = 1,
+    timeout: Optional[float] = None,
+    fetch_local: bool = True,
+) -> Tuple[List[Any], List[Any]]:
+    """Waits until `num_returns` of the refs are ready, at most `timeout` seconds.
+
+    Returns the ready ones (at most `num_returns`) and the others, both in the given order. A
+    generator is ready when its next item is.
+    """
+    worker = global_state.worker() or _init.connected_worker()
+    if isinstance(ray_waitables, (ObjectRef, ObjectRefGenerator)):
+        raise TypeError(
+            "wait() expected a list of ObjectRef or ObjectRefGenerator, got a single "
+            f"{type(ray_waitables).__name__}."
+        )
+    if not isinstance(ray_waitables, list):
+        raise TypeError(
+            "wait() expected a list of ObjectRef or ObjectRefGenerator, got "
+            f"{type(ray_waitables)}."
+        )
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
+    for ref in ray_waitables:
+        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
+            raise TypeError(
+                "wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing "
+                f"{type(ref)}."
+            )
+    if not ray_waitables:
+        return [], []
+    if len(ray_waitables) != len(set(ray_waitables)):
+        raise ValueError("Wait requires a list of unique ray_waitables.")
+    if num_returns <= 0:
+        raise ValueError(f"Invalid number of objects to return {num_returns}.")
+    if num_returns > len(ray_waitables):
+        raise ValueError(
+            "num_returns cannot be greater than the number of ray_waitables provided to wait."
+        )
+    return worker.wait(ray_waitables, num_returns, timeout, fetch_local)
+
+
+def kill(actor: Any, *, no_restart: bool = True) -> None:
+    """Ends an actor's process at once; what it was doing fails."""
+    worker = _init.connected_worker()
+    if not isinstance(actor, ActorHandle):
+        raise ValueError(
+            f"kill() only supported for actors. For tasks, try cancel(). Got: {type(actor)}."
+        )
+    worker.kill(actor._actor_id_bytes, no_restart)
+
+
+def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) -> None:
+    """Cancels the task that makes this object.
+
+    A task that has not started never will. One that runs gets a `KeyboardInterrupt` in its main
+    thread (`force`: its process is killed); an async actor's method is cancelled as asyncio does;
+    methods of other actors can look at `get_runtime_context().is_canceled()`. With `recursive`
+    also what the task itself has started.
+    """
+    worker = _init.connected_worker()
+    if isinstance(ray_waitable, ObjectRefGenerator):
+        ray_waitable = ray_waitable._generator_ref
+    if not isinstance(ray_waitable, ObjectRef):
+        raise TypeError(
+            "cancel() only supported for object refs. For actors, try kill(). Got: "
+            f"{type(ray_waitable)}."
+        )
+    worker.cancel(ray_waitable, force, recursive)
+
+
+def get_actor(name: str, namespace: Optional[str] = None) -> Any:
+    """The handle of a named actor; `ValueError` where there is none."""
+    if not name:
+        raise ValueError("Please supply a non-empty value to get_actor")
+    if namespace is not None and not isinstance(namespace, str):
+        raise TypeError(f'"namespace" must be a text, not {type(namespace).__name__}.')
+    if namespace == "":
+        raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
+    return _init.connected_worker().get_actor(name, namespace)
+
+
+def get_gpu_ids() -> List[Any]:
+    """The GPUs that this task or actor may use."""
+    context = _init.connected_worker().context()
+    return list(getattr(context, "gpus", None) or [])
+
+
+def _require_worker(what: str) -> Any:
+    worker = global_state.worker()
+    if worker is None:
+        raise RuntimeError(f"{what} needs a network: call init() first.")
+    return worker
+
+
+def nodes() -> List[Dict[str, Any]]:
+    """All nodes of the network, those that are lost included."""
+    answer, _ = _require_worker("nodes()").request(50, {})
+    found = []
+    for node in answer.get("nodes", []):
+        found.append(
+            {
+                "NodeID": node.get("node", ""),
+                "Alive": bool(node.get("alive")),
+                "NodeManagerAddress": node.get("address", ""),
+                "NodeManagerHostname": node.get("hostname", ""),
+                "NodeName": node.get("name", ""),
+                "Resources": dict(node.get("resources") or {}) if node.get("alive") else {},
+                "Available": dict(node.get("available") or {}),
+                "Labels": dict(node.get("labels") or {}),
+                "State": node.get("state", ""),
+                "DeathReasonMessage": node.get("reason") or "",
+                "alive": bool(node.get("alive")),
+            }
+        )
+    return found
+
+
+def _resources(which: str) -> Dict[str, float]:
+    answer, _ = _require_worker(f"{which} resources").request(51, {})
+    return {name: float(amount) for name, amount in (answer.get(which) or {}).items()}
+
+
+def cluster_resources() -> Dict[str, float]:
+    """What all living nodes have together."""
+    return _resources("total")
+
+
+def available_resources() -> Dict[str, float]:
+    """What of `cluster_resources()` is free now; what is used up is left out."""
+    return {name: amount for name, amount in _resources("available").items() if amount > 0}
+
+
+def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
+    """What ran when, as events of Chrome's trace format; written to the file if one is named."""
+    from iorun.util.state.timeline import chrome_trace
+
+    worker = _require_worker("timeline()")
+    events = chrome_trace(worker)
+    if filename is None:
+        return events
+    import json
+
+    with open(filename, "w") as file:
+        json.dump(events, file)
+    return None

@@ -1,0 +1,163 @@
+"""The state of the network: what there is of actors, tasks, objects, nodes and so on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from iorun import _init
+from iorun.util.state.rows import StateRow, row_of
+
+__all__ = [
+    "RayStateApiException",
+    "StateRow",
+    "get_actor",
+    "get_job",
+    "get_node",
+    "get_objects",
+    "get_placement_group",
+    "get_task",
+    "get_worker",
+    "list_actors",
+    "list_jobs",
+    "list_nodes",
+    "list_objects",
+    "list_placement_groups",
+    "list_tasks",
+    "list_workers",
+    "summarize_actors",
+    "summarize_objects",
+    "summarize_tasks",
+]
+
+#: How many rows a list has unless told otherwise; Ray's number.
+DEFAULT_LIMIT = 100
+MAXIMUM_LIMIT = 10_000
+
+Filter = Tuple[str, str, Any]
+
+
+class RayStateApiException(Exception):
+    """The state could not be read."""
+
+
+def _fetch(kind: str, limit: int) -> List[StateRow]:
+    worker = _init.connected_worker()
+    if kind == "nodes":
+        answer, _ = worker.request(50, {})
+        items = answer.get("nodes", [])
+    elif kind == "placement-groups":
+        answer, _ = worker.request(33, {})
+        items = answer.get("groups", [])
+    else:
+        answer, _ = worker.request(52, {"kind": kind, "limit": limit})
+        items = answer.get("items", [])
+    return [row_of(kind, item) for item in items]
+
+
+def _matches(row: StateRow, filters: Sequence[Filter]) -> bool:
+    for key, operator, wanted in filters:
+        if operator not in ("=", "!="):
+            raise ValueError(f"A filter compares with = or !=, not {operator!r}.")
+        if key not in row:
+            raise ValueError(f"There is no field {key!r}; fields are {', '.join(sorted(row))}.")
+        found = row[key]
+        same = found == wanted or str(found).lower() == str(wanted).lower()
+        if same != (operator == "="):
+            return False
+    return True
+
+
+def _lister(kind: str, what: str) -> Callable[..., List[StateRow]]:
+    def rows(
+        address: Optional[str] = None,
+        filters: Optional[Sequence[Filter]] = None,
+        limit: int = DEFAULT_LIMIT,
+        timeout: Optional[float] = None,
+        detail: bool = False,
+        raise_on_missing_output: bool = True,
+    ) -> List[StateRow]:
+        if not 0 < limit <= MAXIMUM_LIMIT:
+            raise ValueError(f"limit must be between 1 and {MAXIMUM_LIMIT}, not {limit}.")
+        # A filter must see everything before the limit cuts.
+        found = _fetch(kind, MAXIMUM_LIMIT if filters else limit)
+        return [row for row in found if _matches(row, filters or ())][:limit]
+
+    rows.__name__ = rows.__qualname__ = f"list_{kind.replace('-', '_')}"
+    rows.__doc__ = (
+        f"{what}, at most `limit`, of which all `filters` hold: (field, '=' or '!=', value)."
+    )
+    return rows
+
+
+list_actors = _lister("actors", "The actors")
+list_jobs = _lister("jobs", "The jobs")
+list_nodes = _lister("nodes", "The nodes")
+list_objects = _lister("objects", "The objects in shared memory")
+list_placement_groups = _lister("placement-groups", "The placement groups")
+list_tasks = _lister("tasks", "The tasks, the newest first")
+list_workers = _lister("workers", "The processes")
+
+
+def _getter(lister: Callable[..., List[StateRow]], field: str) -> Callable[..., Any]:
+    def one(
+        id: str, address: Optional[str] = None, timeout: Optional[float] = None, **_: Any
+    ) -> Optional[StateRow]:
+        found = lister(filters=[(field, "=", id)], limit=1)
+        return found[0] if found else None
+
+    one.__name__ = one.__qualname__ = lister.__name__.replace("list_", "get_")[:-1]
+    one.__doc__ = f"The one of this {field}; None where there is none."
+    return one
+
+
+get_actor = _getter(list_actors, "actor_id")
+get_job = _getter(list_jobs, "job_id")
+get_node = _getter(list_nodes, "node_id")
+get_placement_group = _getter(list_placement_groups, "placement_group_id")
+get_worker = _getter(list_workers, "worker_id")
+
+
+def get_task(
+    id: str, address: Optional[str] = None, timeout: Optional[float] = None, **_: Any
+) -> Any:
+    """The task of this id; a list of its attempts where there were several."""
+    found = list_tasks(filters=[("task_id", "=", id)], limit=MAXIMUM_LIMIT)
+    return found if len(found) > 1 else (found[0] if found else None)
+
+
+def get_objects(
+    id: str, address: Optional[str] = None, timeout: Optional[float] = None, **_: Any
+) -> List[StateRow]:
+    """What is known of the object of this id."""
+    return list_objects(filters=[("object_id", "=", id)], limit=MAXIMUM_LIMIT)
+
+
+def _summary(rows: List[StateRow], name: str, field: str) -> Dict[str, Any]:
+    groups: Dict[str, Counter] = {}
+    for row in rows:
+        groups.setdefault(row.get(name) or "", Counter())[row.get(field) or ""] += 1
+    return {
+        key: {name: key, "state_counts": dict(counts)} for key, counts in sorted(groups.items())
+    }
+
+
+def summarize_tasks(**_: Any) -> Dict[str, Any]:
+    """How many tasks of each name are in which state."""
+    rows = list_tasks(limit=MAXIMUM_LIMIT)
+    summary = _summary(rows, "func_or_class_name", "state")
+    return {"cluster": {"summary": summary, "total_tasks": len(rows), "summary_by": "func_name"}}
+
+
+def summarize_actors(**_: Any) -> Dict[str, Any]:
+    """How many actors of each class are in which state."""
+    rows = list_actors(limit=MAXIMUM_LIMIT)
+    summary = _summary(rows, "class_name", "state")
+    return {"cluster": {"summary": summary, "total_actors": len(rows), "summary_by": "class"}}
+
+
+def summarize_objects(**_: Any) -> Dict[str, Any]:
+    """How many objects there are, and how large they are together."""
+    rows = list_objects(limit=MAXIMUM_LIMIT)
+    megabytes = sum(row.get("object_size") or 0 for row in rows) / 2**20
+    return {"cluster": {"total_objects": len(rows), "total_size_mb": megabytes}}
