@@ -68,6 +68,18 @@ final class ActorTable: Sendable {
     }
   }
 
+  /// Lets the actors end once their calls are done, and then calls `ended`.
+  func drain(_ ended: @escaping @Sendable () -> Void) {
+    for hosted in state.withLock({ Array($0.actors.values) }) { hosted.release() }
+    Task { [weak self] in
+      while let self, self.count > 0 {
+        // Cancelled or not, the actors end by themselves.
+        try? await Task.sleep(for: .milliseconds(10))
+      }
+      ended()
+    }
+  }
+
   /// A process is gone, and the actors with it that it made here.
   func lost(_ worker: WorkerID) {
     let orphans = state.withLock { $0.actors.values.filter { $0.creator == worker } }

@@ -60,7 +60,7 @@ extension Cluster {
     let process = try ClusterProcess(worker: worker, role: "worker", tasks: tasks, actors: actors)
     adopt(process)
     try await process.connect(
-      to: path,
+      to: path, folder: environment["IORUN_DIRECTORY"],
       hello: ClusterProcess.Hello(
         role: "worker", worker: worker, job: environment["IORUN_JOB_ID"],
         token: environment["IORUN_TOKEN"]))

@@ -54,7 +54,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     let lines: [String]
     let dropped: Int?
   }
-  private struct Stop: Decodable { let reason: String? }
+  private struct Stop: Decodable { let reason: String?, drain: Bool? }
   private struct Nothing: Encodable {}
   struct Nodes: Decodable { let nodes: [ClusterNode] }
 
@@ -133,18 +133,32 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   var leaseLimit: Int { max(2, 2 * Int(welcome.resources[ResourceAmounts.cpu])) }
 
   /// Connects to the node's agent and listens for the other processes of the job.
-  func connect(to hubPath: String, hello: Hello) async throws {
+  ///
+  /// - Parameter folder: where the job's sockets are, if that is known before the agent says it: a
+  ///   worker must be reachable as soon as the agent knows it.
+  func connect(to hubPath: String, folder: String? = nil, hello: Hello) async throws {
     executor.start()
+    let early = try folder.map { try UnixSocket.listen(at: "\($0)/\(worker).sock") }
     try hub.connect(to: hubPath, loop: loop, delegate: self)
-    let answer = try await hub.request(.hello, hello)
-    let welcome = try answer.decode(Welcome.self)
-    let address = ProcessAddress(node: welcome.node, worker: worker)
-    let store = try ObjectStore(
-      path: welcome.arena.path, size: welcome.arena.size, node: welcome.node, hub: hub)
-    connection = (welcome, address, store)
-    let listener = try UnixSocket.listen(at: socketPath(of: worker))
+    try await withUnsafeThrowingContinuation { (done: UnsafeContinuation<Void, any Error>) in
+      do {
+        _ = try hub.send(.hello, hello) { [self] result in
+          // On the thread that reads the socket: what follows the answer finds the process ready.
+          done.resume(with: Result { try welcomed(result.get().decode(Welcome.self)) })
+        }
+      } catch {
+        done.resume(throwing: error)
+      }
+    }
+    let listener = try early ?? UnixSocket.listen(at: socketPath(of: worker))
     try loop.listen(listener) { [weak self] in self?.accepted($0) }
     startJanitor()
+  }
+
+  private func welcomed(_ welcome: Welcome) throws {
+    let store = try ObjectStore(
+      path: welcome.arena.path, size: welcome.arena.size, node: welcome.node, hub: hub)
+    connection = (welcome, ProcessAddress(node: welcome.node, worker: worker), store)
   }
 
   func socketPath(of worker: WorkerID) -> String { "\(welcome.directory)/\(worker).sock" }
@@ -274,8 +288,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
       try spawner.assigned(assign.actor, creator: assign.creator, message.blob)
     case .log: print(try message.decode(Lines.self))
     case .stop:
-      let reason = try message.decode(Stop.self).reason ?? ""
-      if role == "worker" { exit(reason) }
+      let stop = try message.decode(Stop.self)
+      let reason = stop.reason ?? ""
+      if role == "worker" {
+        if stop.drain == true { actors.drain { [self] in exit(reason) } } else { exit(reason) }
+        return
+      }
       logger.error("the agent ends this program", metadata: ["reason": "\(reason)"])
     default: break
     }
