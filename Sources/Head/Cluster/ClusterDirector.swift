@@ -23,6 +23,8 @@ actor ClusterDirector: ClusterService {
   var formerMembers: [NodeID: (member: ClusterMember, reason: String)] = [:]
   /// True while nodes that the head knows have not registered their runtime side.
   var expectsMembers = true
+  /// True where actors were learned from nodes since orphans were looked for.
+  var hasAdopted = false
   var jobs: [JobID: ClusterJob] = [:]
   /// Jobs that are over, the oldest first.
   var endedJobs: [ClusterJob] = []
