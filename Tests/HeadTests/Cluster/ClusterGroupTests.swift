@@ -116,7 +116,7 @@ struct ClusterGroupTests {
       try await rig.registerBridges()
       let job = try await rig.openJob()
       await withTaskGroup(of: Void.self) { tasks in
-        for number in 0..<200 {
+        for number in 0..<60 {
           tasks.addTask {
             do {
               let caller = rig.nodes[0].id
