@@ -22,7 +22,7 @@ from processes import processor_seconds
 from timing import Rules, measure
 
 
-def _answers() -> Any:
+def keep_standard_output() -> Any:
     """Keeps standard output for answers, whatever the systems print."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--group", required=True)
     parser.add_argument("--address", default="")
     arguments = parser.parse_args()
-    answers = _answers()
+    answers = keep_standard_output()
     faulthandler.register(signal.SIGUSR1)
     root = os.getppid()
 

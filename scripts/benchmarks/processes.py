@@ -101,12 +101,16 @@ def reap() -> None:
             return
 
 
-def end_descendants(root: int, grace: float = 5.0) -> int:
-    """Ends what is left below `root`; returns how many had to be killed."""
+def end_descendants(root: int, grace: float = 5.0, spare: int = 0) -> int:
+    """Ends what is left below `root` but for `spare`; returns how many had to be killed."""
+
+    def living() -> List[int]:
+        return [pid for pid in descendants(root) if pid != spare]
+
     deadline = time.monotonic() + grace
     while True:
         reap()
-        left = descendants(root)
+        left = living()
         if not left or time.monotonic() > deadline:
             break
         time.sleep(0.05)
@@ -116,7 +120,7 @@ def end_descendants(root: int, grace: float = 5.0) -> int:
         except ProcessLookupError:
             pass
     deadline = time.monotonic() + grace
-    while descendants(root) and time.monotonic() < deadline:
+    while living() and time.monotonic() < deadline:
         reap()
         time.sleep(0.02)
     reap()

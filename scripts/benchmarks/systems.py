@@ -81,7 +81,8 @@ def scratch_folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(scratch: str) -> Dict[str, str]:
+def clean_environment(scratch: str) -> Dict[str, str]:
+    """The environment of a session: nothing in it names another network or cluster."""
     environment = dict(os.environ)
     environment.update(
         IORUN_STATE_DIR=scratch + "/state", RAY_USAGE_STATS_ENABLED="0",
@@ -96,7 +97,7 @@ def _environment(scratch: str) -> Dict[str, str]:
 def session(system: System, group: str, patience: float = 120) -> Iterator[Session]:
     """Starts a system for a group of lines; whatever is left of it afterwards is ended."""
     with scratch_folder() as scratch:
-        environment = _environment(scratch)
+        environment = clean_environment(scratch)
         address = "local" if system.module == "ray" else ""
         if group == "client" and system.module == "iorun":
             _iorun("up", "--nodes", "1", environment=environment)
@@ -138,7 +139,7 @@ def _iorun(*arguments: str, environment: Dict[str, str]) -> None:
 def idle(system: System, seconds: float = 5.0) -> Usage:
     """What a head and a node hold that have just started and do nothing, without any driver."""
     with scratch_folder() as scratch:
-        environment = _environment(scratch)
+        environment = clean_environment(scratch)
         commands: List[str]
         if system.module == "iorun":
             commands = [os.environ["IORUN_BIN"], "up", "--nodes", "1"]
@@ -168,7 +169,7 @@ def swift_line(binary: str, name: str, seconds: float) -> Optional[Dict[str, Any
     with scratch_folder() as scratch:
         done = subprocess.run(
             [binary, "lines", "--json", "--lines", name, "--seconds", str(seconds)],
-            env=_environment(scratch), capture_output=True, text=True, cwd=scratch, check=False)
+            env=clean_environment(scratch), capture_output=True, text=True, cwd=scratch, check=False)
         end_descendants(os.getpid())
         if done.returncode != 0:
             raise SessionFailed(f"{binary} lines --lines {name!r}: {done.stderr[-2000:]}")
