@@ -94,7 +94,7 @@ extension ClusterDirector {
         continue
       }
       if isGone || snapshot.isLostForRuntime {
-        lose(node, reason: snapshot.lossReason ?? "its connection broke and it did not come back")
+        lose(node, reason: snapshot.lossReason ?? "it fell silent for longer than is usual for it")
         continue
       }
       let isPlaceable = snapshot.state == .alive
