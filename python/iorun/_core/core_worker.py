@@ -108,12 +108,17 @@ class CoreWorker(Fetching):
             value = os.environ.get(variable)
             if value:
                 greeting[key] = value
-        if role == "driver":
-            from iorun import _environment
+        from iorun import _environment
 
-            self.runtime_env = runtime_env
+        if role == "worker":
+            # What a task submits runs in the task's own environment unless it says otherwise.
+            text = os.environ.get("IORUN_ENVIRONMENT", "")
+            self.environment = (os.environ.get("IORUN_ENVIRONMENT_HASH", ""), text)
+            self.runtime_env = _environment.describe(_environment.decode(text))
+        if role == "driver":
             if runtime_env:
                 self.environment = _environment.environment_hash(runtime_env)
+                self.runtime_env = _environment.describe(_environment.decode(self.environment[1]))
             greeting["namespace"] = namespace
             greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
             greeting["launcher"] = _environment.launcher()

@@ -287,19 +287,16 @@ class ObjectTable:
             ids.append(id)
         return ids
 
-    def refs_of(self, ids: Iterable[bytes], node: bytes = b"") -> List[ObjectRef]:
+    def refs_of(self, ids: List[bytes], node: bytes = b"") -> List[ObjectRef]:
         """References to held objects, each counted."""
-        refs = []
         entries = self.entries
-        append = refs.append
         for id in ids:
             entry = entries.get(id)
             if entry is None:
                 entry = entries[id] = Entry(source=0 if id[:16] != self.core.worker_id else None)
                 entry.node = node
             entry.local += 1
-            append(ObjectRef(id))
-        return refs
+        return list(map(ObjectRef, ids))
 
     def pin_for_ever(self, id: bytes) -> bytes:
         """The user's own pickle has a reference: its object lives as long as its owner.

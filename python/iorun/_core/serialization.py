@@ -22,6 +22,7 @@ PROTOCOL = 5
 #: Smaller buffers stay in the pickle: apart they would cost more than their copy.
 _SMALL_BUFFER = 4096
 _HEAD = struct.Struct("<IIQ")
+_IN_TABLE = struct.Struct(f"{ID_SIZE}s16x")
 _BUFFER = struct.Struct("<QQ")
 _ALIGNMENT = 64
 #: Types whose values hold no reference and need no second look.
@@ -223,6 +224,19 @@ def ref_table(data: Any, start: int = 0) -> List[Tuple[bytes, bytes]]:
     if count * REF_SIZE > end - start:
         raise FrameError(f"a table of {count} references is not in its value")
     return decode_refs(data, start, count)
+
+
+def ref_ids(view: memoryview) -> List[bytes]:
+    """The object ids of the references in a full form. Raises FrameError."""
+    if len(view) < _HEAD.size:
+        raise FrameError("a value's head is cut off")
+    count = _HEAD.unpack_from(view, 0)[0]
+    if not count:
+        return []
+    end = _HEAD.size + count * REF_SIZE
+    if end > len(view):
+        raise FrameError(f"a table of {count} references is not in its value")
+    return [id for (id,) in _IN_TABLE.iter_unpack(view[_HEAD.size : end])]
 
 
 def decode_refs(data: Any, start: int, count: int) -> List[Tuple[bytes, bytes]]:

@@ -148,6 +148,9 @@ class TaskSubmitter:
             place.queue.dispatch()
             place.queue.refill(place)
             return True
+        if place is not None:
+            place.call_again(task)
+            return True
         return False
 
     def _finish_one(self, task: Task, data: bytes) -> None:
