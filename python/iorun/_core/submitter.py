@@ -169,8 +169,7 @@ class TaskSubmitter:
             callbacks = entry.callbacks
             if callbacks is not None:
                 entry.callbacks = None
-                for callback in callbacks:
-                    callback()
+                core.objects.call_back(callbacks)
         if core.reporter.wanted:
             core.reporter.ended(task, None)
 
