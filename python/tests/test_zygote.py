@@ -272,10 +272,11 @@ def test_workers_end_with_a_killed_zygote(hub):
 def test_failing_hook_is_told(hub):
     it = hub("fail")
     it.fork("aa")
-    lines, end = it.until_exit("aa")
-    assert end["status"] == 1
-    assert lines["err"][0] == "Failed to execute the worker_process_setup_hook:"
-    assert "ValueError: no good" in lines["err"]
+    message = it.note(FAILED)["message"]
+    assert message.startswith("Failed to execute the worker_process_setup_hook:")
+    assert "ValueError: no good" in message
+    _, end = it.until_exit("aa")
+    assert end["status"] == 66
 
 
 def test_variables_reach_the_worker_and_expand(hub):
