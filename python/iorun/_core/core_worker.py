@@ -406,6 +406,15 @@ class CoreWorker(Fetching):
         """What runs in this thread or coroutine; None in a driver."""
         return self.executor.context() if self.executor is not None else None
 
+    def current_actor_handle(self) -> Any:
+        """A handle of the actor that this process is. It does not keep the actor alive."""
+        from iorun.actor import ActorHandle
+
+        executor = self.executor
+        if executor is None or executor.actor_id is None:
+            raise RuntimeError("This process is no actor.")
+        return ActorHandle(executor.actor_id, executor.actor_meta, None)
+
     def current_number(self) -> int:
         """The number of the task that runs here; 0 outside of tasks."""
         return self.executor.current_number() if self.executor is not None else 0
