@@ -51,7 +51,9 @@ final class ActorDirectory: Sendable {
       case .dead: throw Self.error(status)
       case .alive, .placed:
         if let node = status.node, let worker = status.worker,
-          status.state == .alive || node != process.address.node
+          status.state == .alive || node != process.address.node,
+          // The head has not heard of its end yet, or decides what follows.
+          !process.peers.isLost(worker)
         {
           return ProcessAddress(node: node, worker: worker)
         }

@@ -7,11 +7,6 @@ internal import Synchronization
 /// making one is a message to it; others get a leased process of their own; listed ones are placed by
 /// the head.
 final class ActorSpawner: Sendable {
-  private struct Host {
-    let lease: RuntimeLease
-    var isShared: Bool
-  }
-
   private struct State {
     /// Shared hosts by what was asked for; a lease that is under way is one task for all who wait.
     var shared: [RuntimeDemand: Task<RuntimeLease, any Error>] = [:]
@@ -138,9 +133,10 @@ final class ActorSpawner: Sendable {
       RuntimeDemand(resources: ResourceAmounts(), strategy: .node(node, soft: true)))
   }
 
-  private func giveBack(_ actor: RuntimeActorID) {
+  /// The process of an actor is free for others; one that was killed is not used again.
+  private func giveBack(_ actor: RuntimeActorID, broken: Bool = false) {
     guard let lease = state.withLock({ $0.own.removeValue(forKey: actor) }) else { return }
-    process.hub.note(.leaseReturn, Return(lease: lease.lease, node: lease.node, broken: true))
+    process.hub.note(.leaseReturn, Return(lease: lease.lease, node: lease.node, broken: broken))
   }
 
   /// A process is gone: a host that ran there is asked for anew by the next actor.
@@ -148,7 +144,7 @@ final class ActorSpawner: Sendable {
     let own = state.withLock { state in
       state.own.filter { $0.value.worker == worker }.map(\.key)
     }
-    for actor in own { giveBack(actor) }
+    for actor in own { giveBack(actor, broken: true) }
     let shared = state.withLock { $0.shared }
     for (demand, request) in shared {
       Task { [weak self] in
@@ -216,7 +212,7 @@ final class ActorSpawner: Sendable {
       process.actors.hosted(id.actor)?.end(IorunError(.actorNotFound, "the actor was killed"))
     } else {
       try process.peers.peer(host).send(.releaseActor, flags: 1) { $0.append(id: id.actor) }
-      giveBack(id.actor)
+      giveBack(id.actor, broken: true)
     }
   }
 }

@@ -93,7 +93,7 @@ final class ObjectHandle: Sendable {
       if fetches { state.isFetching = true }
       return (state.nextWaiter, fetches)
     }
-    if fetches { fetch() }
+    if fetches { fetch(isLost: false) }
     return id
   }
 
@@ -133,11 +133,20 @@ final class ObjectHandle: Sendable {
     }
   }
 
-  private func fetch() {
+  /// A node that should have the object has not: its owner may have it made again.
+  func refetch() {
+    state.withLock { state in
+      state.outcome = nil
+      state.isFetching = true
+    }
+    fetch(isLost: true)
+  }
+
+  private func fetch(isLost: Bool) {
     Task(executorPreference: process.executor) { [self] in
       do {
         let peer = try process.peers.peer(owner)
-        let reply = try await peer.ask(.fetch) { $0.append(object: id) }
+        let reply = try await peer.ask(.fetch, flags: isLost ? 1 : 0) { $0.append(object: id) }
         switch reply {
         case .value(let payload): complete(.value(payload))
         case .stored(let object): complete(.stored(object))

@@ -28,6 +28,7 @@ extension ObjectHandle {
   /// The value, once it is there. One that no node has any more is made again, if a task made it.
   func value<Value: Codable & Sendable>(_ type: Value.Type) async throws -> Value {
     let process = process
+    var attempts = 0
     while true {
       switch try await wait() {
       case .value(let payload): return try payload.decode(type, in: process)
@@ -36,7 +37,14 @@ extension ObjectHandle {
         do {
           return try await process.store.read(type, id, stored, in: process)
         } catch let error as IorunError where error.code == .objectLost {
-          guard isOwned, process.tasks.reconstruct(self) else { throw error }
+          // Bounded: an object that is lost as soon as it is made is given up.
+          attempts += 1
+          guard attempts <= 3 else { throw error }
+          if !isOwned {
+            refetch()
+          } else if !process.tasks.reconstruct(self) {
+            throw error
+          }
         }
       }
     }

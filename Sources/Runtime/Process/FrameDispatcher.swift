@@ -92,6 +92,15 @@ struct FrameDispatcher: Sendable {
       case .failure(let failure): process.answer(number, .failure(failure), to: peer)
       }
     }
+    // Whoever asks did not find it: it is made again, or has the same fate for all.
+    if frame.header.flags & 1 != 0, case .stored? = handle.outcome,
+      !process.tasks.reconstruct(handle)
+    {
+      let error = IorunError(
+        .objectLost, "object \(id) is lost, and no task can make it again",
+        remedy: "Keep what was put in more than one place, or make it by a task")
+      return process.answer(number, .failure(process.errors.encode(error)), to: peer)
+    }
     if handle.whenReady(answer) == nil { answer() }
   }
 }

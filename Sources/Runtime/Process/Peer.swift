@@ -205,6 +205,9 @@ final class PeerTable: Sendable {
     return isNews
   }
 
+  /// True where a process is known to be gone.
+  func isLost(_ worker: WorkerID) -> Bool { state.withLock { $0.lost[worker] != nil } }
+
   /// The processes of a node that is gone.
   func on(_ node: NodeID) -> [ProcessAddress] {
     state.withLock { $0.peers.values.map(\.address).filter { $0.node == node } }

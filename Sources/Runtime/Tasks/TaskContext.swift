@@ -22,9 +22,11 @@ public struct TaskContext: Sendable {
   public var isCancelled: Bool { Task.isCancelled }
 }
 
-/// The tasks that one task has submitted: they end with it where it is cancelled recursively.
+/// The tasks that one task has submitted: they end with it where it is cancelled recursively. And how
+/// often the task waits, which it may do several times at once.
 final class ChildTasks: Sendable {
   private static let limit = 100_000
+  private let waits = Atomic<Int>(0)
   private let tasks = Mutex<[TaskRecord]>([])
 
   func add(_ task: TaskRecord) {
@@ -35,6 +37,12 @@ final class ChildTasks: Sendable {
       if tasks.count < Self.limit { tasks.append(task) }
     }
   }
+
+  /// One more of the task's own Swift tasks waits; true where it is the first.
+  func beginsToWait() -> Bool { waits.add(1, ordering: .relaxed).oldValue == 0 }
+
+  /// One less waits; true where it was the last.
+  func endsToWait() -> Bool { waits.subtract(1, ordering: .relaxed).newValue == 0 }
 
   var all: [TaskRecord] { tasks.withLock { $0 } }
 }

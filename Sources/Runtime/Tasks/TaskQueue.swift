@@ -82,7 +82,7 @@ final class TaskQueue: Sendable {
         state.taskNanoseconds == 0 ? sample : state.taskNanoseconds * 0.9 + sample * 0.1
       let target = Self.nanosecondsAhead / max(state.taskNanoseconds, 1000)
       lease.window = min(
-        max(1, Int(target)), lease.window * 2, Self.windowLimit)
+        max(1, Int(target)), max(1, lease.window * 2), Self.windowLimit)
       pump(&state)
       if lease.inFlight.isEmpty { lease.idleSince = .now }
     }
@@ -164,7 +164,7 @@ final class TaskQueue: Sendable {
       records.filter { $0.state.withLock { $0.isCancelled } },
       records.filter { !$0.state.withLock { $0.isCancelled } }
     )
-    for record in cancelled { record.fail(process.tasks.cancelled) }
+    for record in cancelled { process.tasks.finish(record, process.tasks.cancelled) }
     resubmit(others)
   }
 
@@ -240,7 +240,7 @@ final class TaskQueue: Sendable {
       }
       return Array(state.pending[state.head...])
     }
-    for record in records { record.fail(process.errors.encode(error)) }
+    for record in records { process.tasks.finish(record, process.errors.encode(error)) }
   }
 
   /// The worker is gone: the tasks that were there.

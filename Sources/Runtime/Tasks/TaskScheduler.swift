@@ -163,11 +163,7 @@ final class TaskScheduler: Sendable {
     case .queued:
       // One that waits for its arguments is found cancelled when it is pushed.
       _ = record.queue.remove(record)
-      state.withLock { state in
-        state.pushed[record.number] = nil
-        state.streams[record.number] = nil
-      }
-      record.fail(cancelled)
+      finish(record, cancelled)
     case .pushed(let lease):
       // Where the worker is gone, its end fails the task.
       try? lease.peer.send(
@@ -206,7 +202,8 @@ final class TaskScheduler: Sendable {
     repush(again)
   }
 
-  private func finish(_ record: TaskRecord, _ failure: Envelope.RemoteFailure) {
+  /// Ends a task that no worker will answer for.
+  func finish(_ record: TaskRecord, _ failure: Envelope.RemoteFailure) {
     state.withLock { state in
       state.pushed[record.number] = nil
       state.streams[record.number] = nil
@@ -236,9 +233,9 @@ final class TaskScheduler: Sendable {
   func waiting<Value: Sendable>(
     _ body: () async throws -> Value
   ) async throws -> Value {
-    guard TaskContext.current != nil else { return try await body() }
-    process.runner.blocked()
-    defer { process.runner.unblocked() }
+    guard let task = TaskContext.current?.children else { return try await body() }
+    if task.beginsToWait() { process.runner.blocked() }
+    defer { if task.endsToWait() { process.runner.unblocked() } }
     return try await body()
   }
 }
