@@ -141,6 +141,9 @@ let package = Package(
     .executableTarget(
       name: "iorun-supervise-test", dependencies: ["CShim"], path: "Tests/Support/SuperviseMain",
       swiftSettings: settings),
+    .executableTarget(
+      name: "cluster-program", dependencies: ["IorunCore", "IorunWire", "IorunRuntime"],
+      path: "Tests/Support/ClusterProgram", swiftSettings: settings),
     .target(name: "TestSupport", path: "Tests/Support/TestSupport"),
     .target(name: "CWanLink", path: "Tests/Support/CWanLink"),
     .target(

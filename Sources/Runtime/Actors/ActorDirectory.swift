@@ -36,6 +36,14 @@ final class ActorDirectory: Sendable {
     for waiter in waiters { waiter.open() }
   }
 
+  /// This process has had the actor killed for good.
+  func killed(_ actor: RuntimeActorID) {
+    guard var status = state.withLock({ $0[actor]?.status }), status.state != .dead else { return }
+    status.state = .dead
+    status.cause = ProcessLoss(.processLost, "it was killed")
+    update(status)
+  }
+
   /// Where calls to an actor go now; waits while it is being placed or started anew.
   ///
   /// - Throws: `processLost` where it is gone for good.

@@ -206,6 +206,8 @@ final class ActorSpawner: Sendable {
     id.token?.escape()
     guard let host = id.host else {
       _ = try await process.hub.request(.actorKill, Kill(actor: id.actor, noRestart: noRestart))
+      // The process may live a moment longer; calls that follow the kill do not go there.
+      if noRestart { process.directory.killed(id.actor) }
       return
     }
     if host.worker == process.worker {

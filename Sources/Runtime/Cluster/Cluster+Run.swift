@@ -5,12 +5,14 @@ internal import IorunWire
 extension Cluster {
   /// Takes part in a runtime job. In the program that a person starts, `driver` runs, and the job ends
   /// with it; in the workers, which the nodes start from the same program, the call serves tasks and
-  /// actors and does not return.
+  /// actors and does not return. Errors of the types in `errors` arrive in other processes as
+  /// themselves, all others as an `IorunError` that tells of them.
   ///
   /// - Throws: `notRunning` where this machine runs no network; what `driver` throws.
   public static func run(
     tasks: [any RemoteTask.Type] = [], streams: [any StreamingTask.Type] = [],
-    actors: [any SpawnableActor.Type] = [], namespace: String = "", name: String? = nil,
+    actors: [any SpawnableActor.Type] = [], errors: [any (Error & Codable & Sendable).Type] = [],
+    namespace: String = "", name: String? = nil,
     driver: @escaping @Sendable (Cluster) async throws -> Void
   ) async throws {
     let tasks =
@@ -18,11 +20,12 @@ extension Cluster {
     let actors = actors.map { ActorRegistration.actor($0) }
     let environment = ProcessInfo.processInfo.environment
     if environment["IORUN_ROLE"] == "worker" {
-      try await serve(tasks, actors, environment)
+      try await serve(tasks, actors, errors, environment)
       return
     }
     let process = try ClusterProcess(
       worker: .random(), role: "driver", tasks: tasks, actors: actors)
+    for type in errors { process.errors.register(type) }
     let arguments = CommandLine.arguments
     try await process.connect(
       to: try HubFinder.find(environment),
@@ -48,7 +51,8 @@ extension Cluster {
   }
 
   private static func serve(
-    _ tasks: [TaskRegistration], _ actors: [ActorRegistration], _ environment: [String: String]
+    _ tasks: [TaskRegistration], _ actors: [ActorRegistration],
+    _ errors: [any (Error & Codable & Sendable).Type], _ environment: [String: String]
   ) async throws {
     guard let worker = environment["IORUN_WORKER"].flatMap({ WorkerID($0) }),
       let path = environment["IORUN_HUB"]
@@ -58,6 +62,7 @@ extension Cluster {
         remedy: "Start the program without IORUN_ROLE")
     }
     let process = try ClusterProcess(worker: worker, role: "worker", tasks: tasks, actors: actors)
+    for type in errors { process.errors.register(type) }
     adopt(process)
     try await process.connect(
       to: path, folder: environment["IORUN_DIRECTORY"],

@@ -30,7 +30,8 @@ public struct Cluster: Sendable {
   /// Starts a task; returns at once.
   ///
   /// - Throws: `tooLarge` for arguments beyond 31 MiB; `specInvalid` for resources that make no sense.
-  public func submit<Work: RemoteTask>(_ task: Work, options: TaskOptions = TaskOptions()) async throws
+  public func submit<Work: RemoteTask>(_ task: Work, options: TaskOptions = TaskOptions())
+    async throws
     -> ObjectRef<Work.Output>
   {
     let results = try process.tasks.submit(
@@ -99,7 +100,8 @@ public struct Cluster: Sendable {
   }
 
   /// The values of objects, in their order.
-  public func get<Value>(_ refs: [ObjectRef<Value>], timeout: Duration? = nil) async throws -> [Value]
+  public func get<Value>(_ refs: [ObjectRef<Value>], timeout: Duration? = nil) async throws
+    -> [Value]
   {
     if let timeout { try await require(refs, timeout) }
     var values: [Value] = []
@@ -195,11 +197,6 @@ public struct Cluster: Sendable {
   /// Ends an actor at once. One with restarts left is started anew unless `noRestart`.
   public func kill<Act: SpawnableActor>(_ actor: Act, noRestart: Bool = true) async throws {
     try await process.spawner.kill(actor.id, noRestart: noRestart)
-  }
-
-  /// Lets errors of a type reach other processes as themselves. Call it in every process.
-  public func register<Failure: Error & Codable & Sendable>(error type: Failure.Type) {
-    process.errors.register(type)
   }
 
   // MARK: Placement groups
