@@ -178,6 +178,18 @@ struct ClusterActorTests {
     }
   }
 
+  @Test("an actor whose end comes before its beginning never begins")
+  func doomed() async throws {
+    try await withRig(cpus: [4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let spec = RuntimeActorSpec.sample(1, job)
+      try await rig.cluster.killActor(spec.actor, noRestart: true, caller: rig.nodes[0].id)
+      #expect(try await rig.create(spec).status.state == .dead)
+      #expect(await rig.bridge(0).calls.isEmpty)
+    }
+  }
+
   @Test("what an actor made ends with it")
   func children() async throws {
     try await withRig(cpus: [4]) { rig in
