@@ -141,6 +141,15 @@ class ActorClient:
         if self.inflight.pop(number, None) is not None:
             self._one_less()
 
+    def call_again(self, task: Task) -> None:
+        """A call that has ended in an error is to be made once more."""
+        if self.peer is not None:
+            task.send_to(self.peer)
+            return
+        self.inflight.pop(task.number, None)
+        task.place = None
+        self.waiting.appendleft(task)
+
     def _one_less(self) -> None:
         self.pending -= 1
         if not self.pending and self.holding and self.handle_id is not None:

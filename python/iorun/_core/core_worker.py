@@ -33,6 +33,10 @@ logger = logging.getLogger("iorun")
 _GREETING = 32
 #: How long the cause of a lost connection may take to come from the hub.
 _CAUSE_WAIT = 2.0
+#: A driver that shuts down waits for workers' output until none has come for so long …
+_LOG_QUIET = 0.1
+#: … but not longer than this.
+_LOG_PATIENCE = 0.5
 
 
 class CoreWorker(Fetching):
@@ -53,6 +57,7 @@ class CoreWorker(Fetching):
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
         self.log_to_driver = False
+        self.last_log = 0.0
         self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
         self.loop = Loop()
         self.objects = ObjectTable(self)
@@ -108,12 +113,17 @@ class CoreWorker(Fetching):
             value = os.environ.get(variable)
             if value:
                 greeting[key] = value
-        if role == "driver":
-            from iorun import _environment
+        from iorun import _environment
 
-            self.runtime_env = runtime_env
+        if role == "worker":
+            # What a task submits runs in the task's own environment unless it says otherwise.
+            text = os.environ.get("IORUN_ENVIRONMENT", "")
+            self.environment = (os.environ.get("IORUN_ENVIRONMENT_HASH", ""), text)
+            self.runtime_env = _environment.describe(_environment.decode(text))
+        if role == "driver":
             if runtime_env:
                 self.environment = _environment.environment_hash(runtime_env)
+                self.runtime_env = _environment.describe(_environment.decode(self.environment[1]))
             greeting["namespace"] = namespace
             greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
             greeting["launcher"] = _environment.launcher()
@@ -341,6 +351,7 @@ class CoreWorker(Fetching):
         if self.log_to_driver:
             from iorun._core.logs import print_lines
 
+            self.last_log = time.monotonic()
             self.loop.deferred.append((print_lines, (body,)))
 
     def _on_returned(
@@ -400,6 +411,15 @@ class CoreWorker(Fetching):
     def context(self) -> Any:
         """What runs in this thread or coroutine; None in a driver."""
         return self.executor.context() if self.executor is not None else None
+
+    def current_actor_handle(self) -> Any:
+        """A handle of the actor that this process is. It does not keep the actor alive."""
+        from iorun.actor import ActorHandle
+
+        executor = self.executor
+        if executor is None or executor.actor_id is None:
+            raise RuntimeError("This process is no actor.")
+        return ActorHandle(executor.actor_id, executor.actor_meta, None)
 
     def current_number(self) -> int:
         """The number of the task that runs here; 0 outside of tasks."""
@@ -548,10 +568,23 @@ class CoreWorker(Fetching):
         if self.loop.closed:
             return
         if self.role == "driver":
+            self._await_logs()
             with self.loop.lock:
                 self.hub.note(ops.BYE, {})
         self.drain_output(1.0)
         self._abandon()
+
+    def _await_logs(self) -> None:
+        # What a task printed comes by another way than its result, and a little later: a program
+        # that ends right after its last `get` shall show it, too.
+        if not self.log_to_driver or not self.template_count:
+            return
+        start = self.last_log = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
+                return
+            time.sleep(0.01)
 
     def _abandon(self) -> None:
         self.loop.close()

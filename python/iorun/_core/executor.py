@@ -192,7 +192,7 @@ class Executor:
         call = self._interrupt
         if call is not None and self.main_call is call and self.interrupting:
             self._interrupt = None
-            raise exceptions.TaskCancelledError(call.task_id().hex())
+            raise KeyboardInterrupt
 
     def on_ack(
         self, peer: Any, _flags: int, _aux: int, number: int, data: bytes, start: int, _end: int
@@ -384,6 +384,9 @@ class Executor:
 
     def reply(self, call: Call, value: Any, start: float) -> None:
         """Answers with a value. Raises where it cannot be sent."""
+        if call.cancelled and self.actor_id is not None:
+            # The caller has given up on it, whatever it returns.
+            raise exceptions.TaskCancelledError(call.task_id().hex())
         returns = call.template.returns
         units = int((_perf() - start) * _UNIT)
         if units > 65535:

@@ -122,6 +122,9 @@ class TaskSubmitter:
                 place.replied(number, units)
         if task.finished:
             return
+        core = self.core
+        if core.reporter.wanted:
+            core.reporter.units = units
         if flags & REPLY_PLAIN:
             if task.template.returns == 1:
                 self._finish_one(task, data[start:end])
@@ -148,6 +151,9 @@ class TaskSubmitter:
             place.queue.dispatch()
             place.queue.refill(place)
             return True
+        if place is not None:
+            place.call_again(task)
+            return True
         return False
 
     def _finish_one(self, task: Task, data: bytes) -> None:
@@ -166,8 +172,7 @@ class TaskSubmitter:
             callbacks = entry.callbacks
             if callbacks is not None:
                 entry.callbacks = None
-                for callback in callbacks:
-                    callback()
+                core.objects.call_back(callbacks)
         if core.reporter.wanted:
             core.reporter.ended(task, None)
 
