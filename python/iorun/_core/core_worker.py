@@ -381,7 +381,7 @@ class CoreWorker(Fetching):
     ) -> None:
         if self.executor is not None:
             info = serialization.loads(data[start:end])
-            self.executor.gpus = info.get("gpus") or []
+            self.executor.set_gpus(info.get("gpus") or [])
 
     def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""

@@ -51,6 +51,7 @@ _pack = HEADER.pack
 _perf = time.perf_counter
 _SIMPLE = serialization.SIMPLE
 _UNIT = 1e6 / 16
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class ActorExit(BaseException):
@@ -205,6 +206,14 @@ class Executor:
                 call.waiter.count_down()
 
     # Context
+
+    def set_gpus(self, gpus: List[Any]) -> None:
+        """The GPUs that what runs here may use; libraries look at the variable when they start."""
+        if gpus:
+            os.environ[_VISIBLE] = ",".join(map(str, gpus))
+        elif self.gpus:
+            os.environ.pop(_VISIBLE, None)
+        self.gpus = gpus
 
     def context(self) -> Optional[Context]:
         """What runs here; None in a process that runs nothing."""
