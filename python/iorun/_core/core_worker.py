@@ -586,6 +586,14 @@ class CoreWorker(Fetching):
                 return
             time.sleep(0.01)
 
+    def forked(self) -> None:
+        """This is a forked child: its copies of the sockets close, and say nothing."""
+        self.loop.forked()
+        sockets = [peer.path.sock for peer in self._peers.values() if connection_of(peer)]
+        for sock in (*sockets, self._listener, self.hub.connection.sock):
+            if sock is not None:
+                sock.close()
+
     def _abandon(self) -> None:
         self.loop.close()
         with self.loop.lock:

@@ -689,6 +689,12 @@ class Executor:
         self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def take_gpus(self, gpus: List[Any]) -> None:
+        """What this process may use: libraries look at the environment."""
+        self.gpus = gpus
+        if gpus or (self.core.hello.get("resources") or {}).get("GPU"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+
     # Becoming an actor
 
     def become_actor(self) -> None:
