@@ -518,7 +518,14 @@ class CoreWorker(Fetching):
 
     def kill(self, actor_id: bytes, no_restart: bool = True) -> None:
         """Ends an actor at once."""
+        with self.loop.lock:
+            client = self.actors.clients.get(actor_id)
+            incarnation = client.incarnation if client is not None else 0
         self.request(ops.ACTOR_KILL, {"actor": actor_id.hex(), "noRestart": bool(no_restart)})
+        with self.loop.lock:
+            if client is not None and client.incarnation == incarnation:
+                # The answer may be faster than the end: later calls wait for word of it.
+                client.connection_lost()
 
     def cancel(self, ref: ObjectRef, force: bool = False, recursive: bool = True) -> None:
         """Cancels the task that makes an object."""
