@@ -207,7 +207,8 @@ let package = Package(
       name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],
       path: "Tests/ExampleTests"),
     .testTarget(
-      name: "EndToEnd", dependencies: ["iorun", "train-digits", "WanLink", "wan-link"],
+      name: "EndToEnd",
+      dependencies: ["iorun", "train-digits", "cluster-program", "WanLink", "wan-link"],
       path: "Tests/EndToEnd"),
     .testTarget(
       name: "WanLinkTests", dependencies: ["WanLink", "wan-link"], path: "Tests/WanLinkTests"),

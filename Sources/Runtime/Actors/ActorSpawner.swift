@@ -161,7 +161,8 @@ final class ActorSpawner: Sendable {
   {
     guard start.objects.isEmpty else {
       throw IorunError(
-        .specInvalid, "a named, detached or restartable actor cannot be made from object references",
+        .specInvalid,
+        "a named, detached or restartable actor cannot be made from object references",
         remedy: "Give them to it by a call, once it is there")
     }
     let actor = RuntimeActorID.random()

@@ -7,7 +7,16 @@ internal import Synchronization
 final class ActorTable: Sendable {
   private struct State {
     var actors: [RuntimeActorID: HostedActor] = [:]
+    /// Calls that came before the agent said which actor this process is to be.
+    var early: [RuntimeActorID: [HostedCall]] = [:]
+    var earlyCount = 0
+    /// True once this process runs an actor: none is announced any more.
+    var isSettled = false
   }
+
+  /// How long, and how many, calls wait for their actor to be announced.
+  private static let earlyPatience = Duration.seconds(2)
+  private static let earlyLimit = 10_000
 
   /// What the mangled names of methods begin with, for the types that were looked at.
   private let prefixes = Mutex<[ObjectIdentifier: String]>([:])
@@ -36,7 +45,12 @@ final class ActorTable: Sendable {
     isListed: Bool, done: @escaping @Sendable ((any Error)?) -> Void = { _ in }
   ) {
     let hosted = HostedActor(id, creator: creator, concurrency: concurrency, process: process)
-    state.withLock { $0.actors[id] = hosted }
+    let early = state.withLock { state -> [HostedCall] in
+      state.actors[id] = hosted
+      state.isSettled = true
+      return state.early.removeValue(forKey: id) ?? []
+    }
+    for call in early { hosted.append(call) }
     let wished = ClusterActorID(actor: id, host: isListed ? nil : process.address)
     let process = process
     Task(executorPreference: process.executor) { [registry] in
@@ -98,16 +112,41 @@ final class ActorTable: Sendable {
     let call = HostedCall(
       number: frame.header.number, target: target,
       arguments: try Payload(&cursor, in: process), peer: peer)
-    guard let hosted = hosted(actor) else {
-      return answer(
-        call,
-        .failure(
-          process.errors.encode(
-            IorunError(
-              .actorNotFound, "no actor \(actor) is in that process: it has ended",
-              remedy: "Keep a reference to it, or give it a name"))))
+    if let hosted = hosted(actor) {
+      hosted.append(call)
+    } else if !keepEarly(call, actor) {
+      refuse(call, actor)
     }
-    hosted.append(call)
+  }
+
+  private func refuse(_ call: HostedCall, _ actor: RuntimeActorID) {
+    let error = IorunError(
+      .actorNotFound, "no actor \(actor) is in that process: it has ended",
+      remedy: "Keep a reference to it, or give it a name")
+    answer(call, .failure(process.errors.encode(error)))
+  }
+
+  /// A call through the agents may arrive before the agent's word that this process is to be that
+  /// actor. True where the call waits for it.
+  private func keepEarly(_ call: HostedCall, _ actor: RuntimeActorID) -> Bool {
+    let (isKept, isFirst) = state.withLock { state -> (Bool, Bool) in
+      guard process.role == "worker", !state.isSettled, state.earlyCount < Self.earlyLimit else {
+        return (false, false)
+      }
+      state.earlyCount += 1
+      state.early[actor, default: []].append(call)
+      return (true, state.early[actor]?.count == 1)
+    }
+    if isFirst {
+      Task { [weak self] in
+        // Cancelled or not, the calls are answered.
+        try? await Task.sleep(for: Self.earlyPatience)
+        guard let self else { return }
+        let late = state.withLock { $0.early.removeValue(forKey: actor) ?? [] }
+        for call in late { refuse(call, actor) }
+      }
+    }
+    return isKept
   }
 
   /// Executes a call and sends its outcome.
@@ -127,7 +166,9 @@ final class ActorTable: Sendable {
   }
 
   /// Sends an outcome.
-  func answer(_ call: HostedCall, _ reply: PeerReply) { process.answer(call.number, reply, to: call.peer) }
+  func answer(_ call: HostedCall, _ reply: PeerReply) {
+    process.answer(call.number, reply, to: call.peer)
+  }
 
   /// True where `target` is a method of that type. Swift runs any method of the process that a call
   /// names on the actor that it names, without a look at the type.

@@ -158,7 +158,8 @@ final class ObjectHandle: Sendable {
           .failure(
             process.errors.encode(
               IorunError(
-                .objectLost, "the owner of object \(id) is gone", remedy:
+                .objectLost, "the owner of object \(id) is gone",
+                remedy:
                   "An object ends with the process that made it: keep that process alive",
                 cause: error))))
       }

@@ -18,7 +18,8 @@ struct ResultStore: Sendable {
   }
 
   /// Keeps an encoded value.
-  func store(_ payload: Payload, as id: ObjectID, owner: ProcessAddress) async throws -> TaskResult {
+  func store(_ payload: Payload, as id: ObjectID, owner: ProcessAddress) async throws -> TaskResult
+  {
     guard payload.bytes.count > ObjectTable.inlineLimit else { return .value(payload) }
     return .stored(try await process.store.write(payload, as: id, owner: owner))
   }

@@ -116,7 +116,8 @@ final class Peer: StreamLoop.Receiver {
       }
     } catch {
       process.lost(
-        address, IorunError(.processLost, "a process of another node cannot be reached", cause: error))
+        address,
+        IorunError(.processLost, "a process of another node cannot be reached", cause: error))
     }
   }
 

@@ -39,7 +39,8 @@ extension StreamingTask {
 /// A kind of work that a program can run.
 struct TaskRegistration: Sendable {
   let name: String
-  let run: @Sendable (Payload, TaskContext, ClusterProcess, InboundTask) async throws -> [TaskResult]
+  let run:
+    @Sendable (Payload, TaskContext, ClusterProcess, InboundTask) async throws -> [TaskResult]
 
   static func task<Work: RemoteTask>(_ type: Work.Type) -> TaskRegistration {
     TaskRegistration(name: Work.name) { arguments, context, process, task in

@@ -75,7 +75,8 @@ final class TaskQueue: Sendable {
   /// A worker has ended a task, which took it so long.
   func ended(_ record: TaskRecord, on worker: WorkerID, nanoseconds: UInt64) {
     state.withLock { state in
-      guard let lease = state.leases[worker], lease.inFlight.removeValue(forKey: record.number) != nil
+      guard let lease = state.leases[worker],
+        lease.inFlight.removeValue(forKey: record.number) != nil
       else { return }
       let sample = Double(min(nanoseconds, 3_600_000_000_000))
       state.taskNanoseconds =

@@ -52,7 +52,8 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
       } == .noPlacement)
     try expect(
       try await code {
-        let ref = try await cluster.submit(DieUntil(attempt: 9), options: TaskOptions(maxRetries: 1))
+        let ref = try await cluster.submit(
+          DieUntil(attempt: 9), options: TaskOptions(maxRetries: 1))
         _ = try await ref.value
       } == .processLost)
     try expect(try await cluster.submit(DieUntil(attempt: 2)).value == 2)
@@ -60,7 +61,8 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
   "cancel": { cluster in
     let running = try await cluster.submit(Forever())
     try expect(
-      try await code { _ = try await cluster.get(running, timeout: .milliseconds(300)) } == .timedOut)
+      try await code { _ = try await cluster.get(running, timeout: .milliseconds(300)) }
+        == .timedOut)
     try await cluster.cancel(running)
     try expect(try await code { _ = try await running.value } == .cancelled)
     let deaf = try await cluster.submit(Deaf())
@@ -125,6 +127,33 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     try expect(
       try await code { let _: Counter = try await cluster.actor(Counter.self, named: "none") }
         == .notFound)
+  },
+  "nodes": { cluster in
+    let nodes = try await cluster.nodes.map(\.node)
+    try expect(nodes.count > 1, "there is one node")
+    let numbers = try await cluster.put(Array(0..<100_000))
+    for node in nodes {
+      let here = Placement.node(node)
+      let ref = try await cluster.submit(Square(n: 3), options: TaskOptions(placement: here))
+      try expect(try await ref.value == 9)
+      let counter = try await cluster.spawn(
+        Counter.self, 0, options: ActorOptions(placement: here))
+      try expect(try await counter.add(1) == 1)
+      try expect(try await counter.sum(of: numbers) == 4_999_950_000)
+      let away = try await cluster.submit(
+        Numbers(count: 100_000), options: TaskOptions(placement: here))
+      try expect(try await away.value.count == 100_000)
+      let refs = try await cluster.submit(
+        References(count: 50), options: TaskOptions(placement: here))
+      try expect(try await cluster.get(try await refs.value) == Array(0..<50))
+      for number in 2...2000 { try expect(try await counter.follows(number), "an inversion") }
+      let called = try await cluster.submit(
+        Call(counter: counter), options: TaskOptions(placement: .spread))
+      try expect(try await called.value == 2001)
+      let named = try await cluster.spawn(
+        Counter.self, 0, options: ActorOptions(maxRestarts: 1, placement: here))
+      try expect(try await named.add(2) == 2)
+    }
   },
   "groups": { cluster in
     let group = try await cluster.placementGroup([["CPU": 1]])
