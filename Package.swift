@@ -177,7 +177,8 @@ let package = Package(
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
     .testTarget(
-      name: "RuntimeTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime"],
+      name: "RuntimeTests",
+      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "TestSupport"],
       path: "Tests/RuntimeTests"),
     .testTarget(
       name: "JobTests",

@@ -9,10 +9,25 @@ struct Line {
 }
 
 /// Ray's lines that have a meaning in Swift, under Ray's names. An actor of Swift is asynchronous by
-/// nature: the lines of Ray's async actors are the same as those of the others, and stand once.
+/// nature: Ray's plain and async actors are one and the same here.
 enum Lines {
   static func all(cpus: Int) -> [Line] {
-    objects + tasks(cpus) + actors(cpus) + groups
+    objects + tasks(cpus) + actors(cpus) + asyncActors(cpus) + groups
+  }
+
+  /// The lines of Ray's asynchronous actors whose Swift form is that of the others.
+  private static func asyncActors(_ cpus: Int) -> [Line] {
+    [
+      "1:1 actor calls sync", "1:1 actor calls async", "1:n actor calls async",
+      "n:n actor calls async",
+    ]
+    .compactMap { name in
+      actors(cpus).first { $0.name == name }.map { line in
+        Line(
+          name: name.replacing("actor", with: "async-actor"), multiplier: line.multiplier,
+          prepare: line.prepare)
+      }
+    }
   }
 
   private static var objects: [Line] {
@@ -131,9 +146,16 @@ enum Lines {
     [
       Line(name: "placement group create/removal", multiplier: 100) { cluster in
         {
-          var groups: [PlacementGroup] = []
-          for _ in 0..<100 { groups.append(try await cluster.placementGroup([["CPU": 0.001]])) }
-          for group in groups { try await cluster.remove(group) }
+          // As in Ray, all are asked for before the first is waited for.
+          let groups = try await withThrowingTaskGroup(of: PlacementGroup.self) { tasks in
+            for _ in 0..<100 {
+              tasks.addTask { try await cluster.placementGroup([["CPU": 0.001]]) }
+            }
+            return try await tasks.reduce(into: []) { $0.append($1) }
+          }
+          try await withThrowingDiscardingTaskGroup { tasks in
+            for group in groups { tasks.addTask { try await cluster.remove(group) } }
+          }
         }
       }
     ]
