@@ -206,10 +206,11 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   private func startJanitor() {
     Task { [weak self] in
       while let self, !self.stopped.isDone {
+        let isBusy = self.tasks.rebalance()
         self.tasks.returnIdle()
         self.replies.sweep()
         // Cancelled or not, the task ends with the process.
-        try? await Task.sleep(for: .milliseconds(250))
+        try? await Task.sleep(for: .milliseconds(isBusy ? 20 : 250))
       }
     }
   }
