@@ -1,6 +1,8 @@
 """What can be said of the public surface without a network."""
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +12,12 @@ from iorun.runtime_env import RuntimeEnv
 from iorun.util import scheduling_strategies as strategies
 from iorun.util import state
 from iorun.util.metrics import Counter, Histogram
+
+
+@pytest.fixture
+def detached():
+    """No network: what other tests share is let go of."""
+    iorun.shutdown()
 
 
 def test_ids_are_values():
@@ -23,7 +31,8 @@ def test_ids_are_values():
 
 
 def test_nothing_is_initialised_by_an_import():
-    assert not iorun.is_initialized()
+    code = "import iorun; assert not iorun.is_initialized()"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_everything_that_is_named_exists():
@@ -31,13 +40,13 @@ def test_everything_that_is_named_exists():
         assert hasattr(iorun, name), name
 
 
-def test_functions_that_need_a_network_say_so():
+def test_functions_that_need_a_network_say_so(detached):
     for function in (iorun.nodes, iorun.cluster_resources, iorun.available_resources):
         with pytest.raises(RuntimeError, match="init"):
             function()
 
 
-def test_an_unknown_option_of_init():
+def test_an_unknown_option_of_init(detached):
     with pytest.raises(RuntimeError, match="nonsense"):
         iorun.init(nonsense=1)
 
@@ -120,7 +129,7 @@ def test_metrics_are_checked():
         Histogram("name")
 
 
-def test_filters_of_the_state_are_checked():
+def test_filters_of_the_state_are_checked(detached):
     for wrong in [("state", "~", "x"), ("no_such_field", "=", 1), ("state", "=")]:
         with pytest.raises(ValueError):
             state.list_actors(filters=[wrong])
