@@ -21,7 +21,7 @@ FORK, FORKED, EXITED, OUTPUT, PROGRESS, FAILED, STOP = 70, 71, 72, 73, 74, 75, 7
 class FakeHub:
     """Starts a zygote, answers its hello, and takes its notes one by one."""
 
-    def __init__(self, folder, document=None, cache=None, arguments=()):
+    def __init__(self, folder, document=None, cache=None, sys_path=(HERE,), arguments=()):
         self.folder = folder
         path = str(folder / "hub.sock")
         listener = socket.socket(socket.AF_UNIX)
@@ -40,7 +40,7 @@ class FakeHub:
             IORUN_ENVIRONMENT=json.dumps(document) if document else "",
             IORUN_CACHE_DIR=str(cache or folder / "cache"),
         )
-        argv = [sys.executable, "-m", "iorun._zygote", "--sys-path", json.dumps([HERE])]
+        argv = [sys.executable, "-m", "iorun._zygote", "--sys-path", json.dumps([*sys_path])]
         self.started = time.monotonic()
         self.process = subprocess.Popen(argv + list(arguments), env=environment, cwd=str(folder))
         self.socket, _ = listener.accept()
@@ -303,3 +303,24 @@ def test_environment_that_cannot_be_built_is_told(hub):
     message = it.note(FAILED)["message"]
     assert "/far/away" in message and "not on this machine" in message
     assert it.process.wait(10) == 1
+
+
+def test_lines_come_with_the_names_of_their_tasks(hub):
+    it = hub("run_tasks")
+    it.fork("aa")
+    lines = []
+    while True:
+        note = it.note(OUTPUT, EXITED)
+        if "lastLines" in note:
+            break
+        lines += [(note.get("name", ""), line) for line in note["lines"]]
+    assert lines == [
+        ("", "nobody's"),
+        ("f", "f1"),
+        ("f", "f2"),
+        ("g", "unfinished line"),
+        ("g", "f3"),
+        ("f", "f4"),
+        ("Named( 7)", "actor's"),
+    ]
+    assert note["lastLines"] == [line for _, line in lines]

@@ -123,7 +123,7 @@ def _pip_command(
         requirement = "pip" + (version if version[0] in "=<>!~" else f"=={version}")
         _run([*pip, "install", *options, "--ignore-installed", requirement], deadline, progress)
     options += wanted.get("pip_install_options", [])
-    _run([*pip, "install", *options, *wanted["packages"]], deadline, progress)
+    _run([*pip, "install", *options, "-r", _listed(wanted, path)], deadline, progress)
     if wanted.get("pip_check"):
         _run([*pip, "check"], deadline, progress)
 
@@ -142,10 +142,19 @@ def _uv_command(wanted: Dict[str, Any], path: str, deadline: float, progress: Pr
     links = os.environ.get("PIP_FIND_LINKS")
     if links and "UV_FIND_LINKS" not in os.environ:
         options += ["--find-links", links]
-    install = [uv, "pip", "install", "--python", python, *options, *wanted["packages"]]
+    install = [uv, "pip", "install", "--python", python, *options]
+    install += ["-r", _listed(wanted, path)]
     _run(install, deadline, progress)
     if wanted.get("uv_check"):
         _run([uv, "pip", "check", "--python", python], deadline, progress)
+
+
+def _listed(wanted: Dict[str, Any], path: str) -> str:
+    """A requirements file: a line may have options and markers that arguments may not."""
+    listed = os.path.join(path, "requirements.txt")
+    with open(listed, "w", encoding="utf-8") as file:
+        file.writelines(f"{package}\n" for package in wanted["packages"])
+    return listed
 
 
 def _run(command: List[str], deadline: float, progress: Progress) -> None:

@@ -22,7 +22,8 @@ PROTOCOL = 1
 def main() -> int:
     """Runs until the hub goes or says stop."""
     sys_path, preload = _arguments(sys.argv[1:])
-    missing = [name for name in ("IORUN_HUB", "IORUN_JOB_ID", "IORUN_TOKEN") if name not in os.environ]
+    needed = ("IORUN_HUB", "IORUN_JOB_ID", "IORUN_TOKEN")
+    missing = [name for name in needed if name not in os.environ]
     if missing:
         print(
             f"iorun._zygote is started by a node's agent; {', '.join(missing)} must be set.",
@@ -41,7 +42,7 @@ def main() -> int:
         malformed = f"The runtime environment's text is malformed: {error}"
     try:
         link = HubLink(os.environ["IORUN_HUB"])
-        link.greet(
+        answer = link.greet(
             {
                 "protocol": PROTOCOL,
                 "sdk": f"python/{__version__}",
@@ -52,11 +53,14 @@ def main() -> int:
                 "pid": os.getpid(),
             }
         )
+        # A worker listens in it before it says hello itself.
+        os.environ["IORUN_DIRECTORY"] = str(answer.get("directory", ""))
         if malformed:
             fail(link, malformed)
         _extend_path(sys_path)
         try:
-            build(document, lambda text: link.note(hub_link.PROGRESS, {"text": text}))
+            pid = os.getpid()
+            build(document, lambda text: link.note(hub_link.PROGRESS, {"text": text, "pid": pid}))
         except BuildError as error:
             fail(link, str(error))
         _preload(preload)

@@ -201,12 +201,17 @@ class Zygote:
 
     def _read(self, pipe: OutputPipe, worker: Worker) -> bool:
         """Passes on what one read gives; whether there may be more in the pipe."""
-        lines, over = pipe.read()
-        if lines:
-            self.link.note(
-                hub_link.OUTPUT,
-                {"worker": worker.worker, "stream": pipe.stream, "lines": lines, "dropped": 0},
-            )
+        outputs, over = pipe.read()
+        for output in outputs:
+            content = {
+                "worker": worker.worker,
+                "stream": pipe.stream,
+                "lines": output.lines,
+                "dropped": 0,
+            }
+            if output.name:
+                content["name"] = output.name
+            self.link.note(hub_link.OUTPUT, content)
         if over:
             self._poll.unregister(pipe.fd)
             del self._pipes[pipe.fd]
