@@ -5,7 +5,7 @@ public import IorunRuntime
 public import IorunWire
 
 /// The bytes of one node's objects, for other nodes. Apart from `NodeBridge`, in the bulk class, so that
-/// calls and parcels do not wait behind them. See `BridgeService`.
+/// calls and parcels do not wait behind them. See `ObjectService`.
 public distributed actor NodeObjects: WellKnownActor, MailboxTraits {
   /// Calls travel on the mesh.
   public typealias ActorSystem = MeshActorSystem
@@ -16,15 +16,15 @@ public distributed actor NodeObjects: WellKnownActor, MailboxTraits {
   /// As many as several nodes' windows.
   public static let maxConcurrentCalls = 256
 
-  private let service: any BridgeService
+  private let service: any ObjectService
 
   /// Serves `service` on the mesh.
-  public init(_ service: any BridgeService, actorSystem: MeshActorSystem) {
+  public init(_ service: any ObjectService, actorSystem: MeshActorSystem) {
     self.service = service
     self.actorSystem = actorSystem
   }
 
-  /// Agent: bytes of a sealed object. Throws `objectLost` where it is not here.
+  /// Bytes of a sealed object. Throws `objectLost` where it is not here.
   public distributed func fetch(_ job: JobID, object: Data, offset: Int64, count: Int) async throws
     -> Data
   {
