@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from iorun._environment import START
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 HEADER = struct.Struct("<IBBHQ")
@@ -40,7 +42,7 @@ class FakeHub:
             IORUN_ENVIRONMENT=json.dumps(document) if document else "",
             IORUN_CACHE_DIR=str(cache or folder / "cache"),
         )
-        argv = [sys.executable, "-m", "iorun._zygote", "--sys-path", json.dumps([*sys_path])]
+        argv = [sys.executable, "-c", START, "--sys-path", json.dumps([*sys_path])]
         self.started = time.monotonic()
         self.process = subprocess.Popen(argv + list(arguments), env=environment, cwd=str(folder))
         self.socket, _ = listener.accept()
@@ -129,6 +131,14 @@ def is_gone(pid):
             return True
         time.sleep(0.01)
     return False
+
+
+def test_modules_beside_the_program_do_not_shadow_the_standard_library(hub, tmp_path):
+    for name in ("types.py", "enum.py", "json.py", "socket.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')\n")
+    it = hub("say_hello")
+    it.fork("aa")
+    assert it.until_exit("aa")[1]["status"] == 3
 
 
 def test_hello_says_who_it_is(hub):
@@ -272,10 +282,11 @@ def test_workers_end_with_a_killed_zygote(hub):
 def test_failing_hook_is_told(hub):
     it = hub("fail")
     it.fork("aa")
-    lines, end = it.until_exit("aa")
-    assert end["status"] == 1
-    assert lines["err"][0] == "Failed to execute the worker_process_setup_hook:"
-    assert "ValueError: no good" in lines["err"]
+    message = it.note(FAILED)["message"]
+    assert message.startswith("Failed to execute the worker_process_setup_hook:")
+    assert "ValueError: no good" in message
+    _, end = it.until_exit("aa")
+    assert end["status"] == 66
 
 
 def test_variables_reach_the_worker_and_expand(hub):

@@ -33,6 +33,10 @@ logger = logging.getLogger("iorun")
 _GREETING = 32
 #: How long the cause of a lost connection may take to come from the hub.
 _CAUSE_WAIT = 2.0
+#: A driver that shuts down waits for workers' output until none has come for so long …
+_LOG_QUIET = 0.1
+#: … but not longer than this.
+_LOG_PATIENCE = 0.5
 
 
 class CoreWorker(Fetching):
@@ -53,6 +57,7 @@ class CoreWorker(Fetching):
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
         self.log_to_driver = False
+        self.last_log = 0.0
         self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
         self.loop = Loop()
         self.objects = ObjectTable(self)
@@ -346,6 +351,7 @@ class CoreWorker(Fetching):
         if self.log_to_driver:
             from iorun._core.logs import print_lines
 
+            self.last_log = time.monotonic()
             self.loop.deferred.append((print_lines, (body,)))
 
     def _on_returned(
@@ -375,7 +381,7 @@ class CoreWorker(Fetching):
     ) -> None:
         if self.executor is not None:
             info = serialization.loads(data[start:end])
-            self.executor.gpus = info.get("gpus") or []
+            self.executor.set_gpus(info.get("gpus") or [])
 
     def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""
@@ -405,6 +411,15 @@ class CoreWorker(Fetching):
     def context(self) -> Any:
         """What runs in this thread or coroutine; None in a driver."""
         return self.executor.context() if self.executor is not None else None
+
+    def current_actor_handle(self) -> Any:
+        """A handle of the actor that this process is. It does not keep the actor alive."""
+        from iorun.actor import ActorHandle
+
+        executor = self.executor
+        if executor is None or executor.actor_id is None:
+            raise RuntimeError("This process is no actor.")
+        return ActorHandle(executor.actor_id, executor.actor_meta, None)
 
     def current_number(self) -> int:
         """The number of the task that runs here; 0 outside of tasks."""
@@ -503,7 +518,14 @@ class CoreWorker(Fetching):
 
     def kill(self, actor_id: bytes, no_restart: bool = True) -> None:
         """Ends an actor at once."""
+        with self.loop.lock:
+            client = self.actors.clients.get(actor_id)
+            incarnation = client.incarnation if client is not None else 0
         self.request(ops.ACTOR_KILL, {"actor": actor_id.hex(), "noRestart": bool(no_restart)})
+        with self.loop.lock:
+            if client is not None and client.incarnation == incarnation:
+                # The answer may be faster than the end: later calls wait for word of it.
+                client.connection_lost()
 
     def cancel(self, ref: ObjectRef, force: bool = False, recursive: bool = True) -> None:
         """Cancels the task that makes an object."""
@@ -553,10 +575,31 @@ class CoreWorker(Fetching):
         if self.loop.closed:
             return
         if self.role == "driver":
+            self._await_logs()
             with self.loop.lock:
                 self.hub.note(ops.BYE, {})
         self.drain_output(1.0)
         self._abandon()
+
+    def _await_logs(self) -> None:
+        # What a task printed comes by another way than its result, and a little later: a program
+        # that ends right after its last `get` shall show it, too.
+        if not self.log_to_driver or not self.template_count:
+            return
+        start = self.last_log = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
+                return
+            time.sleep(0.01)
+
+    def forked(self) -> None:
+        """This is a forked child: its copies of the sockets close, and say nothing."""
+        self.loop.forked()
+        sockets = [peer.path.sock for peer in self._peers.values() if connection_of(peer)]
+        for sock in (*sockets, self._listener, self.hub.connection.sock):
+            if sock is not None:
+                sock.close()
 
     def _abandon(self) -> None:
         self.loop.close()

@@ -9,7 +9,8 @@ the order in which the two messages come does not matter.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Tuple
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from iorun._core import serialization
 from iorun._core.frames import (
@@ -91,6 +92,10 @@ class ObjectTable:
     def __init__(self, core: "CoreWorker"):
         self.core = core
         self.entries: Dict[bytes, Entry] = {}
+        self._ready: Deque[Callable[[], None]] = deque()
+        self._calling = False
+        self._letting_go: Deque[bytes] = deque()
+        self._releasing = False
 
     # Owned objects
 
@@ -120,8 +125,20 @@ class ObjectTable:
         callbacks = entry.callbacks
         if callbacks is not None:
             entry.callbacks = None
-            for callback in callbacks:
-                callback()
+            self.call_back(callbacks)
+
+    def call_back(self, callbacks: List[Callable[[], None]]) -> None:
+        """Calls them one after the other, and whatever they make ready in turn: no recursion."""
+        ready = self._ready
+        ready.extend(callbacks)
+        if self._calling:
+            return
+        self._calling = True
+        try:
+            while ready:
+                ready.popleft()()
+        finally:
+            self._calling = False
 
     def when_ready(self, entry: Entry, callback: Callable[[], None]) -> None:
         """Calls back, with the lock held, once the entry is not pending; at once if it is not."""
@@ -203,10 +220,19 @@ class ObjectTable:
 
     def _release_contained(self, entry: Entry) -> None:
         contained = entry.contained
-        if contained:
-            entry.contained = None
-            for inner in contained:
-                self.release(inner)
+        if not contained:
+            return
+        entry.contained = None
+        # A list of references can be as long as one likes: no recursion here either.
+        self._letting_go.extend(contained)
+        if self._releasing:
+            return
+        self._releasing = True
+        try:
+            while self._letting_go:
+                self.release(self._letting_go.popleft())
+        finally:
+            self._releasing = False
 
     def drain(self) -> None:
         """Counts the references that Python has deleted since the last time. Takes the lock."""

@@ -11,6 +11,7 @@ from iorun._core.frames import (
     ARENA,
     CANCEL,
     ERROR,
+    FULL,
     PLAIN,
     REPLY_CANCELLED,
     REPLY_ERROR,
@@ -21,7 +22,7 @@ from iorun._core.frames import (
 )
 from iorun._core.leases import Lease, TaskQueue
 from iorun._core.objects import PENDING, Entry
-from iorun._core.tasks import Task, Template, id_suffix
+from iorun._core.tasks import DYNAMIC, Task, Template, id_suffix
 from iorun.object_ref import ObjectRef
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ class TaskSubmitter:
                 place.replied(number, units)
         if task.finished:
             return
+        core = self.core
+        if core.reporter.wanted:
+            core.reporter.units = units
         if flags & REPLY_PLAIN:
             if task.template.returns == 1:
                 self._finish_one(task, data[start:end])
@@ -169,8 +173,7 @@ class TaskSubmitter:
             callbacks = entry.callbacks
             if callbacks is not None:
                 entry.callbacks = None
-                for callback in callbacks:
-                    callback()
+                core.objects.call_back(callbacks)
         if core.reporter.wanted:
             core.reporter.ended(task, None)
 
@@ -191,6 +194,8 @@ class TaskSubmitter:
             results = [(ERROR, serialization.dump_error(error))] * len(ids)
         if task.generator is not None:
             self.core.streams.ended(task, results[0], failed)
+            if task.template.returns == DYNAMIC and not failed:
+                results = [(FULL, self.core.streams.collected(task))]
         kept = 0
         for id, (tag, data) in zip(ids, results):
             entry = objects.entries.get(id)

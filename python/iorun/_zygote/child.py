@@ -18,6 +18,9 @@ from iorun._zygote.stream import WorkerStream
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
+#: The status of a worker whose setup hook failed: the environment is not what it must be.
+HOOK_FAILED = 66
+
 # Loaded in the zygote: it takes 10 ms.
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -87,7 +90,8 @@ def _run(document: Dict[str, object]) -> int:
                 run_hook(document)
             except Exception:
                 print("Failed to execute the worker_process_setup_hook:", file=sys.stderr)
-                raise
+                traceback.print_exc()
+                return HOOK_FAILED
         from iorun._core import worker_main
 
         worker_main.main()

@@ -237,13 +237,19 @@ class Zygote:
             for _ in range(3):
                 if pipe.fd not in self._pipes or not self._read(pipe, worker):
                     break
+        lines = worker.last.list()
+        hooked = self.document.get("worker_process_setup_hook")
+        if hooked and os.WIFEXITED(status) and os.WEXITSTATUS(status) == child.HOOK_FAILED:
+            # It would fail in each worker.
+            message = "\n".join(lines) or "The worker_process_setup_hook failed."
+            self.link.note(hub_link.ENVIRONMENT_FAILED, {"message": message})
         content: Dict[str, Any] = {"worker": worker.worker, "pid": worker.pid}
         if os.WIFSIGNALED(status):
             content["signal"] = os.WTERMSIG(status)
         else:
             content["status"] = os.WEXITSTATUS(status)
         content["maxResidentBytes"] = resident
-        content["lastLines"] = worker.last.list()
+        content["lastLines"] = lines
         self.link.note(hub_link.EXITED, content)
 
     def _end_all(self) -> None:
