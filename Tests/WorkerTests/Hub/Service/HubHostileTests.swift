@@ -6,27 +6,27 @@ import Testing
 
 @testable import IorunWorker
 
-@Suite("Hub, hostile processes") struct HubHostileTests {
+@Suite("Hub, hostile processes", .serialized) struct HubHostileTests {
   private static let hello = #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "0", count: 32))","job":"job-aaaaaaaa","token":"x"}"#
 
-  private func refusal(_ stage: HubStage, _ hello: String) throws -> ScriptedProcess.Refusal? {
+  private func refusal(_ stage: HubStage, _ hello: String) async throws -> ScriptedProcess.Refusal? {
     let process = try stage.connect()
     do {
-      _ = try process.request(.hello, hello)
+      _ = try await process.request(.hello, hello)
       return nil
     } catch let refusal as ScriptedProcess.Refusal {
-      #expect(process.isClosed())
+      #expect(await process.isClosed())
       return refusal
     }
   }
 
   @Test func anotherVersionIsRefusedWithBothNamed() async throws {
     let stage = try await HubStage()
-    let refusal = try refusal(
+    let refusal = try await refusal(
       stage, #"{"protocol":7,"sdk":"python/9.9","role":"driver","worker":"x"}"#)
     // The worker id is wrong as well; what can be mended first is told first, or either.
     #expect(["IOR-1107", "IOR-1104"].contains(refusal?.code))
-    let plain = try self.refusal(stage, #"{"protocol":7,"sdk":"python/9.9","role":"driver"}"#)
+    let plain = try await self.refusal(stage, #"{"protocol":7,"sdk":"python/9.9","role":"driver"}"#)
     #expect(plain?.code == "IOR-1107")
     #expect(plain?.message.contains("version 7") == true)
     await stage.stop()
@@ -36,23 +36,23 @@ import Testing
     let stage = try await HubStage()
     let driver = try await stage.driver()
     let zygote = try await stage.zygote()
-    #expect(try refusal(stage, Self.hello)?.code == "IOR-1005")
+    #expect(try await refusal(stage, Self.hello)?.code == "IOR-1005")
     let wrong = #"{"protocol":1,"role":"zygote","job":"\#(driver.job)","token":"\#(zygote.token)x"}"#
-    #expect(try refusal(stage, wrong)?.code == "IOR-1005")
+    #expect(try await refusal(stage, wrong)?.code == "IOR-1005")
     // The right token, but nobody that the hub expects.
     let stray =
       #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "1", count: 32))","job":"\#(driver.job)","token":"\#(zygote.token)"}"#
-    #expect(try refusal(stage, stray)?.code == "IOR-1005")
+    #expect(try await refusal(stage, stray)?.code == "IOR-1005")
     await stage.stop()
   }
 
   @Test func whoDoesNotSayHelloIsThrownOut() async throws {
     let stage = try await HubStage(helloLimit: .milliseconds(50))
     let silent = try stage.connect()
-    #expect(silent.isClosed())
+    #expect(await silent.isClosed())
     let rude = try stage.connect()
     rude.message(.request, .lease, "{}", number: 1)
-    #expect(rude.isClosed())
+    #expect(await rude.isClosed())
     await stage.stop()
   }
 
@@ -71,7 +71,7 @@ import Testing
       }
       hostile.hangUp()
     }
-    let nodes = try driver.request(.nodes, "{}")
+    let nodes = try await driver.request(.nodes, "{}")
     #expect((nodes["nodes"] as? [Any])?.count == 1)
     await stage.stop()
   }
@@ -86,13 +86,13 @@ import Testing
       (.pin, String(repeating: "[", count: 40)),
     ] {
       do {
-        _ = try driver.request(operation, json)
+        _ = try await driver.request(operation, json)
         Issue.record("\(operation) \(json) was granted")
       } catch let refusal as ScriptedProcess.Refusal {
         #expect(refusal.code.hasPrefix("IOR-1"), "\(operation) \(json): \(refusal)")
       }
     }
-    #expect(try driver.request(.nodes, "{}").isEmpty == false)
+    #expect(try await driver.request(.nodes, "{}").isEmpty == false)
     await stage.stop()
   }
 }

@@ -64,7 +64,7 @@ final class HubStage: Sendable {
     var generator = SystemRandomNumberGenerator()
     let worker = WorkerID(using: &generator)
     let script = "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
-    let answer = try process.request(
+    let answer = try await process.request(
       .hello,
       """
       {"protocol":1,"sdk":"test","role":"driver","worker":"\(worker)","pid":1,"namespace":"ns",
@@ -86,7 +86,7 @@ final class HubStage: Sendable {
     let process = try connect()
     process.token = variables["IORUN_TOKEN"] ?? ""
     process.job = variables["IORUN_JOB_ID"] ?? ""
-    _ = try process.request(
+    _ = try await process.request(
       .hello,
       """
       {"protocol":1,"role":"zygote","job":"\(process.job)","token":"\(process.token)",
@@ -96,12 +96,12 @@ final class HubStage: Sendable {
   }
 
   /// The next worker that the zygote is asked to fork, as if it had.
-  func fork(by zygote: ScriptedProcess) throws -> ScriptedProcess {
-    let order = try zygote.event(.fork)
+  func fork(by zygote: ScriptedProcess) async throws -> ScriptedProcess {
+    let order = try await zygote.event(.fork)
     let worker = order["worker"] as? String ?? ""
     let process = try connect()
     process.worker = WorkerID(worker) ?? process.worker
-    _ = try process.request(
+    _ = try await process.request(
       .hello,
       """
       {"protocol":1,"role":"worker","worker":"\(worker)","job":"\(zygote.job)",

@@ -4,7 +4,10 @@ import Glibc
 import IorunCore
 import IorunWire
 
-/// One connection to a hub, byte by byte as a test says. For one test's task at a time.
+/// One connection to a hub, byte by byte as a test says. It blocks, so it reads on a thread of its own:
+/// the hub's tasks need the few threads that tests run on.
+///
+/// `@unchecked Sendable`: one test's task uses it, one call at a time.
 final class ScriptedProcess: @unchecked Sendable {
   /// What a hub sent.
   struct Frame {
@@ -80,8 +83,8 @@ final class ScriptedProcess: @unchecked Sendable {
   }
 
   /// Waits for the answer of a request.
-  func answer(_ number: UInt64) throws -> [String: Any] {
-    let frame = try next { $0.header.kind == .response && $0.header.number == number }
+  func answer(_ number: UInt64) async throws -> [String: Any] {
+    let frame = try await next { $0.header.kind == .response && $0.header.number == number }
     let value = try object(frame)
     guard frame.header.aux == 0 else {
       throw Refusal(
@@ -90,25 +93,25 @@ final class ScriptedProcess: @unchecked Sendable {
     return value
   }
 
-  func request(_ operation: LocalOperation, _ json: String, blob: [UInt8] = []) throws
+  func request(_ operation: LocalOperation, _ json: String, blob: [UInt8] = []) async throws
     -> [String: Any]
-  { try answer(ask(operation, json, blob: blob)) }
+  { try await answer(ask(operation, json, blob: blob)) }
 
   /// The next event of that name.
-  func event(_ operation: LocalOperation) throws -> [String: Any] {
-    try object(next { $0.header.kind == .event && $0.header.aux == operation.rawValue })
+  func event(_ operation: LocalOperation) async throws -> [String: Any] {
+    try await object(next { $0.header.kind == .event && $0.header.aux == operation.rawValue })
   }
 
   /// The next parcel: source node, source worker, frames.
-  func parcel() throws -> (NodeID?, WorkerID?, [UInt8]) {
-    let body = try next { $0.header.kind == .relay }.body
+  func parcel() async throws -> (NodeID?, WorkerID?, [UInt8]) {
+    let body = try await next { $0.header.kind == .relay }.body
     return (NodeID(bytes: body.prefix(16)), WorkerID(bytes: body[16..<32]), Array(body[32...]))
   }
 
   /// True where the hub closes the connection, whatever else it says before.
-  func isClosed() -> Bool {
+  func isClosed() async -> Bool {
     do {
-      while true { _ = try next { _ in true } }
+      while true { _ = try await next { _ in true } }
     } catch let refusal as Refusal {
       return refusal.code == "closed"
     } catch {
@@ -123,7 +126,13 @@ final class ScriptedProcess: @unchecked Sendable {
     return value as? [String: Any] ?? [:]
   }
 
-  private func next(where wanted: (Frame) -> Bool) throws -> Frame {
+  private func next(where wanted: @escaping @Sendable (Frame) -> Bool) async throws -> Frame {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread { continuation.resume(with: Result { try self.wait(for: wanted) }) }.start()
+    }
+  }
+
+  private func wait(for wanted: (Frame) -> Bool) throws -> Frame {
     if let index = early.firstIndex(where: wanted) { return early.remove(at: index) }
     while true {
       while let frame = try reader.next() {
