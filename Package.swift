@@ -86,8 +86,8 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunContract", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(

@@ -38,7 +38,8 @@ extension ExitCause: CustomStringConvertible {
     }
   }
 
-  private static func signalName(_ signal: Int32) -> String {
+  /// The name of a signal, such as `SIGKILL`.
+  public static func signalName(_ signal: Int32) -> String {
     let names: [Int32: String] = [
       1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS",
       8: "SIGFPE", 9: "SIGKILL, often out of memory", 11: "SIGSEGV", 13: "SIGPIPE",

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 // eventfd.c: a counter that wakes a poll loop.
 
@@ -14,6 +15,47 @@ int iorun_eventfd_create(void);
 int iorun_eventfd_signal(int fd);
 // Makes `fd` quiet again. Returns 1 if it had been signalled, 0 if not, or -errno.
 int iorun_eventfd_drain(int fd);
+
+// poller.c: which of many descriptors can be read or written (epoll, level-triggered).
+
+// One descriptor that can be, under the key it was added with.
+struct iorun_ready {
+  uint64_t key;
+  int events;
+};
+enum {
+  iorun_poller_read = 1,
+  iorun_poller_write = 2,
+  // The other end is gone, whatever was asked for.
+  iorun_poller_broken = 4,
+};
+// A new poller (close-on-exec), or -errno. Closed descriptors leave it by themselves.
+int iorun_poller_create(void);
+// Watches `fd` for `events`. 0, or -errno.
+int iorun_poller_add(int poller, int fd, uint64_t key, int events);
+// Watches it for others. 0, or -errno.
+int iorun_poller_change(int poller, int fd, uint64_t key, int events);
+// Waits at most `timeout_ms` (-1: for good) and fills at most 64 of `ready`. How many, or -errno.
+int iorun_poller_wait(int poller, struct iorun_ready *ready, int count, int timeout_ms);
+
+// unix_socket.c: stream sockets with a path.
+
+// A socket that listens at `path`; non-blocking, close-on-exec. The descriptor, or -errno.
+int iorun_unix_listen(const char *path, int backlog);
+// The next connection, non-blocking and close-on-exec, and who made it as the kernel knows it. The
+// descriptor, or -errno.
+int iorun_unix_accept(int listener, uint32_t *uid, int32_t *pid);
+// A connection, blocking and close-on-exec. The descriptor, or -errno.
+int iorun_unix_connect(const char *path);
+// Sends what the socket takes at once, without SIGPIPE. How many bytes, or -errno.
+ssize_t iorun_send(int fd, const struct iovec *parts, int count);
+
+// pidfd.c: a process by a descriptor, which never means another process later.
+
+// The process with that id now. The descriptor, or -errno.
+int iorun_pidfd_open(pid_t pid);
+// Sends it a signal. 0, or -errno.
+int iorun_pidfd_signal(int pidfd, int signal);
 
 // descriptors.c: pairs of descriptors, all close-on-exec.
 

@@ -31,6 +31,7 @@ extension NodeAgentCore {
 
   private func build(_ grant: LeaseGrant, _ folder: LeaseFolder) async throws -> LeasePrepared {
     let id = grant.id
+    try await machine.reserve(grant)
     let (executor, variables) = try await executors.acquire(id)
     held[id]?.executor = variables
     try Task.checkCancellation()

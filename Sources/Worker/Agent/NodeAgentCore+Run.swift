@@ -116,6 +116,7 @@ extension NodeAgentCore {
     } catch {
       logger.error("a lease ended out of turn", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
+    machine.release(id)
     held[id]?.timeout?.cancel()
     held[id]?.changed.yield()
   }
@@ -184,6 +185,7 @@ extension NodeAgentCore {
       logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
     if held[id]?.executor != nil { await executors.release(id) }
+    machine.release(id)
     table.remove(id)
     held[id] = nil
   }

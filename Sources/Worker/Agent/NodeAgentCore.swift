@@ -12,6 +12,7 @@ public actor NodeAgentCore: AgentService {
   let head: any HeadLink
   let content: any LeaseContent
   let executors: ExecutorSource
+  let machine: MachineShare
   let settings: AgentSettings
   let clock: any Clock<Duration>
   let logger: Logger
@@ -27,7 +28,7 @@ public actor NodeAgentCore: AgentService {
   /// registration.
   public init(
     facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
-    executors: ExecutorSource, settings: AgentSettings,
+    executors: ExecutorSource, machine: MachineShare = .whole, settings: AgentSettings,
     clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "iorun.agent")
   ) {
     self.facts = facts
@@ -35,6 +36,7 @@ public actor NodeAgentCore: AgentService {
     self.head = head
     self.content = content
     self.executors = executors
+    self.machine = machine
     self.settings = settings
     self.clock = clock
     self.logger = logger

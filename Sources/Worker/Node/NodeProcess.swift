@@ -12,6 +12,7 @@ public struct NodeProcess: Sendable {
   private let endpoint: ZeroMQEndpoint
   private let agent: NodeAgentCore
   private let registry: NodeRegistry
+  private let hub: RuntimeHub
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -36,6 +37,10 @@ public struct NodeProcess: Sendable {
     settings.supervisor = supervisor
     let facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     let cache = try await ChunkCache.open(in: stateFolder)
+    let hubMailbox = try HubMailbox()
+    let machine = Self.share(hubMailbox)
+    let hubSettings = try Self.hubSettings(
+      membership, facts: facts, node: NodeID(identity.peer), agent: settings)
     var parts: (agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable])?
     let system = try MeshActorSystem(transport: endpoint) { system in
       let registry = try NodeRegistry.at(headID, using: system)
@@ -45,12 +50,22 @@ public struct NodeProcess: Sendable {
         content: TransferLeaseContent(
           endpoint: RemoteContent(try ContentExchange.at(headID, using: system)), cache: cache),
         executors: ExecutorSource(
-          acquire: { try executors.acquire($0) }, release: { executors.release($0) }),
-        settings: settings, logger: logger)
+          acquire: { lease in
+            let (peer, variables) = try executors.acquire(lease)
+            // A rank's program may be a driver of tasks and actors.
+            return (
+              peer,
+              variables.merging(["IORUN_HUB": HubSocket.path(of: hubSettings.node)]) { $1 }
+            )
+          }, release: { executors.release($0) }),
+        machine: machine, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
+        system.named(NodeBridge.wellKnownName) {
+          NodeBridge(HubBridge(mailbox: hubMailbox, head: headID), actorSystem: system)
+        },
       ]
       parts = (agent, registry, served)
     }
@@ -58,6 +73,9 @@ public struct NodeProcess: Sendable {
       throw IorunError(.internalFault, "the node's actors were not made")
     }
     (agent, registry, served) = parts
+    hub = try RuntimeHub(
+      settings: hubSettings, mailbox: hubMailbox,
+      cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.system = system
     self.endpoint = endpoint
     self.logger = logger
@@ -79,6 +97,7 @@ public struct NodeProcess: Sendable {
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
+    await hub.stop()
     await agent.shutDown()
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in
@@ -98,6 +117,7 @@ public struct NodeProcess: Sendable {
       facts: agent.facts, leases: await agent.currentReports())
     var orders = try await Self.bounded { try await registry.register(registration) }
     logger.notice("this node is registered as \(orders.name)")
+    await hub.register(logger)
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }
@@ -113,6 +133,40 @@ public struct NodeProcess: Sendable {
   /// A heartbeat that takes longer than this is as good as none.
   private static func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
     try await MeshActorSystem.$callTimeout.withValue(.seconds(5), operation: call)
+  }
+
+  /// What the node offers to runtime jobs, and where their files go.
+  private static func hubSettings(
+    _ membership: NodeMembership, facts: NodeFacts, node: NodeID, agent: AgentSettings
+  ) throws -> HubSettings {
+    let offer = membership.offer ?? RuntimeOffer()
+    let arena = try ArenaFile.defaultSize(
+      memory: facts.memory, wish: offer.objectStoreMemory.map { Bytes(UInt64(max(0, $0))) })
+    return HubSettings(
+      folder: agent.stateFolder, node: node, name: facts.name, address: facts.address,
+      headAddress: membership.headAddress, total: try offer.total(facts, objectStore: arena),
+      gpuCount: offer.gpus ?? facts.gpus.count, labels: offer.labels(node, facts),
+      arenaBytes: arena,
+      launcher: RuntimeLauncher(
+        supervisor: agent.supervisor,
+        searchPath: ProcessInfo.processInfo.environment["PATH"] ?? agent.searchPath,
+        logLimit: agent.logLimit))
+  }
+
+  /// Ranks take from the hub's book of the machine.
+  private static func share(_ mailbox: HubMailbox) -> MachineShare {
+    MachineShare { grant in
+      let wanted = grant.spec.gang.resources
+      let unit = ResourceAmounts.unitsPerOne
+      let amounts = ResourceAmounts(units: [
+        ResourceAmounts.cpu: Int64(wanted.milliCPUs) * (unit / 1000),
+        ResourceAmounts.gpu: Int64(wanted.gpus) * unit,
+        ResourceAmounts.memory: Int64(clamping: wanted.memory.rawValue) * unit,
+      ])
+      try await RuntimeHub.reserve(grant.id, amounts, gpus: grant.gpuIndices, mailbox)
+    } release: { lease in
+      mailbox.post { $0.scheduler.unreserve(lease.description, $0) }
+    }
   }
 
   private static func facts(

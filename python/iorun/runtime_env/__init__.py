@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 __all__ = ["RuntimeEnv", "RuntimeEnvConfig"]
 
-_KNOWN = {"working_dir", "py_modules", "pip", "uv", "env_vars", "excludes", "config"}
+_KNOWN = {
+    "working_dir",
+    "py_modules",
+    "pip",
+    "uv",
+    "env_vars",
+    "excludes",
+    "config",
+    "worker_process_setup_hook",
+}
+# What `pip` and `uv` may have where they are dicts.
+_PACKAGE_FIELDS = {
+    "pip": {"packages": list, "pip_check": bool, "pip_version": str, "pip_install_options": list},
+    "uv": {"packages": list, "uv_check": bool, "uv_version": str, "uv_pip_install_options": list},
+}
 # Fields of Ray's that need what a node of this network does not have.
 _UNSUPPORTED = {
     "conda": "use pip or uv",
@@ -18,12 +32,12 @@ _UNSUPPORTED = {
     "py_executable": "start the driver with the wanted Python; workers use the same",
     "rocprof_sys": "run the profiler inside the task",
     "mpi": "submit a gang with `iorun submit`",
-    "worker_process_setup_hook": "call the function at the start of the task",
 }
 
 
 class RuntimeEnvConfig(dict):
-    """Ray's options of how environments are set up; taken, and of no effect."""
+    """How an environment is set up: `setup_timeout_seconds` bounds the installation of packages
+    (-1: no bound). The other options are Ray's, taken and of no effect."""
 
     def __init__(
         self,
@@ -31,9 +45,11 @@ class RuntimeEnvConfig(dict):
         eager_install: bool = True,
         log_files: Optional[List[str]] = None,
     ):
-        if not isinstance(setup_timeout_seconds, int) or (
-            setup_timeout_seconds <= 0 and setup_timeout_seconds != -1
-        ):
+        if not isinstance(setup_timeout_seconds, int):
+            raise TypeError(
+                f"setup_timeout_seconds must be of type int, got: {type(setup_timeout_seconds)}"
+            )
+        if setup_timeout_seconds <= 0 and setup_timeout_seconds != -1:
             raise ValueError(
                 "setup_timeout_seconds must be greater than zero or equals to -1, got: "
                 f"{setup_timeout_seconds}"
@@ -50,7 +66,9 @@ class RuntimeEnv(dict):
 
     `env_vars`: variables. `working_dir`: a folder or a zip that becomes the current folder.
     `py_modules`: folders or files of modules. `pip`, `uv`: packages (a list, a requirements file,
-    or a dict with "packages"), installed once and kept by content.
+    or a dict with "packages"), installed once and kept by content. `excludes`: patterns as in a
+    .gitignore, of files that are not packed. `worker_process_setup_hook`: a function, or the name
+    of one, that each worker calls before its first task.
     """
 
     def __init__(
@@ -63,6 +81,7 @@ class RuntimeEnv(dict):
         env_vars: Optional[Dict[str, str]] = None,
         excludes: Optional[List[str]] = None,
         config: Optional[Dict[str, Any]] = None,
+        worker_process_setup_hook: Union[Callable[[], Any], str, None] = None,
         _validate: bool = True,
         **others: Any,
     ):
@@ -74,6 +93,7 @@ class RuntimeEnv(dict):
             "env_vars": env_vars,
             "excludes": excludes,
             "config": config,
+            "worker_process_setup_hook": worker_process_setup_hook,
         }
         super().__init__({key: value for key, value in given.items() if value is not None})
         for key, value in others.items():
@@ -120,6 +140,23 @@ class RuntimeEnv(dict):
         for key in ("pip", "uv"):
             if key in self:
                 self[key] = _packages(key, self[key])
+        excludes = self.get("excludes", [])
+        if not isinstance(excludes, list) or not all(isinstance(path, str) for path in excludes):
+            raise TypeError(
+                f"runtime_env['excludes'] must be of type List[str], got {excludes!r}."
+            )
+        hook = self.get("worker_process_setup_hook")
+        if hook is not None and not callable(hook) and not isinstance(hook, str):
+            raise TypeError(
+                f"worker_process_setup_hook must be a function, got {type(hook)}."
+            )
+        if isinstance(hook, str) and "." not in hook:
+            raise ValueError(
+                "worker_process_setup_hook must be 'module.function' where it is a text, got "
+                f"{hook!r}."
+            )
+        if "config" in self:
+            self["config"] = _config(self["config"])
 
     def to_dict(self) -> Dict[str, Any]:
         """A plain dict of it."""
@@ -162,27 +199,56 @@ def _module_path(module: Any) -> str:
     raise TypeError(f"runtime_env['py_modules'] takes paths and modules, not {module!r}.")
 
 
+def _config(value: Any) -> RuntimeEnvConfig:
+    if not isinstance(value, dict):
+        raise TypeError(
+            "runtime_env['config'] must be of type dict or RuntimeEnvConfig, got: "
+            f"{type(value)}"
+        )
+    known = ("setup_timeout_seconds", "eager_install", "log_files")
+    return RuntimeEnvConfig(**{name: value[name] for name in known if name in value})
+
+
 def _packages(key: str, value: Any) -> Dict[str, Any]:
-    if isinstance(value, str):
-        path = os.path.expanduser(value)
-        if not os.path.isfile(path):
-            raise ValueError(f"runtime_env[{key!r}]: {value!r} is not a valid file.")
-        with open(path) as file:
-            lines = [line.strip() for line in file]
-        value = [line for line in lines if line and not line.startswith("#")]
-    if isinstance(value, list):
+    if isinstance(value, (str, list)):
         value = {"packages": value}
-    if not isinstance(value, dict) or "packages" not in value:
+    if not isinstance(value, dict):
         raise TypeError(
             f"runtime_env[{key!r}] must be a list of packages, the path of a requirements file or "
             f"a dict with 'packages', not {value!r}."
         )
-    packages = value["packages"]
-    if isinstance(packages, str):
-        return _packages(key, packages) if os.path.isfile(packages) else {
-            **value,
-            "packages": [packages],
-        }
-    if not all(isinstance(package, str) for package in packages):
-        raise TypeError(f"runtime_env[{key!r}]: packages must be texts, got {packages!r}.")
-    return dict(value)
+    if "packages" not in value:
+        raise ValueError(f"runtime_env[{key!r}] must include field 'packages', but got {value}")
+    fields = _PACKAGE_FIELDS[key]
+    unknown = sorted(str(field) for field in value if field not in fields)
+    if unknown:
+        raise ValueError(
+            f"runtime_env[{key!r}] can only have these fields: {', '.join(fields)}, but got: "
+            f"{', '.join(unknown)}"
+        )
+    checked = dict(value)
+    if isinstance(checked["packages"], str):
+        checked["packages"] = _requirements(key, checked["packages"])
+    for field, kind in fields.items():
+        entry = checked.get(field, kind())
+        if not isinstance(entry, kind):
+            raise TypeError(
+                f"runtime_env[{key!r}][{field!r}] must be of type {kind.__name__}, got "
+                f"{type(entry)}"
+            )
+        if kind is list and not all(isinstance(item, str) for item in entry):
+            raise TypeError(
+                f"runtime_env[{key!r}][{field!r}] must be of type list[str], got {entry!r}"
+            )
+    # pip refuses a package that it is given twice.
+    checked["packages"] = list(dict.fromkeys(checked["packages"]))
+    return checked
+
+
+def _requirements(key: str, path: str) -> List[str]:
+    full = os.path.expanduser(path)
+    if not os.path.isfile(full):
+        raise ValueError(f"runtime_env[{key!r}]: {path!r} is not a valid file.")
+    with open(full, encoding="utf-8") as file:
+        lines = [line.strip() for line in file]
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,0 +1,84 @@
+internal import IorunCore
+internal import IorunWire
+
+/// The newest standing of every actor that processes of this node made or asked for, and which
+/// connections hear of its changes. News may overtake each other: what is older is dropped. A pure
+/// value.
+struct ActorTable: Sendable {
+  private struct Entry: Sendable {
+    var status: RuntimeActorStatus
+    var watchers: Set<UInt64> = []
+    /// What a restarted head needs to know; kept while the creator is here.
+    var spec: RuntimeActorSpec?
+  }
+
+  private var entries: [RuntimeActorID: Entry] = [:]
+
+  /// The newest standing.
+  func status(_ actor: RuntimeActorID) -> RuntimeActorStatus? { entries[actor]?.status }
+
+  /// Who hears of an actor.
+  func watchers(_ actor: RuntimeActorID) -> Set<UInt64> { entries[actor]?.watchers ?? [] }
+
+  /// Every actor that somebody watches and that is not dead.
+  var watched: [RuntimeActorID] {
+    entries.filter { !$0.value.watchers.isEmpty && $0.value.status.state != .dead }.map(\.key)
+  }
+
+  /// Actors made here that no node runs now.
+  var unplaced: [RuntimeActorRecord] {
+    entries.values.compactMap { entry in
+      guard let spec = entry.spec, [.pending, .restarting].contains(entry.status.state) else {
+        return nil
+      }
+      return RuntimeActorRecord(spec: spec, status: entry.status)
+    }
+  }
+
+  /// Takes a standing; returns the newest one, and whether it is news.
+  mutating func take(_ status: RuntimeActorStatus) -> (status: RuntimeActorStatus, isNews: Bool) {
+    guard let present = entries[status.actor]?.status else {
+      entries[status.actor] = Entry(status: status)
+      return (status, true)
+    }
+    guard Self.isNewer(status, than: present) else { return (present, false) }
+    entries[status.actor]?.status = status
+    return (status, true)
+  }
+
+  /// A connection hears of the actor from now on.
+  mutating func watch(_ actor: RuntimeActorID, by connection: UInt64) {
+    entries[actor]?.watchers.insert(connection)
+  }
+
+  /// Remembers what an actor's creator asked for.
+  mutating func keep(_ spec: RuntimeActorSpec) { entries[spec.actor]?.spec = spec }
+
+  /// A connection has ended. What nobody asks about any more is forgotten.
+  mutating func forget(connection: UInt64) {
+    for (actor, entry) in entries where entry.watchers.contains(connection) {
+      if entry.watchers.count == 1 {
+        entries[actor] = nil
+      } else {
+        entries[actor]?.watchers.remove(connection)
+      }
+    }
+  }
+
+  /// True where `status` was true later than `other`.
+  static func isNewer(_ status: RuntimeActorStatus, than other: RuntimeActorStatus) -> Bool {
+    if other.state == .dead { return false }
+    if status.state == .dead { return true }
+    return (status.incarnation, rank(status.state)) > (other.incarnation, rank(other.state))
+  }
+
+  private static func rank(_ state: RuntimeActorStatus.State) -> Int {
+    switch state {
+    case .pending: 0
+    case .placed: 1
+    case .alive: 2
+    case .restarting: 3
+    case .dead: 4
+    }
+  }
+}

@@ -1,0 +1,148 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunWire
+
+/// What a process asks for with `groupCreate`.
+private struct GroupWish: Decodable {
+  var group: GroupID
+  var bundles: [ResourceAmounts]
+  var strategy: PlacementGroupSpec.Strategy?
+  var maxRoundTripMilliseconds: Double?
+  var labels: [[String: String]]?
+  var name: String?
+  var detached: Bool?
+}
+
+/// Names a group.
+private struct GroupReference: Decodable {
+  var group: GroupID?
+  var name: String?
+  var timeoutMilliseconds: Int?
+}
+
+/// Where a group stands, for whoever made or awaits it.
+private struct GroupAnswer: Encodable {
+  var state: PlacementGroupStatus.State
+  var reason: String?
+}
+
+extension Hub {
+  func groupCreate(_ message: LocalMessage, _ ask: HubRequest) throws {
+    let wish = try message.decode(GroupWish.self)
+    let spec = PlacementGroupSpec(
+      group: wish.group, job: ask.process.job.id, name: wish.name ?? "", bundles: wish.bundles,
+      strategy: wish.strategy ?? .pack, maxRoundTripMilliseconds: wish.maxRoundTripMilliseconds,
+      labels: wish.labels ?? [], detached: wish.detached ?? false)
+    askHead(for: ask) {
+      try await $0.createGroup(spec)
+    } answer: { hub, ticket, status in
+      hub.respond(
+        ticket.connection, ticket.number, GroupAnswer(state: status.state, reason: status.reason))
+    }
+  }
+
+  func groupWait(_ message: LocalMessage, _ ask: HubRequest) throws {
+    let wish = try message.decode(GroupReference.self)
+    guard let group = wish.group else { throw IorunError(.malformed, "groupWait lacks 'group'") }
+    let wished = wish.timeoutMilliseconds ?? -1
+    let deadline = wished < 0 ? nil : ContinuousClock.now + .milliseconds(min(wished, 1 << 40))
+    askHead(for: ask, within: Self.patience) { cluster in
+      // The head answers after a while in any case.
+      while true {
+        let left = deadline.map { max(0, Int(($0 - .now) / .milliseconds(1))) }
+        let status = try await cluster.waitGroup(group, milliseconds: min(left ?? 50_000, 50_000))
+        let isSettled = status.state == .created || status.state == .removed
+        if isSettled || deadline.map({ $0 <= .now }) == true { return status }
+      }
+    } answer: { hub, ticket, status in
+      hub.respond(
+        ticket.connection, ticket.number, GroupAnswer(state: status.state, reason: status.reason))
+    }
+  }
+
+  func groupRemove(_ message: LocalMessage, _ ask: HubRequest) throws {
+    guard let group = try message.decode(GroupReference.self).group else {
+      throw IorunError(.malformed, "groupRemove lacks 'group'")
+    }
+    askHead(for: ask) {
+      try await $0.removeGroup(group)
+    } answer: { hub, ticket, _ in
+      hub.respond(ticket.connection, ticket.number, json: "{}".utf8)
+    }
+  }
+
+  func groupTable(_ message: LocalMessage, _ ask: HubRequest) throws {
+    struct Groups: Encodable { var groups: [PlacementGroupStatus] }
+    let group = try message.decode(GroupReference.self).group
+    askHead(for: ask) {
+      try await $0.groups(group, name: nil)
+    } answer: { hub, ticket, groups in
+      hub.respond(ticket.connection, ticket.number, Groups(groups: groups))
+    }
+  }
+
+  func groupNamed(_ message: LocalMessage, _ ask: HubRequest) throws {
+    guard let name = try message.decode(GroupReference.self).name, !name.isEmpty else {
+      throw IorunError(.malformed, "groupNamed lacks 'name'")
+    }
+    askHead(for: ask) {
+      try await $0.groups(nil, name: name)
+    } answer: { hub, ticket, groups in
+      guard let group = groups.first else {
+        hub.respond(
+          ticket.connection, ticket.number,
+          error: IorunError(
+            .notFound, "there is no placement group named '\(name.prefix(64))'",
+            remedy: "It may have been removed, or belong to another job"))
+        return
+      }
+      hub.respond(ticket.connection, ticket.number, group)
+    }
+  }
+
+  // MARK: Bundles that lie here
+
+  /// First phase of a reservation; both phases where it says so.
+  ///
+  /// - Throws: `overloaded` where there is no room, `wrongState` for an old epoch.
+  func prepareBundles(_ reservation: BundleReservation) throws {
+    let group = reservation.spec.group
+    if let present = bundles[group] {
+      guard reservation.epoch >= present.epoch else {
+        throw IorunError(
+          .wrongState, "group \(group) was reserved here under epoch \(present.epoch) already")
+      }
+      if reservation.epoch == present.epoch, reservation.indices == present.indices {
+        if reservation.commits { try commitBundles(group, epoch: reservation.epoch) }
+        return
+      }
+    }
+    try scheduler.prepareBundles(reservation, self)
+    bundles[group] = reservation
+    if reservation.commits { try commitBundles(group, epoch: reservation.epoch) }
+  }
+
+  /// Second phase.
+  ///
+  /// - Throws: `notFound` where nothing is prepared under that epoch.
+  func commitBundles(_ group: GroupID, epoch: Int64) throws {
+    guard bundles[group]?.epoch == epoch else {
+      throw IorunError(.notFound, "nothing of group \(group) is prepared here under epoch \(epoch)")
+    }
+    bundles[group]?.commits = true
+    scheduler.commitBundles(group, self)
+  }
+
+  /// Gives bundles back; what runs in them ends.
+  func releaseBundles(_ group: GroupID) {
+    guard bundles.removeValue(forKey: group) != nil else { return }
+    for worker in scheduler.releaseBundles(group, self) {
+      for job in jobs.values {
+        guard let process = job.processes[worker] else { continue }
+        process.order = ("its placement group was removed", true, false)
+        gone(process)
+      }
+    }
+  }
+}

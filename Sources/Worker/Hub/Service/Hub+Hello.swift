@@ -1,0 +1,194 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunCrypto
+internal import IorunWire
+
+/// What a process says first.
+private struct Hello: Decodable {
+  var `protocol`: Int
+  var sdk: String?
+  var role: String
+  var worker: WorkerID?
+  var job: String?
+  var token: String?
+  var pid: Int32?
+  var namespace: String?
+  var name: String?
+  var launcher: RuntimeJob.Launcher?
+  var environment: String?
+}
+
+/// What it is answered.
+private struct Welcome: Encodable {
+  struct Arena: Encodable {
+    var path: String
+    var size: Int64
+  }
+
+  var `protocol` = LocalLimits.version
+  var node: NodeID
+  var nodeName: String
+  var address: String
+  var job: JobID
+  var worker: WorkerID?
+  var directory: String
+  var arena: Arena
+  var resources: ResourceAmounts
+  var labels: [String: String]
+  var inlineLimit = 102_400
+  var logs: String
+  var head: String
+  var namespace: String
+}
+
+extension Hub {
+  /// A stranger says who it is.
+  func receivedHello(_ frame: LocalFrame, from connection: HubConnection) {
+    let number = frame.header.number
+    connection.openRequests = 1
+    do {
+      let hello = try LocalMessage(frame.body).decode(Hello.self)
+      guard (LocalLimits.oldestVersion...LocalLimits.version).contains(hello.protocol) else {
+        throw IorunError(
+          .versionMismatch,
+          "the program's SDK (\(hello.sdk?.prefix(40) ?? "unknown")) speaks version "
+            + "\(hello.protocol) of the local protocol, this node "
+            + "\(LocalLimits.oldestVersion) to \(LocalLimits.version)",
+          remedy: "Install the same release of iorun for the program and for the node")
+      }
+      guard !isStopping else { throw IorunError(.unreachable, "this node is being stopped") }
+      switch hello.role {
+      case "driver": try welcomeDriver(hello, connection, number)
+      case "worker": try welcomeWorker(hello, connection, number)
+      case "zygote": try welcomeZygote(hello, connection, number)
+      default: throw IorunError(.malformed, "'\(hello.role.prefix(32))' is no role of a process")
+      }
+    } catch {
+      connection.closesWhenSent = true
+      respond(connection.id, number, error: error)
+    }
+  }
+
+  private func welcomeDriver(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
+    guard let worker = hello.worker, worker != Self.hubSource else {
+      throw IorunError(.malformed, "a driver's hello lacks 'worker', or it is zero")
+    }
+    guard let launcher = hello.launcher, !launcher.argv.isEmpty else {
+      throw IorunError(.malformed, "a driver's hello lacks its 'launcher'")
+    }
+    guard !jobs.values.contains(where: { $0.processes[worker] != nil }) else {
+      throw IorunError(.wrongState, "there is a process \(worker) already")
+    }
+    // The head draws the id; this one stands for it until then.
+    let record = RuntimeJob(
+      job: JobID(using: &generator), name: String((hello.name ?? "").prefix(256)),
+      namespace: hello.namespace ?? "",
+      driver: ProcessAddress(node: settings.node, worker: worker), launcher: launcher,
+      startedAt: Date().timeIntervalSince1970)
+    connection.role = .greeting
+    let (id, pid) = (connection.id, connection.pid)
+    callHead {
+      try await $0.openJob(record)
+    } done: { hub, result in
+      hub.opened(
+        result, worker: worker, pid: pid, for: HubRequest.Ticket(connection: id, number: number))
+    }
+  }
+
+  private func opened(
+    _ result: Result<RuntimeJob, any Error>, worker: WorkerID, pid: Int32,
+    for ticket: HubRequest.Ticket
+  ) {
+    do {
+      let record = try result.get()
+      guard let connection = connections[ticket.connection] else {
+        // The driver gave up meanwhile.
+        callHead {
+          try await $0.closeJob(record.job, reason: "the driver ended")
+        } done: { hub, result in
+          hub.noted("a job could not be closed")(hub, result)
+        }
+        return
+      }
+      let job = try makeJob(record)
+      let process = HubProcess(worker: worker, job: job, environment: "", use: .driver)
+      join(process, connection, pid: pid)
+      welcome(process, job, connection, ticket.number)
+      startZygote(environment(of: job, hash: "", text: ""))
+      takeFrames(connection)
+    } catch {
+      guard let connection = connections[ticket.connection] else { return }
+      connection.closesWhenSent = true
+      respond(ticket.connection, ticket.number, error: error)
+    }
+  }
+
+  private func welcomeWorker(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
+    let job = try admit(hello)
+    guard let worker = hello.worker, let process = job.processes[worker] else {
+      throw IorunError(
+        .notAllowed, "this node expects no worker \(hello.worker?.description ?? "without an id")",
+        remedy: "Workers are started by their node")
+    }
+    guard process.connection == nil, !process.isDriver, !process.isGone else {
+      throw IorunError(.wrongState, "worker \(worker) has said hello already")
+    }
+    join(process, connection, pid: connection.pid)
+    welcome(process, job, connection, number)
+    workerArrived(process)
+  }
+
+  private func welcomeZygote(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
+    let job = try admit(hello)
+    guard let environment = job.environments[hello.environment ?? ""],
+      case .starting = environment.state
+    else {
+      throw IorunError(.notAllowed, "this node expects no zygote of that environment")
+    }
+    connection.role = .zygote(environment)
+    welcome(nil, job, connection, number)
+    zygoteIsReady(environment, connection)
+  }
+
+  /// The job whose token the process has.
+  private func admit(_ hello: Hello) throws -> HubJob {
+    guard let id = hello.job.flatMap(JobID.init), let job = jobs[id], let token = hello.token,
+      constantTimeEqual(Array(token.utf8), Array(job.token.utf8))
+    else {
+      throw IorunError(
+        .notAllowed, "no job of this node has that id and token",
+        remedy: "A job's processes are started by their node; the job may be over")
+    }
+    return job
+  }
+
+  private func join(_ process: HubProcess, _ connection: HubConnection, pid: Int32) {
+    process.connection = connection
+    connection.role = .process(process)
+    process.lives(as: pid)
+    process.job.processes[process.worker] = process
+  }
+
+  private func welcome(
+    _ process: HubProcess?, _ job: HubJob, _ connection: HubConnection, _ number: UInt64
+  ) {
+    guard let store = job.store else {
+      respond(
+        connection.id, number, error: IorunError(.internalFault, "job \(job.id) has no arena"))
+      return
+    }
+    let welcome = Welcome(
+      node: settings.node, nodeName: settings.name, address: settings.address, job: job.id,
+      worker: process?.worker, directory: job.directory,
+      arena: Welcome.Arena(path: store.file.path, size: store.file.size), resources: settings.total,
+      labels: settings.labels, logs: job.logs, head: settings.headAddress,
+      namespace: job.record.namespace)
+    respond(connection.id, number, welcome)
+    // What was sent to it before it came.
+    guard let process else { return }
+    for frame in process.early { connection.outgoing.append(frame) }
+    process.early = []
+    process.earlyBytes = 0
+  }
+}

@@ -1,0 +1,197 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunWire
+
+extension Hub {
+  // MARK: Requests
+
+  func lease(_ message: LocalMessage, _ ask: HubRequest) throws {
+    let demand = try demands.demand(message)
+    try Self.check(demand)
+    let process = ask.process
+    let kind = kind(demand, process.job)
+    let holder = ProcessAddress(node: settings.node, worker: process.worker)
+    let ticket = ask.ticket
+    guard isLocal(demand) else {
+      leaseElsewhere(demand, process.job.id, holder, ticket)
+      return
+    }
+    scheduler.request(demand, kind, holder: holder, ticket: ticket, self) { hub, result in
+      hub.answerLease(ticket, result)
+    }
+  }
+
+  private static func check(_ demand: RuntimeDemand) throws {
+    let one = ResourceAmounts.unitsPerOne
+    let gpus = demand.resources.units[ResourceAmounts.gpu, default: 0]
+    guard gpus < one || gpus % one == 0 else {
+      throw IorunError(
+        .specInvalid, "\(demand.resources[ResourceAmounts.gpu]) GPUs cannot be given out",
+        remedy: "Ask for a whole number of GPUs, or for less than one")
+    }
+  }
+
+  private func kind(_ demand: RuntimeDemand, _ job: HubJob) -> HubScheduler.Kind {
+    _ = environment(of: job, hash: demand.environment, text: demand.runtimeEnv)
+    return HubScheduler.Kind(job: job.id, environment: demand.environment)
+  }
+
+  /// True where this node grants the demand itself: now, or once it has room.
+  private func isLocal(_ demand: RuntimeDemand) -> Bool {
+    if let bundle = demand.bundle { return scheduler.hasBundle(bundle) }
+    guard demand.labels.isEmpty else { return false }
+    switch demand.strategy {
+    case .spread: return false
+    case .node(let node, let isSoft):
+      // Softly: another node if this one can never take it.
+      return node == settings.node && (!isSoft || scheduler.couldTake(demand))
+        && scheduler.couldTake(demand)
+    case .standard:
+      guard scheduler.couldTake(demand), nodes.knows(settings.node) else { return false }
+      if scheduler.hasRoom(for: demand) {
+        return scheduler.load(for: demand) < 0.5
+          || !nodes.anotherHasRoom(for: demand, than: settings.node)
+      }
+      return !nodes.anotherCouldTake(demand, than: settings.node)
+    }
+  }
+
+  private func leaseElsewhere(
+    _ demand: RuntimeDemand, _ job: JobID, _ holder: ProcessAddress, _ ticket: HubRequest.Ticket
+  ) {
+    let task = callHead(within: Self.patience) {
+      try await $0.lease(demand, job: job, holder: holder)
+    } done: { hub, result in
+      hub.remoteRequests[ticket] = nil
+      hub.answerLease(ticket, result)
+    }
+    remoteRequests[ticket] = task
+  }
+
+  /// Answers a process; a grant that nobody awaits any more is given back.
+  private func answerLease(_ ticket: HubRequest.Ticket, _ result: Result<RuntimeLease, any Error>) {
+    let isAwaited = cancelledRequests.remove(ticket) == nil
+    guard isAwaited, let process = connections[ticket.connection]?.process else {
+      if case .success(let lease) = result, let holder = holderOfTicket(ticket) {
+        giveBack(lease.lease, at: lease.node, holder: holder, isBroken: false)
+      }
+      return
+    }
+    switch result {
+    case .success(let lease):
+      if lease.node != settings.node { process.job.partners.insert(lease.node) }
+      process.holdsLeases = true
+      respond(ticket.connection, ticket.number, json: Self.json(lease))
+    case .failure(let error): respond(ticket.connection, ticket.number, error: error)
+    }
+  }
+
+  private func holderOfTicket(_ ticket: HubRequest.Ticket) -> WorkerID? {
+    connections[ticket.connection]?.process?.worker
+  }
+
+  /// By hand: this answer is on the way of every task.
+  private static func json(_ lease: RuntimeLease) -> [UInt8] {
+    let gpus = lease.gpus.map(String.init).joined(separator: ",")
+    let bundle = lease.bundle.map { ",\"bundle\":\($0)" } ?? ""
+    return Array(
+      """
+      {"lease":\(lease.lease),"worker":"\(lease.worker)","node":"\(lease.node)","gpus":[\(gpus)]\(bundle)}
+      """.utf8)
+  }
+
+  func leaseCancel(
+    _ message: LocalMessage, _ process: HubProcess, _ connection: HubConnection
+  ) throws {
+    struct Reference: Decodable { var number: UInt64 }
+    let number = try message.decode(Reference.self).number
+    let ticket = HubRequest.Ticket(connection: connection.id, number: number)
+    let cancelled = IorunError(.cancelled, "the request was taken back")
+    if scheduler.cancel(ticket) {
+      respond(connection.id, number, error: cancelled)
+    } else if let task = remoteRequests[ticket] {
+      // A grant that crosses this is given back when it comes.
+      cancelledRequests.insert(ticket)
+      task.cancel()
+      respond(connection.id, number, error: cancelled)
+    }
+  }
+
+  func leaseReturn(_ message: LocalMessage, _ process: HubProcess) throws {
+    struct Reference: Decodable {
+      var lease: UInt64
+      var node: NodeID?
+      var broken: Bool?
+    }
+    let lease = try message.decode(Reference.self)
+    giveBack(
+      lease.lease, at: lease.node ?? settings.node, holder: process.worker,
+      isBroken: lease.broken ?? false)
+  }
+
+  private func giveBack(_ lease: UInt64, at node: NodeID, holder: WorkerID, isBroken: Bool) {
+    if node == settings.node {
+      scheduler.returned(lease, holder: holder, isBroken: isBroken, self)
+      return
+    }
+    let address = ProcessAddress(node: settings.node, worker: holder)
+    callNode(node) {
+      try await $0.returnLease(lease, holder: address, broken: isBroken)
+    } done: { hub, result in
+      hub.noted("a lease could not be given back to its node")(hub, result)
+    }
+  }
+
+  /// The head asks for a worker for somebody else's process, now.
+  func grantLease(
+    _ demand: RuntimeDemand, job record: RuntimeJob, holder: ProcessAddress,
+    done: @escaping @Sendable (Result<RuntimeLease, any Error>) -> Void
+  ) {
+    do {
+      guard !isStopping else { throw IorunError(.overloaded, "this node is being stopped") }
+      let job = try makeJob(record)
+      guard job.lost[holder.worker] == nil else {
+        throw IorunError(.cancelled, "the process that asked is gone")
+      }
+      if holder.node != settings.node { job.partners.insert(holder.node) }
+      scheduler.request(
+        demand, kind(demand, job), holder: holder, ticket: nil, waits: false, self
+      ) { _, result in done(result) }
+    } catch {
+      done(.failure(error))
+    }
+  }
+
+  /// Somebody waits for resources: whoever holds leases looks for idle ones.
+  func recallAll() {
+    for job in jobs.values {
+      for process in job.processes.values where process.holdsLeases {
+        guard let connection = process.connection else { continue }
+        write(
+          .event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
+      }
+    }
+  }
+
+  // MARK: Workers
+
+  /// Starts a worker that can run any task of its kind. `nil` where the job is gone, or has too many.
+  func startWorker(_ kind: HubScheduler.Kind) -> WorkerID? {
+    guard let job = jobs[kind.job], !job.isOver,
+      job.processes.count < LocalLimits.connectionsPerJob
+    else { return nil }
+    let process = HubProcess(
+      worker: WorkerID(using: &generator), job: job, environment: kind.environment, use: .tasks)
+    job.processes[process.worker] = process
+    start(process)
+    return process.worker
+  }
+
+  /// Ends a worker, as the hub sees fit.
+  func end(_ worker: WorkerID, of job: JobID, _ reason: String) {
+    guard let process = jobs[job]?.processes[worker] else { return }
+    process.order = process.order ?? (reason, true, false)
+    gone(process)
+  }
+}

@@ -1,0 +1,55 @@
+internal import IorunCore
+internal import IorunWire
+
+/// A runtime job as this node knows it. Belongs to the hub's thread.
+final class HubJob {
+  /// The head's record.
+  let record: RuntimeJob
+  /// Admits its processes on this node.
+  let token: String
+  /// The folder of its processes' sockets.
+  let directory: String
+  /// The folder of its logs.
+  let logs: String
+  /// Its shared memory.
+  var store: ObjectStore?
+  /// Its processes here, promised ones among them.
+  var processes: [WorkerID: HubProcess] = [:]
+  var environments: [String: HubEnvironment] = [:]
+  /// Processes that are gone, here or elsewhere, and why; the oldest are forgotten.
+  private(set) var lost: [WorkerID: ProcessLoss] = [:]
+  private var lostByAge: [WorkerID] = []
+  private static let rememberedLosses = 20_000
+  /// Parcels to other nodes.
+  var streams: [NodeID: HubStream] = [:]
+  /// Parcels from other nodes.
+  var inbound: [NodeID: RelayReceiver] = [:]
+  /// Nodes that have, or had, processes of this job: they are told of losses here.
+  var partners: Set<NodeID> = []
+  /// The driver is gone; only what is detached goes on.
+  var isOver = false
+  /// What the driver reported of its tasks, the newest last.
+  var tasks = TaskReports()
+  /// Log lines that wait for the driver on this node.
+  var droppedLines = 0
+
+  init(record: RuntimeJob, token: String, directory: String, logs: String) {
+    self.record = record
+    self.token = token
+    self.directory = directory
+    self.logs = logs
+  }
+
+  var id: JobID { record.job }
+
+  /// Remembers a process that is gone. False where it was known.
+  func remember(lost worker: WorkerID, _ cause: ProcessLoss) -> Bool {
+    guard lost.updateValue(cause, forKey: worker) == nil else { return false }
+    lostByAge.append(worker)
+    if lostByAge.count > Self.rememberedLosses {
+      for worker in lostByAge.prefix(Self.rememberedLosses / 4) { lost[worker] = nil }
+      lostByAge.removeFirst(Self.rememberedLosses / 4)
+    }
+    return true
+  }
+}

@@ -1,0 +1,80 @@
+internal import IorunCore
+internal import IorunWire
+
+/// The cluster's nodes as the head told last, for decisions that cannot wait for it. A pure value.
+struct NodeCache: Sendable {
+  private(set) var nodes: [ClusterNode] = []
+  private var lost: Set<NodeID> = []
+
+  /// The head's list.
+  mutating func take(_ nodes: [ClusterNode]) {
+    self.nodes = nodes
+    for node in nodes where node.alive { lost.remove(node.node) }
+  }
+
+  /// The head has said that a node is gone.
+  mutating func lose(_ node: NodeID) {
+    lost.insert(node)
+    if let index = nodes.firstIndex(where: { $0.node == node }) { nodes[index].alive = false }
+  }
+
+  /// True for a node that the head has given up.
+  func isLost(_ node: NodeID) -> Bool { lost.contains(node) }
+
+  /// True where the head has named that node.
+  func knows(_ node: NodeID) -> Bool { nodes.contains { $0.node == node } }
+
+  /// True where some other node could take the demand, were it idle.
+  func anotherCouldTake(_ demand: RuntimeDemand, than node: NodeID) -> Bool {
+    nodes.contains { $0.node != node && $0.alive && $0.resources.covers(demand.resources) }
+  }
+
+  /// True where some other node has room for the demand now.
+  func anotherHasRoom(for demand: RuntimeDemand, than node: NodeID) -> Bool {
+    nodes.contains { $0.node != node && $0.alive && $0.available.covers(demand.resources) }
+  }
+}
+
+/// Demands by the JSON that asked for them. Bounded: what is new beyond that empties it.
+struct DemandCache {
+  private var demands: [[UInt8]: RuntimeDemand] = [:]
+  private static let limit = 512
+
+  /// The demand of a request.
+  mutating func demand(_ message: LocalMessage) throws -> RuntimeDemand {
+    let key = [UInt8](message.json)
+    if let known = demands[key] { return known }
+    let demand = try message.decode(RuntimeDemand.self)
+    if demands.count >= Self.limit { demands = [:] }
+    if key.count <= 4096 { demands[key] = demand }
+    return demand
+  }
+}
+
+/// What drivers and workers report of their tasks: the newest state of the newest tasks. Bounded.
+struct TaskReports {
+  /// One task.
+  struct Item {
+    var name: String
+    var state: String
+    var attempt: Int
+    var seconds: Double
+    var startedAt: Double?
+    var worker: String
+    var errorType: String
+  }
+
+  private static let limit = 20_000
+  private(set) var items: [String: Item] = [:]
+  private var byAge: [String] = []
+
+  /// Takes a report.
+  mutating func take(_ id: String, _ item: Item) {
+    var item = item
+    item.startedAt = item.state == "RUNNING" ? item.seconds : items[id]?.startedAt
+    if items.updateValue(item, forKey: id) == nil { byAge.append(id) }
+    guard byAge.count > Self.limit else { return }
+    for id in byAge.prefix(Self.limit / 4) { items[id] = nil }
+    byAge.removeFirst(Self.limit / 4)
+  }
+}

@@ -1,0 +1,105 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunRuntime
+internal import IorunWire
+internal import Logging
+
+/// A node's hub from outside: starts its thread, registers it at the head, stops it.
+final class RuntimeHub: Sendable {
+  /// The socket's path.
+  let socketPath: String
+  private let mailbox: HubMailbox
+  private let cluster: ClusterControl
+  private let removeSocket: @Sendable () -> Void
+
+  /// Takes what an earlier run of the node left away, listens, and starts the thread.
+  ///
+  /// - Throws: `fileSystem`, `diskFull`, `internalFault`.
+  init(
+    settings: HubSettings, mailbox: HubMailbox, cluster: ClusterControl, system: MeshActorSystem,
+    logger: Logger
+  ) throws {
+    ArenaFile.removeLeftovers(of: settings.node.peer)
+    let socket = try HubSocket(nodeFolder: settings.folder, node: settings.node)
+    let hub = try Hub(
+      settings: settings, socket: socket, mailbox: mailbox,
+      remotes: HubRemotes(cluster: cluster, system: system), logger: logger)
+    socketPath = socket.path
+    self.mailbox = mailbox
+    self.cluster = cluster
+    // The thread is the only one that touches the hub from here on.
+    nonisolated(unsafe) let owned = hub
+    nonisolated(unsafe) let ownedSocket = socket
+    removeSocket = { ownedSocket.remove() }
+    let thread = Thread { owned.run() }
+    thread.name = "hub-io"
+    thread.stackSize = 4 << 20
+    thread.qualityOfService = .userInteractive
+    thread.start()
+    let again = { @Sendable [mailbox, cluster] in
+      _ = Task { await Self.register(mailbox, cluster, logger) }
+    }
+    mailbox.post { $0.registerAgain = again }
+    try socket.publish(node: settings.node, name: settings.name)
+  }
+
+  /// The head knows this node: it is told of the node's runtime side, whole. Tries until it has.
+  func register(_ logger: Logger) async { await Self.register(mailbox, cluster, logger) }
+
+  private static func register(
+    _ mailbox: HubMailbox, _ cluster: ClusterControl, _ logger: Logger
+  ) async {
+    for attempt in 0..<5 {
+      do {
+        let registration = try await withCheckedThrowingContinuation {
+          (continuation: CheckedContinuation<ClusterRegistration, any Error>) in
+          if !mailbox.post({ continuation.resume(returning: $0.registration()) }) {
+            continuation.resume(throwing: CancellationError())
+          }
+        }
+        let over = try await MeshActorSystem.$callTimeout.withValue(.seconds(10)) {
+          try await cluster.register(registration)
+        }
+        mailbox.post { $0.registered(over) }
+        return
+      } catch {
+        logger.warning("the head did not take the node's runtime side: \(error)")
+        // Cancelled or not, the attempts are few; the next registration of the node tries again.
+        try? await Task.sleep(for: .milliseconds(200 << attempt))
+      }
+    }
+  }
+
+  /// Sets aside what a rank of a gang holds of the same machine. Throws `wrongState`.
+  static func reserve(
+    _ lease: LeaseID, _ amounts: ResourceAmounts, gpus: [Int], _ mailbox: HubMailbox
+  ) async throws {
+    try await withCheckedThrowingContinuation {
+      (continuation: CheckedContinuation<Void, any Error>) in
+      let accepted = mailbox.post { hub in
+        continuation.resume(
+          with: Result {
+            try hub.scheduler.reserve(lease.description, amounts, gpus: gpus, hub)
+          })
+      }
+      if !accepted {
+        continuation.resume(
+          throwing: IorunError(.unreachable, "the node's runtime side has stopped"))
+      }
+    }
+  }
+
+  /// Ends every job's processes here, and the thread.
+  func stop() async {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      let accepted = mailbox.post { hub in
+        hub.beginStop()
+        for job in Array(hub.jobs.values) { hub.abandon(job, reason: "its node was stopped") }
+        hub.stop { continuation.resume() }
+      }
+      if !accepted { continuation.resume() }
+    }
+    removeSocket()
+  }
+}

@@ -1,0 +1,1 @@
+"""What a process of a job does under the public API: sockets, objects, tasks and actors."""

@@ -1,0 +1,209 @@
+"""A stream of frames over a socket: read in place, written in batches."""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import struct
+import time
+from typing import Any, Callable, List, Optional, Sequence
+
+from iorun._core.frames import FRAME_LIMIT, HEADER, FrameError
+from iorun._core.loop import Loop
+
+logger = logging.getLogger("iorun")
+
+_READ = 1 << 17
+#: So much is written at once; less waits a moment for company.
+_BATCH = 1 << 16
+#: After so long a silence a frame is written at once.
+_QUIET = 0.0002
+#: More than that may not wait for one receiver: whoever adds to it polls until there is room.
+OUT_LIMIT = 64 << 20
+
+#: What bytes from outside can raise while they are taken apart.
+MALFORMED = (FrameError, struct.error, ValueError, KeyError, IndexError, TypeError, EOFError)
+
+Handler = Callable[[Any, int, int, int, bytes, int, int], None]
+_unpack = HEADER.unpack_from
+
+
+class Connection:
+    """One socket. `handlers[kind](peer, flags, aux, number, data, start, end)` take its frames."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        handlers: Sequence[Optional[Handler]],
+        on_close: Callable[["Connection", str], None],
+    ):
+        self.loop = loop
+        self.sock = sock
+        sock.setblocking(False)
+        self.fd = sock.fileno()
+        self.handlers = handlers
+        self.on_close = on_close
+        #: Who is at the other end; None until it has said so.
+        self.peer: Any = None
+        self.closed = False
+        self.out: List[bytes] = []
+        self.out_size = 0
+        self._blocked = False
+        self._last = 0.0
+        self._partial: List[bytes] = []
+        self._have = 0
+        self._need = 0
+        loop.add(self.fd, self._on_event)
+
+    # Writing, with the loop's lock held
+
+    def send(self, data: bytes) -> None:
+        """Writes whole frames: now where it was quiet, else soon, together with what follows."""
+        now = time.perf_counter()
+        if not self.out:
+            if now - self._last > _QUIET:
+                self._last = now
+                self._write(data)
+                return
+            self.out.append(data)
+            self.out_size = len(data)
+            self.loop.mark_dirty(self)
+        else:
+            self.out.append(data)
+            self.out_size += len(data)
+            if self.out_size >= _BATCH and not self._blocked:
+                self.flush()
+        self._last = now
+
+    def send_now(self, data: bytes) -> None:
+        """Writes whole frames, and all that waits before them."""
+        if self.out:
+            self.out.append(data)
+            self.out_size += len(data)
+            self.flush()
+        else:
+            self._write(data)
+
+    def flush(self) -> None:
+        """Writes all that waits, as far as there is room."""
+        if self._blocked or not self.out:
+            return
+        data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
+        self.out = []
+        self.out_size = 0
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self.closed:
+            return
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._fail(str(error))
+            return
+        if sent < len(data):
+            self.out.insert(0, data[sent:])
+            self.out_size += len(data) - sent
+            if not self._blocked:
+                self._blocked = True
+                self.loop.watch_writable(self.fd, True)
+
+    def _writable(self) -> None:
+        with self.loop.lock:
+            if self.closed:
+                return
+            data = b"".join(self.out)
+            try:
+                sent = self.sock.send(data) if data else 0
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(str(error))
+                return
+            if sent < len(data):
+                self.out = [data[sent:]]
+                self.out_size = len(data) - sent
+            else:
+                self.out = []
+                self.out_size = 0
+                self._blocked = False
+                self.loop.watch_writable(self.fd, False)
+
+    # Reading
+
+    def _on_event(self, mask: int) -> None:
+        if mask & select.EPOLLOUT:
+            self._writable()
+        if not mask & ~select.EPOLLOUT or self.closed:
+            return
+        try:
+            data = self.sock.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            with self.loop.lock:
+                self._fail(str(error))
+            return
+        if not data:
+            with self.loop.lock:
+                self._fail("")
+            return
+        try:
+            self._feed(data)
+        except MALFORMED as error:
+            logger.warning("A connection was closed: a malformed frame came over it: %s", error)
+            with self.loop.lock:
+                self._fail(f"malformed frame: {error}")
+
+    def _feed(self, data: bytes) -> None:
+        if self._partial:
+            self._partial.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return
+            data = b"".join(self._partial)
+            self._partial = []
+        start = 0
+        size = len(data)
+        need = 16
+        handlers = self.handlers
+        with self.loop.lock:
+            while size - start >= 16:
+                length, kind, flags, aux, number = _unpack(data, start)
+                stop = start + 4 + length
+                if stop > size:
+                    if length > FRAME_LIMIT:
+                        raise FrameError(f"a frame of {length} bytes; the limit is {FRAME_LIMIT}")
+                    need = 4 + length
+                    break
+                if length < 12:
+                    raise FrameError(f"a frame that is {length} bytes long")
+                handler = handlers[kind]
+                if handler is None:
+                    raise FrameError(f"a frame of the unknown kind {kind:#x}")
+                handler(self.peer or self, flags, aux, number, data, start + 16, stop)
+                if self.closed:
+                    return
+                start = stop
+        if start < size:
+            self._partial = [data[start:] if start else data]
+            self._have = size - start
+            self._need = need
+
+    def _fail(self, reason: str) -> None:
+        if not self.closed:
+            self.close()
+            self.on_close(self, reason)
+
+    def close(self) -> None:
+        """Closes the socket; `on_close` is not called."""
+        if not self.closed:
+            self.closed = True
+            self.loop.remove(self.fd)
+            self.sock.close()
+            self.out = []
+            self.out_size = 0

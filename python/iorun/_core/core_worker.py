@@ -1,0 +1,593 @@
+"""The core of a driver or worker: attaches to the agent, and ties the parts together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import stat
+import struct
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from iorun import exceptions
+from iorun._core import failures, frames, hub, ops, serialization
+from iorun._core.actors import ActorSubmitter
+from iorun._core.arena import Arena
+from iorun._core.connection import Connection
+from iorun._core.executor import Executor
+from iorun._core.fetching import Fetching
+from iorun._core.leases import TaskQueue
+from iorun._core.loop import Loop, Waiter
+from iorun._core.objects import ARENA, ERROR, FULL, PENDING, PLAIN, Entry, ObjectTable
+from iorun._core.peer import Peer, RelayPath, connection_of
+from iorun._core.reporter import Reporter
+from iorun._core.streams import StreamTable
+from iorun._core.submitter import TaskSubmitter
+from iorun._core.tasks import id_suffix
+from iorun.object_ref import ObjectRef
+
+logger = logging.getLogger("iorun")
+
+_GREETING = 32
+#: How long the cause of a lost connection may take to come from the hub.
+_CAUSE_WAIT = 2.0
+
+
+class CoreWorker(Fetching):
+    """One process's part in a job."""
+
+    def __init__(self, hub_path: str, role: str, worker_id: bytes):
+        self.role = role
+        self.worker_id = worker_id
+        self.node_id = bytes(16)
+        self.job_id = ""
+        self.namespace = ""
+        self.address = "127.0.0.1"
+        self.hello: Dict[str, Any] = {}
+        self.inline_limit = 100 * 1024
+        self.lease_limit = 8
+        self.counter = 0
+        self.template_count = 0
+        self.runtime_env: Dict[str, Any] = {}
+        self.environment: Tuple[str, str] = ("", "")
+        self.log_to_driver = False
+        self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
+        self.loop = Loop()
+        self.objects = ObjectTable(self)
+        self.tasks = TaskSubmitter(self)
+        self.actors = ActorSubmitter(self)
+        self.streams = StreamTable(self)
+        self.reporter = Reporter(self)
+        self.executor: Any = Executor(self) if role == "worker" else None
+        self._peers: Dict[bytes, Peer] = {}
+        self._dead: Dict[bytes, Dict[str, Any]] = {}
+        self._listener: Optional[socket.socket] = None
+        self._socket_path = ""
+        self.peer_handlers = self._make_handlers()
+        self.loop.housekeeping = self._housekeeping
+        self.hub = hub.HubConnection(self, self.loop, hub_path)
+        self.arena: Arena = Arena(self, "", 0)
+
+    # Attaching
+
+    @classmethod
+    def connect(
+        cls,
+        hub_path: str,
+        role: str = "driver",
+        namespace: str = "",
+        job_name: str = "",
+        runtime_env: Optional[Dict[str, Any]] = None,
+        log_to_driver: bool = True,
+        worker: Optional[bytes] = None,
+    ) -> "CoreWorker":
+        """Attaches this process. Raises ConnectionError or HubError where it cannot."""
+        worker_id = worker or os.urandom(16)
+        core = cls(hub_path, role, worker_id)
+        try:
+            core._greet(hub_path, role, namespace, job_name, runtime_env or {}, log_to_driver)
+        except BaseException:
+            core._abandon()
+            raise
+        return core
+
+    def _greet(
+        self,
+        hub_path: str,
+        role: str,
+        namespace: str,
+        job_name: str,
+        runtime_env: Dict[str, Any],
+        log_to_driver: bool,
+    ) -> None:
+        greeting = hub.greeting(role)
+        greeting["worker"] = self.worker_id.hex()
+        for key, variable in (("token", "IORUN_TOKEN"), ("job", "IORUN_JOB_ID")):
+            value = os.environ.get(variable)
+            if value:
+                greeting[key] = value
+        if role == "driver":
+            from iorun import _environment
+
+            self.runtime_env = runtime_env
+            if runtime_env:
+                self.environment = _environment.environment_hash(runtime_env)
+            greeting["namespace"] = namespace
+            greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
+            greeting["launcher"] = _environment.launcher()
+        directory = os.environ.get("IORUN_DIRECTORY")
+        if directory:
+            self._listen(directory)
+        self._register_events()
+        self.loop.start()
+        answer, _ = self.hub.request(ops.HELLO, greeting, timeout=60)
+        self.hello = answer
+        self.node_id = bytes.fromhex(answer["node"])
+        self.job_id = answer.get("job", "")
+        self.namespace = answer.get("namespace") or namespace
+        self.address = str(answer.get("address") or "127.0.0.1")
+        self.inline_limit = int(answer.get("inlineLimit") or self.inline_limit)
+        cpus = (answer.get("resources") or {}).get("CPU") or 1
+        self.lease_limit = int(min(64, max(4, 2 * cpus)))
+        if self._listener is None:
+            self._listen(answer["directory"])
+        arena = answer.get("arena") or {}
+        self.arena = Arena(self, arena.get("path", ""), int(arena.get("size") or 0))
+        self.log_to_driver = log_to_driver
+
+    def _listen(self, directory: str) -> None:
+        path = os.path.join(directory, self.worker_id.hex() + ".sock")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            listener.bind(path)
+            os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
+            listener.listen(1024)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        self._listener = listener
+        self._socket_path = path
+        self.loop.add(listener.fileno(), self._accept)
+
+    def _register_events(self) -> None:
+        on = self.hub.on
+        on(ops.PEER_LOST, self._on_peer_lost)
+        on(ops.NODE_LOST, self._on_node_lost)
+        on(ops.RECALL, self._on_recall)
+        on(ops.ACTOR, self.actors.on_event)
+        on(ops.ASSIGN, self._on_assign)
+        on(ops.STOP, self._on_stop)
+        on(ops.LOG, self._on_log)
+
+    def _make_handlers(self) -> List[Any]:
+        table: List[Any] = [None] * 256
+        executor = self.executor
+        objects = self.objects
+        table[frames.REPLY] = self.tasks.on_reply
+        table[frames.VALUE] = self.on_value
+        table[frames.FETCH] = self.on_fetch
+        table[frames.YIELD] = self.streams.on_yield
+        table[frames.GREET] = self._on_greet
+        table[frames.RETURNED] = self._on_returned
+        table[frames.BORROW] = lambda p, f, a, n, data, s, e: objects.on_borrow(data, s, e)
+        table[frames.REMOVE] = lambda p, f, a, n, data, s, e: objects.on_remove(
+            p.worker, data, s, e
+        )
+        if executor is not None:
+            table[frames.CALL] = executor.on_call
+            table[frames.DEFINE] = executor.on_define
+            table[frames.STEAL] = executor.on_steal
+            table[frames.ACK] = executor.on_ack
+        table[frames.CANCEL] = self._on_cancel
+        table[frames.LEASE_INFO] = self._on_lease_info
+        return table
+
+    # Peers, with the lock held
+
+    def peer(self, worker: bytes, node: Optional[bytes]) -> Optional[Peer]:
+        """The process with this id; None where it is known to be gone."""
+        peer = self._peers.get(worker)
+        if peer is not None and peer.path is not None:
+            return peer
+        if worker in self._dead:
+            return None
+        if peer is None:
+            peer = self._peers[worker] = Peer(self, worker, node or self.node_id)
+        if peer.node == self.node_id:
+            path = os.path.join(self.hello["directory"], worker.hex() + ".sock")
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            try:
+                sock.connect(path)
+            except OSError as error:
+                sock.close()
+                self._lost(worker, {"code": ops.PROCESS_LOST, "message": f"it is gone ({error})."})
+                return None
+            connection = Connection(self.loop, sock, self.peer_handlers, self._connection_closed)
+            connection.peer = peer
+            peer.path = connection
+            connection.send_now(
+                frames.frame(frames.GREET, body=self.node_id + self.worker_id)
+            )
+        else:
+            peer.path = RelayPath(self, peer.node, worker)
+        return peer
+
+    def relayed_peer(self, worker: bytes, node: bytes) -> Peer:
+        """The process on another node that a parcel came from."""
+        peer = self._peers.get(worker)
+        if peer is None or peer.path is None:
+            peer = peer or Peer(self, worker, node)
+            self._peers[worker] = peer
+            peer.path = RelayPath(self, node, worker)
+        return peer
+
+    def _accept(self, _mask: int) -> None:
+        listener = self._listener
+        if listener is None:
+            return
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        pid, uid, _gid = struct.unpack(
+            "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        )
+        if uid not in (os.getuid(), 0):
+            logger.warning("A connection of user %d (process %d) was refused.", uid, pid)
+            sock.close()
+            return
+        with self.loop.lock:
+            handlers: List[Any] = [None] * 256
+            # Nothing else is heard before the greeting.
+            handlers[frames.GREET] = self._on_greet
+            Connection(self.loop, sock, handlers, self._connection_closed)
+
+    def _on_greet(
+        self, connection: Any, _f: int, _a: int, _n: int, data: bytes, start: int, end: int
+    ) -> None:
+        if not isinstance(connection, Connection) or end - start != _GREETING:
+            raise frames.FrameError("a greeting that is none")
+        node, worker = data[start : start + 16], data[start + 16 : end]
+        if node != self.node_id and self.hello:
+            raise frames.FrameError("a greeting of another node over a local socket")
+        peer = self._peers.get(worker)
+        if peer is None:
+            peer = self._peers[worker] = Peer(self, worker, node)
+        connection.peer = peer
+        connection.handlers = self.peer_handlers
+        if peer.path is None:
+            peer.path = connection
+
+    def _connection_closed(self, connection: Connection, reason: str) -> None:
+        peer = connection.peer
+        if peer is None or peer.worker in self._dead:
+            return
+        worker = peer.worker
+        if reason:
+            logger.debug("The connection to %s ended: %s", worker.hex(), reason)
+        if connection_of(peer) is connection:
+            peer.path = _Nowhere()
+
+        def assume() -> None:
+            if worker not in self._dead:
+                self._lost(
+                    worker,
+                    {"code": ops.PROCESS_LOST, "message": "Its connection ended unexpectedly."},
+                )
+
+        self.loop.after(_CAUSE_WAIT, assume)
+
+    def _on_peer_lost(self, body: Dict[str, Any], _blob: bytes) -> None:
+        cause = body.get("cause") or {}
+        self._lost(bytes.fromhex(body["worker"]), cause)
+
+    def _on_node_lost(self, body: Dict[str, Any], _blob: bytes) -> None:
+        node = bytes.fromhex(body["node"])
+        cause = {"code": "IOR-NODE", "message": str(body.get("reason") or "its node was lost")}
+        for peer in list(self._peers.values()):
+            if peer.node == node:
+                self._lost(peer.worker, cause)
+        self.node_gone(node)
+
+    def _lost(self, worker: bytes, cause: Dict[str, Any]) -> None:
+        """A process is gone for good."""
+        if worker in self._dead:
+            return
+        self._dead[worker] = cause
+        peer = self._peers.pop(worker, None)
+        if peer is not None:
+            connection = connection_of(peer)
+            if connection is not None:
+                connection.close()
+            peer.path = _Nowhere()
+        self.tasks.worker_lost(worker, cause)
+        self.objects.borrower_lost(worker)
+        for id, entry in self.objects.owner_lost(worker):
+            self.objects.settle_here(entry, ERROR, self.owner_died(id, cause))
+        if self.executor is not None:
+            self.executor.caller_lost(worker)
+
+    def hub_lost(self, failure: hub.HubError) -> None:
+        """The agent is gone: nothing of this session will ever end."""
+        if self.loop.closed:
+            return
+        if self.role == "worker":
+            os._exit(1)
+        error = serialization.dump_error(exceptions.LocalRayletDiedError(str(failure)))
+        for entry in list(self.objects.entries.values()):
+            if entry.state == PENDING:
+                self.objects.settle_here(entry, ERROR, error)
+
+    # Events
+
+    def _on_recall(self, _body: Dict[str, Any], _blob: bytes) -> None:
+        for queue in self.tasks.queues.values():
+            queue.recall()
+
+    def _on_assign(self, body: Dict[str, Any], blob: bytes) -> None:
+        self.executor.assignment = (body, blob)
+        self.executor.wake()
+
+    def _on_stop(self, body: Dict[str, Any], _blob: bytes) -> None:
+        if self.executor is None:
+            logger.error("The agent ends this process's session: %s", body.get("reason"))
+            return
+        # Whatever runs, the process ends now; SIGKILL follows in any case.
+        self.loop.flush()
+        self.executor.stop()
+
+    def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
+        if self.log_to_driver:
+            from iorun._core.logs import print_lines
+
+            self.loop.deferred.append((print_lines, (body,)))
+
+    def _on_returned(
+        self, peer: Any, flags: int, _a: int, _n: int, data: bytes, start: int, end: int
+    ) -> None:
+        numbers = [
+            frames.U64.unpack_from(data, at)[0] for at in range(start, end, frames.U64.size)
+        ]
+        lease = self.tasks.leases.get(peer.worker)
+        if lease is not None:
+            lease.queue.returned(lease, numbers, bool(flags & 1))
+
+    def _on_cancel(
+        self, peer: Any, flags: int, aux: int, number: int, data: bytes, start: int, end: int
+    ) -> None:
+        if flags & 4:
+            # By a borrower of the result: it names the object.
+            entry = self.objects.entries.get(data[start:end])
+            task = entry.source if entry is not None else None
+            if task is not None and entry is not None and entry.state == PENDING:
+                self.tasks.cancel(task, bool(flags & 1), bool(flags & 2))
+        elif self.executor is not None:
+            self.executor.on_cancel(peer, flags, aux, number, data, start, end)
+
+    def _on_lease_info(
+        self, _p: Any, _f: int, _a: int, _n: int, data: bytes, start: int, end: int
+    ) -> None:
+        if self.executor is not None:
+            info = serialization.loads(data[start:end])
+            self.executor.gpus = info.get("gpus") or []
+
+    def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
+        """Tells a leased worker what it was given."""
+        info = {"gpus": lease.info.get("gpus") or []}
+        lease.peer.send(frames.frame(frames.LEASE_INFO, body=serialization.dumps(info, 5)))
+
+    def _housekeeping(self) -> None:
+        self.objects.drain()
+        arena = self.arena
+        if arena._unpinned:
+            with self.loop.lock:
+                arena.drain()
+
+    # What others call
+
+    def request(
+        self, op: int, body: Dict[str, Any], blob: bytes = b"", timeout: Optional[float] = None
+    ) -> Tuple[Dict[str, Any], bytes]:
+        """Asks the agent, and waits. Raises HubError, or TimeoutError."""
+        return self.hub.request(op, body, blob, timeout)
+
+    def note(self, op: int, body: Dict[str, Any], blob: bytes = b"") -> None:
+        """Tells the agent something."""
+        with self.loop.lock:
+            self.hub.note(op, body, blob)
+
+    def context(self) -> Any:
+        """What runs in this thread or coroutine; None in a driver."""
+        return self.executor.context() if self.executor is not None else None
+
+    def current_number(self) -> int:
+        """The number of the task that runs here; 0 outside of tasks."""
+        return self.executor.current_number() if self.executor is not None else 0
+
+    def queue_for(self, key: str, request: Dict[str, Any]) -> TaskQueue:
+        """The queue of tasks with these needs. With the lock held."""
+        queue = self.tasks.queues.get(key)
+        if queue is None:
+            queue = self.tasks.queues[key] = TaskQueue(self, request)
+        return queue
+
+    def next_template(self) -> int:
+        """A number for a new template."""
+        with self.loop.lock:
+            self.template_count += 1
+            return self.template_count
+
+    def block(self, waiter: Waiter, timeout: Optional[float] = None) -> bool:
+        """Waits for something that the runtime does; a task's worker lends its CPU meanwhile."""
+        if self.executor is not None:
+            return bool(self.executor.wait_blocked(waiter, timeout))
+        return self.loop.wait(waiter, timeout)
+
+    def in_loop(self, loop: Any, action: Callable[..., Any], *arguments: Any) -> None:
+        """Runs something in an asyncio loop, from whatever thread."""
+        try:
+            loop.call_soon_threadsafe(action, *arguments)
+        except RuntimeError:
+            logger.debug("an asyncio loop was closed before its result came")
+
+    def lost_error(self, id: bytes) -> Exception:
+        """The error of an object that is nowhere any more."""
+        return exceptions.ObjectLostError(id.hex(), id[:16].hex())
+
+    def freed_error(self, id: bytes) -> bytes:
+        """The bytes of the error of an object that its owner has freed."""
+        return serialization.dump_error(
+            exceptions.ReferenceCountingAssertionError(id.hex(), id[:16].hex())
+        )
+
+    def owner_died(self, id: bytes, cause: Optional[Dict[str, Any]]) -> bytes:
+        """The bytes of the error of an object whose owner is gone."""
+        where = f"{id[:16].hex()}: {failures.describe(cause)}" if cause else id[:16].hex()
+        return serialization.dump_error(exceptions.OwnerDiedError(id.hex(), where))
+
+    def put(self, value: Any) -> ObjectRef:
+        """Stores a value; see `iorun.put`."""
+        if type(value) in serialization.SIMPLE:
+            data = serialization.dumps(value, 5)
+            if len(data) <= self.inline_limit:
+                return self._put_entry(PLAIN, data)
+        return self.put_serialized(serialization.serialize(value))
+
+    def _put_entry(self, tag: int, data: Any, contained: Optional[List[bytes]] = None) -> ObjectRef:
+        entry = Entry(1)
+        entry.data = data
+        entry.state = tag
+        entry.contained = contained
+        with self.loop.lock:
+            self.counter = number = self.counter + 1
+            id = self.worker_id + id_suffix(number, 0)
+            self.objects.entries[id] = entry
+        from iorun.object_ref import dropped
+
+        if len(dropped) > 64:
+            self._housekeeping()
+        return ObjectRef(id)
+
+    def put_serialized(self, value: serialization.Serialized) -> ObjectRef:
+        """Stores a value that is serialised already."""
+        if value.plain and len(value.data) <= self.inline_limit:
+            return self._put_entry(PLAIN, value.data)
+        ids = [ref.binary() for ref in value.refs]
+        with self.loop.lock:
+            table = self.objects.table_for(ids, None)
+            for id in ids:
+                self.objects.entries[id].local += 1
+        size = value.size()
+        if size <= self.inline_limit:
+            return self._put_entry(FULL, value.full(table), ids)
+        self._housekeeping()
+        from iorun._core.objects import InArena
+
+        with self.loop.lock:
+            self.counter = number = self.counter + 1
+        id = self.worker_id + id_suffix(number, 0)
+        self.arena.write(id, size, value.pieces(table), (self.node_id, self.worker_id))
+        entry = Entry(1)
+        entry.state = ARENA
+        entry.data = InArena(size, [self.node_id])
+        entry.contained = ids or None
+        with self.loop.lock:
+            self.objects.entries[id] = entry
+        return ObjectRef(id)
+
+    def kill(self, actor_id: bytes, no_restart: bool = True) -> None:
+        """Ends an actor at once."""
+        self.request(ops.ACTOR_KILL, {"actor": actor_id.hex(), "noRestart": bool(no_restart)})
+
+    def cancel(self, ref: ObjectRef, force: bool = False, recursive: bool = True) -> None:
+        """Cancels the task that makes an object."""
+        id = ref.binary()
+        with self.loop.lock:
+            entry = self.objects.entries.get(id)
+            if entry is None or entry.state != PENDING:
+                return
+            flags = (1 if force else 0) | (2 if recursive else 0)
+            if id[:16] != self.worker_id:
+                owner = self.peer(id[:16], entry.node)
+                if owner is not None:
+                    owner.send(frames.frame(frames.CANCEL, flags | 4, body=id))
+                return
+            task = entry.source
+            if task is None:
+                return
+            if force and task.template.queue is None:
+                raise ValueError("force=True is not supported for actor tasks.")
+            self.tasks.cancel(task, force, recursive)
+        self.loop.flush()
+
+    def get_actor(self, name: str, namespace: Optional[str] = None) -> Any:
+        """The handle of a named actor. Raises ValueError where there is none."""
+        from iorun.actor import ActorHandle
+
+        id, meta = self.actors.named(name, namespace or self.namespace)
+        return ActorHandle(id, meta, None)
+
+    # The end
+
+    def drain_output(self, seconds: float) -> None:
+        """Waits until what was said is written, but not for longer."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.loop.flush()
+            with self.loop.lock:
+                waiting = self.hub.connection.out_size + sum(
+                    peer.waiting_bytes() for peer in self._peers.values()
+                )
+            if not waiting:
+                return
+            self.loop.wait(Waiter(1), 0.005)
+
+    def shutdown(self) -> None:
+        """Lets go of the network."""
+        if self.loop.closed:
+            return
+        if self.role == "driver":
+            with self.loop.lock:
+                self.hub.note(ops.BYE, {})
+        self.drain_output(1.0)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        self.loop.close()
+        with self.loop.lock:
+            if self._listener is not None:
+                self._listener.close()
+                try:
+                    os.unlink(self._socket_path)
+                except OSError:
+                    # The agent removes the whole folder.
+                    pass
+            for peer in self._peers.values():
+                connection = connection_of(peer)
+                if connection is not None:
+                    connection.close()
+            self.hub.close()
+            error = serialization.dump_error(
+                exceptions.RaySystemError("The session was shut down before this had a value.")
+            )
+            for entry in list(self.objects.entries.values()):
+                if entry.state == PENDING:
+                    self.objects.settle_here(entry, ERROR, error)
+
+
+class _Nowhere:
+    """The path to a process that is gone: what goes there is lost, its sender hears of it apart."""
+
+    out_size = 0
+
+    def send(self, _data: bytes) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+__all__ = ["CoreWorker"]

@@ -1,0 +1,92 @@
+"""From causes that the agent reports to the errors that programs know."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from iorun import exceptions
+from iorun._core import ops
+from iorun._core.hub import HubError
+
+
+def describe(cause: Optional[Dict[str, Any]]) -> str:
+    """What is known of a lost process, in a sentence or two and its last lines."""
+    cause = cause or {}
+    detail = cause.get("detail") or {}
+    text = str(cause.get("message") or "")
+    facts = []
+    if detail.get("pid"):
+        facts.append(f"pid {detail['pid']}")
+    if detail.get("signal"):
+        facts.append(f"ended by signal {detail['signal']} ({detail.get('signalName', '?')})")
+    elif detail.get("exitStatus") is not None:
+        facts.append(f"exit status {detail['exitStatus']}")
+    if detail.get("outOfMemory"):
+        facts.append("out of memory")
+    if detail.get("maxResidentBytes"):
+        facts.append(f"at most {detail['maxResidentBytes'] / 2**20:.0f} MiB resident")
+    if facts:
+        text = f"{text} ({', '.join(facts)})".strip()
+    lines = detail.get("lastLines") or []
+    if lines:
+        text += "\nIts last lines:\n" + "\n".join(f"  {line}" for line in lines)
+    if cause.get("remedy"):
+        text += f"\n{cause['remedy']}"
+    return text
+
+
+def of_worker(task: Any, cause: Dict[str, Any]) -> Exception:
+    """The error of a task whose worker is gone."""
+    detail = cause.get("detail") or {}
+    if task.cancelled:
+        return exceptions.WorkerCrashedError("The task was cancelled with force=True.")
+    name = task.template.name
+    if detail.get("outOfMemory"):
+        return exceptions.OutOfMemoryError(
+            f"Task {name} was ended because memory ran out: {describe(cause)}"
+        )
+    if cause.get("code") == "IOR-NODE":
+        return exceptions.NodeDiedError(f"Task {name} was lost with its node: {describe(cause)}")
+    return exceptions.WorkerCrashedError(f"Task {name}: {describe(cause)}")
+
+
+def of_lease(error: HubError, request: Dict[str, Any]) -> Exception:
+    """The error of tasks for which there is no worker."""
+    if error.code == ops.NO_PLACEMENT:
+        return exceptions.TaskUnschedulableError(str(error))
+    if error.code == ops.ENVIRONMENT_FAILED:
+        return exceptions.RuntimeEnvSetupError(str(error))
+    if request.get("bundle") and error.code in (ops.NOT_FOUND, ops.WRONG_STATE):
+        return exceptions.TaskPlacementGroupRemoved(str(error))
+    if error.code == ops.PROCESS_LOST:
+        return exceptions.LocalRayletDiedError(str(error))
+    return exceptions.RaySystemError(str(error))
+
+
+def of_actor(client: Any, cause: Optional[Dict[str, Any]]) -> Exception:
+    """The error of calls to an actor that is dead for good."""
+    cause = cause or {}
+    code = cause.get("code")
+    if client.creation_error is not None:
+        return client.creation_error
+    if code == ops.NO_PLACEMENT:
+        return exceptions.ActorUnschedulableError(describe(cause))
+    if code == ops.ENVIRONMENT_FAILED:
+        return exceptions.RuntimeEnvSetupError(describe(cause))
+    detail = cause.get("detail") or {}
+    if detail.get("outOfMemory"):
+        return exceptions.OutOfMemoryError(
+            f"Actor {client.class_name} was ended because memory ran out: {describe(cause)}"
+        )
+    return exceptions.ActorDiedError(
+        exceptions.ActorDeathCause(
+            actor_id=client.id.hex(),
+            class_name=client.class_name,
+            name=client.name or "",
+            namespace=client.namespace or "",
+            pid=detail.get("pid") or 0,
+            node=detail.get("node") or "",
+            message=describe(cause),
+            never_started=client.incarnation < 0,
+        )
+    )

@@ -1,0 +1,488 @@
+"""Bringing values: `get` and `wait`, what borrowers ask owners, and what is lost on the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from operator import attrgetter
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from iorun import exceptions
+from iorun._core import serialization
+from iorun._core.frames import (
+    FETCH,
+    IN_ARENA,
+    VALUE,
+    FrameError,
+    decode_results,
+    encode_results,
+    frame,
+)
+from iorun._core.hub import HubError
+from iorun._core.loop import Waiter
+from iorun._core.objects import ARENA, ERROR, FULL, GONE, PENDING, PLAIN, Entry, InArena
+from iorun._core.tasks import Task
+from iorun.object_ref import ObjectRef
+
+logger = logging.getLogger("iorun")
+
+_id_of = attrgetter("_id")
+_loads = serialization.loads
+#: How often a value that is lost again and again is made anew within one `get`.
+_MAX_ATTEMPTS = 8
+
+
+class Fetching:
+    """The part of the core that brings values."""
+
+    # Of CoreWorker; named here for type checkers.
+    loop: Any
+    objects: Any
+    tasks: Any
+    arena: Any
+    worker_id: bytes
+    node_id: bytes
+    peer: Callable[..., Any]
+    block: Callable[..., bool]
+    owner_died: Callable[..., bytes]
+    lost_error: Callable[..., Exception]
+    in_loop: Callable[..., None]
+    _dead: Dict[bytes, Dict[str, Any]]
+
+    _fetch_number = 0
+
+    # Asking owners, with the lock held
+
+    def want(self, id: bytes, entry: Entry, lost: bool = False) -> None:
+        """Makes sure that a pending object of another owner is on its way."""
+        if entry.state != PENDING or id[:16] == self.worker_id or id[24:] == b"\xff" * 4:
+            return
+        owner = self.peer(id[:16], entry.node)
+        if owner is None:
+            self.objects.settle_here(entry, ERROR, self.owner_died(id, self._dead.get(id[:16])))
+            return
+        if not lost and id in owner.requests.values():
+            return
+        self._fetch_number += 1
+        owner.requests[self._fetch_number] = id
+        owner.send(frame(FETCH, 1 if lost else 0, number=self._fetch_number, body=id))
+
+    def on_fetch(
+        self, peer: Any, flags: int, _aux: int, number: int, data: bytes, start: int, end: int
+    ) -> None:
+        """A borrower wants a value of ours."""
+        if end - start != 28:
+            raise FrameError("a request for an object without its id")
+        id = data[start:end]
+        if id[:16] != self.worker_id:
+            raise FrameError("a request for an object that this process does not own")
+        entry = self.objects.entries.get(id)
+        if entry is None:
+            entry = Entry()
+            self.objects.settle_here(entry, ERROR, self.freed_error(id))  # type: ignore[attr-defined]
+        if flags & 1 and entry.state == ARENA:
+            self.recover(id, entry)
+
+        def answer(entry: Entry = entry) -> None:
+            if entry.state == GONE:
+                tag, body = ERROR, serialization.dump_error(self.lost_error(id))
+            elif entry.state == ARENA:
+                ids = entry.contained or []
+                table = self.objects.table_for(ids, peer)
+                where = entry.data
+                node = where.locations[0] if where.locations else bytes(16)
+                tag, body = ARENA, IN_ARENA.pack(node, where.size, len(ids)) + table
+            else:
+                tag, body = entry.state, entry.data
+                if entry.contained:
+                    self.objects.table_for(entry.contained, peer)
+            peer.send(frame(VALUE, number=number, body=encode_results([(tag, body)])))
+
+        self.objects.when_ready(entry, answer)
+
+    def on_value(
+        self, peer: Any, _flags: int, _aux: int, number: int, data: bytes, start: int, end: int
+    ) -> None:
+        """An owner has answered."""
+        id = peer.requests.pop(number, None)
+        results = decode_results(data, start, end)
+        if id is None or len(results) != 1:
+            raise FrameError("a value that nobody asked for")
+        self.objects.settle(id, *results[0])
+
+    # What is lost
+
+    def recover(self, id: bytes, entry: Entry) -> None:
+        """The copies of an owned object are gone: makes it again, or says that it is lost."""
+        task = entry.source
+        if isinstance(task, Task):
+            if not task.finished:
+                return
+            if self.tasks.rerun(task):
+                logger.info("Object %s was lost; task %s runs again.", id.hex(), task.template.name)
+                return
+            error: Exception = exceptions.ObjectReconstructionFailedError(
+                id.hex(),
+                reason_message="Its task cannot run again: it has no retries left, or what it "
+                "needs is lost, too.",
+                owner_address=id[:16].hex(),
+            )
+        else:
+            error = self.lost_error(id)
+        self.objects.settle_here(entry, ERROR, serialization.dump_error(error))
+
+    def report_lost(self, id: bytes, where: InArena) -> None:
+        """No location of an object has it. Takes the lock."""
+        with self.loop.lock:
+            entry = self.objects.entries.get(id)
+            if entry is None or entry.state != ARENA:
+                return
+            if id[:16] == self.worker_id:
+                self.recover(id, entry)
+                return
+            entry.state = PENDING
+            entry.data = None
+            self.want(id, entry, lost=True)
+
+    def node_gone(self, node: bytes) -> None:
+        """A node is lost: what was only there is made again when somebody wants it."""
+        for entry in self.objects.entries.values():
+            if entry.state == ARENA and node in entry.data.locations:
+                entry.data.locations = [n for n in entry.data.locations if n != node]
+
+    # Values
+
+    def value_of(self, id: bytes, entry: Entry) -> Any:
+        """The value of an entry that has one, from its inline bytes. Raises what it holds."""
+        state = entry.state
+        data = entry.data
+        if state == PLAIN:
+            return _loads(data)
+        if state == FULL:
+            return self._open(memoryview(data))
+        if state == ERROR:
+            raise self.error_of(data)
+        raise self.lost_error(id)
+
+    def _open(self, view: memoryview) -> Any:
+        table = serialization.ref_table(view)
+        refs: Sequence[ObjectRef] = ()
+        if table:
+            with self.loop.lock:
+                refs = self.objects.refs_of(id for id, _ in table)
+        return serialization.deserialize_full(view, refs)[0]
+
+    def error_of(self, data: bytes) -> BaseException:
+        """The exception of an error's bytes."""
+        try:
+            error = _loads(data)
+        except Exception as problem:
+            return exceptions.RaySystemError(
+                f"An error came over that cannot be unpickled here: {problem}. Is the module of "
+                "its class installed in this process?"
+            )
+        if isinstance(error, exceptions.RayTaskError):
+            return error.as_instanceof_cause()
+        return error  # type: ignore[no-any-return]
+
+    def get(self, refs: Sequence[ObjectRef], timeout: Optional[float] = None) -> List[Any]:
+        """The values, in order. Raises what the first failed one holds, or GetTimeoutError."""
+        entries = self.objects.entries
+        if self.loop.dirty:
+            self.loop.flush()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        found: List[Tuple[bytes, Entry]] = []
+        pending = False
+        for ref in refs:
+            id = ref._id
+            entry = entries.get(id)
+            if entry is None:
+                raise ValueError(
+                    f"{ref!r} is not known in this session: it is nil, or was made before the "
+                    "last `init()`."
+                )
+            if not PLAIN <= entry.state <= ERROR:
+                pending = True
+            elif entry.state == ARENA:
+                pending = True
+            found.append((id, entry))
+        views: Dict[bytes, memoryview] = {}
+        if pending:
+            views = self._await_all(found, deadline)
+        values = []
+        for id, entry in found:
+            if entry.state == PLAIN:
+                values.append(_loads(entry.data))
+            elif id in views:
+                values.append(self._open(views[id]))
+            else:
+                values.append(self.value_of(id, entry))
+        return values
+
+    def get_one(self, ref: ObjectRef, timeout: Optional[float] = None) -> Any:
+        """The value of one reference: `get` without its lists."""
+        entry = self.objects.entries.get(ref._id)
+        if entry is not None:
+            if entry.state == PLAIN:
+                return _loads(entry.data)
+            if entry.state == PENDING and entry.node is None and timeout is None:
+                loop = self.loop
+                with loop.lock:
+                    if loop.dirty:
+                        loop.flush()
+                    waiter = Waiter(1)
+                    self.objects.when_ready(entry, waiter.count_down)
+                if waiter.left:
+                    self.block(waiter)
+                if entry.state == PLAIN:
+                    return _loads(entry.data)
+        return self.get((ref,), timeout)[0]
+
+    def _await_all(
+        self, found: List[Tuple[bytes, Entry]], deadline: Optional[float]
+    ) -> Dict[bytes, memoryview]:
+        """Waits until all have values, and maps those in shared memory."""
+        views: Dict[bytes, memoryview] = {}
+        for _ in range(_MAX_ATTEMPTS):
+            self._await_settled(found, deadline)
+            again = self._map_all(found, views, deadline)
+            if not again:
+                return views
+        return views
+
+    def _await_settled(self, found: List[Tuple[bytes, Entry]], deadline: Optional[float]) -> None:
+        with self.loop.lock:
+            waiter = Waiter(0)
+            failed = False
+            for id, entry in found:
+                if entry.state == PENDING:
+                    self.want(id, entry)
+                if entry.state == PENDING:
+                    waiter.left += 1
+                    self.objects.when_ready(entry, waiter.count_down)
+                elif entry.state == ERROR:
+                    failed = True
+        if not waiter.left or (failed and self._first_error(found)):
+            return
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self.block(waiter, timeout):
+            left = sum(1 for _, entry in found if entry.state == PENDING)
+            raise exceptions.GetTimeoutError(
+                f"Get timed out: {left} of {len(found)} objects were not ready in time."
+            )
+
+    def _first_error(self, found: List[Tuple[bytes, Entry]]) -> bool:
+        """Raises the error of one that has failed: nobody waits for the others then."""
+        for _, entry in found:
+            if entry.state == ERROR:
+                raise self.error_of(entry.data)
+        return False
+
+    def _map_all(
+        self,
+        found: List[Tuple[bytes, Entry]],
+        views: Dict[bytes, memoryview],
+        deadline: Optional[float],
+    ) -> bool:
+        """Maps the objects in shared memory; whether some are lost and come again."""
+        lost: List[Tuple[bytes, InArena]] = []
+        waiter = Waiter(0)
+        with self.loop.lock:
+            for id, entry in found:
+                if entry.state != ARENA or id in views:
+                    continue
+                known = self.arena.mapped(id)
+                if known is not None:
+                    views[id] = known
+                    continue
+                waiter.left += 1
+
+                def pinned(
+                    view: Optional[memoryview],
+                    error: Optional[HubError],
+                    id: bytes = id,
+                    where: InArena = entry.data,
+                ) -> None:
+                    if view is not None:
+                        views[id] = view
+                    else:
+                        lost.append((id, where))
+                    waiter.count_down()
+
+                where = entry.data
+                self.arena.pin_later(id, where.locations, where.size, pinned)
+        if waiter.left:
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self.block(waiter, timeout):
+                raise exceptions.GetTimeoutError(
+                    "Get timed out: objects were ready, but not fetched to this node in time."
+                )
+        for id, where in lost:
+            self.report_lost(id, where)
+        return bool(lost)
+
+    def wait_settled(self, refs: Sequence[ObjectRef]) -> None:
+        """Waits until all have values or errors; raises nothing."""
+        entries = self.objects.entries
+        waiter = Waiter(0)
+        with self.loop.lock:
+            for ref in refs:
+                entry = entries[ref._id]
+                self.want(ref._id, entry)
+                if entry.state == PENDING:
+                    waiter.left += 1
+                    self.objects.when_ready(entry, waiter.count_down)
+        if waiter.left:
+            self.block(waiter)
+
+    def wait(
+        self,
+        refs: List[ObjectRef],
+        num_returns: int = 1,
+        timeout: Optional[float] = None,
+        fetch_local: bool = True,
+    ) -> Tuple[List[ObjectRef], List[ObjectRef]]:
+        """(those that are ready, at most `num_returns`; the others), each in the given order."""
+        get = self.objects.entries.get
+        if self.loop.dirty:
+            self.loop.flush()
+        try:
+            ids = list(map(_id_of, refs))
+        except AttributeError:
+            return self._wait_mixed(refs, num_returns, timeout)
+        if num_returns == 1:
+            for index, entry in enumerate(map(get, ids)):
+                if entry is not None and entry.state:
+                    return [refs[index]], refs[:index] + refs[index + 1 :]
+        ready = [i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state]
+        if len(ready) < num_returns and timeout == 0:
+            self.loop.poll_now()
+        if len(ready) < num_returns:
+            waiter = Waiter(num_returns)
+            with self.loop.lock:
+                watched = []
+                for id in ids:
+                    entry = get(id)
+                    if entry is None:
+                        raise ValueError(f"ObjectRef({id.hex()}) is not known in this session.")
+                    if entry.state == PENDING:
+                        self.want(id, entry)
+                    if entry.state == PENDING:
+                        watched.append(entry)
+                        self.objects.when_ready(entry, waiter.count_down)
+                    else:
+                        waiter.left -= 1
+            if waiter.left > 0 and timeout != 0:
+                self.block(waiter, timeout)
+            with self.loop.lock:
+                for entry in watched:
+                    if entry.callbacks and waiter.count_down in entry.callbacks:
+                        entry.callbacks.remove(waiter.count_down)
+            ready = [
+                i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state
+            ]
+        ready = ready[:num_returns]
+        chosen = set(ready)
+        return (
+            [refs[i] for i in ready],
+            [ref for i, ref in enumerate(refs) if i not in chosen],
+        )
+
+    def _wait_mixed(
+        self, waited: List[Any], num_returns: int, timeout: Optional[float]
+    ) -> Tuple[List[Any], List[Any]]:
+        """`wait` where there are generators: one is ready when its next item is."""
+
+        def is_ready(item: Any) -> bool:
+            if isinstance(item, ObjectRef):
+                return self.objects.entries[item._id].state != PENDING
+            return bool(item.next_ready())
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self.loop.lock:
+                waiter = Waiter(1)
+                for item in waited:
+                    if isinstance(item, ObjectRef):
+                        entry = self.objects.entries[item._id]
+                        self.want(item._id, entry)
+                        if entry.state == PENDING:
+                            self.objects.when_ready(entry, waiter.count_down)
+                    elif not item.has_next():
+                        item._stream.waiting.append(waiter.count_down)
+                ready = [item for item in waited if is_ready(item)][:num_returns]
+            left = None if deadline is None else deadline - time.monotonic()
+            if len(ready) >= num_returns or (left is not None and left <= 0):
+                chosen = {id(item) for item in ready}
+                return ready, [item for item in waited if id(item) not in chosen]
+            self.block(waiter, left)
+
+    # Futures
+
+    def get_later(self, ref: ObjectRef, done: Callable[[Any, Any], None]) -> None:
+        """Calls `done(value, error)` once there is one; never with the lock held."""
+        id = ref._id
+
+        def settled() -> None:
+            if entry.state == ARENA:
+                known = self.arena.mapped(id)
+                if known is not None:
+                    self.loop.deferred.append((finish, (known, None)))
+                    return
+                where = entry.data
+                self.arena.pin_later(
+                    id,
+                    where.locations,
+                    where.size,
+                    lambda view, error: self.loop.deferred.append((finish, (view, error))),
+                )
+            else:
+                self.loop.deferred.append((finish, (None, None)))
+
+        def finish(view: Optional[memoryview], error: Optional[HubError]) -> None:
+            if error is not None:
+                self.report_lost(id, entry.data)
+                with self.loop.lock:
+                    self.objects.when_ready(entry, settled)
+                return
+            try:
+                value = self._open(view) if view is not None else self.value_of(ref._id, entry)
+            except BaseException as problem:
+                done(None, problem)
+            else:
+                done(value, None)
+
+        with self.loop.lock:
+            entry = self.objects.entries.get(id)
+            if entry is None:
+                raise ValueError(f"{ref!r} is not known in this session.")
+            self.want(id, entry)
+            self.objects.when_ready(entry, settled)
+        if self.loop.deferred or self.loop.dirty:
+            self.loop.kick()
+
+    def get_in_loop(self, ref: ObjectRef, loop: Any, future: Any) -> None:
+        """Completes an asyncio future with the value."""
+        entry = self.objects.entries.get(ref._id)
+        if entry is not None and entry.state == PLAIN:
+            future.set_result(_loads(entry.data))
+            return
+        thread = threading.get_ident()
+
+        def complete(value: Any, error: Any) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+        def done(value: Any, error: Any) -> None:
+            if threading.get_ident() == thread:
+                # This very loop polls: no need to wake it.
+                complete(value, error)
+            else:
+                self.in_loop(loop, complete, value, error)
+
+        self.get_later(ref, done)

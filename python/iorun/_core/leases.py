@@ -1,0 +1,298 @@
+"""Tasks on their way to workers: a queue for each kind of need, leases, windows, stealing.
+
+A lease is the right to run tasks on one worker. Calls are pushed to it ahead of their turn, so
+many that it has some milliseconds (and a round trip) of work: short tasks go deep, long ones one
+by one. Where one lease runs dry, unstarted calls of another are called back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Set
+
+from iorun._core import failures, ops
+from iorun._core.frames import STEAL, frame
+from iorun._core.hub import HubError
+from iorun._core.tasks import Task
+
+if TYPE_CHECKING:
+    from iorun._core.core_worker import CoreWorker
+
+logger = logging.getLogger("iorun")
+
+#: So many microseconds of work a lease may have before it.
+_AHEAD = 8_000.0
+_LOCAL_WINDOW = 512
+_REMOTE_WINDOW = 4_000
+#: How long an idle lease is kept.
+_KEEP = 1.0
+#: Less work than this, in microseconds, is not worth calling back.
+_WORTH_STEALING = 1_000.0
+
+
+class Lease:
+    """A worker that runs tasks of one queue."""
+
+    __slots__ = (
+        "blocked",
+        "duration",
+        "idle_since",
+        "inflight",
+        "info",
+        "lease",
+        "node",
+        "peer",
+        "queue",
+        "sent_at",
+        "stealing",
+        "window",
+    )
+
+    def __init__(self, queue: "TaskQueue", answer: Dict[str, Any], peer: Any):
+        self.queue = queue
+        self.lease = answer["lease"]
+        self.node = answer["node"]
+        self.peer = peer
+        self.inflight: Dict[int, Task] = {}
+        self.window = 1
+        #: Moving average of a task's duration, in microseconds; negative: not known.
+        self.duration = -1.0
+        self.blocked = False
+        self.stealing = False
+        self.idle_since = time.monotonic()
+        self.sent_at = 0.0
+        self.info = answer
+
+
+class TaskQueue:
+    """Tasks with the same needs, and the leases that they run on. With the lock held."""
+
+    def __init__(self, core: "CoreWorker", request: Dict[str, Any]):
+        self.core = core
+        self.request = request
+        self.waiting: Deque[Task] = deque()
+        self.leases: List[Lease] = []
+        self.requested: Set[int] = set()
+        self.timer = False
+
+    def submit(self, task: Task) -> None:
+        """The task can run: everything that it depends on is there."""
+        if not self.waiting:
+            best = None
+            for lease in self.leases:
+                count = len(lease.inflight)
+                if count < lease.window and not lease.blocked:
+                    if not count:
+                        best = lease
+                        break
+                    if best is None or count < len(best.inflight):
+                        best = lease
+            if best is not None:
+                self._push(best, task)
+                return
+        self.waiting.append(task)
+        if len(self.requested) < 2:
+            self._want_leases()
+
+    def _push(self, lease: Lease, task: Task) -> None:
+        if not lease.inflight:
+            lease.sent_at = time.perf_counter()
+        lease.inflight[task.number] = task
+        task.place = lease
+        try:
+            task.send_to(lease.peer)
+        except KeyError as error:
+            # A dependency was freed by `free()` after it had been ready.
+            del lease.inflight[task.number]
+            self.core.tasks.fail(task, self.core.lost_error(error.args[0]))
+
+    def _want_leases(self) -> None:
+        limit = min(len(self.waiting), self.core.lease_limit)
+        while len(self.requested) < limit:
+            cell: List[int] = []
+
+            def done(answer: Any, _blob: bytes, error: Any, cell: List[int] = cell) -> None:
+                self.requested.discard(cell[0])
+                if error is not None:
+                    self._refused(error)
+                else:
+                    self._granted(answer)
+
+            cell.append(self.core.hub.start(ops.LEASE, self.request, done))
+            self.requested.add(cell[0])
+
+    def _granted(self, answer: Dict[str, Any]) -> None:
+        peer = self.core.peer(bytes.fromhex(answer["worker"]), bytes.fromhex(answer["node"]))
+        if peer is None:
+            self.core.hub.note(
+                ops.LEASE_RETURN,
+                {"lease": answer["lease"], "node": answer["node"], "broken": True},
+            )
+            self._want_leases()
+            return
+        lease = Lease(self, answer, peer)
+        self.leases.append(lease)
+        self.core.tasks.leases[peer.worker] = lease
+        if answer.get("gpus") or self.request.get("bundle"):
+            self.core.introduce_lease(lease, self.request)
+        self.refill(lease)
+        self._watch_idle()
+
+    def _refused(self, error: HubError) -> None:
+        if error.code == ops.CANCELLED:
+            if self.waiting:
+                self._want_leases()
+            return
+        waiting, self.waiting = self.waiting, deque()
+        for task in waiting:
+            self.core.tasks.fail(task, failures.of_lease(error, self.request))
+
+    def refill(self, lease: Lease) -> None:
+        """Gives a lease as much as it may have."""
+        waiting = self.waiting
+        while waiting and len(lease.inflight) < lease.window and not lease.blocked:
+            task = waiting.popleft()
+            if not task.finished:
+                self._push(lease, task)
+        if not lease.inflight:
+            lease.idle_since = time.monotonic()
+            if len(self.leases) > 1:
+                self._steal_for(lease)
+            self._watch_idle()
+        if not waiting and self.requested:
+            self._cancel_requests()
+
+    def _cancel_requests(self) -> None:
+        for number in self.requested:
+            self.core.hub.note(ops.LEASE_CANCEL, {"number": number})
+
+    def replied(self, lease: Lease, number: int, units: int) -> None:
+        """A task has ended on a lease, after so many units of 16 us."""
+        lease.inflight.pop(number, None)
+        lease.blocked = False
+        micros = units * 16.0
+        if lease.duration < 0:
+            lease.duration = micros
+        else:
+            lease.duration += (micros - lease.duration) * 0.2
+        remote = lease.peer.node != self.core.node_id
+        ahead = _AHEAD
+        if remote:
+            if not lease.inflight or lease.window == 1:
+                round_trip = (time.perf_counter() - lease.sent_at) * 1e6 - micros
+                lease.info["rtt"] = min(lease.info.get("rtt", round_trip), round_trip)
+            ahead += 1.5 * lease.info.get("rtt", 0.0)
+        target = int(ahead / max(lease.duration, 4.0))
+        limit = _REMOTE_WINDOW if remote else min(_LOCAL_WINDOW, lease.window * 2)
+        lease.window = max(1, min(target, limit))
+        if self.waiting or not lease.inflight:
+            self.refill(lease)
+
+    def returned(self, lease: Lease, numbers: List[int], blocked: bool) -> None:
+        """A worker gives calls back that it had not started."""
+        lease.stealing = False
+        lease.blocked = lease.blocked or blocked
+        for number in reversed(numbers):
+            task = lease.inflight.pop(number, None)
+            if task is not None and not task.finished:
+                task.place = None
+                self.waiting.appendleft(task)
+        if not lease.inflight:
+            lease.blocked = False
+            lease.idle_since = time.monotonic()
+        self.dispatch()
+
+    def dispatch(self) -> None:
+        """Gives what waits to whoever has room."""
+        for lease in self.leases:
+            if not self.waiting:
+                return
+            if not lease.blocked and len(lease.inflight) < lease.window:
+                task = self.waiting.popleft()
+                if not task.finished:
+                    self._push(lease, task)
+        if self.waiting:
+            for lease in list(self.leases):
+                if not lease.blocked and len(lease.inflight) < lease.window:
+                    self.refill(lease)
+            self._want_leases()
+
+    def _steal_for(self, idle: Lease) -> None:
+        most = max(self.leases, key=lambda lease: len(lease.inflight))
+        if most is idle or most.stealing or len(most.inflight) < 2:
+            return
+        if len(most.inflight) * max(most.duration, 0.0) < _WORTH_STEALING:
+            # Either nearly done, or its current task is longer than expected: look again.
+            self.core.loop.after(0.01, self._look_again)
+            return
+        most.stealing = True
+        most.peer.send(frame(STEAL, number=len(most.inflight) // 2))
+
+    def _look_again(self) -> None:
+        if any(not lease.inflight for lease in self.leases):
+            most = max(self.leases, key=lambda lease: len(lease.inflight), default=None)
+            if most is not None and len(most.inflight) > 1 and not most.stealing:
+                most.stealing = True
+                most.peer.send(frame(STEAL, number=len(most.inflight) // 2))
+
+    # Giving leases back
+
+    def _watch_idle(self) -> None:
+        if not self.timer:
+            self.timer = True
+            self.core.loop.after(_KEEP / 2, self._return_idle)
+
+    def _return_idle(self) -> None:
+        self.timer = False
+        now = time.monotonic()
+        for lease in list(self.leases):
+            if not lease.inflight and now - lease.idle_since >= _KEEP:
+                self.give_back(lease)
+        if self.leases:
+            self._watch_idle()
+
+    def give_back(self, lease: Lease, broken: bool = False) -> None:
+        """Returns a lease."""
+        if lease in self.leases:
+            self.leases.remove(lease)
+            self.core.tasks.leases.pop(lease.peer.worker, None)
+            self.core.hub.note(
+                ops.LEASE_RETURN, {"lease": lease.lease, "node": lease.node, "broken": broken}
+            )
+
+    def recall(self) -> None:
+        """Somebody waits for resources: idle leases go back now."""
+        if not self.waiting:
+            for lease in list(self.leases):
+                if not lease.inflight:
+                    self.give_back(lease)
+
+    def worker_lost(self, lease: Lease, cause: Dict[str, Any]) -> None:
+        """The worker of a lease is gone, and with it what it was running."""
+        if lease in self.leases:
+            self.leases.remove(lease)
+        self.core.tasks.leases.pop(lease.peer.worker, None)
+        inflight, lease.inflight = lease.inflight, {}
+        detail = cause.get("detail") or {}
+        again: List[Task] = []
+        # Calls run in the order in which they were sent: only the first can have been running.
+        running = not detail.get("intended")
+        for task in inflight.values():
+            task.place = None
+            if task.finished:
+                running = False
+                continue
+            if running:
+                running = False
+                if task.cancelled or task.retries == 0:
+                    self.core.tasks.fail(task, failures.of_worker(task, cause))
+                    continue
+                if task.retries > 0:
+                    task.retries -= 1
+                task.attempt += 1
+            again.append(task)
+        self.waiting.extendleft(reversed(again))
+        if self.waiting:
+            self.dispatch()

@@ -1,0 +1,247 @@
+"""What generator tasks yield, as it comes, on the side of whoever called them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from iorun._core.frames import ACK, ERROR, U32, U64, decode_results, frame
+from iorun._core.loop import Waiter
+from iorun._core.objects import Entry
+from iorun._core.tasks import Task, id_suffix
+from iorun.object_ref import ObjectRef
+
+if TYPE_CHECKING:
+    from iorun._core.core_worker import CoreWorker
+
+logger = logging.getLogger("iorun")
+
+#: Tells the generator's worker to stop.
+STOP = (1 << 64) - 1
+
+
+class Stream:
+    """The state of one generator call."""
+
+    __slots__ = ("backpressure", "closed", "items", "next", "received", "task", "total", "waiting")
+
+    def __init__(self, task: Task, backpressure: int):
+        self.task = task
+        self.backpressure = backpressure
+        #: Ids that have come and were not taken, by index; each is held once.
+        self.items: Dict[int, bytes] = {}
+        self.received = 0
+        self.next = 0
+        #: How many there are in all, once the task has ended.
+        self.total: Optional[int] = None
+        self.closed = False
+        self.waiting: List[Any] = []
+
+    def wake(self) -> None:
+        """Something has come."""
+        waiting, self.waiting = self.waiting, []
+        for callback in waiting:
+            callback()
+
+
+class StreamTable:
+    """All generator calls of this process. With the lock held."""
+
+    def __init__(self, core: "CoreWorker"):
+        self.core = core
+
+    def open(self, task: Task) -> None:
+        """A generator was called."""
+        task.generator = Stream(task, int(task.template.spec.get("backpressure") or 0))
+
+    def on_yield(
+        self, peer: Any, _flags: int, _aux: int, number: int, data: bytes, start: int, end: int
+    ) -> None:
+        """A generator has yielded."""
+        (index,) = U32.unpack_from(data, start)
+        results = decode_results(data, start + 4, end)
+        task = self.core.tasks.open.get(number)
+        if task is None or task.generator is None or len(results) != 1:
+            return
+        self.add(task, index, *results[0])
+
+    def add(self, task: Task, index: int, tag: int, data: bytes) -> None:
+        """One yielded value."""
+        stream = task.generator
+        if index < stream.received:
+            # The task was run again: this one is known.
+            return
+        stream.received = index + 1
+        id = self.core.worker_id + id_suffix(task.number, index + 1)
+        if stream.closed:
+            self.core.objects.settle(id, tag, data)
+            return
+        self.core.objects.entries[id] = Entry(1)
+        self.core.objects.settle(id, tag, data)
+        stream.items[index] = id
+        stream.wake()
+
+    def ended(self, task: Task, result: Any, failed: bool) -> None:
+        """The generator has returned, or failed: then its error is the last that it yields."""
+        stream = task.generator
+        if failed:
+            self.add(task, stream.received, ERROR, result[1])
+        stream.total = stream.received
+        stream.wake()
+
+    def acknowledge(self, stream: Stream, count: int) -> None:
+        """Tells the worker that so many were taken."""
+        place = stream.task.place
+        if place is not None and not stream.task.finished and place.peer is not None:
+            place.peer.send(frame(ACK, number=stream.task.number, body=U64.pack(count)))
+
+    def close(self, stream: Stream) -> None:
+        """Nobody takes any more."""
+        if stream.closed:
+            return
+        stream.closed = True
+        self.acknowledge(stream, STOP)
+        items, stream.items = stream.items, {}
+        for id in items.values():
+            self.core.objects.release(id)
+        stream.wake()
+
+
+class ObjectRefGenerator:
+    """Iterates, plainly or asynchronously, over the references that a generator task yields."""
+
+    def __init__(self, core: "CoreWorker", task: Task, end: ObjectRef):
+        self._core = core
+        self._stream = task.generator
+        self._end = end
+
+    def __iter__(self) -> "ObjectRefGenerator":
+        return self
+
+    def __aiter__(self) -> "ObjectRefGenerator":
+        return self
+
+    def __next__(self) -> ObjectRef:
+        return self._next_sync(None)
+
+    def _next_sync(self, timeout_s: Optional[float] = None) -> ObjectRef:
+        """The next reference; the nil one where none comes in time."""
+        stream = self._stream
+        while True:
+            with self._core.loop.lock:
+                ref = self._take()
+                if ref is not None:
+                    return ref
+                waiter = Waiter(1)
+                stream.waiting.append(waiter.count_down)
+            if not self._core.block(waiter, timeout_s):
+                return ObjectRef.nil()
+
+    def _take(self) -> Optional[ObjectRef]:
+        stream = self._stream
+        id = stream.items.pop(stream.next, None)
+        if id is not None:
+            stream.next += 1
+            if stream.backpressure > 0:
+                self._core.streams.acknowledge(stream, stream.next)
+            # The stream's hold becomes the reference's.
+            return ObjectRef(id)
+        if stream.closed or (stream.total is not None and stream.next >= stream.total):
+            raise StopIteration
+        return None
+
+    async def __anext__(self) -> ObjectRef:
+        stream = self._stream
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._core.loop.lock:
+                try:
+                    ref = self._take()
+                except StopIteration:
+                    raise StopAsyncIteration from None
+                if ref is not None:
+                    return ref
+                future = loop.create_future()
+
+                def wake(future: Any = future) -> None:
+                    self._core.in_loop(loop, _set, future)
+
+                stream.waiting.append(wake)
+            await future
+
+    def next_ready(self) -> bool:
+        """Whether the next reference is there (or its end), so that `next` does not wait."""
+        self._core.loop.poll_now()
+        return self.has_next()
+
+    def has_next(self) -> bool:
+        """As `next_ready`, without a look at the sockets."""
+        with self._core.loop.lock:
+            stream = self._stream
+            return stream.next in stream.items or stream.total is not None or stream.closed
+
+    @property
+    def _generator_ref(self) -> ObjectRef:
+        return self._end
+
+    def is_finished(self) -> bool:
+        """Whether all references were taken."""
+        stream = self._stream
+        return stream.closed or (stream.total is not None and stream.next >= stream.total)
+
+    def completed(self) -> ObjectRef:
+        """A reference that is ready when the generator has ended, and holds its error if any."""
+        return self._end
+
+    def task_id(self) -> Any:
+        """The id of the generator's task."""
+        return self._end.task_id()
+
+    def close(self) -> None:
+        """Stops the generator; what it has yielded and nobody took is dropped."""
+        with self._core.loop.lock:
+            self._core.streams.close(self._stream)
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and not core.loop.closed:
+            # Any lock may be held here.
+            core.loop.deferred.append((self._core_close, (core, self._stream)))
+
+    @staticmethod
+    def _core_close(core: "CoreWorker", stream: Stream) -> None:
+        with core.loop.lock:
+            core.streams.close(stream)
+
+    def __repr__(self) -> str:
+        return f"ObjectRefGenerator({self._end.hex()})"
+
+    def __reduce__(self) -> tuple:
+        raise TypeError(
+            "An ObjectRefGenerator cannot be sent to another process: take its references first, "
+            "or have the other process call the generator."
+        )
+
+
+def _set(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class DynamicObjectRefGenerator:
+    """What a task with num_returns="dynamic" returns: its references, all there."""
+
+    def __init__(self, refs: List[ObjectRef]):
+        self._refs = list(refs)
+
+    def __iter__(self) -> Any:
+        return iter(self._refs)
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __getitem__(self, index: int) -> ObjectRef:
+        return self._refs[index]
+
+

@@ -1,0 +1,280 @@
+"""Tasks of this process: dependencies first, then a queue, then results, errors and retries."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+from iorun import exceptions
+from iorun._core import serialization
+from iorun._core.frames import (
+    ARENA,
+    CANCEL,
+    ERROR,
+    PLAIN,
+    REPLY_CANCELLED,
+    REPLY_ERROR,
+    REPLY_PLAIN,
+    REPLY_RETRY,
+    decode_results,
+    frame,
+)
+from iorun._core.leases import Lease, TaskQueue
+from iorun._core.objects import PENDING, Entry
+from iorun._core.tasks import Task, Template, id_suffix
+from iorun.object_ref import ObjectRef
+
+if TYPE_CHECKING:
+    from iorun._core.core_worker import CoreWorker
+
+logger = logging.getLogger("iorun")
+
+
+class TaskSubmitter:
+    """All unfinished tasks that this process owns, whether they go to workers or to actors."""
+
+    def __init__(self, core: "CoreWorker"):
+        self.core = core
+        self.open: Dict[int, Task] = {}
+        self.queues: Dict[str, TaskQueue] = {}
+        #: worker id -> the lease on it.
+        self.leases: Dict[bytes, Lease] = {}
+
+    def make(
+        self, template: Template, given: Any, parent: int
+    ) -> Tuple[Task, List[ObjectRef]]:
+        """A task and the references to what it will return. With the lock held."""
+        core = self.core
+        core.counter = number = core.counter + 1
+        task = Task(core, number, template, parent)
+        if given.plain:
+            task.arguments = given.data
+        else:
+            task.take_arguments(given)
+        self.open[number] = task
+        entries = core.objects.entries
+        if template.returns == 1:
+            id = core.worker_id + id_suffix(number, 0)
+            entries[id] = Entry(1, task)
+            return task, [ObjectRef(id)]
+        refs = []
+        for id in task.return_ids():
+            entries[id] = Entry(1, task)
+            refs.append(ObjectRef(id))
+        return task, refs
+
+    def submit(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
+        """Submits a task to the workers. With the lock held."""
+        task, refs = self.make(template, given, parent)
+        if template.returns.__class__ is not int:
+            self.core.streams.open(task)
+        if task.dependencies:
+            self.resolve(task, template.queue.submit)
+        else:
+            template.queue.submit(task)
+        return task, refs
+
+    def resolve(self, task: Task, ready: Callable[[Task], None]) -> None:
+        """Calls `ready` once all dependencies have values; fails the task where one has an error."""
+        core = self.core
+        entries = core.objects.entries
+        task.missing = 1
+
+        def one() -> None:
+            task.missing -= 1
+            if task.missing or task.finished:
+                return
+            for id in task.dependencies:
+                entry = entries.get(id)
+                if entry is None:
+                    self.fail(task, core.lost_error(id))
+                    return
+                if entry.state == ERROR:
+                    self.fail_with_bytes(task, entry.data)
+                    return
+            ready(task)
+
+        for id in task.dependencies:
+            entry = entries[id]
+            if entry.state == PENDING:
+                task.missing += 1
+                core.want(id, entry)
+                core.objects.when_ready(entry, one)
+        one()
+
+    # Ends
+
+    def on_reply(
+        self, peer: Any, flags: int, units: int, number: int, data: bytes, start: int, end: int
+    ) -> None:
+        """A call has ended."""
+        task = self.open.get(number)
+        if task is None:
+            return
+        place = task.place
+        if flags & (REPLY_ERROR | REPLY_CANCELLED) and self._tried_again(task, flags):
+            return
+        # The slot first: the next call is on its way while this one's result is looked at.
+        if place is not None:
+            if place.__class__ is Lease:
+                place.queue.replied(place, number, units)
+            else:
+                place.replied(number, units)
+        if task.finished:
+            return
+        if flags & REPLY_PLAIN:
+            if task.template.returns == 1:
+                self._finish_one(task, data[start:end])
+                return
+            results = [(PLAIN, data[start:end])]
+        else:
+            results = decode_results(data, start, end)
+        self.finish(task, results, bool(flags & REPLY_ERROR))
+
+    def _tried_again(self, task: Task, flags: int) -> bool:
+        """Whether an error of the task's own is a reason to run it again."""
+        if not flags & REPLY_RETRY or task.retries == 0 or task.cancelled or task.finished:
+            return False
+        if task.generator is not None and task.generator.received:
+            return False
+        if task.retries > 0:
+            task.retries -= 1
+        task.attempt += 1
+        place = task.place
+        if place.__class__ is Lease:
+            place.inflight.pop(task.number, None)
+            task.place = None
+            place.queue.waiting.append(task)
+            place.queue.dispatch()
+            place.queue.refill(place)
+            return True
+        return False
+
+    def _finish_one(self, task: Task, data: bytes) -> None:
+        """The common end: one small plain result."""
+        task.finished = True
+        del self.open[task.number]
+        core = self.core
+        id = core.worker_id + id_suffix(task.number, 0)
+        entry = core.objects.entries.get(id)
+        if not task.plain:
+            task.release_arguments()
+        if entry is not None:
+            entry.source = None
+            entry.data = data
+            entry.state = PLAIN
+            callbacks = entry.callbacks
+            if callbacks is not None:
+                entry.callbacks = None
+                for callback in callbacks:
+                    callback()
+        if core.reporter.wanted:
+            core.reporter.ended(task, None)
+
+    def finish(self, task: Task, results: List[Tuple[int, bytes]], failed: bool) -> None:
+        """The task has these results; a failed one has one error for all that it returns."""
+        if task.finished:
+            return
+        task.finished = True
+        self.open.pop(task.number, None)
+        objects = self.core.objects
+        ids = task.return_ids()
+        if failed:
+            results = results[:1] * len(ids)
+        elif len(results) != len(ids):
+            error = exceptions.RaySystemError(
+                f"The worker sent {len(results)} results where {len(ids)} were expected."
+            )
+            results = [(ERROR, serialization.dump_error(error))] * len(ids)
+        if task.generator is not None:
+            self.core.streams.ended(task, results[0], failed)
+        kept = 0
+        for id, (tag, data) in zip(ids, results):
+            entry = objects.entries.get(id)
+            if entry is not None:
+                if tag == ARENA and task.template.max_retries and entry.local:
+                    kept += 1
+                else:
+                    entry.source = None
+        if kept:
+            task.keep_lineage(kept)
+        for id, (tag, data) in zip(ids, results):
+            objects.settle(id, tag, data)
+        task.release_arguments()
+        if self.core.reporter.wanted:
+            self.core.reporter.ended(task, results[0][1] if failed else None)
+
+    def fail(self, task: Task, error: BaseException) -> None:
+        """The task will not have a result."""
+        self.fail_with_bytes(task, serialization.dump_error(error))
+
+    def fail_with_bytes(self, task: Task, data: bytes) -> None:
+        """As `fail`, with the error's bytes."""
+        self.finish(task, [(ERROR, data)], True)
+
+    # Cancelling
+
+    def cancel(self, task: Task, force: bool, recursive: bool) -> None:
+        """Ends a task: at once where it has not been sent, else by its worker. With the lock held."""
+        if task.finished:
+            return
+        task.cancelled = True
+        task.retries = 0
+        place = task.place
+        if place is None:
+            self.fail(task, self.cancelled_error(task))
+            return
+        peer = place.peer
+        if peer is not None and peer.path is not None:
+            flags = (1 if force else 0) | (2 if recursive else 0)
+            peer.send(frame(CANCEL, flags, number=task.number))
+
+    def cancelled_error(self, task: Task) -> Exception:
+        """What `get` raises for a cancelled task."""
+        return exceptions.TaskCancelledError((task.core.worker_id + id_suffix(task.number, 0))[:24].hex())
+
+    def cancel_children(self, parent: int, force: bool) -> None:
+        """Cancels what the task with this number has submitted."""
+        for task in [task for task in self.open.values() if task.parent == parent]:
+            self.cancel(task, force and task.template.queue is not None, True)
+
+    def worker_lost(self, worker: bytes, cause: Dict[str, Any]) -> None:
+        """A process is gone: perhaps one that ran tasks of ours."""
+        lease = self.leases.get(worker)
+        if lease is not None:
+            lease.queue.worker_lost(lease, cause)
+
+    def rerun(self, task: Optional[Task]) -> bool:
+        """Runs a finished task again, because a result of it is lost. With the lock held."""
+        if task is None or not task.kept:
+            return False
+        if task.retries == 0 or task.template.queue is None:
+            return False
+        if task.retries > 0:
+            task.retries -= 1
+        task.attempt += 1
+        task.finished = False
+        task.place = None
+        task.kept = 0
+        entries = self.core.objects.entries
+        for id in task.return_ids():
+            entry = entries.get(id)
+            if entry is not None and entry.source is task:
+                entry.state = PENDING
+                entry.data = None
+        for id in (*task.dependencies, *task.nested):
+            entry = entries.get(id)
+            if entry is None:
+                return False
+            entry.local += 1
+            source = entry.source
+            if isinstance(source, Task):
+                source.lineage -= 1
+                if entry.state > ERROR and not self.rerun(source):
+                    return False
+        self.open[task.number] = task
+        if task.dependencies:
+            self.resolve(task, task.template.queue.submit)
+        else:
+            task.template.queue.submit(task)
+        return True

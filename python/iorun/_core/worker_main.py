@@ -1,0 +1,32 @@
+"""The main program of a worker: attaches to the agent, and runs what comes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+
+from iorun._core import global_state
+from iorun._core.core_worker import CoreWorker
+
+
+def main() -> None:
+    """Runs until the agent ends this process. SystemExit has its status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    random.seed()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True)
+    core = CoreWorker.connect(
+        os.environ["IORUN_HUB"],
+        role="worker",
+        worker=bytes.fromhex(os.environ["IORUN_WORKER"]),
+    )
+    global_state._worker = core
+    core.executor.install_interrupt()
+    try:
+        core.executor.run()
+    finally:
+        core.drain_output(1.0)

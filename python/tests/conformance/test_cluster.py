@@ -1,0 +1,131 @@
+"""Several nodes."""
+
+import os
+
+import numpy as np
+import pytest
+from module_under_test import ray, submodule
+
+exceptions = submodule("exceptions")
+strategies = submodule("util.scheduling_strategies")
+groups = submodule("util.placement_group")
+
+
+@pytest.fixture
+def cluster(fresh):
+    cluster = submodule("cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "resources": {"head": 1}}
+    )
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@ray.remote
+def where():
+    return ray.get_runtime_context().get_node_id()
+
+
+def test_nodes_are_added_and_used(cluster):
+    cluster.add_node(num_cpus=2, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
+    assert ray.cluster_resources()["CPU"] == 3
+    here = ray.get(where.options(resources={"head": 0.1}).remote())
+    there = ray.get(where.options(resources={"second": 0.1}).remote())
+    assert here != there and here == ray.get_runtime_context().get_node_id()
+
+
+def test_objects_and_actors_across_nodes(cluster):
+    cluster.add_node(num_cpus=2, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(resources={"second": 0.1})
+    def make(x):
+        return np.full(500_000, x.sum())
+
+    assert ray.get(make.remote(ray.put(np.ones(300_000))))[0] == 300_000
+
+    @ray.remote(resources={"second": 0.1})
+    class A:
+        def __init__(self):
+            self.n = 0
+
+        def add(self, x):
+            self.n += x
+            return self.n
+
+    actor = A.remote()
+    assert ray.get([actor.add.remote(1) for _ in range(100)]) == list(range(1, 101))
+
+
+def test_affinity_and_spread(cluster):
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    for node in ids:
+        strategy = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        assert ray.get(where.options(scheduling_strategy=strategy).remote()) == node
+
+
+def test_strict_spread_and_strict_pack(cluster):
+    cluster.add_node(num_cpus=2)
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    spread = groups.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_SPREAD")
+    assert spread.wait(30)
+    nodes = groups.placement_group_table(spread)["bundles_to_node_id"]
+    assert len(set(nodes.values())) == 2
+    groups.remove_placement_group(spread)
+    pack = groups.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_PACK")
+    assert pack.wait(30)
+    nodes = groups.placement_group_table(pack)["bundles_to_node_id"]
+    assert len(set(nodes.values())) == 1
+
+
+def test_a_node_that_dies_is_noticed_and_its_tasks_run_again(cluster, until):
+    second = cluster.add_node(num_cpus=1, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(num_cpus=0, resources={"second": 0.1})
+    class A:
+        def pid(self):
+            return os.getpid()
+
+    actor = A.remote()
+    ray.get(actor.pid.remote())
+
+    @ray.remote(num_cpus=0, resources={"second": 0.1})
+    def make():
+        return np.ones(300_000)
+
+    ref = make.remote()
+    ray.wait([ref], fetch_local=False)
+    cluster.remove_node(second, allow_graceful=False)
+    cluster.add_node(num_cpus=1, resources={"second": 1})
+    with pytest.raises(exceptions.RayActorError):
+        for _ in range(600):
+            ray.get(actor.pid.remote(), timeout=50)
+    # Lost with the node, and made again by running its task on the new one.
+    assert ray.get(ref, timeout=50).sum() == 300_000
+
+
+def test_an_actor_moves_to_another_node(cluster):
+    second = cluster.add_node(num_cpus=1, resources={"movable": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(num_cpus=0, resources={"movable": 1}, max_restarts=1, max_task_retries=-1)
+    class A:
+        def node(self):
+            return ray.get_runtime_context().get_node_id()
+
+    actor = A.remote()
+    first = ray.get(actor.node.remote())
+    cluster.add_node(num_cpus=1, resources={"movable": 1})
+    cluster.remove_node(second, allow_graceful=False)
+    assert ray.get(actor.node.remote(), timeout=50) != first

@@ -1,0 +1,357 @@
+"""The runtime context, `init` and the life of a session."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from module_under_test import IS_RAY, ray, submodule
+
+
+def test_ids_of_a_driver(shared):
+    context = ray.get_runtime_context()
+    assert context.get_job_id() and context.get_node_id() and context.get_worker_id()
+    assert context.get_actor_id() is None
+    assert context.get_placement_group_id() is None
+
+
+def test_ids_of_a_task(shared):
+    @ray.remote
+    def f():
+        context = ray.get_runtime_context()
+        return context.get_job_id(), context.get_node_id(), context.get_task_id()
+
+    context = ray.get_runtime_context()
+    first, second = ray.get([f.remote(), f.remote()])
+    assert first[0] == context.get_job_id() and first[1] == context.get_node_id()
+    assert first[2] and first[2] != second[2]
+
+
+def test_ids_of_an_actor(shared):
+    @ray.remote
+    class A:
+        def __init__(self):
+            self.created_in = ray.get_runtime_context().get_actor_id()
+
+        def ids(self):
+            context = ray.get_runtime_context()
+            return context.get_actor_id(), self.created_in, context.get_task_id()
+
+    a, b = A.remote(), A.remote()
+    ids = ray.get([a.ids.remote(), b.ids.remote()])
+    assert ids[0][0] == ids[0][1] and ids[0][0] != ids[1][0]
+    assert ids[0][2] != ray.get(a.ids.remote())[2]
+
+
+def test_names(shared):
+    @ray.remote
+    class Named:
+        def f(self):
+            context = ray.get_runtime_context()
+            return context.get_actor_name(), context.get_task_name(), context.namespace
+
+    actor = Named.options(name="a-name").remote()
+    name, task, namespace = ray.get(actor.f.remote())
+    assert name == "a-name" and task == "Named.f"
+    assert namespace == ray.get_runtime_context().namespace
+    assert ray.get(Named.remote().f.remote())[0] == ""
+
+
+def test_ids_have_their_forms(shared):
+    context = ray.get_runtime_context()
+    assert isinstance(context.get_node_id(), str)
+    assert ray.NodeID.from_hex(context.get_node_id()).hex() == context.get_node_id()
+    ref = ray.put(1)
+    assert isinstance(ref.task_id().hex(), str)
+
+
+def test_assigned_resources_are_for_workers(shared):
+    with pytest.raises(AssertionError):
+        ray.get_runtime_context().get_assigned_resources()
+
+
+def test_init_and_shutdown(fresh):
+    assert not ray.is_initialized()
+    context = ray.init(num_cpus=1, log_to_driver=False)
+    assert ray.is_initialized()
+    assert context.address_info["node_id"]
+    ray.shutdown()
+    assert not ray.is_initialized()
+    ray.shutdown()
+
+
+def test_init_twice(fresh):
+    ray.init(num_cpus=1, log_to_driver=False)
+    with pytest.raises(RuntimeError):
+        ray.init()
+    ray.init(ignore_reinit_error=True)
+
+
+def test_init_as_a_context(fresh):
+    with ray.init(num_cpus=1, log_to_driver=False):
+        assert ray.get(ray.put(1)) == 1
+    assert not ray.is_initialized()
+
+
+def test_init_again_after_shutdown(fresh):
+    @ray.remote
+    def f(x):
+        return x
+
+    for i in range(2):
+        ray.init(num_cpus=1, log_to_driver=False)
+        assert ray.get(f.remote(i)) == i
+        ray.shutdown()
+
+
+def test_init_by_itself(fresh):
+    @ray.remote
+    def f():
+        return 1
+
+    assert ray.get(f.remote()) == 1
+    assert ray.is_initialized()
+
+
+def test_resources_of_init(fresh):
+    ray.init(num_cpus=3, num_gpus=2, resources={"a": 5}, log_to_driver=False)
+    total = ray.cluster_resources()
+    assert total["CPU"] == 3 and total["GPU"] == 2 and total["a"] == 5
+
+    @ray.remote(num_gpus=1)
+    def f():
+        return ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    ids, visible = ray.get(f.remote())
+    assert len(ids) == 1 and visible == str(ids[0])
+
+    @ray.remote(num_gpus=1)
+    class A:
+        def f(self):
+            return ray.get_gpu_ids()[0]
+
+    a, b = A.remote(), A.remote()
+    assert sorted(map(str, ray.get([a.f.remote(), b.f.remote()]))) == ["0", "1"]
+
+
+def test_unknown_options_of_init(fresh):
+    with pytest.raises((RuntimeError, TypeError)):
+        ray.init(nonsense=1)
+
+
+def test_an_address_where_nothing_is(fresh):
+    with pytest.raises(ConnectionError):
+        ray.init(address="auto" if IS_RAY else "127.0.0.1:1")
+
+
+def test_the_namespace_of_a_job(fresh):
+    ray.init(num_cpus=1, namespace="mine", log_to_driver=False)
+    assert ray.get_runtime_context().namespace == "mine"
+
+    @ray.remote
+    def f():
+        return ray.get_runtime_context().namespace
+
+    assert ray.get(f.remote()) == "mine"
+
+
+DRIVER = """
+import importlib, sys
+ray = importlib.import_module(sys.argv[1])
+ray.init(address=sys.argv[2], namespace=sys.argv[3], log_to_driver=False)
+{}
+ray.shutdown()
+"""
+
+
+def run_driver(code, address, namespace="shared-space"):
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER.format(code), ray.__name__, address, namespace],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_several_drivers(fresh):
+    context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
+    address = context.address_info["address"]
+
+    @ray.remote
+    class Store:
+        def __init__(self):
+            self.x = 1
+
+        def set(self, x):
+            self.x = x
+
+        def get(self):
+            return self.x
+
+    store = Store.options(name="store", lifetime="detached").remote()
+    ray.get(store.get.remote())
+    code = "store = ray.get_actor('store'); ray.get(store.set.remote(5)); print('set')"
+    assert run_driver(code, address).endswith("set")
+    assert ray.get(store.get.remote()) == 5
+    code = (
+        "try:\n    ray.get_actor('store')\nexcept ValueError:\n    print('not found')\n"
+    )
+    assert run_driver(code, address, "elsewhere").endswith("not found")
+    ray.kill(store)
+
+
+def test_a_detached_actor_outlives_its_driver(fresh):
+    context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
+    address = context.address_info["address"]
+    code = """
+@ray.remote
+class A:
+    def f(self):
+        return 7
+actor = A.options(name="survivor", lifetime="detached").remote()
+ray.get(actor.f.remote())
+other = A.options(name="mortal").remote()
+ray.get(other.f.remote())
+"""
+    run_driver(code, address)
+    assert ray.get(ray.get_actor("survivor").f.remote(), timeout=30) == 7
+    with pytest.raises(ValueError):
+        for _ in range(100):
+            ray.get_actor("mortal")
+            import time
+
+            time.sleep(0.1)
+    ray.kill(ray.get_actor("survivor"))
+
+
+def test_jobs_have_ids_of_their_own(fresh):
+    context = ray.init(num_cpus=2, log_to_driver=False)
+    code = "print(ray.get_runtime_context().get_job_id())"
+    other = run_driver(code, context.address_info["address"])
+    assert other != ray.get_runtime_context().get_job_id()
+
+
+def test_the_output_of_tasks_comes_to_the_driver(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import importlib, sys, time\n"
+        "ray = importlib.import_module(sys.argv[1])\n"
+        "ray.init(num_cpus=1)\n"
+        "@ray.remote\n"
+        "def f():\n"
+        "    print('said in a task')\n"
+        "ray.get(f.remote())\n"
+        "time.sleep(1)\n"
+        "ray.shutdown()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), ray.__name__], capture_output=True, text=True, timeout=90
+    )
+    assert "said in a task" in done.stdout + done.stderr
+    assert "pid=" in done.stdout + done.stderr
+
+
+def test_functions_of_main_and_of_modules_beside_the_program(tmp_path):
+    (tmp_path / "beside.py").write_text("def value():\n    return 41\n")
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import importlib, sys\n"
+        "import beside\n"
+        "ray = importlib.import_module(sys.argv[1])\n"
+        "class Point:\n"
+        "    def __init__(self, x):\n"
+        "        self.x = x\n"
+        "def helper(x):\n"
+        "    return Point(x + beside.value())\n"
+        "@ray.remote\n"
+        "def f(point):\n"
+        "    return helper(point.x)\n"
+        "if __name__ == '__main__':\n"
+        "    ray.init(num_cpus=1)\n"
+        "    result = ray.get(f.remote(Point(1)))\n"
+        "    assert isinstance(result, Point)\n"
+        "    print('result', result.x)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), ray.__name__], capture_output=True, text=True, timeout=90
+    )
+    assert "result 42" in done.stdout, done.stderr
+
+
+def test_a_driver_that_ends_without_shutdown(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import importlib, sys\n"
+        "ray = importlib.import_module(sys.argv[1])\n"
+        "f = ray.remote(lambda: 1)\n"
+        "print('got', ray.get(f.remote()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), ray.__name__], capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0 and "got 1" in done.stdout, done.stderr
+
+
+def test_an_error_ends_a_driver_with_a_traceback(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import importlib, sys\n"
+        "ray = importlib.import_module(sys.argv[1])\n"
+        "f = ray.remote(lambda: 1 / 0)\n"
+        "ray.get(f.remote())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), ray.__name__], capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+
+
+def test_names_of_the_module():
+    for name in [
+        "init",
+        "shutdown",
+        "is_initialized",
+        "remote",
+        "get",
+        "put",
+        "wait",
+        "kill",
+        "cancel",
+        "get_actor",
+        "method",
+        "get_runtime_context",
+        "nodes",
+        "cluster_resources",
+        "available_resources",
+        "timeline",
+        "get_gpu_ids",
+        "ObjectRef",
+        "ObjectRefGenerator",
+        "ActorID",
+        "TaskID",
+        "JobID",
+        "NodeID",
+        "exceptions",
+        "util",
+        "actor",
+        "__version__",
+    ]:
+        assert hasattr(ray, name), name
+    for name in [
+        "util.placement_group",
+        "util.scheduling_strategies",
+        "util.queue",
+        "util.actor_pool",
+        "util.multiprocessing",
+        "util.metrics",
+        "util.state",
+        "runtime_env",
+        "exceptions",
+        "actor",
+        "cluster_utils",
+        "types",
+    ]:
+        assert submodule(name)
+    assert submodule("actor").ActorHandle

@@ -1,0 +1,365 @@
+"""Resources, placement groups, strategies and labels on one node."""
+
+import time
+
+import pytest
+from module_under_test import IS_RAY, ray, submodule
+
+exceptions = submodule("exceptions")
+strategies = submodule("util.scheduling_strategies")
+groups = submodule("util.placement_group")
+
+
+def test_cluster_resources(shared):
+    total = ray.cluster_resources()
+    assert total["CPU"] == 4 and total["custom"] == 2 and total["special"] == 1
+    assert total["memory"] > 0 and total["object_store_memory"] > 0
+
+
+def test_available_resources_shrink_while_they_are_used(shared, until):
+    until(lambda: ray.available_resources().get("custom") == 2)
+
+    @ray.remote(num_cpus=0, resources={"custom": 1.5})
+    class Holder:
+        def ping(self):
+            return True
+
+    holder = Holder.remote()
+    ray.get(holder.ping.remote())
+    until(lambda: abs(ray.available_resources().get("custom", 0) - 0.5) < 1e-6)
+    ray.kill(holder)
+    until(lambda: ray.available_resources().get("custom") == 2)
+
+
+def test_nodes(shared):
+    [node] = ray.nodes()
+    assert node["Alive"] and node["Resources"]["CPU"] == 4
+    assert node["NodeID"] == ray.get_runtime_context().get_node_id()
+
+
+def test_a_custom_resource_bounds_what_runs_at_once(shared):
+    @ray.remote(num_cpus=0, resources={"special": 1})
+    def span():
+        start = time.monotonic()
+        time.sleep(0.05)
+        return start, time.monotonic()
+
+    spans = sorted(ray.get([span.remote() for _ in range(4)]))
+    for (_, end), (start, _) in zip(spans, spans[1:]):
+        assert start >= end
+
+
+def test_fractions_of_a_cpu(shared):
+    @ray.remote(num_cpus=0.25)
+    class A:
+        def ping(self):
+            return 1
+
+    actors = [A.remote() for _ in range(8)]
+    assert ray.get([actor.ping.remote() for actor in actors]) == [1] * 8
+
+
+def test_cpus_bound_what_runs_at_once(shared):
+    @ray.remote
+    class Gauge:
+        def __init__(self):
+            self.now = self.most = 0
+
+        def enter(self):
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+        def leave(self):
+            self.now -= 1
+
+        def read(self):
+            return self.most
+
+    gauge = Gauge.options(num_cpus=0).remote()
+
+    @ray.remote(num_cpus=2)
+    def work(gauge):
+        gauge.enter.remote()
+        time.sleep(0.1)
+        gauge.leave.remote()
+
+    ray.get([work.remote(gauge) for _ in range(6)])
+    assert ray.get(gauge.read.remote()) <= 2
+
+
+def test_a_task_learns_what_is_reserved_for_it(shared):
+    @ray.remote(num_cpus=2, resources={"custom": 1})
+    def f():
+        return ray.get_runtime_context().get_assigned_resources()
+
+    assert ray.get(f.remote()) == {"CPU": 2.0, "custom": 1.0}
+
+    @ray.remote
+    def g():
+        return ray.get_runtime_context().get_assigned_resources()
+
+    assert ray.get(g.remote()) == {"CPU": 1.0}
+
+
+def test_an_actor_learns_what_is_reserved_for_it(shared):
+    @ray.remote
+    class A:
+        def f(self):
+            return ray.get_runtime_context().get_assigned_resources()
+
+    assert ray.get(A.remote().f.remote()) == {}
+    assert ray.get(A.options(num_cpus=1).remote().f.remote()) == {"CPU": 1.0}
+
+
+def test_memory_as_a_resource(shared):
+    @ray.remote(memory=10 * 2**20)
+    def f():
+        return 1
+
+    assert ray.get(f.remote()) == 1
+
+
+def test_no_gpus_without_gpus(shared):
+    @ray.remote
+    def f():
+        return ray.get_gpu_ids()
+
+    assert ray.get(f.remote()) == []
+
+
+@pytest.mark.skipif(IS_RAY, reason="Ray waits for ever; here an infeasible task is refused")
+def test_an_infeasible_task_is_refused(shared):
+    @ray.remote(num_cpus=1000)
+    def f():
+        return 1
+
+    with pytest.raises(exceptions.TaskUnschedulableError, match="CPU"):
+        ray.get(f.remote(), timeout=30)
+
+    @ray.remote(resources={"nowhere": 1})
+    def g():
+        return 1
+
+    with pytest.raises(exceptions.TaskUnschedulableError, match="nowhere"):
+        ray.get(g.remote(), timeout=30)
+
+
+@pytest.mark.skipif(IS_RAY, reason="Ray waits for ever; here an infeasible actor is refused")
+def test_an_infeasible_actor_is_refused(shared):
+    @ray.remote(resources={"nowhere": 1})
+    class A:
+        def f(self):
+            return 1
+
+    with pytest.raises(exceptions.ActorUnschedulableError, match="nowhere"):
+        ray.get(A.remote().f.remote(), timeout=30)
+
+
+def test_a_placement_group_is_created_used_and_removed(shared, until):
+    group = groups.placement_group([{"CPU": 1}, {"CPU": 1, "custom": 1}], strategy="PACK")
+    assert group.wait(20)
+    assert ray.get(group.ready(), timeout=20) is not None
+    assert group.bundle_count == 2
+    assert group.bundle_specs == [{"CPU": 1.0}, {"CPU": 1.0, "custom": 1.0}]
+
+    @ray.remote(num_cpus=1)
+    def where():
+        return ray.get_runtime_context().get_placement_group_id()
+
+    strategy = strategies.PlacementGroupSchedulingStrategy(placement_group=group)
+    assert ray.get(where.options(scheduling_strategy=strategy).remote()) == group.id.hex()
+    assert ray.get(where.remote()) is None
+    groups.remove_placement_group(group)
+    until(lambda: ray.available_resources().get("custom") == 2)
+
+
+def test_bundles_by_index(shared):
+    group = groups.placement_group([{"CPU": 1}, {"CPU": 1, "custom": 1}])
+    ray.get(group.ready())
+
+    @ray.remote(num_cpus=1, resources={"custom": 1})
+    def f():
+        return 1
+
+    second = strategies.PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=1)
+    assert ray.get(f.options(scheduling_strategy=second).remote()) == 1
+    with pytest.raises(ValueError):
+        bad = strategies.PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=2)
+        f.options(scheduling_strategy=bad).remote()
+    groups.remove_placement_group(group)
+
+
+def test_actors_in_a_group_end_with_it(shared, until):
+    group = groups.placement_group([{"CPU": 1}])
+    ray.get(group.ready())
+
+    @ray.remote(num_cpus=1)
+    class A:
+        def f(self):
+            return groups.get_current_placement_group()
+
+    actor = A.options(
+        scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(group)
+    ).remote()
+    assert ray.get(actor.f.remote()) == group
+    groups.remove_placement_group(group)
+    with pytest.raises(exceptions.RayActorError):
+        for _ in range(200):
+            ray.get(actor.f.remote())
+            time.sleep(0.05)
+
+
+def test_a_groups_bundle_bounds_what_runs_in_it(shared):
+    group = groups.placement_group([{"CPU": 1}])
+    ray.get(group.ready())
+    strategy = strategies.PlacementGroupSchedulingStrategy(group)
+
+    @ray.remote(num_cpus=1)
+    def span():
+        start = time.monotonic()
+        time.sleep(0.05)
+        return start, time.monotonic()
+
+    spans = sorted(
+        ray.get([span.options(scheduling_strategy=strategy).remote() for _ in range(3)])
+    )
+    for (_, end), (start, _) in zip(spans, spans[1:]):
+        assert start >= end
+    groups.remove_placement_group(group)
+
+
+def test_child_tasks_are_captured_by_option(shared):
+    group = groups.placement_group([{"CPU": 2}])
+    ray.get(group.ready())
+
+    @ray.remote
+    def child():
+        return ray.get_runtime_context().get_placement_group_id()
+
+    @ray.remote
+    def parent():
+        return ray.get(child.remote())
+
+    def under(capture):
+        strategy = strategies.PlacementGroupSchedulingStrategy(
+            group, placement_group_capture_child_tasks=capture
+        )
+        return ray.get(parent.options(scheduling_strategy=strategy).remote())
+
+    assert under(True) == group.id.hex()
+    assert under(False) is None
+    groups.remove_placement_group(group)
+
+
+def test_a_group_that_has_to_wait(shared):
+    first = groups.placement_group([{"CPU": 4}])
+    assert first.wait(20)
+    second = groups.placement_group([{"CPU": 4}])
+    assert not second.wait(0.2)
+    groups.remove_placement_group(first)
+    assert second.wait(20)
+    groups.remove_placement_group(second)
+
+
+def test_named_groups(shared):
+    group = groups.placement_group([{"CPU": 1}], name="my-group")
+    ray.get(group.ready())
+    found = groups.get_placement_group("my-group")
+    assert found.id == group.id and found.bundle_count == 1
+    groups.remove_placement_group(group)
+    with pytest.raises(ValueError):
+        groups.get_placement_group("no-such-group")
+
+
+def test_the_table_of_groups(shared, until):
+    group = groups.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_PACK", name="t")
+    ray.get(group.ready())
+    row = groups.placement_group_table(group)
+    assert row["state"] == "CREATED" and row["strategy"] == "STRICT_PACK" and row["name"] == "t"
+    assert row["bundles"] == {0: {"CPU": 1.0}, 1: {"CPU": 1.0}}
+    assert group.id.hex() in groups.placement_group_table()
+    groups.remove_placement_group(group)
+    until(lambda: groups.placement_group_table(group)["state"] == "REMOVED")
+
+
+def test_wrong_groups_are_refused(shared):
+    for bundles in [[], [{}], [{"CPU": 0}], {"CPU": 1}, ["CPU"]]:
+        with pytest.raises(ValueError):
+            groups.placement_group(bundles)
+    with pytest.raises(ValueError):
+        groups.placement_group([{"CPU": 1}], strategy="NONSENSE")
+    with pytest.raises(ValueError):
+        groups.placement_group([{"CPU": 1}], lifetime="forever")
+
+
+def test_spread_and_default(shared):
+    @ray.remote
+    def f():
+        return ray.get_runtime_context().get_node_id()
+
+    assert ray.get(f.options(scheduling_strategy="SPREAD").remote())
+    assert ray.get(f.options(scheduling_strategy="DEFAULT").remote())
+    with pytest.raises(ValueError):
+        f.options(scheduling_strategy="NONSENSE").remote()
+
+
+def test_node_affinity(shared):
+    here = ray.get_runtime_context().get_node_id()
+
+    @ray.remote
+    def f():
+        return ray.get_runtime_context().get_node_id()
+
+    hard = strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
+    assert ray.get(f.options(scheduling_strategy=hard).remote()) == here
+    nowhere = "ff" * (len(here) // 2 - 1) + "00"
+    soft = strategies.NodeAffinitySchedulingStrategy(node_id=nowhere, soft=True)
+    assert ray.get(f.options(scheduling_strategy=soft).remote()) == here
+    lost = strategies.NodeAffinitySchedulingStrategy(node_id=nowhere, soft=False)
+    with pytest.raises(exceptions.TaskUnschedulableError):
+        ray.get(f.options(scheduling_strategy=lost).remote(), timeout=30)
+
+
+def test_affinity_of_actors(shared):
+    here = ray.get_runtime_context().get_node_id()
+
+    @ray.remote
+    class A:
+        def f(self):
+            return ray.get_runtime_context().get_node_id()
+
+    hard = strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
+    assert ray.get(A.options(scheduling_strategy=hard).remote().f.remote()) == here
+
+
+def test_labels(fresh):
+    ray.init(num_cpus=2, labels={"zone": "a", "tier": "gold"}, log_to_driver=False)
+
+    @ray.remote
+    def f():
+        return ray.get_runtime_context().get_node_labels()
+
+    labels = ray.get(f.options(label_selector={"zone": "a"}).remote())
+    assert labels["zone"] == "a" and labels["tier"] == "gold"
+    for selector in [{"zone": "in(a,b)"}, {"zone": "!b"}, {"zone": "!in(b,c)"}]:
+        assert ray.get(f.options(label_selector=selector).remote())
+    fallback = f.options(
+        label_selector={"zone": "b"}, fallback_strategy=[{"label_selector": {"zone": "a"}}]
+    )
+    assert ray.get(fallback.remote(), timeout=30)
+
+
+def test_label_strategy(fresh):
+    ray.init(num_cpus=2, labels={"zone": "a"}, log_to_driver=False)
+
+    @ray.remote
+    class A:
+        def f(self):
+            return 1
+
+    for match in [strategies.In("a", "b"), strategies.NotIn("c"), strategies.Exists()]:
+        strategy = strategies.NodeLabelSchedulingStrategy(hard={"zone": match})
+        actor = A.options(scheduling_strategy=strategy).remote()
+        assert ray.get(actor.f.remote(), timeout=30) == 1
+    with pytest.raises(ValueError):
+        strategies.NodeLabelSchedulingStrategy(hard={})

@@ -1,0 +1,102 @@
+"""Runtime environments."""
+
+import os
+
+import pytest
+from module_under_test import ray, submodule
+
+exceptions = submodule("exceptions")
+
+
+@ray.remote
+def variable(name):
+    return os.environ.get(name)
+
+
+def test_env_vars_of_a_task(shared):
+    task = variable.options(runtime_env={"env_vars": {"CHOSEN": "yes"}})
+    assert ray.get(task.remote("CHOSEN")) == "yes"
+    assert ray.get(variable.remote("CHOSEN")) is None
+
+
+def test_env_vars_of_an_actor(shared):
+    @ray.remote(runtime_env={"env_vars": {"CHOSEN": "actor"}})
+    class A:
+        def read(self):
+            return os.environ["CHOSEN"]
+
+        def child(self):
+            return ray.get(variable.remote("CHOSEN"))
+
+    actor = A.remote()
+    assert ray.get(actor.read.remote()) == "actor"
+    assert ray.get(actor.child.remote()) == "actor"
+
+
+def test_env_vars_of_a_job(fresh):
+    ray.init(
+        num_cpus=2, runtime_env={"env_vars": {"A": "job", "B": "job"}}, log_to_driver=False
+    )
+    assert ray.get(variable.remote("A")) == "job"
+    task = variable.options(runtime_env={"env_vars": {"A": "task"}})
+    assert ray.get([task.remote("A"), task.remote("B")]) == ["task", "job"]
+
+
+def test_working_dir_of_a_job(fresh, tmp_path):
+    (tmp_path / "data.txt").write_text("from the folder")
+    (tmp_path / "helper_module.py").write_text("VALUE = 5\n")
+    ray.init(num_cpus=2, runtime_env={"working_dir": str(tmp_path)}, log_to_driver=False)
+
+    @ray.remote
+    def f():
+        import helper_module
+
+        with open("data.txt") as file:
+            return file.read(), helper_module.VALUE
+
+    assert ray.get(f.remote()) == ("from the folder", 5)
+
+
+def test_py_modules(fresh, tmp_path):
+    package = tmp_path / "my_package_of_modules"
+    package.mkdir()
+    (package / "__init__.py").write_text("NAME = 'package'\n")
+    ray.init(num_cpus=2, runtime_env={"py_modules": [str(package)]}, log_to_driver=False)
+
+    @ray.remote
+    def f():
+        import my_package_of_modules
+
+        return my_package_of_modules.NAME
+
+    assert ray.get(f.remote()) == "package"
+
+
+def test_the_context_shows_it(shared):
+    @ray.remote(runtime_env={"env_vars": {"X": "1"}})
+    def f():
+        return dict(ray.get_runtime_context().runtime_env).get("env_vars")
+
+    assert ray.get(f.remote())["X"] == "1"
+
+
+def test_the_class(shared):
+    RuntimeEnv = submodule("runtime_env").RuntimeEnv
+    environment = RuntimeEnv(env_vars={"Y": "2"})
+    assert environment["env_vars"] == {"Y": "2"}
+    assert ray.get(variable.options(runtime_env=environment).remote("Y")) == "2"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"env_vars": {"a": 1}}, {"env_vars": 5}, {"working_dir": 3}, {"pip": ["a"], "conda": "b"}],
+)
+def test_wrong_ones_are_refused(shared, environment):
+    with pytest.raises((TypeError, ValueError)):
+        variable.options(runtime_env=environment).remote("a")
+
+
+def test_a_package_that_does_not_exist(shared):
+    task = variable.options(runtime_env={"pip": ["this-package-does-not-exist-anywhere-1234"]})
+    with pytest.raises(exceptions.RuntimeEnvSetupError):
+        ray.get(task.options(max_retries=0).remote("a"), timeout=80)

@@ -1,0 +1,392 @@
+"""Tasks: arguments, results, options."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from module_under_test import ray
+
+
+def module_level(x):
+    return x * 2
+
+
+remote_module_level = ray.remote(module_level)
+
+
+@ray.remote
+def decorated_at_module_level(x, y=10):
+    return x + y
+
+
+def test_a_task_returns_its_value(shared):
+    @ray.remote
+    def f(x):
+        return x + 1
+
+    assert ray.get(f.remote(1)) == 2
+
+
+def test_positional_keyword_and_default_arguments(shared):
+    @ray.remote
+    def f(a, b=2, *args, c=3, **kwargs):
+        return a, b, args, c, kwargs
+
+    assert ray.get(f.remote(1)) == (1, 2, (), 3, {})
+    assert ray.get(f.remote(1, 5, 6, 7, c=8, d=9)) == (1, 5, (6, 7), 8, {"d": 9})
+    assert ray.get(f.remote(b=1, a=0)) == (0, 1, (), 3, {})
+
+
+def test_wrong_arguments_are_a_type_error_at_the_call(shared):
+    @ray.remote
+    def f(a):
+        return a
+
+    with pytest.raises(TypeError):
+        f.remote()
+    with pytest.raises(TypeError):
+        f.remote(1, 2)
+    with pytest.raises(TypeError):
+        f.remote(a=1, b=2)
+
+
+def test_calling_a_remote_function_directly_is_a_type_error(shared):
+    with pytest.raises(TypeError, match="remote"):
+        decorated_at_module_level(1)
+
+
+def test_a_function_of_a_module(shared):
+    assert ray.get(remote_module_level.remote(4)) == 8
+    assert ray.get(decorated_at_module_level.remote(4)) == 14
+    assert ray.get(decorated_at_module_level.remote(4, y=1)) == 5
+
+
+def test_a_lambda(shared):
+    assert ray.get(ray.remote(lambda x: x * x).remote(5)) == 25
+
+
+def test_a_closure_takes_its_variables_along(shared):
+    factor = 7
+    table = {"a": [1, 2]}
+
+    @ray.remote
+    def f(x):
+        return x * factor, table
+
+    assert ray.get(f.remote(3)) == (21, {"a": [1, 2]})
+
+
+def test_a_recursive_remote_function(shared):
+    @ray.remote(num_cpus=0.01)
+    def fibonacci(n):
+        if n < 2:
+            return n
+        return sum(ray.get([fibonacci.remote(n - 1), fibonacci.remote(n - 2)]))
+
+    assert ray.get(fibonacci.remote(6)) == 8
+
+
+def test_several_results(shared):
+    @ray.remote(num_returns=3)
+    def f():
+        return 1, 2, 3
+
+    a, b, c = f.remote()
+    assert ray.get([a, b, c]) == [1, 2, 3]
+
+
+def test_num_returns_zero_gives_no_ref(shared):
+    @ray.remote(num_returns=0)
+    def f():
+        return None
+
+    assert f.remote() is None
+
+
+def test_a_wrong_number_of_results_is_an_error(shared):
+    @ray.remote(num_returns=3)
+    def f():
+        return 1, 2
+
+    for ref in f.remote():
+        with pytest.raises(ValueError):
+            ray.get(ref)
+
+
+def test_options_override_the_decorator(shared):
+    @ray.remote(num_returns=1)
+    def f():
+        return 1, 2
+
+    assert ray.get(f.remote()) == (1, 2)
+    assert ray.get(list(f.options(num_returns=2).remote())) == [1, 2]
+    assert ray.get(f.remote()) == (1, 2)
+
+
+def test_an_unknown_option_is_refused(shared):
+    def f():
+        pass
+
+    with pytest.raises((ValueError, TypeError)):
+        ray.remote(nonsense=1)(f)
+    with pytest.raises((ValueError, TypeError)):
+        ray.remote(f).options(nonsense=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_cpus": -1},
+        {"num_gpus": -1},
+        {"num_returns": -1},
+        {"max_retries": -2},
+        {"max_calls": -1},
+        {"resources": {"CPU": 1}},
+        {"resources": {"GPU": 1}},
+    ],
+)
+def test_bad_values_of_options_are_refused(shared, options):
+    def f():
+        pass
+
+    with pytest.raises(ValueError):
+        ray.remote(**options)(f)
+
+
+def test_remote_of_something_else_is_refused(shared):
+    with pytest.raises((TypeError, AssertionError)):
+        ray.remote(3)
+    with pytest.raises((TypeError, AssertionError)):
+        ray.remote()
+
+
+def test_a_ref_as_an_argument_arrives_as_its_value(shared):
+    @ray.remote
+    def f(x, y):
+        return x + y
+
+    first = f.remote(1, 2)
+    second = f.remote(first, y=first)
+    assert ray.get(second) == 6
+    assert ray.get(f.remote(ray.put(10), second)) == 16
+
+
+def test_a_ref_inside_a_list_arrives_as_a_ref(shared):
+    @ray.remote
+    def f(refs):
+        assert all(isinstance(ref, ray.ObjectRef) for ref in refs)
+        return sum(ray.get(refs))
+
+    assert ray.get(f.remote([ray.put(1), ray.put(2)])) == 3
+
+
+def test_tasks_start_tasks(shared):
+    @ray.remote
+    def inner(x):
+        return x + 1
+
+    @ray.remote
+    def outer(x):
+        return ray.get(inner.remote(x)) + ray.get([inner.remote(x) for _ in range(3)])[0]
+
+    assert ray.get(outer.remote(1)) == 4
+
+
+def test_a_task_can_return_a_ref(shared):
+    @ray.remote
+    def inner():
+        return 5
+
+    @ray.remote
+    def outer():
+        return inner.remote()
+
+    ref = ray.get(outer.remote())
+    assert isinstance(ref, ray.ObjectRef)
+    assert ray.get(ref) == 5
+
+
+def test_a_task_can_return_what_it_put(shared):
+    @ray.remote
+    def f():
+        return [ray.put(i) for i in range(5)]
+
+    assert ray.get(ray.get(f.remote())) == [0, 1, 2, 3, 4]
+
+
+def test_more_tasks_than_cpus_all_run(shared):
+    @ray.remote
+    def f(i):
+        return i
+
+    assert ray.get([f.remote(i) for i in range(500)]) == list(range(500))
+
+
+def test_nested_tasks_deeper_than_the_number_of_cpus(shared):
+    @ray.remote
+    def f(depth):
+        return 0 if depth == 0 else 1 + ray.get(f.remote(depth - 1))
+
+    assert ray.get(f.remote(7)) == 7
+
+
+def test_waiting_parents_do_not_keep_children_from_running(shared):
+    @ray.remote
+    def child():
+        return 1
+
+    @ray.remote
+    def parent():
+        return sum(ray.get([child.remote() for _ in range(4)]))
+
+    assert ray.get([parent.remote() for _ in range(8)]) == [4] * 8
+
+
+def test_tasks_run_in_other_processes(shared):
+    @ray.remote
+    def pid():
+        return os.getpid()
+
+    assert ray.get(pid.remote()) != os.getpid()
+
+
+def test_numpy_arguments_and_results(shared):
+    @ray.remote
+    def f(x):
+        return x.sum(), x * 2
+
+    array = np.arange(1_000_000, dtype=np.float64).reshape(1000, 1000)
+    total, doubled = ray.get(f.remote(array))
+    assert total == array.sum()
+    assert np.array_equal(doubled, array * 2)
+
+
+def test_large_arguments_by_value(shared):
+    @ray.remote
+    def f(x):
+        return len(x)
+
+    assert ray.get(f.remote(b"x" * 5_000_000)) == 5_000_000
+
+
+def test_none_and_empty_values(shared):
+    @ray.remote
+    def f(x):
+        return x
+
+    for value in [None, 0, "", b"", [], {}, (), set(), False]:
+        assert ray.get(f.remote(value)) == value
+
+
+def test_an_instance_of_a_class_of_the_driver(shared):
+    class Point:
+        def __init__(self, x, y):
+            self.x, self.y = x, y
+
+        def sum(self):
+            return self.x + self.y
+
+    @ray.remote
+    def f(point):
+        return Point(point.sum(), 0)
+
+    assert ray.get(f.remote(Point(1, 2))).x == 3
+
+
+def test_a_remote_function_as_an_argument(shared):
+    @ray.remote
+    def g(x):
+        return x + 1
+
+    @ray.remote
+    def f(function, x):
+        return ray.get(function.remote(x))
+
+    assert ray.get(f.remote(g, 1)) == 2
+
+
+def test_the_name_of_a_task_can_be_chosen(shared):
+    @ray.remote
+    def f():
+        return ray.get_runtime_context().get_task_name()
+
+    assert ray.get(f.options(name="chosen").remote()) == "chosen"
+    assert ray.get(f.remote()).endswith("f")
+
+
+def test_max_calls_ends_the_worker_after_that_many(shared):
+    @ray.remote(max_calls=1)
+    def pid():
+        return os.getpid()
+
+    pids = [ray.get(pid.remote()) for _ in range(3)]
+    assert len(set(pids)) == 3
+
+
+def test_a_redefined_function_is_the_new_one(shared):
+    results = []
+    for i in range(3):
+
+        @ray.remote
+        def f():
+            return i
+
+        results.append(ray.get(f.remote()))
+    assert results == [0, 1, 2]
+
+
+def test_globals_of_a_worker_are_not_the_drivers(shared):
+    module = sys.modules[__name__]
+    module.marker = "driver"
+
+    @ray.remote
+    def f():
+        import sys as other
+
+        return getattr(other.modules.get("test_tasks"), "marker", None)
+
+    assert ray.get(f.remote()) != "driver"
+
+
+def test_a_staticmethod_and_partial(shared):
+    import functools
+
+    def add(a, b):
+        return a + b
+
+    @ray.remote
+    def call(function, *args):
+        return function(*args)
+
+    assert ray.get(call.remote(functools.partial(add, 1), 2)) == 3
+
+
+def test_long_chains_of_dependencies(shared):
+    @ray.remote
+    def increment(x):
+        return x + 1
+
+    ref = ray.put(0)
+    for _ in range(100):
+        ref = increment.remote(ref)
+    assert ray.get(ref) == 100
+
+
+def test_many_arguments(shared):
+    @ray.remote
+    def total(*numbers):
+        return sum(numbers)
+
+    refs = [ray.put(i) for i in range(200)]
+    assert ray.get(total.remote(*refs)) == sum(range(200))
+
+
+def test_printing_in_a_task_does_no_harm(shared):
+    @ray.remote
+    def loud():
+        print("x" * 100_000)
+        print("to stderr", file=sys.stderr)
+        return 1
+
+    assert ray.get(loud.remote()) == 1

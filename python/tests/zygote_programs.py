@@ -1,0 +1,52 @@
+"""What forked workers run in `test_zygote.py`, as setup hooks: each ends its process by itself."""
+
+import os
+import signal
+import sys
+import time
+
+
+def say_hello():
+    print("out of", os.environ["IORUN_WORKER"], os.environ.get("GREETING", ""))
+    print("err", os.getcwd(), file=sys.stderr)
+    sys.exit(3)
+
+
+def killed():
+    print("last words")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait():
+    print("waiting")
+    time.sleep(600)
+
+
+def print_much():
+    line = b"x" * 99 + b"\n"
+    for _ in range(500):
+        os.write(1, line * 1000)
+    sys.exit(0)
+
+
+def print_odd_bytes():
+    os.write(1, b"\xff\xfe broken\n" + "schön\n".encode())
+    os.write(1, b"y" * 150_000 + b"\nunfinished")
+    sys.exit(0)
+
+
+def tell_state():
+    import random
+
+    descriptors = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    open_ones = [fd for fd in descriptors if os.path.exists(f"/proc/self/fd/{fd}")]
+    print(f"fds={open_ones}")
+    print(f"random={random.random()}")
+    print(f"main={sys.modules['__main__'].__name__} {hasattr(sys.modules['__main__'], 'main')}")
+    print(f"argv={sys.argv}")
+    print(f"stdin={sys.stdin.read()!r}")
+    sys.exit(0)
+
+
+def fail():
+    raise ValueError("no good")
