@@ -6,6 +6,7 @@ import IorunWire
 extension LeaseBroker {
   /// What of a group lies here.
   struct Group: Sendable {
+    var spec: PlacementGroupSpec
     var members: [Int: Member] = [:]
   }
 
@@ -53,7 +54,7 @@ extension LeaseBroker {
     }
     pool = trial
     for (index, holding) in taken {
-      groups[id, default: Group()].members[index] = Member(
+      groups[id, default: Group(spec: reservation.spec)].members[index] = Member(
         holding: holding, pool: ResourcePool(holding), epoch: reservation.epoch)
     }
     // A bundle that is here already, in use or not, belongs to the newest attempt.
@@ -104,6 +105,35 @@ extension LeaseBroker {
       actions += queue.removeLine(shape).map { .refused($0.key, Self.removed(group)) }
     }
     return (workers, actions + serve(now))
+  }
+
+  /// The bundles that are here for good, as a head must know them.
+  var reservations: [BundleReservation] {
+    groups.values.compactMap { group in
+      let members = group.members.filter(\.value.isCommitted)
+      guard let epoch = members.values.map(\.epoch).max() else { return nil }
+      return BundleReservation(
+        spec: group.spec, indices: members.keys.sorted(), epoch: epoch, commits: true)
+    }
+  }
+
+  /// Gives back what was prepared and not committed: a head that asks anew knows nothing of it.
+  mutating func releaseUncommitted(now: ContinuousClock.Instant) -> [Action] {
+    for (id, group) in groups {
+      for (index, member) in group.members where !member.isCommitted {
+        pool.give(member.holding)
+        groups[id]?.members[index] = nil
+      }
+      if groups[id]?.members.isEmpty == true { groups[id] = nil }
+    }
+    return serve(now)
+  }
+
+  /// True where the bundle, or one of its group, is here and may be used.
+  func hasBundle(_ bundle: RuntimeDemand.Bundle) -> Bool {
+    guard let members = groups[bundle.group]?.members else { return false }
+    if bundle.index >= 0 { return members[bundle.index]?.isCommitted == true }
+    return members.values.contains(where: \.isCommitted)
   }
 
   private static func removed(_ group: GroupID) -> IorunError {

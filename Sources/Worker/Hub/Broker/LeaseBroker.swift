@@ -26,7 +26,7 @@ struct LeaseBroker: Sendable {
     /// Tell the holder.
     case granted(RequestKey, RuntimeLease)
     /// Tell the asker why not.
-    case refused(RequestKey, IorunError)
+    case refused(RequestKey, any Error)
     /// A lease is over: the worker is idle, or, where broken, not to be used again.
     case workerFree(WorkerID, isBroken: Bool)
     /// End a worker; what it holds is free once `processGone` says so.
@@ -81,7 +81,8 @@ struct LeaseBroker: Sendable {
   private(set) var holders: [WorkerID: (count: Int, address: ProcessAddress)] = [:]
   var queue = WaitingRequests()
   private var nextID: UInt64 = 1
-  private var reserved = ResourcePool.Holding()
+  /// What ranks of gangs hold of this machine, by lease.
+  private var ranks: [String: ResourcePool.Holding] = [:]
   /// Grants by request, until their workers are there.
   private var unattached: [RequestKey: UInt64] = [:]
   var lastRecall: ContinuousClock.Instant?
@@ -103,11 +104,6 @@ struct LeaseBroker: Sendable {
   /// What is free on the node, bundles not counted.
   var available: ResourceAmounts { pool.available }
 
-  /// How much of the node is in use, from 0 to 1: of what is used most of CPU, GPU and memory.
-  var load: Double {
-    pool.load(of: [ResourceAmounts.cpu, ResourceAmounts.gpu, ResourceAmounts.memory])
-  }
-
   /// How many requests wait.
   var waitingCount: Int { queue.count }
 
@@ -127,17 +123,30 @@ struct LeaseBroker: Sendable {
     return bundleShortfall(bundle, wanted)
   }
 
-  /// What gang ranks hold of the same machine. More than is free where they came first.
-  mutating func setReserved(
-    _ amounts: ResourceAmounts, gpus: [Int], now: ContinuousClock.Instant
-  ) -> [Action] {
-    pool.give(reserved)
-    var units = amounts.units
-    units[ResourceAmounts.gpu] = nil
-    reserved = ResourcePool.Holding(
-      units: units,
-      shares: gpus.map { ResourcePool.Share(index: $0, units: ResourceAmounts.unitsPerOne) })
-    pool.take(reserved)
+  /// True where this node could meet a demand, were it idle; its bundle is not looked at.
+  func couldTake(_ demand: RuntimeDemand) -> Bool { pool.couldFit(demand.resources) }
+
+  /// How much of what a demand names is in use, of the scarcest, from 0 to 1.
+  func load(for demand: RuntimeDemand) -> Double { pool.load(of: demand.resources.units.keys) }
+
+  /// Sets aside what a rank of a gang holds of the same machine.
+  ///
+  /// - Throws: `wrongState` where it is not free.
+  mutating func reserve(_ rank: String, _ amounts: ResourceAmounts, gpus: [Int]) throws {
+    guard ranks[rank] == nil else { return }
+    guard let holding = pool.take(amounts, gpus: gpus) else {
+      throw IorunError(
+        .wrongState,
+        "runtime jobs hold what lease \(rank) needs, \(amounts): only \(available) is free",
+        remedy: "Wait for their tasks to end, or run the job on other nodes")
+    }
+    ranks[rank] = holding
+  }
+
+  /// A rank's hold ends.
+  mutating func unreserve(_ rank: String, now: ContinuousClock.Instant) -> [Action] {
+    guard let holding = ranks.removeValue(forKey: rank) else { return [] }
+    pool.give(holding)
     return serve(now)
   }
 
@@ -196,7 +205,7 @@ struct LeaseBroker: Sendable {
 
   /// There is no worker for a grant.
   mutating func attachFailed(
-    _ id: UInt64, _ error: IorunError, now: ContinuousClock.Instant
+    _ id: UInt64, _ error: any Error, now: ContinuousClock.Instant
   ) -> [Action] {
     guard let hold = holds[id], hold.worker == nil, let request = hold.request else { return [] }
     release(id)
@@ -293,8 +302,8 @@ struct LeaseBroker: Sendable {
   /// A process, of this node or another one, is gone. Its workers may be in the middle of its tasks:
   /// they are ended.
   mutating func holderGone(_ process: WorkerID, now: ContinuousClock.Instant) -> [Action] {
-    queue.remove(allOf: process)
-    var actions: [Action] = []
+    let gone = IorunError(.cancelled, "the process that asked is gone")
+    var actions: [Action] = queue.remove(allOf: process).map { .refused($0, gone) }
     if holders[process] != nil {
       for (id, hold) in holds where hold.holder?.worker == process {
         if let worker = hold.worker {
@@ -304,6 +313,7 @@ struct LeaseBroker: Sendable {
         } else {
           release(id)
           actions.append(.unneeded(grant: id))
+          if let request = hold.request { actions.append(.refused(request, gone)) }
         }
       }
     }

@@ -66,7 +66,7 @@ struct ResourcePool: Sendable {
   }
 
   /// How much is in use of what is used most of, from 0 to 1 and beyond.
-  func load(of names: [String]) -> Double {
+  func load(of names: some Sequence<String>) -> Double {
     names.reduce(0) { most, name in
       let whole = total.units[name, default: 0]
       guard whole > 0 else { return most }
@@ -87,6 +87,12 @@ struct ResourcePool: Sendable {
       }
     }
     return true
+  }
+
+  /// True where all of it could be taken, were everything free.
+  func couldFit(_ request: ResourceAmounts) -> Bool {
+    total.covers(request)
+      && fitsDevices(request.units[ResourceAmounts.gpu, default: 0], ofEmpty: true)
   }
 
   /// What keeps a request from ever being met, for a person; `nil` where nothing does.
@@ -114,6 +120,19 @@ struct ResourcePool: Sendable {
       holding.shares = takeDevices(gpuUnits)
     }
     for (name, amount) in holding.units { free[name, default: 0] -= amount }
+    return holding
+  }
+
+  /// Takes a request with exactly these GPUs, whole or not at all.
+  mutating func take(_ request: ResourceAmounts, gpus: [Int]) -> Holding? {
+    var units = request.units
+    units[ResourceAmounts.gpu] = nil
+    guard fits(ResourceAmounts(units: units)),
+      gpus.allSatisfy({ index in devices.contains { $0.index == index && $0.free >= Self.one } })
+    else { return nil }
+    let holding = Holding(
+      units: units, shares: gpus.map { Share(index: $0, units: Self.one) })
+    take(holding)
     return holding
   }
 

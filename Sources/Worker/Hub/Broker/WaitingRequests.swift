@@ -72,9 +72,11 @@ struct WaitingRequests: Sendable {
   }
 
   /// Takes out all requests of a process.
-  mutating func remove(allOf holder: WorkerID) {
-    guard counts[holder] != nil else { return }
-    for key in Array(places.keys) where key.holder == holder { _ = remove(key) }
+  mutating func remove(allOf holder: WorkerID) -> [LeaseBroker.RequestKey] {
+    guard counts[holder] != nil else { return [] }
+    let keys = places.keys.filter { $0.holder == holder }
+    for key in keys { _ = remove(key) }
+    return keys
   }
 
   /// Takes out all requests of one shape.

@@ -104,8 +104,14 @@ struct WorkerPool: Sendable {
   /// How many are idle.
   var idleCount: Int { lots.values.reduce(0) { $0 + $1.idle.count } }
 
-  /// True where the worker is one of this pool.
-  func contains(_ worker: WorkerID) -> Bool { workers[worker] != nil }
+  /// The kind of a worker that has not said hello; `nil` for all others.
+  func startingKind(_ worker: WorkerID) -> Kind? {
+    guard let entry = workers[worker] else { return nil }
+    switch entry.state {
+    case .promised, .starting: return entry.kind
+    case .idle, .leased, .ending: return nil
+    }
+  }
 
   // MARK: Grants
 
@@ -121,8 +127,8 @@ struct WorkerPool: Sendable {
   }
 
   /// A grant needs none any more. What is being started for it will be idle.
-  mutating func drop(_ grant: UInt64, _ kind: Kind) {
-    lots[kind]?.waiting.removeAll { $0.id == grant }
+  mutating func drop(_ grant: UInt64) {
+    for kind in Array(lots.keys) { lots[kind]?.waiting.removeAll { $0.id == grant } }
   }
 
   /// The lease of a worker is over.

@@ -54,7 +54,8 @@ struct LeaseBrokerTests {
           "granted \(key.number)" + (lease.gpus.isEmpty ? "" : " on \(lease.gpus)")
             + (lease.bundle.map { " in \($0)" } ?? "")
         ]
-      case .refused(let key, let error): ["refused \(key.number): \(error.code)"]
+      case .refused(let key, let error):
+        ["refused \(key.number): \((error as? IorunError)?.code.description ?? "?")"]
       case .workerFree(let worker, let isBroken): ["free \(worker.low)" + (isBroken ? " !" : "")]
       case .stop(let worker, _): ["stop \(worker.low)"]
       case .recall(let holder): ["recall \(holder.worker.high)"]
@@ -95,8 +96,8 @@ struct LeaseBrokerTests {
       Issue.record("it was not refused")
       return
     }
-    #expect(error.code == .noPlacement)
-    #expect(error.message.contains("3 CPU of 2"))
+    #expect((error as? IorunError)?.code == .noPlacement)
+    #expect((error as? IorunError)?.message.contains("3 CPU of 2") == true)
     #expect(try ask(&broker, 2, by: anna, ["tpu": 0.5]) == ["refused 2: IOR-1303"])
   }
 
@@ -172,14 +173,16 @@ struct LeaseBrokerTests {
 
   @Test func `ranks of gangs and leases do not use the same GPU`() throws {
     var broker = try broker(["CPU": 4, "GPU": 2], gpus: 2)
-    _ = broker.setReserved(try amounts(["CPU": 3, "GPU": 1]), gpus: [0], now: start)
+    try broker.reserve("rank", try amounts(["CPU": 3, "GPU": 1]), gpus: [0])
+    try broker.reserve("rank", try amounts(["CPU": 3, "GPU": 1]), gpus: [0])
     #expect(try ask(&broker, 1, by: anna, ["CPU": 1, "GPU": 1]) == ["granted 1 on [1]"])
     #expect(try ask(&broker, 2, by: anna, ["CPU": 1]) == ["recall 1"])
-    #expect(broker.load == 1)
-    #expect(
-      tell(&broker, broker.setReserved(ResourceAmounts(), gpus: [], now: start)) == ["granted 2"])
-    _ = broker.setReserved(try amounts(["CPU": 4]), gpus: [1], now: start)
-    #expect(broker.available == (try amounts(["GPU": 1])), "ranks may take more than is free")
+    let error = #expect(throws: IorunError.self) {
+      try broker.reserve("other", try amounts(["GPU": 1]), gpus: [1])
+    }
+    #expect(error?.code == .wrongState)
+    #expect(tell(&broker, broker.unreserve("rank", now: start)) == ["granted 2"])
+    #expect(broker.available == (try amounts(["CPU": 2, "GPU": 1])))
   }
 
   // MARK: Lending
@@ -242,7 +245,7 @@ struct LeaseBrokerTests {
     #expect(try ask(&broker, 5, by: bert, ["CPU": 1]) == [])
     #expect(
       tell(&broker, broker.processGone(anna, now: start)).sorted()
-        == ["granted 4", "stop 1", "unneeded 2"])
+        == ["granted 4", "refused 2: IOR-1204", "refused 3: IOR-1204", "stop 1", "unneeded 2"])
     #expect(giveBack(&broker, 1, by: anna) == [], "she is gone")
     #expect(tell(&broker, broker.processGone(worker(1), now: start)) == ["granted 5"])
     #expect(broker.waitingCount == 0)
@@ -285,6 +288,20 @@ struct LeaseBrokerTests {
     #expect(broker.available == (try amounts(["CPU": 4, "GPU": 2])))
   }
 
+  @Test func `what was only prepared is given back to a head that asks anew`() throws {
+    var broker = try broker(["CPU": 4])
+    let spec = try group([["CPU": 1], ["CPU": 2]])
+    _ = try broker.prepare(
+      BundleReservation(spec: spec, indices: [0], epoch: 1, commits: true), now: start)
+    _ = try broker.prepare(
+      BundleReservation(spec: spec, indices: [1], epoch: 2, commits: false), now: start)
+    #expect(broker.available["CPU"] == 1)
+    _ = broker.releaseUncommitted(now: start)
+    #expect(broker.available["CPU"] == 3)
+    #expect(broker.reservations.map(\.indices) == [[0]])
+    #expect(try ask(&broker, 1, by: anna, ["CPU": 1], bundle: place(0)) == ["granted 1 in 0"])
+  }
+
   @Test func `bundles are reserved all or none, and late orders are refused`() throws {
     var broker = try broker(["CPU": 4])
     let spec = try group([["CPU": 3], ["CPU": 3], ["CPU": 1]])
@@ -302,6 +319,8 @@ struct LeaseBrokerTests {
     #expect(code([2], 3) == nil, "another bundle, in a later attempt")
     #expect(code([2], 1) == .wrongState)
     #expect(broker.available["CPU"] == 0)
+    #expect(broker.reservations.map(\.indices) == [[0, 2]])
+    #expect(broker.reservations.map(\.epoch) == [3])
     let error = #expect(throws: IorunError.self) {
       try broker.commit(spec.group, epoch: 1, now: start)
     }
