@@ -6,6 +6,9 @@ public struct HeadOptions: Sendable {
   public var suspectAfter: Duration = .seconds(3)
   /// After so long a silence a node's ranks count as lost.
   public var deadAfter: Duration = .seconds(10)
+  /// How much longer than is usual for it a node may be silent before runtime jobs count it as lost,
+  /// while its connection stands: a machine under load stalls for seconds.
+  public var runtimePause: Duration = .seconds(2)
   /// After so long without a word from the head, a node stops its ranks by itself.
   public var fenceAfter: Duration = .seconds(30)
   /// How much longer than `fenceAfter` a lost node's ranks may live: a heartbeat that was under way,

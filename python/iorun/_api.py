@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from operator import attrgetter
 from typing import Any, Dict, List, Optional, Tuple
 
 from iorun import _init
@@ -26,6 +27,9 @@ __all__ = [
     "timeline",
     "wait",
 ]
+
+_WAITABLE = {ObjectRef, ObjectRefGenerator}
+_id_of = attrgetter("_id")
 
 
 def remote(*args: Any, **options: Any) -> Any:
@@ -111,15 +115,20 @@ def wait(
         )
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
-    for ref in ray_waitables:
-        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
-            raise TypeError(
-                "wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing "
-                f"{type(ref)}."
-            )
+    # Programs wait for one of a thousand, a thousand times: these checks are loops in C.
+    unknown = set(map(type, ray_waitables)) - _WAITABLE
+    if unknown:
+        raise TypeError(
+            "wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing "
+            f"{unknown.pop()}."
+        )
     if not ray_waitables:
         return [], []
-    if len(ray_waitables) != len(set(ray_waitables)):
+    try:
+        distinct = len(set(map(_id_of, ray_waitables)))
+    except AttributeError:
+        distinct = len(set(ray_waitables))
+    if len(ray_waitables) != distinct:
         raise ValueError("Wait requires a list of unique ray_waitables.")
     if num_returns <= 0:
         raise ValueError(f"Invalid number of objects to return {num_returns}.")

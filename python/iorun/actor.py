@@ -18,7 +18,14 @@ __all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "make_actor
 _OPTIONS = "__iorun_method_options__"
 _SPECIAL = {"__ray_call__", "__ray_terminate__", "__ray_ready__"}
 #: What handles know of the class; the rest of the creation's data only its process needs.
-_HANDLE_KEYS = ("class_name", "methods", "max_task_retries", "max_pending_calls", "out_of_order")
+_HANDLE_KEYS = (
+    "class_name",
+    "methods",
+    "max_task_retries",
+    "max_pending_calls",
+    "out_of_order",
+    "concurrency_groups",
+)
 
 
 def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
@@ -346,6 +353,16 @@ class ActorMethod:
             arities[self._name] = arity
         arity.check(args, kwargs)
 
+    def _group(self, options: Dict[str, Any], info: Dict[str, Any]) -> str:
+        group = options.get("concurrency_group") or info.get("group") or ""
+        known = self._handle._meta.get("concurrency_groups") or {}
+        if group and group not in known:
+            raise ValueError(
+                f"The concurrency group {group!r} of {self._handle._meta['class_name']}."
+                f"{self._name} does not exist; there are: {', '.join(sorted(known)) or 'none'}."
+            )
+        return str(group)
+
     def _make_template(self, core: Any) -> Template:
         info, options, meta = self._info, self._options, self._handle._meta
         returns = options.get("num_returns")
@@ -365,7 +382,7 @@ class ActorMethod:
             "function": f"{meta['class_name']}.{self._name}",
             "method": self._name,
             "returns": returns,
-            "group": options.get("concurrency_group") or info.get("group") or "",
+            "group": self._group(options, info),
             "retry": retry,
             "backpressure": options.get("_generator_backpressure_num_objects")
             or info.get("backpressure")

@@ -176,14 +176,15 @@ class RayTaskError(RayError):
 
 def _picklable(cause: BaseException, traceback_str: str) -> BaseException:
     """The cause, or where it cannot travel, an error that says what it was."""
+    # It must load, too: a class whose __init__ wants other arguments than `args` pickles well.
     try:
-        pickle.dumps(cause)
+        pickle.loads(pickle.dumps(cause))
         return cause
     except Exception as plain:
         try:
             import cloudpickle
 
-            cloudpickle.dumps(cause)
+            pickle.loads(cloudpickle.dumps(cause))
             return cause
         except Exception:
             kind = f"{type(cause).__module__}.{type(cause).__qualname__}"

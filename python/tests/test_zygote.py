@@ -272,10 +272,11 @@ def test_workers_end_with_a_killed_zygote(hub):
 def test_failing_hook_is_told(hub):
     it = hub("fail")
     it.fork("aa")
-    lines, end = it.until_exit("aa")
-    assert end["status"] == 1
-    assert lines["err"][0] == "Failed to execute the worker_process_setup_hook:"
-    assert "ValueError: no good" in lines["err"]
+    message = it.note(FAILED)["message"]
+    assert message.startswith("Failed to execute the worker_process_setup_hook:")
+    assert "ValueError: no good" in message
+    _, end = it.until_exit("aa")
+    assert end["status"] == 66
 
 
 def test_variables_reach_the_worker_and_expand(hub):
@@ -303,3 +304,24 @@ def test_environment_that_cannot_be_built_is_told(hub):
     message = it.note(FAILED)["message"]
     assert "/far/away" in message and "not on this machine" in message
     assert it.process.wait(10) == 1
+
+
+def test_lines_come_with_the_names_of_their_tasks(hub):
+    it = hub("run_tasks")
+    it.fork("aa")
+    lines = []
+    while True:
+        note = it.note(OUTPUT, EXITED)
+        if "lastLines" in note:
+            break
+        lines += [(note.get("name", ""), line) for line in note["lines"]]
+    assert lines == [
+        ("", "nobody's"),
+        ("f", "f1"),
+        ("f", "f2"),
+        ("g", "unfinished line"),
+        ("g", "f3"),
+        ("f", "f4"),
+        ("Named( 7)", "actor's"),
+    ]
+    assert note["lastLines"] == [line for _, line in lines]

@@ -50,3 +50,32 @@ def tell_state():
 
 def fail():
     raise ValueError("no good")
+
+
+def run_tasks():
+    from types import SimpleNamespace
+
+    from iorun._core import global_state
+
+    executor = SimpleNamespace(actor_id=None, main_call=None, actor=None)
+    global_state._worker = SimpleNamespace(executor=executor)
+
+    def run(name, *texts):
+        executor.main_call = SimpleNamespace(template=SimpleNamespace(name=name))
+        for text in texts:
+            sys.stdout.write(text)
+
+    print("nobody's")
+    run("f", "f1\nf2\n")
+    run("g", "unfinished ")
+    run("f", "line\nf3\n")
+    run("f", "f4\n")
+
+    class Named:
+        def __repr__(self):
+            return "Named(\n7)"
+
+    executor.actor_id, executor.actor = b"1", Named()
+    print("actor's")
+    global_state._worker = None
+    sys.exit(0)

@@ -255,6 +255,7 @@ extension ClusterDirector {
     actor.wasPlaced = true
     if actor.isPlaced { actor.status.node = node }
     insert(actor)
+    hasAdopted = true
     if !actor.isPlaced { tasks.run { [weak self] in await self?.start(spec.actor) } }
   }
 

@@ -100,8 +100,21 @@ extension ClusterDirector {
   /// Ends jobs of which only others told and whose driver's node did not come (back).
   func endOrphans() {
     if expectsMembers { return }
+    let reason = "the node of its driver did not come back"
     for job in jobs.values where job.endReason == nil && members[job.runtime.driver.node] == nil {
-      end(job.runtime.job, reason: "the node of its driver did not come back")
+      end(job.runtime.job, reason: reason)
+    }
+    if !hasAdopted { return }
+    hasAdopted = false
+    // Actors of which their nodes told, and of whose jobs nobody did.
+    var unknown: Set<JobID> = []
+    for (id, actor) in actors where !actor.isDead && jobs[actor.spec.job] == nil {
+      if actor.spec.detached { continue }
+      unknown.insert(actor.spec.job)
+      die(id, Self.intended("its job is over: \(reason)"), stopping: false)
+    }
+    for job in unknown {
+      tellAll("end of a job") { try await $0.endJob(job, reason: reason, caller: self.head) }
     }
   }
 

@@ -94,10 +94,14 @@ extension ClusterDirector {
         continue
       }
       if isGone || snapshot.isLostForRuntime {
-        lose(node, reason: snapshot.lossReason ?? "its connection broke and it did not come back")
+        lose(node, reason: snapshot.lossReason ?? "it fell silent for longer than is usual for it")
         continue
       }
-      members[node]?.isPlaceable = snapshot.state == .alive
+      let isPlaceable = snapshot.state == .alive
+      if members[node]?.isPlaceable != isPlaceable {
+        members[node]?.isPlaceable = isPlaceable
+        membersVersion += 1
+      }
       members[node]?.roundTripMilliseconds = snapshot.roundTripMilliseconds
     }
   }
@@ -126,7 +130,10 @@ extension ClusterDirector {
     publishMembers()
   }
 
-  private func publishMembers() { membersHandler?(Set(members.keys.map(\.peer))) }
+  private func publishMembers() {
+    membersVersion += 1
+    membersHandler?(Set(members.keys.map(\.peer)))
+  }
 
   private static func check(_ registration: ClusterRegistration) throws {
     let labels = registration.labels

@@ -58,7 +58,13 @@ extension ClusterDirector {
       }
       return offer
     }
-    switch GroupPlacement().place(request, on: able) {
+    let decision: GroupPlacement.Decision
+    if group.fitsMembers == membersVersion {
+      decision = GroupPlacement().placeNow(request, on: able).map { .place($0) } ?? .wait
+    } else {
+      decision = GroupPlacement().place(request, on: able)
+    }
+    switch decision {
     case .place(let nodes):
       groups[id]?.isReserving = true
       epoch += 1
@@ -69,7 +75,9 @@ extension ClusterDirector {
         parts.append(GroupPlan.Part(node: node, indices: indices, reservation: reservation))
       }
       return GroupPlan(parts: parts, epoch: epoch, spec: spec)
-    case .wait: hold(id, state: nil, reason: "it waits for resources that are in use")
+    case .wait:
+      groups[id]?.fitsMembers = membersVersion
+      hold(id, state: nil, reason: "it waits for resources that are in use")
     case .infeasible(let reason): hold(id, state: .infeasible, reason: reason)
     }
     return nil

@@ -19,10 +19,14 @@ actor ClusterDirector: ClusterService {
   let logger: Logger
 
   var members: [NodeID: ClusterMember] = [:]
+  /// Counts changes of who is a member and what they offer.
+  var membersVersion: UInt64 = 0
   /// Nodes that were members and are gone, for `clusterNodes`; as they were last, and why.
   var formerMembers: [NodeID: (member: ClusterMember, reason: String)] = [:]
   /// True while nodes that the head knows have not registered their runtime side.
   var expectsMembers = true
+  /// True where actors were learned from nodes since orphans were looked for.
+  var hasAdopted = false
   var jobs: [JobID: ClusterJob] = [:]
   /// Jobs that are over, the oldest first.
   var endedJobs: [ClusterJob] = []

@@ -45,6 +45,9 @@ struct LiveGroup: Sendable {
   var reason: String?
   /// True while its nodes are asked.
   var isReserving = false
+  /// The set of members with which it was found to fit an idle network; looked at again when that set
+  /// has changed.
+  var fitsMembers: UInt64?
   /// Its place in the line, and since when it waits.
   var place: UInt64
   var since: Duration

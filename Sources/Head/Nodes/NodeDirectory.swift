@@ -1,10 +1,13 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunMesh
 
 /// Which nodes there are and which of them are alive: registrations, heartbeats, silence.
 ///
-/// A node is alive while it is heard from, suspect after a short silence, dead after a long one. A
-/// restarted head gives every node it knows a grace to come back.
+/// A node is alive while it is heard from, suspect after a short silence, dead after a long one. For
+/// runtime jobs it is lost sooner, after a silence that is unusual for it: their actors begin anew
+/// elsewhere at once, while ranks of gangs are given up only when their fence must have stopped them.
+/// A restarted head gives every node it knows a grace to come back.
 actor NodeDirectory {
   private struct Entry {
     var record: NodeRecord
@@ -21,6 +24,10 @@ actor NodeDirectory {
     /// When it registered last, by the head's clock.
     var registeredAt = Duration.zero
     var lossReason: String?
+    /// How unusual its silence is.
+    var detector: PhiAccrual
+    /// When its connection broke, where no other has come since.
+    var brokenAt: Duration?
   }
 
   private let store: Store
@@ -41,7 +48,8 @@ actor NodeDirectory {
     for record in try await store.nodes() {
       entries[record.id] = Entry(
         record: record, state: record.hasLeft ? .left : .suspect, heardAt: now,
-        patience: options.restartGrace)
+        patience: options.restartGrace,
+        detector: PhiAccrual(expected: options.heartbeat, now: now))
     }
   }
 
@@ -63,7 +71,8 @@ actor NodeDirectory {
     entries[node] = Entry(
       record: record, state: .alive, heardAt: clock.elapsed(), patience: options.deadAfter,
       isRegistered: true, roundTripMilliseconds: roundTrip, draining: draining,
-      registeredAt: clock.elapsed())
+      registeredAt: clock.elapsed(),
+      detector: PhiAccrual(expected: options.heartbeat, now: clock.elapsed()))
     try await store.save([record])
     return facts.name
   }
@@ -75,6 +84,8 @@ actor NodeDirectory {
         || entry.state == .suspect
     else { return nil }
     entries[node]?.heardAt = clock.elapsed()
+    entries[node]?.detector.heard(at: clock.elapsed())
+    entries[node]?.brokenAt = nil
     entries[node]?.record.lastSeenAt = clock.now()
     entries[node]?.state = .alive
     if let roundTripMilliseconds, roundTripMilliseconds.isFinite, roundTripMilliseconds >= 0 {
@@ -102,7 +113,10 @@ actor NodeDirectory {
     let stall = now - lastTick - options.tick * 2
     lastTick = now
     if stall > options.suspectAfter / 2 {
-      for node in entries.keys { entries[node]?.heardAt += stall }
+      for node in entries.keys {
+        entries[node]?.heardAt += stall
+        entries[node]?.detector.forgive(stall)
+      }
     }
     for (node, entry) in entries where entry.state == .alive || entry.state == .suspect {
       let silence = now - entry.heardAt
@@ -113,7 +127,7 @@ actor NodeDirectory {
           entry.isRegistered
           ? "no word came from it for \(seconds) s"
           : "it did not come back within \(seconds) s after the head restarted"
-      } else if silence >= options.suspectAfter, entry.state == .alive {
+      } else if silence >= options.suspectAfter || entry.brokenAt != nil, entry.state == .alive {
         entries[node]?.state = .suspect
       }
     }
@@ -142,7 +156,21 @@ actor NodeDirectory {
       isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
       roundTripMilliseconds: entry.roundTripMilliseconds,
       mayStillRun: isCutOff || isStopping,
-      lossReason: entry.lossReason)
+      lossReason: entry.lossReason, isLostForRuntime: isLostForRuntime(entry, now))
+  }
+
+  /// A broken connection is evidence: then only the time for a new one is allowed on top of what is
+  /// usual for the node.
+  private func isLostForRuntime(_ entry: Entry, _ now: Duration) -> Bool {
+    guard entry.isRegistered, entry.state == .suspect else { return false }
+    let pause = entry.brokenAt == nil ? options.runtimePause : .zero
+    return entry.detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold
+  }
+
+  /// A node's connection to the head broke, or is there again.
+  func connection(of node: PeerID, isUp: Bool) {
+    guard let entry = entries[node], entry.isRegistered else { return }
+    entries[node]?.brokenAt = isUp ? nil : entry.brokenAt ?? clock.elapsed()
   }
 
   /// Why the ranks on `node` count as lost; `nil` while they do not.

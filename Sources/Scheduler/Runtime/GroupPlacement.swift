@@ -66,11 +66,20 @@ public struct GroupPlacement: Sendable {
 
   /// Finds nodes for all bundles, in whatever order the nodes come.
   public func place(_ request: Request, on nodes: [RuntimeNode]) -> Decision {
-    let nodes = nodes.sorted { ($0.name, $0.node) < ($1.name, $1.node) }
-    if let placed = assign(request, nodes, room: \.available) { return .place(placed) }
+    if let placed = placeNow(request, on: nodes) { return .place(placed) }
+    let nodes = Self.ordered(nodes)
     // What its own fixed bundles hold counts as free on an idle node: they are part of the request.
     if assign(request, nodes, room: \.total) != nil { return .wait }
     return .infeasible(InfeasibleGroup(request: request, nodes: nodes).explanation)
+  }
+
+  /// The same without the reason: `nil` where it does not fit now.
+  public func placeNow(_ request: Request, on nodes: [RuntimeNode]) -> [NodeID]? {
+    assign(request, Self.ordered(nodes), room: \.available)
+  }
+
+  private static func ordered(_ nodes: [RuntimeNode]) -> [RuntimeNode] {
+    nodes.sorted { ($0.name, $0.node) < ($1.name, $1.node) }
   }
 
   /// A node for each bundle, by the room that `room` says; `nil` where they do not all find one.

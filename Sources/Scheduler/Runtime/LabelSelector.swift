@@ -3,7 +3,7 @@ internal import IorunCore
 /// Which nodes a task, an actor or a bundle may run on, by their labels: all terms must hold.
 ///
 /// The values are Ray's: `v` (the label is there and is `v`), `!v` (it is not there, or not `v`),
-/// `in(a,b)` and `!in(a,b)`.
+/// `in(a,b)` and `!in(a,b)`; and `*` (the label is there) and `!*` (it is not).
 public struct LabelSelector: Sendable, Hashable {
   private struct Term: Sendable, Hashable {
     var key: String
@@ -12,7 +12,7 @@ public struct LabelSelector: Sendable, Hashable {
     var text: String
 
     func holds(_ labels: [String: String]) -> Bool {
-      let isAmong = labels[key].map(values.contains) ?? false
+      let isAmong = labels[key].map { values.contains("*") || values.contains($0) } ?? false
       return isAmong != isNegated
     }
   }
@@ -59,7 +59,7 @@ public struct LabelSelector: Sendable, Hashable {
   private static func refusal(_ key: String, _ value: String) -> IorunError {
     IorunError(
       .specInvalid, "'\(key.prefix(64))': '\(value.prefix(64))' is no label selector",
-      remedy: "Write a value, !value, in(a,b) or !in(a,b)")
+      remedy: "Write a value, !value, in(a,b), !in(a,b), * or !*")
   }
 }
 

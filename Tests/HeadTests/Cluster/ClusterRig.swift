@@ -2,6 +2,7 @@ import Foundation
 import IorunContract
 import IorunCore
 import IorunWire
+import Testing
 
 @testable import IorunHead
 
@@ -32,6 +33,14 @@ extension Rig {
 
   func status(_ actor: RuntimeActorID) async throws -> RuntimeActorStatus {
     try await cluster.actor(actor, caller: nodes[0].id).status
+  }
+
+  /// Waits until no node holds anything.
+  func allIsFree() async throws {
+    try await eventually("something is still held") {
+      for bridge in bridges.values where await !bridge.used.isEmpty { return false }
+      return true
+    }
   }
 
   /// Moves time on, so that silent nodes are lost; the others go on to send heartbeats.

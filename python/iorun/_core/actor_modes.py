@@ -149,6 +149,9 @@ class SerialMode:
                 self.executor.reply_cancelled(call)
                 return
 
+    def drain(self) -> None:
+        """The process ends when nothing is left to do. With the lock held; `run` looks."""
+
     def run(self) -> None:
         """The main thread's life."""
         from iorun._core.loop import Waiter
@@ -164,6 +167,8 @@ class SerialMode:
                 with loop.lock:
                     if calls or executor.stopping is not None:
                         continue
+                    if executor.draining:
+                        return
                     executor.waiter = waiter = Waiter(1)
                 loop.wait(waiter)
                 continue
@@ -204,7 +209,12 @@ class ThreadMode:
         while executor.stopping is None:
             with executor.core.loop.lock:
                 executor.waiter = waiter = Waiter(1)
-            executor.core.loop.wait(waiter)
+            executor.core.loop.wait(waiter, 0.05 if executor.draining else None)
+            if executor.draining and not executor.running:
+                return
+
+    def drain(self) -> None:
+        """The process ends when nothing is left to do. With the lock held; `run` looks."""
 
 
 class _Pool:
@@ -382,6 +392,16 @@ class AsyncMode:
         task = self.tasks.get((peer, number))
         if task is not None:
             self.executor.core.in_loop(self.loop, task.cancel)
+
+    def drain(self) -> None:
+        """The process ends when nothing is left to do. With the lock held."""
+        self.executor.core.in_loop(self.loop, self._drain)
+
+    def _drain(self) -> None:
+        if self.incoming or self.tasks:
+            self.loop.call_later(0.05, self._drain)
+        else:
+            self.loop.stop()
 
     def run(self) -> None:
         """The main thread's life: the asyncio loop, which also watches the core's epoll."""

@@ -12,7 +12,7 @@ from iorun import exceptions
 from iorun._core import arguments, failures, ops, serialization
 from iorun._core.frames import ERROR, U32, FrameError
 from iorun._core.hub import HubError
-from iorun._core.objects import Entry
+from iorun._core.objects import PENDING, PLAIN, Entry
 from iorun._core.tasks import Task, Template, id_suffix
 from iorun.object_ref import ObjectRef
 
@@ -141,6 +141,15 @@ class ActorClient:
         if self.inflight.pop(number, None) is not None:
             self._one_less()
 
+    def call_again(self, task: Task) -> None:
+        """A call that has ended in an error is to be made once more."""
+        if self.peer is not None:
+            task.send_to(self.peer)
+            return
+        self.inflight.pop(task.number, None)
+        task.place = None
+        self.waiting.appendleft(task)
+
     def _one_less(self) -> None:
         self.pending -= 1
         if not self.pending and self.holding and self.handle_id is not None:
@@ -251,23 +260,31 @@ class ActorSubmitter:
             client = self.clients[id] = ActorClient(self.core, id)
         return client
 
-    def watch(self, id: bytes) -> ActorClient:
+    def watch(self, id: bytes, handle_id: Optional[bytes]) -> ActorClient:
         """An actor that somebody else has created. With the lock held."""
         client = self.clients.get(id)
         if client is not None:
             return client
         client = self.client(id)
-
-        def done(status: Dict[str, Any], _blob: bytes, error: Optional[HubError]) -> None:
-            if error is not None:
-                client.update(
-                    {"state": "DEAD", "cause": {"code": error.code, "message": error.message}}, b""
-                )
-            else:
-                client.update(status, b"")
-
-        self.core.hub.start(ops.ACTOR_WATCH, {"actor": id.hex()}, done)
+        self._watch(client, handle_id)
         return client
+
+    def _watch(self, client: ActorClient, handle_id: Optional[bytes]) -> None:
+        def done(status: Dict[str, Any], _blob: bytes, error: Optional[HubError]) -> None:
+            if error is None:
+                client.update(status, b"")
+                return
+            entry = self.core.objects.entries.get(handle_id) if handle_id else None
+            if error.code == ops.NOT_FOUND and handle_id and entry is not None:
+                # A handle can be faster than the creation; its maker knows when that is done.
+                self.core.want(handle_id, entry)
+                self.core.objects.when_ready(entry, lambda: self._watch(client, None))
+                return
+            client.update(
+                {"state": "DEAD", "cause": {"code": error.code, "message": error.message}}, b""
+            )
+
+        self.core.hub.start(ops.ACTOR_WATCH, {"actor": client.id.hex()}, done)
 
     def on_event(self, status: Dict[str, Any], blob: bytes) -> None:
         """The network says how an actor is. With the lock held."""
@@ -306,12 +323,26 @@ class ActorSubmitter:
         request = {**request, "actor": id.hex()}
         if request.get("name"):
             self._wait_for_dependencies(given)
-            answer, blob = core.request(ops.ACTOR_CREATE, request, self._payload(meta, given, client))
+            try:
+                answer, blob = core.request(
+                    ops.ACTOR_CREATE, request, self._payload(meta, given, client)
+                )
+            except HubError as error:
+                with core.loop.lock:
+                    self._forget(client)
+                if error.code == ops.WRONG_STATE:
+                    raise exceptions.ActorAlreadyExistsError(
+                        f"The name {request['name']} (namespace={request.get('namespace')}) is "
+                        f"already taken: {error}"
+                    ) from None
+                if error.code == ops.NO_PLACEMENT:
+                    raise exceptions.ActorUnschedulableError(str(error)) from None
+                raise
             with core.loop.lock:
                 existing = bytes.fromhex(answer["actor"])
                 if existing != id:
                     return self._existing(existing, answer, blob, client, handle)
-                client.update(answer, blob)
+                self._created(client, answer)
             return id, handle, meta
         with core.loop.lock:
             self._send_when_ready(meta, request, given, client)
@@ -321,12 +352,21 @@ class ActorSubmitter:
         self, id: bytes, answer: Dict[str, Any], blob: bytes, unused: ActorClient, handle: Any
     ) -> Tuple[bytes, Optional[ObjectRef], Dict[str, Any]]:
         # `get_if_exists` found one: what was prepared for a new one is not needed.
-        self.clients.pop(unused.id, None)
-        if unused.handle_id is not None:
-            self._by_handle.pop(unused.handle_id, None)
+        self._forget(unused)
         client = self.client(id)
         client.update(answer, b"")
         return id, None, read_payload(blob)[0]
+
+    def _forget(self, client: ActorClient) -> None:
+        self.clients.pop(client.id, None)
+        if client.handle_id is not None:
+            self._by_handle.pop(client.handle_id, None)
+
+    def _created(self, client: ActorClient, status: Dict[str, Any]) -> None:
+        client.update(status, b"")
+        entry = self.core.objects.entries.get(client.handle_id or b"")
+        if entry is not None and entry.state == PENDING:
+            self.core.objects.settle_here(entry, PLAIN, serialization.dumps(None, 5))
 
     def _payload(self, meta: Dict[str, Any], given: arguments.Arguments, client: ActorClient) -> bytes:
         core = self.core
@@ -361,9 +401,9 @@ class ActorSubmitter:
         def done(answer: Dict[str, Any], blob: bytes, error: Optional[HubError]) -> None:
             if error is not None:
                 cause = {"code": error.code, "message": error.message, "remedy": error.remedy}
-                client.update({"state": "DEAD", "cause": cause}, b"")
+                self._created(client, {"state": "DEAD", "cause": cause})
             else:
-                client.update(answer, blob)
+                self._created(client, answer)
 
         def ready() -> None:
             left[0] -= 1
@@ -378,7 +418,7 @@ class ActorSubmitter:
                         if isinstance(error, exceptions.RayTaskError)
                         else error
                     )
-                    client.update({"state": "DEAD", "cause": {}}, b"")
+                    self._created(client, {"state": "DEAD", "cause": {}})
                     return
             if client.released:
                 return
@@ -399,7 +439,7 @@ class ActorSubmitter:
     def adopt(self, id: bytes, handle: Optional[ObjectRef]) -> ActorClient:
         """A handle came in: with it the reference that counts it. Takes the lock."""
         with self.core.loop.lock:
-            client = self.watch(id)
+            client = self.watch(id, handle.binary() if handle is not None else None)
             if handle is not None and not client.holding:
                 client.handle_id = handle.binary()
             return client

@@ -137,7 +137,7 @@ class Call:
         self.data = b""
         view = memoryview(full)
         with core.loop.lock:
-            refs = core.objects.refs_of(id for id, _ in serialization.ref_table(full))
+            refs = core.objects.refs_of(serialization.ref_ids(view))
         (args, kwargs, places), _ = serialization.deserialize_full(view, refs)
         if not places:
             return args, kwargs
@@ -168,7 +168,7 @@ class Call:
         with core.loop.lock:
             if tag == ARENA and table:
                 self.held += core.objects.receive(table)
-            refs = core.objects.refs_of(id for id, _ in table)
+            refs = core.objects.refs_of(serialization.ref_ids(view))
         return serialization.deserialize_full(view, refs)[0]
 
     def release(self, core: "CoreWorker") -> None:
@@ -235,7 +235,8 @@ class Context:
     @property
     def restarts(self) -> int:
         """How often the actor was started before."""
-        return int(self._executor.actor_status.get("incarnation") or 0)
+        status = self._executor.actor_status
+        return int(status.get("restarts") or max(0, int(status.get("incarnation") or 0) - 1))
 
     @property
     def attempt(self) -> int:

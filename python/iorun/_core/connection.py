@@ -9,7 +9,7 @@ import struct
 import time
 from typing import Any, Callable, List, Optional, Sequence
 
-from iorun._core.frames import FRAME_LIMIT, HEADER, FrameError
+from iorun._core.frames import FRAME_LIMIT, GREET, HEADER, FrameError
 from iorun._core.loop import Loop
 
 logger = logging.getLogger("iorun")
@@ -156,6 +156,7 @@ class Connection:
             self._feed(data)
         except MALFORMED as error:
             logger.warning("A connection was closed: a malformed frame came over it: %s", error)
+            logger.debug("where", exc_info=True)
             with self.loop.lock:
                 self._fail(f"malformed frame: {error}")
 
@@ -188,6 +189,9 @@ class Connection:
                 handler(self.peer or self, flags, aux, number, data, start + 16, stop)
                 if self.closed:
                     return
+                if kind == GREET:
+                    # Now it is known who speaks, more is heard.
+                    handlers = self.handlers
                 start = stop
         if start < size:
             self._partial = [data[start:] if start else data]

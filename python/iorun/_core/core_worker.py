@@ -108,12 +108,17 @@ class CoreWorker(Fetching):
             value = os.environ.get(variable)
             if value:
                 greeting[key] = value
-        if role == "driver":
-            from iorun import _environment
+        from iorun import _environment
 
-            self.runtime_env = runtime_env
+        if role == "worker":
+            # What a task submits runs in the task's own environment unless it says otherwise.
+            text = os.environ.get("IORUN_ENVIRONMENT", "")
+            self.environment = (os.environ.get("IORUN_ENVIRONMENT_HASH", ""), text)
+            self.runtime_env = _environment.describe(_environment.decode(text))
+        if role == "driver":
             if runtime_env:
                 self.environment = _environment.environment_hash(runtime_env)
+                self.runtime_env = _environment.describe(_environment.decode(self.environment[1]))
             greeting["namespace"] = namespace
             greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
             greeting["launcher"] = _environment.launcher()
@@ -335,9 +340,7 @@ class CoreWorker(Fetching):
         if self.executor is None:
             logger.error("The agent ends this process's session: %s", body.get("reason"))
             return
-        # Whatever runs, the process ends now; SIGKILL follows in any case.
-        self.loop.flush()
-        self.executor.stop()
+        self.executor.stop(bool(body.get("drain")))
 
     def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
         if self.log_to_driver:
@@ -402,6 +405,15 @@ class CoreWorker(Fetching):
     def context(self) -> Any:
         """What runs in this thread or coroutine; None in a driver."""
         return self.executor.context() if self.executor is not None else None
+
+    def current_actor_handle(self) -> Any:
+        """A handle of the actor that this process is. It does not keep the actor alive."""
+        from iorun.actor import ActorHandle
+
+        executor = self.executor
+        if executor is None or executor.actor_id is None:
+            raise RuntimeError("This process is no actor.")
+        return ActorHandle(executor.actor_id, executor.actor_meta, None)
 
     def current_number(self) -> int:
         """The number of the task that runs here; 0 outside of tasks."""

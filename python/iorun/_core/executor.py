@@ -79,6 +79,7 @@ class Executor:
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
+        self.draining = False
         self.interrupting = False
         self._blocked = 0
         self._interrupt: Optional[Call] = None
@@ -191,7 +192,7 @@ class Executor:
         call = self._interrupt
         if call is not None and self.main_call is call and self.interrupting:
             self._interrupt = None
-            raise exceptions.TaskCancelledError(call.task_id().hex())
+            raise KeyboardInterrupt
 
     def on_ack(
         self, peer: Any, _flags: int, _aux: int, number: int, data: bytes, start: int, _end: int
@@ -275,6 +276,8 @@ class Executor:
                 with loop.lock:
                     if queue or self.assignment is not None or self.stopping is not None:
                         continue
+                    if self.draining:
+                        return
                     self.waiter = waiter = Waiter(1)
                 loop.wait(waiter)
                 continue
@@ -381,6 +384,9 @@ class Executor:
 
     def reply(self, call: Call, value: Any, start: float) -> None:
         """Answers with a value. Raises where it cannot be sent."""
+        if call.cancelled and self.actor_id is not None:
+            # The caller has given up on it, whatever it returns.
+            raise exceptions.TaskCancelledError(call.task_id().hex())
         returns = call.template.returns
         units = int((_perf() - start) * _UNIT)
         if units > 65535:
@@ -662,9 +668,16 @@ class Executor:
             self.queue.remove(call)
             call.release(self.core)
 
-    def stop(self) -> None:
-        """Ends this process now. With the lock held."""
+    def stop(self, drain: bool) -> None:
+        """Ends this process: when nothing is left to do, or now. With the lock held."""
+        if drain:
+            self.draining = True
+            self.wake()
+            if self.mode is not None:
+                self.mode.drain()
+            return
         self.stopping = "stop"
+        self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
 
     # Becoming an actor

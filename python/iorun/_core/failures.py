@@ -58,6 +58,11 @@ def of_lease(error: HubError, request: Dict[str, Any]) -> Exception:
         return exceptions.RuntimeEnvSetupError(str(error))
     if request.get("bundle") and error.code in (ops.NOT_FOUND, ops.WRONG_STATE):
         return exceptions.TaskPlacementGroupRemoved(str(error))
+    if error.code == ops.PROCESS_LOST and error.detail.get("pid"):
+        cause = {"message": error.message, "detail": error.detail}
+        return exceptions.WorkerCrashedError(
+            f"A worker ended before its first task: {describe(cause)}"
+        )
     if error.code == ops.PROCESS_LOST:
         return exceptions.LocalRayletDiedError(str(error))
     return exceptions.RaySystemError(str(error))

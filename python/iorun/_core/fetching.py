@@ -56,7 +56,7 @@ class Fetching:
 
     def want(self, id: bytes, entry: Entry, lost: bool = False) -> None:
         """Makes sure that a pending object of another owner is on its way."""
-        if entry.state != PENDING or id[:16] == self.worker_id or id[24:] == b"\xff" * 4:
+        if entry.state != PENDING or id[:16] == self.worker_id:
             return
         owner = self.peer(id[:16], entry.node)
         if owner is None:
@@ -166,11 +166,11 @@ class Fetching:
         raise self.lost_error(id)
 
     def _open(self, view: memoryview) -> Any:
-        table = serialization.ref_table(view)
+        ids = serialization.ref_ids(view)
         refs: Sequence[ObjectRef] = ()
-        if table:
+        if ids:
             with self.loop.lock:
-                refs = self.objects.refs_of(id for id, _ in table)
+                refs = self.objects.refs_of(ids)
         return serialization.deserialize_full(view, refs)[0]
 
     def error_of(self, data: bytes) -> BaseException:

@@ -140,10 +140,10 @@ class Loop:
     def mark_dirty(self, connection: "Connection") -> None:
         """The connection has bytes to write, soon. With the lock held."""
         self.dirty.append(connection)
-        if self._owner_is_background or self._deep or self.watched:
+        if self._owner_is_background:
+            self.kick()
+        elif self._deep:
             self._wake_background()
-            if self._owner_is_background:
-                self.kick()
 
     def flush(self) -> None:
         """Writes whatever waits to be written."""
@@ -311,6 +311,9 @@ class Loop:
         seen = -1
         quiet = 0
         while not self.closed:
+            if self.watched:
+                seen = self._watch_the_watcher(seen)
+                continue
             if self._rounds != seen or self._sleepers:
                 # Somebody polls, and often: not our turn.
                 seen = self._rounds
@@ -348,6 +351,21 @@ class Loop:
             finally:
                 self._hand_on()
             seen = -1
+
+    def _watch_the_watcher(self, seen: int) -> int:
+        """While an asyncio loop polls: a round of its own where that loop is held up."""
+        time.sleep(0.01)
+        rounds = self._rounds
+        if rounds == seen and (self.dirty or self._timers or self.deferred or self._has_events()):
+            self.poll_now()
+            return self._rounds
+        return rounds
+
+    def _has_events(self) -> bool:
+        try:
+            return bool(self.epoll.poll(0))
+        except (OSError, ValueError):
+            return False
 
     def close(self) -> None:
         """Stops the background thread and frees the descriptors."""

@@ -9,7 +9,8 @@ the order in which the two messages come does not matter.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Tuple
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from iorun._core import serialization
 from iorun._core.frames import (
@@ -36,6 +37,10 @@ logger = logging.getLogger("iorun")
 PENDING = 0
 #: The value was deleted; only its task is kept, because a value that can be lost depends on it.
 GONE = 5
+
+#: How the ids end that count an actor's handles. Their value, None, comes when the actor has been
+#: created, so that others do not look for it before.
+HANDLE_SUFFIX = b"\xff" * 4
 
 
 class Entry:
@@ -87,6 +92,10 @@ class ObjectTable:
     def __init__(self, core: "CoreWorker"):
         self.core = core
         self.entries: Dict[bytes, Entry] = {}
+        self._ready: Deque[Callable[[], None]] = deque()
+        self._calling = False
+        self._letting_go: Deque[bytes] = deque()
+        self._releasing = False
 
     # Owned objects
 
@@ -104,8 +113,10 @@ class ObjectTable:
             entry.contained = self.receive(table) if table else None
             data = InArena(size, [node])
         self.settle_here(entry, tag, data)
-        if not entry.local and not entry.remote and id[:16] == self.core.worker_id:
-            self._free(id, entry)
+        # Whoever waited may have let go of it, and freed it, already.
+        if not entry.local and not entry.remote and self.entries.get(id) is entry:
+            if id[:16] == self.core.worker_id:
+                self._free(id, entry)
 
     def settle_here(self, entry: Entry, tag: int, data: Any) -> None:
         """Sets the value and tells whoever waits."""
@@ -114,8 +125,20 @@ class ObjectTable:
         callbacks = entry.callbacks
         if callbacks is not None:
             entry.callbacks = None
-            for callback in callbacks:
-                callback()
+            self.call_back(callbacks)
+
+    def call_back(self, callbacks: List[Callable[[], None]]) -> None:
+        """Calls them one after the other, and whatever they make ready in turn: no recursion."""
+        ready = self._ready
+        ready.extend(callbacks)
+        if self._calling:
+            return
+        self._calling = True
+        try:
+            while ready:
+                ready.popleft()()
+        finally:
+            self._calling = False
 
     def when_ready(self, entry: Entry, callback: Callable[[], None]) -> None:
         """Calls back, with the lock held, once the entry is not pending; at once if it is not."""
@@ -184,8 +207,7 @@ class ObjectTable:
         del self.entries[id]
         if task is not None:
             task.forgotten(id)
-        elif state == PENDING:
-            # Objects that never get a value are what counts an actor's handles.
+        elif id[24:] == HANDLE_SUFFIX:
             self.core.actors.handles_gone(id)
 
     def drop_lineage(self, id: bytes) -> None:
@@ -198,10 +220,19 @@ class ObjectTable:
 
     def _release_contained(self, entry: Entry) -> None:
         contained = entry.contained
-        if contained:
-            entry.contained = None
-            for inner in contained:
-                self.release(inner)
+        if not contained:
+            return
+        entry.contained = None
+        # A list of references can be as long as one likes: no recursion here either.
+        self._letting_go.extend(contained)
+        if self._releasing:
+            return
+        self._releasing = True
+        try:
+            while self._letting_go:
+                self.release(self._letting_go.popleft())
+        finally:
+            self._releasing = False
 
     def drain(self) -> None:
         """Counts the references that Python has deleted since the last time. Takes the lock."""
@@ -282,19 +313,16 @@ class ObjectTable:
             ids.append(id)
         return ids
 
-    def refs_of(self, ids: Iterable[bytes], node: bytes = b"") -> List[ObjectRef]:
+    def refs_of(self, ids: List[bytes], node: bytes = b"") -> List[ObjectRef]:
         """References to held objects, each counted."""
-        refs = []
         entries = self.entries
-        append = refs.append
         for id in ids:
             entry = entries.get(id)
             if entry is None:
                 entry = entries[id] = Entry(source=0 if id[:16] != self.core.worker_id else None)
                 entry.node = node
             entry.local += 1
-            append(ObjectRef(id))
-        return refs
+        return list(map(ObjectRef, ids))
 
     def pin_for_ever(self, id: bytes) -> bytes:
         """The user's own pickle has a reference: its object lives as long as its owner.

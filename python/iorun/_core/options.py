@@ -193,11 +193,13 @@ def request_of(
     elif strategy is not None and hasattr(strategy, "selectors"):
         labels, fallback = strategy.selectors()
         request["labels"] = labels
-        request["fallback"] = fallback
+        request["fallback"] = [entry["label_selector"] for entry in fallback]
     if options.get("label_selector"):
         request["labels"] = dict(options["label_selector"])
     if options.get("fallback_strategy"):
-        request["fallback"] = list(options["fallback_strategy"])
+        request["fallback"] = [
+            dict(entry.get("label_selector") or {}) for entry in options["fallback_strategy"]
+        ]
     environment, text, described = _environment_of(core, options.get("runtime_env"))
     request["environment"] = environment
     request["runtimeEnv"] = text
@@ -243,7 +245,7 @@ def _environment_of(core: "CoreWorker", runtime_env: Any) -> Tuple[str, str, Dic
         return environment, text, core.runtime_env
     parent = _environment.decode(core.environment[1]) if core.environment[1] else None
     environment, text = _environment.environment_hash(dict(runtime_env), parent)
-    return environment, text, {**core.runtime_env, **dict(runtime_env)}
+    return environment, text, _environment.describe(_environment.decode(text))
 
 
 def queue_key(request: Dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import io
 import pickle
 import struct
 import threading
+import types
 from collections import ChainMap
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -22,6 +23,7 @@ PROTOCOL = 5
 #: Smaller buffers stay in the pickle: apart they would cost more than their copy.
 _SMALL_BUFFER = 4096
 _HEAD = struct.Struct("<IIQ")
+_IN_TABLE = struct.Struct(f"{ID_SIZE}s16x")
 _BUFFER = struct.Struct("<QQ")
 _ALIGNMENT = 64
 #: Types whose values hold no reference and need no second look.
@@ -57,8 +59,29 @@ def remove_reducer(cls: type) -> None:
     _own_reducers.pop(cls, None)
 
 
+def _reduce_code(code: types.CodeType) -> Any:
+    """A code object with the name of its file, which newer cloudpickles leave out.
+
+    With it a traceback of a worker shows the line, as far as the file is there.
+    """
+    make, parts = cloudpickle.cloudpickle._code_reduce(code)
+    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
+
+
+_code_reducers: Dict[type, Callable[[Any], Any]] = (
+    {types.CodeType: _reduce_code} if hasattr(cloudpickle.cloudpickle, "_code_reduce") else {}
+)
+
+
 class _CloudPickler(cloudpickle.CloudPickler):
-    dispatch_table = ChainMap(_own_reducers, cloudpickle.CloudPickler.dispatch_table)
+    dispatch_table = ChainMap(
+        _own_reducers, _code_reducers, cloudpickle.CloudPickler.dispatch_table
+    )
+
+
+class _FunctionPickler(cloudpickle.CloudPickler):
+    # References pickle themselves here, see `dump_function`.
+    dispatch_table = ChainMap(_code_reducers, cloudpickle.CloudPickler.dispatch_table)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -225,6 +248,19 @@ def ref_table(data: Any, start: int = 0) -> List[Tuple[bytes, bytes]]:
     return decode_refs(data, start, count)
 
 
+def ref_ids(view: memoryview) -> List[bytes]:
+    """The object ids of the references in a full form. Raises FrameError."""
+    if len(view) < _HEAD.size:
+        raise FrameError("a value's head is cut off")
+    count = _HEAD.unpack_from(view, 0)[0]
+    if not count:
+        return []
+    end = _HEAD.size + count * REF_SIZE
+    if end > len(view):
+        raise FrameError(f"a table of {count} references is not in its value")
+    return [id for (id,) in _IN_TABLE.iter_unpack(view[_HEAD.size : end])]
+
+
 def decode_refs(data: Any, start: int, count: int) -> List[Tuple[bytes, bytes]]:
     """(object id, owner's node) of `count` references on the wire."""
     return [
@@ -262,7 +298,9 @@ def deserialize_full(view: memoryview, refs: Optional[Sequence[Any]]) -> Tuple[A
 def dump_function(function: Any) -> bytes:
     """A function or class by value where it must be; references in it are pinned for ever."""
     try:
-        return cloudpickle.dumps(function, PROTOCOL)
+        out = io.BytesIO()
+        _FunctionPickler(out, PROTOCOL).dump(function)
+        return out.getvalue()
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(

@@ -148,6 +148,9 @@ class TaskSubmitter:
             place.queue.dispatch()
             place.queue.refill(place)
             return True
+        if place is not None:
+            place.call_again(task)
+            return True
         return False
 
     def _finish_one(self, task: Task, data: bytes) -> None:
@@ -166,8 +169,7 @@ class TaskSubmitter:
             callbacks = entry.callbacks
             if callbacks is not None:
                 entry.callbacks = None
-                for callback in callbacks:
-                    callback()
+                core.objects.call_back(callbacks)
         if core.reporter.wanted:
             core.reporter.ended(task, None)
 

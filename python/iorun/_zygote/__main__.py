@@ -59,7 +59,8 @@ def main() -> int:
             fail(link, malformed)
         _extend_path(sys_path)
         try:
-            build(document, lambda text: link.note(hub_link.PROGRESS, {"text": text}))
+            pid = os.getpid()
+            build(document, lambda text: link.note(hub_link.PROGRESS, {"text": text, "pid": pid}))
         except BuildError as error:
             fail(link, str(error))
         _preload(preload)

@@ -13,8 +13,13 @@ import traceback
 import types
 from typing import Dict, Iterable, Mapping, NoReturn
 
+from iorun._zygote.stream import WorkerStream
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+
+#: The status of a worker whose setup hook failed: the environment is not what it must be.
+HOOK_FAILED = 66
 
 # Loaded in the zygote: it takes 10 ms.
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,8 +70,9 @@ def become_worker(
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             numpy_random.seed()
-        # A crash in native code leaves its Python frames among the last lines.
-        faulthandler.enable()
+        # A crash in native code leaves its Python frames among the last lines: of the thread that
+        # crashed, so that there is room for what was printed.
+        faulthandler.enable(file=2, all_threads=False)
         gc.enable()
         status = _run(document)
     except BaseException:
@@ -84,7 +90,8 @@ def _run(document: Dict[str, object]) -> int:
                 run_hook(document)
             except Exception:
                 print("Failed to execute the worker_process_setup_hook:", file=sys.stderr)
-                raise
+                traceback.print_exc()
+                return HOOK_FAILED
         from iorun._core import worker_main
 
         worker_main.main()
@@ -104,16 +111,9 @@ def _set_stdio(out: int, err: int) -> None:
     os.dup2(err, 2)
     for fd in {null, out, err} - {0, 1, 2}:
         os.close(fd)
-    # Whole lines: one write each, so that lines of several threads do not mix.
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="replace", closefd=False)
-    sys.stdout = sys.__stdout__ = _text(1)
-    sys.stderr = sys.__stderr__ = _text(2)
-
-
-def _text(fd: int):
-    return open(
-        fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    sys.stdout = sys.__stdout__ = WorkerStream(1)
+    sys.stderr = sys.__stderr__ = WorkerStream(2)
 
 
 def _end(status: int) -> NoReturn:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import Deque, List, Tuple
+from typing import Deque, List, NamedTuple, Tuple
+
+from iorun._zygote.stream import MARK
+
+_MARK = MARK.encode()
 
 #: The most of a pipe that is read, and passed on, at once; a longer line comes in pieces.
 PIECE = 64 << 10
 LAST_LINES = 20
 #: The most of a line that is kept for the account of a worker's end.
 LAST_LINE = 2 << 10
+
+
+class Output(NamedTuple):
+    """Lines of one task or actor."""
+
+    #: Whose; empty where it has not said so.
+    name: str
+    lines: List[str]
 
 
 class LastLines:
@@ -36,11 +48,12 @@ class OutputPipe:
         self.stream = stream
         self._last = last
         self._rest = b""
+        self._name = ""
         #: Whether the last read found nothing.
         self.is_empty = False
         os.set_blocking(fd, False)
 
-    def read(self) -> Tuple[List[str], bool]:
+    def read(self) -> Tuple[List[Output], bool]:
         """Whole lines that are here, and whether the stream is over."""
         try:
             self.is_empty = False
@@ -64,13 +77,29 @@ class OutputPipe:
             return self._decoded(rest), False
         return [], False
 
-    def _decoded(self, data: bytes, empty_too: bool = False) -> List[str]:
+    def _decoded(self, data: bytes, empty_too: bool = False) -> List[Output]:
         if not data and not empty_too:
             return []
         lines = data.decode("utf-8", "replace").split("\n")
+        outputs: List[Output] = []
         lines = [line[:-1] if line.endswith("\r") else line for line in lines]
-        self._last.add(lines)
-        return lines
+        if _MARK not in data:
+            outputs.append(Output(self._name, lines))
+        else:
+            current: List[str] = []
+            for line in lines:
+                if line.startswith(MARK):
+                    if current:
+                        outputs.append(Output(self._name, current))
+                        current = []
+                    self._name = line[len(MARK) :]
+                else:
+                    current.append(line)
+            if current:
+                outputs.append(Output(self._name, current))
+        for output in outputs:
+            self._last.add(output.lines)
+        return outputs
 
     def close(self) -> None:
         os.close(self.fd)

@@ -201,12 +201,17 @@ class Zygote:
 
     def _read(self, pipe: OutputPipe, worker: Worker) -> bool:
         """Passes on what one read gives; whether there may be more in the pipe."""
-        lines, over = pipe.read()
-        if lines:
-            self.link.note(
-                hub_link.OUTPUT,
-                {"worker": worker.worker, "stream": pipe.stream, "lines": lines, "dropped": 0},
-            )
+        outputs, over = pipe.read()
+        for output in outputs:
+            content = {
+                "worker": worker.worker,
+                "stream": pipe.stream,
+                "lines": output.lines,
+                "dropped": 0,
+            }
+            if output.name:
+                content["name"] = output.name
+            self.link.note(hub_link.OUTPUT, content)
         if over:
             self._poll.unregister(pipe.fd)
             del self._pipes[pipe.fd]
@@ -232,13 +237,19 @@ class Zygote:
             for _ in range(3):
                 if pipe.fd not in self._pipes or not self._read(pipe, worker):
                     break
+        lines = worker.last.list()
+        hooked = self.document.get("worker_process_setup_hook")
+        if hooked and os.WIFEXITED(status) and os.WEXITSTATUS(status) == child.HOOK_FAILED:
+            # It would fail in each worker.
+            message = "\n".join(lines) or "The worker_process_setup_hook failed."
+            self.link.note(hub_link.ENVIRONMENT_FAILED, {"message": message})
         content: Dict[str, Any] = {"worker": worker.worker, "pid": worker.pid}
         if os.WIFSIGNALED(status):
             content["signal"] = os.WTERMSIG(status)
         else:
             content["status"] = os.WEXITSTATUS(status)
         content["maxResidentBytes"] = resident
-        content["lastLines"] = worker.last.list()
+        content["lastLines"] = lines
         self.link.note(hub_link.EXITED, content)
 
     def _end_all(self) -> None:

@@ -90,8 +90,7 @@ class Exists(_LabelMatch):
         super().__init__()
 
     def selector(self) -> str:
-        # "Has none of no values" holds for each node that has the label.
-        return "!in()"
+        return "*"
 
 
 class DoesNotExist(_LabelMatch):
@@ -101,7 +100,7 @@ class DoesNotExist(_LabelMatch):
         super().__init__()
 
     def selector(self) -> str:
-        return "in()"
+        return "!*"
 
 
 LabelMatchExpressions = Dict[str, Union[In, NotIn, Exists, DoesNotExist]]

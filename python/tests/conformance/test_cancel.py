@@ -101,23 +101,23 @@ def test_twice(shared):
         ray.get(ref, timeout=30)
 
 
-def test_a_task_can_catch_the_interrupt_and_clean_up(shared, until):
+def test_a_task_can_catch_the_interrupt_and_clean_up(shared, until, tmp_path):
     @ray.remote
-    def work(flag):
+    def work(flag, path):
         ray.get(flag.set.remote("started"))
         try:
             for _ in range(600):
                 time.sleep(0.05)
         finally:
-            ray.get(flag.set.remote("cleaned"))
+            path.write_text("cleaned")
 
     flag = Flag.remote()
-    ref = work.remote(flag)
+    ref = work.remote(flag, tmp_path / "cleaned")
     until(lambda: ray.get(flag.has.remote("started")))
     ray.cancel(ref)
     with pytest.raises(exceptions.TaskCancelledError):
         ray.get(ref, timeout=30)
-    until(lambda: ray.get(flag.has.remote("cleaned")))
+    until((tmp_path / "cleaned").exists)
 
 
 def test_children_are_cancelled_too(shared, until):

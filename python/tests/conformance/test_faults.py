@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from module_under_test import ray, submodule
+from module_under_test import IS_RAY, ray, submodule
 
 exceptions = submodule("exceptions")
 
@@ -175,6 +175,7 @@ def test_method_errors_are_retried_by_option(shared, tmp_path):
     assert ray.get(A.remote().work.remote(tmp_path / "tries")) == "fine"
 
 
+@pytest.mark.skipif(IS_RAY, reason="Ray runs retried methods out of order")
 def test_order_holds_across_a_restart(shared):
     @ray.remote(max_restarts=1, max_task_retries=-1)
     class A:
@@ -259,6 +260,7 @@ def test_was_current_actor_reconstructed(shared):
     assert ray.get(actor.state.remote())[1]
 
 
+@pytest.mark.skipif(IS_RAY, reason="Ray may still find the value in the node's store")
 def test_values_of_a_dead_owner_are_lost(shared):
     @ray.remote
     class Owner:

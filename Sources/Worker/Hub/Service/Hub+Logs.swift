@@ -19,8 +19,12 @@ extension Hub {
   /// What may wait for a driver before lines are dropped and counted.
   private static let waitingLogBytes = 4 << 20
 
-  /// What a worker printed: into its file, and to the driver.
-  func output(_ lines: [String], dropped: Int, stream: String, of worker: WorkerID, _ job: HubJob) {
+  /// What a worker printed: into its file, and to the driver, under the name of the task or actor that
+  /// printed it, as far as the worker gave one.
+  func output(
+    _ lines: [String], dropped: Int, stream: String, of worker: WorkerID, name: String? = nil,
+    _ job: HubJob
+  ) {
     var text: [UInt8] = []
     for line in lines { text += Array(line.utf8) + [UInt8(ascii: "\n")] }
     append(text, to: "\(job.logs)/worker-\(worker).\(stream)")
@@ -28,7 +32,7 @@ extension Hub {
     tellDriver(
       LogLines(
         worker: worker.description, pid: process?.pid ?? 0, node: settings.node,
-        name: process?.actor?.spec.className ?? "", stream: stream, lines: lines, dropped: dropped),
+        name: name ?? process?.actor?.spec.className ?? "", stream: stream, lines: lines, dropped: dropped),
       of: job)
   }
 

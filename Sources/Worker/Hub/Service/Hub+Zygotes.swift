@@ -21,6 +21,7 @@ private struct ZygoteNote: Decodable {
   var lastLines: [String]?
   var stream: String?
   var lines: [String]?
+  var name: String?
   var dropped: Int?
   var text: String?
   var message: String?
@@ -208,7 +209,7 @@ extension Hub {
       }
       output(
         lines, dropped: note.dropped ?? 0, stream: note.stream == "err" ? "err" : "out", of: worker,
-        job)
+        name: note.name, job)
     case .progress:
       environment.heardAt = .now
       tellDriver(

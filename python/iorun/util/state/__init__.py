@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from iorun import _init
-from iorun.util.state.rows import StateRow, row_of
+from iorun.util.state.rows import FIELDS, StateRow, row_of
 
 __all__ = [
     "RayStateApiException",
@@ -55,12 +55,17 @@ def _fetch(kind: str, limit: int) -> List[StateRow]:
     return [row_of(kind, item) for item in items]
 
 
+def _check(filters: Sequence[Filter], kind: str) -> None:
+    for entry in filters:
+        if len(entry) != 3 or entry[1] not in ("=", "!="):
+            raise ValueError(f"A filter is (field, '=' or '!=', value), not {entry!r}.")
+        if entry[0] not in FIELDS[kind]:
+            known = ", ".join(sorted(FIELDS[kind]))
+            raise ValueError(f"There is no field {entry[0]!r} of {kind}; there are: {known}.")
+
+
 def _matches(row: StateRow, filters: Sequence[Filter]) -> bool:
     for key, operator, wanted in filters:
-        if operator not in ("=", "!="):
-            raise ValueError(f"A filter compares with = or !=, not {operator!r}.")
-        if key not in row:
-            raise ValueError(f"There is no field {key!r}; fields are {', '.join(sorted(row))}.")
         found = row[key]
         same = found == wanted or str(found).lower() == str(wanted).lower()
         if same != (operator == "="):
@@ -79,6 +84,7 @@ def _lister(kind: str, what: str) -> Callable[..., List[StateRow]]:
     ) -> List[StateRow]:
         if not 0 < limit <= MAXIMUM_LIMIT:
             raise ValueError(f"limit must be between 1 and {MAXIMUM_LIMIT}, not {limit}.")
+        _check(filters or (), kind)
         # A filter must see everything before the limit cuts.
         found = _fetch(kind, MAXIMUM_LIMIT if filters else limit)
         return [row for row in found if _matches(row, filters or ())][:limit]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-__all__ = ["StateRow", "row_of"]
+__all__ = ["FIELDS", "StateRow", "row_of"]
 
 
 class StateRow(dict):
@@ -17,8 +17,8 @@ class StateRow(dict):
             raise AttributeError(f"This row has no field {name!r}: {sorted(self)}") from None
 
 
-# Ray's name -> the name in the answers of the node's agent.
-_FIELDS: Dict[str, Dict[str, str]] = {
+#: Ray's name -> the name in the answers of the node's agent.
+FIELDS: Dict[str, Dict[str, str]] = {
     "actors": {
         "actor_id": "actor",
         "class_name": "className",
@@ -44,9 +44,7 @@ _FIELDS: Dict[str, Dict[str, str]] = {
         "actor_id": "actor",
         "node_id": "node",
         "worker_id": "worker",
-        "error_type": "error",
-        "start_time_ms": "started",
-        "end_time_ms": "ended",
+        "error_type": "errorType",
     },
     "objects": {
         "object_id": "object",
@@ -55,11 +53,11 @@ _FIELDS: Dict[str, Dict[str, str]] = {
         "owner": "owner",
         "node_id": "node",
         "pins": "pins",
-        "spilled": "spilled",
+        "state": "state",
     },
     "workers": {
         "worker_id": "worker",
-        "worker_type": "role",
+        "worker_type": "kind",
         "node_id": "node",
         "pid": "pid",
         "job_id": "job",
@@ -90,15 +88,19 @@ _FIELDS: Dict[str, Dict[str, str]] = {
 
 def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
     """One item of an answer as a row: Ray's fields, and whatever else the agent says."""
-    names = _FIELDS[kind]
+    names = FIELDS[kind]
     row = StateRow({name: item.get(source) for name, source in names.items()})
     known = set(names.values())
     row.update({key: value for key, value in item.items() if key not in known and key not in row})
     if kind == "nodes":
         row["state"] = "ALIVE" if item.get("alive") else "DEAD"
         row["node_ip"] = row["node_ip"] or ""
+    if kind == "tasks":
+        ended = item.get("state") in ("FINISHED", "FAILED", "CANCELLED")
+        row["start_time_ms"] = (item.get("startedAt") or 0) * 1000.0 or None
+        row["end_time_ms"] = (item.get("seconds") or 0) * 1000.0 if ended else None
     if kind == "workers":
-        row["is_alive"] = bool(item.get("alive", True))
+        row["is_alive"] = item.get("state", "ALIVE") == "ALIVE"
     if kind == "actors":
         # PLACED is a stage of starting that Ray does not have.
         row["state"] = "PENDING_CREATION" if row["state"] in ("PENDING", "PLACED") else row["state"]

@@ -14,17 +14,18 @@ def chrome_trace(worker: Any) -> List[Dict[str, Any]]:
     answer, _ = worker.request(52, {"kind": "tasks", "limit": _LIMIT})
     events = []
     for task in answer.get("items", []):
-        started = task.get("started")
+        started = task.get("startedAt")
         if not started:
+            # It waits, or ended in so busy a time that nobody told when it began.
             continue
-        ended = task.get("ended") or started
+        ended = max(started, task.get("seconds") or started)
         events.append(
             {
                 "cat": f"task::{task.get('name', '')}",
                 "name": f"task::{task.get('name', '')}",
                 "ph": "X",
-                "ts": started * 1000.0,
-                "dur": max(0.0, (ended - started) * 1000.0),
+                "ts": started * 1e6,
+                "dur": (ended - started) * 1e6,
                 "pid": task.get("node") or "",
                 "tid": task.get("worker") or "",
                 "cname": "generic_work" if task.get("state") != "FAILED" else "terrible",
