@@ -109,7 +109,8 @@ let package = Package(
     .target(
       name: "IorunLocal",
       dependencies: [
-        "IorunCore", "IorunContract", "IorunMesh", "IorunClient", "IorunWorker", "CShim",
+        "IorunCore", "IorunWire", "IorunContract", "IorunMesh", "IorunClient", "IorunWorker",
+        "CShim",
       ],
       path: "Sources/LocalNetwork", swiftSettings: settings),
     .executableTarget(

@@ -33,6 +33,8 @@ public struct HeadServices: Sendable {
   public let placement: any PlacementService
   /// Runtime jobs: tasks, actors, placement groups.
   public let cluster: any ClusterService
+  /// Runtime jobs for people.
+  public let runtime: any RuntimeOverviewService
   /// Which keys may connect; answers without waiting.
   public let peers: PeerDirectory
 
@@ -104,7 +106,8 @@ public struct HeadServices: Sendable {
         head: head, startedAt: clock.now(), store: store, director: director, book: book,
         authoriser: authoriser),
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
-      cluster: cluster, peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
+      cluster: cluster,
+      runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
       director: director, clusterDirector: cluster, book: book, clock: clock, options: options, logger: logger)
   }
 

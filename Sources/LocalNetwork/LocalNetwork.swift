@@ -5,6 +5,7 @@ public import IorunClient
 internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
+internal import IorunWire
 public import IorunWorker
 
 /// A whole network on this machine: a head and nodes as processes of their own, each with its key,
@@ -200,7 +201,11 @@ public struct LocalNetwork: Sendable {
     while true {
       try check(started, deadline)
       let status = try await connection.network.status()
-      if status.nodes[NodeState.alive.rawValue, default: 0] >= nodes { break }
+      if status.nodes[NodeState.alive.rawValue, default: 0] >= nodes {
+        // A program that starts next is to find all nodes ready for its tasks, too.
+        let members = try await connection.runtime.nodes()
+        if members.filter(\.alive).count >= nodes { break }
+      }
       try await Task.sleep(for: .milliseconds(5))
     }
     await connection.close()

@@ -15,6 +15,7 @@ from iorun.remote_function import Arity, returned
 
 __all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "make_actor_class", "method"]
 
+_UNKNOWN = object()
 _OPTIONS = "__iorun_method_options__"
 _SPECIAL = {"__ray_call__", "__ray_terminate__", "__ray_ready__"}
 #: What handles know of the class; the rest of the creation's data only its process needs.
@@ -90,10 +91,13 @@ class ActorClass:
     """A class whose instances are actors: `A.remote(...)` makes one."""
 
     def __init__(self, cls: type, options: Dict[str, Any]):
+        self._set(cls, options, _methods_of(cls))
+
+    def _set(self, cls: type, options: Dict[str, Any], methods: Dict[str, Any]) -> None:
         self._cls = cls
         self._default_options = dict(options)
-        self._methods = _methods_of(cls)
-        self._arity = Arity(cls.__init__, True) if cls.__init__ is not object.__init__ else None
+        self._methods = methods
+        self._arity: Any = _UNKNOWN
         self._arities: Dict[str, Arity] = {}
         self._code = b""
         self._dumped_for: Any = None
@@ -119,10 +123,12 @@ class ActorClass:
         )
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {"cls": self._cls, "options": self._default_options}
+        return {"cls": self._cls, "options": self._default_options, "methods": self._methods}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
-        ActorClass.__init__(self, state["cls"], state["options"])
+        # A class that refers to itself is still empty at this moment: nothing of it is looked at.
+        cls = state["cls"]
+        self._set(cls, state["options"], state["methods"])
 
     def __getattr__(self, name: str) -> Any:
         cls = self.__dict__.get("_cls")
@@ -152,6 +158,9 @@ class ActorClass:
         from iorun._init import connected_worker
 
         core = connected_worker()
+        if self._arity is _UNKNOWN:
+            init = self._cls.__init__
+            self._arity = Arity(init, True) if init is not object.__init__ else None
         if self._arity is not None:
             self._arity.check(args, kwargs)
         elif args or kwargs:

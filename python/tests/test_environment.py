@@ -383,6 +383,22 @@ def test_setup_hook_as_a_function(tmp_path, own_cache):
 def test_launcher_says_how_to_start_a_zygote():
     launcher = _environment.launcher()
     assert launcher["kind"] == "zygote"
-    assert launcher["argv"][:3] == [sys.executable, "-m", "iorun._zygote"]
+    assert launcher["argv"][:3] == [sys.executable, "-c", _environment.START]
     assert launcher["cwd"] == os.getcwd()
     assert not [name for name in launcher["environment"] if name.startswith("IORUN_")]
+
+
+def test_class_checks_what_is_set_later():
+    environment = RuntimeEnv(env_vars={"A": "1"}, pip=["x", "x"])
+    assert environment.pip_config() == {"packages": ["x"]}
+    assert environment.has_pip() and not environment.has_uv() and not environment.has_working_dir()
+    with pytest.raises(TypeError):
+        environment["env_vars"] = {"A": 1}
+    environment["env_vars"] = {"A": "2"}
+    assert environment.env_vars() == {"A": "2"}
+    again = RuntimeEnv.deserialize(environment.serialize())
+    assert again == environment and type(again) is RuntimeEnv
+    assert environment.to_dict() == dict(environment)
+    limited = RuntimeEnv(config={"setup_timeout_seconds": 9})
+    config = limited.get("config", data_class=RuntimeEnvConfig)
+    assert config["setup_timeout_seconds"] == 9

@@ -10,6 +10,8 @@ public struct HeadConnection: Sendable {
   public let jobs: JobManager
   /// The network itself.
   public let network: NetworkOverview
+  /// Runtime jobs.
+  public let runtime: RuntimeOverview
   /// Placement.
   public let placer: Placer
   /// Content-addressed chunks.
@@ -88,6 +90,7 @@ public struct HeadConnection: Sendable {
     self.head = head
     jobs = try JobManager.at(head, using: system)
     network = try NetworkOverview.at(head, using: system)
+    runtime = try RuntimeOverview.at(head, using: system)
     placer = try Placer.at(head, using: system)
     content = RemoteContent(try ContentExchange.at(head, using: system))
   }

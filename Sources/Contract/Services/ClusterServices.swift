@@ -55,6 +55,14 @@ public protocol ClusterService: Sendable {
   func clusterNodes(caller: PeerID) async throws -> [ClusterNode]
 }
 
+/// Runtime jobs for people. Served by the head to clients.
+public protocol RuntimeOverviewService: Sendable {
+  /// What there is of one kind, of all nodes; at most `limit` items.
+  func list(_ kind: RuntimeKind, limit: Int, caller: PeerID) async throws -> RuntimeListing
+  /// The nodes that take part in runtime jobs, or did.
+  func nodes(caller: PeerID) async throws -> [ClusterNode]
+}
+
 /// One node's runtime side. Served by the agent to the head, and to agents of the same network for
 /// what the processes of one job send each other.
 public protocol BridgeService: Sendable {

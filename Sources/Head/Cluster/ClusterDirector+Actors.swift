@@ -43,7 +43,9 @@ extension ClusterDirector {
       LiveActor(
         spec: spec, status: RuntimeActorStatus(spec), watchers: [node], place: line.takePlace(),
         since: now))
-    if line.holds(.demand(shape)) {
+    if let reason = doomed.take(spec.actor) {
+      die(spec.actor, Self.intended(reason), stopping: false, telling: node)
+    } else if line.holds(.demand(shape)) {
       try wait(spec.actor, shape)
     } else {
       await start(spec.actor, telling: node)
@@ -86,7 +88,10 @@ extension ClusterDirector {
 
   func killActor(_ actor: RuntimeActorID, noRestart: Bool, caller: PeerID) async throws {
     _ = try await self.caller(caller)
-    guard let present = actors[actor], !present.isDead else { return }
+    guard let present = actors[actor] else {
+      return doomed.add(actor, "it was killed before it was placed")
+    }
+    if present.isDead { return }
     if noRestart || !present.mayRestart {
       return die(actor, Self.intended("it was killed"), stopping: true)
     }
@@ -98,7 +103,10 @@ extension ClusterDirector {
 
   func releaseActor(_ actor: RuntimeActorID, caller: PeerID) async throws {
     _ = try await self.caller(caller)
-    guard let present = actors[actor], !present.isDead, !present.spec.detached else { return }
+    guard let present = actors[actor] else {
+      return doomed.add(actor, "nobody had a handle to it any more")
+    }
+    if present.isDead || present.spec.detached { return }
     actors[actor]?.isReleased = true
     let loss = Self.intended("nobody had a handle to it any more")
     guard present.isPlaced, let node = present.status.node else {

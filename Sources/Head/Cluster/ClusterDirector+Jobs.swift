@@ -29,7 +29,7 @@ extension ClusterDirector {
     guard present.runtime.driver.node == node else {
       throw IorunError(.notAllowed, "job \(job) belongs to another node's driver")
     }
-    end(job, reason: String(reason.prefix(1024)))
+    end(job, reason: String(reason.prefix(1024)), telling: members.keys.filter { $0 != node })
   }
 
   func job(_ job: JobID, caller: PeerID) async throws -> RuntimeJob {
@@ -45,8 +45,9 @@ extension ClusterDirector {
     return present.runtime
   }
 
-  /// The driver is gone: everything of the job ends that is not detached.
-  func end(_ job: JobID, reason: String) {
+  /// The driver is gone: everything of the job ends that is not detached. `telling` are the nodes that
+  /// do not know yet; each node hears it once, because the second time means the detached ones, too.
+  func end(_ job: JobID, reason: String, telling nodes: [NodeID]) {
     guard jobs[job]?.endReason == nil, jobs[job] != nil else { return }
     jobs[job]?.endReason = reason
     jobs[job]?.endedAt = clock.now()
@@ -58,7 +59,7 @@ extension ClusterDirector {
     for (id, group) in groups where group.spec.job == job && !group.spec.detached {
       remove(id, reason: "its job is over")
     }
-    tellAll("end of a job") { try await $0.endJob(job, reason: reason, caller: self.head) }
+    for node in nodes { tell(node, ofTheEndOf: job, reason) }
     forgetIfOver(job)
     pump()
   }
@@ -74,7 +75,13 @@ extension ClusterDirector {
     endedJobs.append(present)
     if endedJobs.count > limits.endedJobs { endedJobs.removeFirst() }
     // Once more: what waited for the detached ones may go now.
-    tellAll("end of a job") { try await $0.endJob(job, reason: reason, caller: self.head) }
+    for node in members.keys { tell(node, ofTheEndOf: job, reason) }
+  }
+
+  private func tell(_ node: NodeID, ofTheEndOf job: JobID, _ reason: String) {
+    tell(node, "the end of a job") {
+      try await $0.endJob(job, reason: reason, caller: self.head)
+    }
   }
 
   // MARK: restarts
@@ -93,7 +100,9 @@ extension ClusterDirector {
     for job in jobs.values
     where job.runtime.driver.node == node && job.endReason == nil && !present.contains(job.runtime.job)
     {
-      end(job.runtime.job, reason: "the agent of its driver's node began anew")
+      end(
+        job.runtime.job, reason: "the agent of its driver's node began anew",
+        telling: members.keys.filter { $0 != node })
     }
   }
 
@@ -102,7 +111,7 @@ extension ClusterDirector {
     if expectsMembers { return }
     let reason = "the node of its driver did not come back"
     for job in jobs.values where job.endReason == nil && members[job.runtime.driver.node] == nil {
-      end(job.runtime.job, reason: reason)
+      end(job.runtime.job, reason: reason, telling: Array(members.keys))
     }
     if !hasAdopted { return }
     hasAdopted = false
@@ -113,9 +122,7 @@ extension ClusterDirector {
       unknown.insert(actor.spec.job)
       die(id, Self.intended("its job is over: \(reason)"), stopping: false)
     }
-    for job in unknown {
-      tellAll("end of a job") { try await $0.endJob(job, reason: reason, caller: self.head) }
-    }
+    for job in unknown { for node in members.keys { tell(node, ofTheEndOf: job, reason) } }
   }
 
   static func intended(_ message: String) -> ProcessLoss {

@@ -117,7 +117,10 @@ extension ClusterDirector {
     publishMembers()
     cancelLeases("its node \(member.facts.name) is lost: \(reason)") { $0.holder.node == node }
     for job in jobs.values where job.endReason == nil && job.runtime.driver.node == node {
-      end(job.runtime.job, reason: "the node of its driver, \(member.facts.name), is lost: \(reason)")
+      // Every node ends the jobs of a node of whose loss it hears.
+      end(
+        job.runtime.job, reason: "the node of its driver, \(member.facts.name), is lost: \(reason)",
+        telling: [])
     }
     loseActors(on: node, named: member.facts.name, reason: reason)
     loseBundles(on: node)

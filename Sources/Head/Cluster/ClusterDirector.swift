@@ -34,6 +34,8 @@ actor ClusterDirector: ClusterService {
   var actorNames: [RuntimeActorName: RuntimeActorID] = [:]
   /// The living actors that each process made.
   var madeBy: [ProcessAddress: Set<RuntimeActorID>] = [:]
+  /// Actors whose end was asked for before they came: calls may overtake each other.
+  var doomed = DoomedActors()
   /// Dead actors, the oldest first.
   var deadActors: [RuntimeActorID] = []
   var groups: [GroupID: LiveGroup] = [:]

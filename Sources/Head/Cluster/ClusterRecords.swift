@@ -36,6 +36,25 @@ struct LiveActor: Sendable {
   }
 }
 
+/// The last actors whose end was asked for before their beginning.
+struct DoomedActors: Sendable {
+  private static let limit = 4096
+  private var reasons: [RuntimeActorID: String] = [:]
+  private var order: [RuntimeActorID] = []
+
+  mutating func add(_ actor: RuntimeActorID, _ reason: String) {
+    guard reasons.updateValue(reason, forKey: actor) == nil else { return }
+    order.append(actor)
+    if order.count > Self.limit { reasons[order.removeFirst()] = nil }
+  }
+
+  mutating func take(_ actor: RuntimeActorID) -> String? {
+    guard let reason = reasons.removeValue(forKey: actor) else { return nil }
+    order.removeAll { $0 == actor }
+    return reason
+  }
+}
+
 /// A placement group at the head.
 struct LiveGroup: Sendable {
   var spec: PlacementGroupSpec

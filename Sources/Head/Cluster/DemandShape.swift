@@ -18,7 +18,9 @@ enum DemandShape: Hashable, Sendable {
     var origin: NodeID
 
     init(_ demand: RuntimeDemand, origin: NodeID) {
-      placement = demand.placement ?? demand.resources
+      // What is only needed to be placed comes on top of what is held, name by name.
+      placement = ResourceAmounts(
+        units: demand.resources.units.merging(demand.placement?.units ?? [:], uniquingKeysWith: max))
       strategy = demand.strategy
       selectors =
         demand.labels.isEmpty && demand.fallback.isEmpty ? [] : [demand.labels] + demand.fallback

@@ -115,6 +115,9 @@ public struct HeadProcess: Sendable {
       system.named(ClusterControl.wellKnownName) {
         ClusterControl(services.cluster, actorSystem: system)
       },
+      system.named(RuntimeOverview.wellKnownName) {
+        RuntimeOverview(services.runtime, actorSystem: system)
+      },
     ]
   }
 

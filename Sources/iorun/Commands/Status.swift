@@ -28,14 +28,21 @@ struct Status: AsyncParsableCommand {
       }
       let network = try await head.network.status()
       let jobs = try await head.jobs.jobs(limit: limit)
+      let programs = try RuntimeItems(.jobs, try await head.runtime.list(.jobs, limit: limit))
       if client.json {
         Output.write(
-          try JSONOutput.line(View(network: NetworkView(network), jobs: jobs.map(JobView.init))))
+          try JSONOutput.line(
+            View(
+              network: NetworkView(network), jobs: jobs.map(JobView.init),
+              runtimeJobs: programs.identifiers)))
         return
       }
       Output.write(StatusRendering.text(network, now: Output.now))
       if !jobs.isEmpty {
         Output.write("\n" + JobRendering.table(jobs, now: Output.now).render(Output.style))
+      }
+      if !programs.identifiers.isEmpty {
+        Output.write("\nprograms:\n" + programs.table(Output.style, now: Output.now))
       }
     }
   }
@@ -43,5 +50,7 @@ struct Status: AsyncParsableCommand {
   private struct View: Encodable {
     var network: NetworkView
     var jobs: [JobView]
+    /// Ids; `iorun list jobs --json` tells more.
+    var runtimeJobs: [String]
   }
 }

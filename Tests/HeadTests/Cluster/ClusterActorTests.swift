@@ -142,7 +142,7 @@ struct ClusterActorTests {
 
   @Test("the end of a job ends its actors, except detached ones, which outlive it")
   func jobEnd() async throws {
-    try await withRig(cpus: [4]) { rig in
+    try await withRig(cpus: [4, 4]) { rig in
       try await rig.registerBridges()
       let job = try await rig.openJob()
       let plain = RuntimeActorSpec.sample(1, job, name: "a")
@@ -151,7 +151,9 @@ struct ClusterActorTests {
       try await rig.cluster.closeJob(job.job, reason: "its driver ended", caller: rig.nodes[0].id)
       #expect(try await rig.status(plain.actor).state == .dead)
       #expect(try await rig.status(detached.actor).state == .placed)
-      try await eventually { await rig.bridge(0).endedJobs == [job.job] }
+      // The node that said so needs not be told.
+      try await eventually { await rig.bridge(1).endedJobs == [job.job] }
+      #expect(await rig.bridge(0).endedJobs.isEmpty)
       #expect(try await rig.cluster.job(job.job, caller: rig.nodes[0].id).job == job.job)
       try await rig.cluster.killActor(detached.actor, noRestart: true, caller: rig.nodes[0].id)
       await expect(throwsCode: .notFound) {
@@ -175,6 +177,18 @@ struct ClusterActorTests {
       try await eventually {
         await rig.bridge(0).heard.contains { $0.actor == second.actor && $0.state == .placed }
       }
+    }
+  }
+
+  @Test("an actor whose end comes before its beginning never begins")
+  func doomed() async throws {
+    try await withRig(cpus: [4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let spec = RuntimeActorSpec.sample(1, job)
+      try await rig.cluster.killActor(spec.actor, noRestart: true, caller: rig.nodes[0].id)
+      #expect(try await rig.create(spec).status.state == .dead)
+      #expect(await rig.bridge(0).calls.isEmpty)
     }
   }
 

@@ -33,6 +33,10 @@ logger = logging.getLogger("iorun")
 _GREETING = 32
 #: How long the cause of a lost connection may take to come from the hub.
 _CAUSE_WAIT = 2.0
+#: A driver that shuts down waits for workers' output until none has come for so long …
+_LOG_QUIET = 0.1
+#: … but not longer than this.
+_LOG_PATIENCE = 0.5
 
 
 class CoreWorker(Fetching):
@@ -53,6 +57,7 @@ class CoreWorker(Fetching):
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
         self.log_to_driver = False
+        self.last_log = 0.0
         self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
         self.loop = Loop()
         self.objects = ObjectTable(self)
@@ -346,6 +351,7 @@ class CoreWorker(Fetching):
         if self.log_to_driver:
             from iorun._core.logs import print_lines
 
+            self.last_log = time.monotonic()
             self.loop.deferred.append((print_lines, (body,)))
 
     def _on_returned(
@@ -562,10 +568,23 @@ class CoreWorker(Fetching):
         if self.loop.closed:
             return
         if self.role == "driver":
+            self._await_logs()
             with self.loop.lock:
                 self.hub.note(ops.BYE, {})
         self.drain_output(1.0)
         self._abandon()
+
+    def _await_logs(self) -> None:
+        # What a task printed comes by another way than its result, and a little later: a program
+        # that ends right after its last `get` shall show it, too.
+        if not self.log_to_driver or not self.template_count:
+            return
+        start = self.last_log = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
+                return
+            time.sleep(0.01)
 
     def _abandon(self) -> None:
         self.loop.close()

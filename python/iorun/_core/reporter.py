@@ -21,6 +21,8 @@ class Reporter:
     def __init__(self, core: "CoreWorker"):
         self.core = core
         self.wanted = True
+        #: How long the call that is being answered ran, in units of 16 us.
+        self.units = 0
         self._rows: List[List[Any]] = []
         self._scheduled = False
 
@@ -39,15 +41,20 @@ class Reporter:
                 kind = type(serialization.loads(error)).__name__
             except Exception as problem:
                 kind = type(problem).__name__
-        rows.append(self._row(task, state, kind))
+        now = time.time()
+        if task.place is not None:
+            # When it began, of which nobody was told then.
+            rows.append(self._row(task, "RUNNING", "", now - self.units * 16e-6))
+        self.units = 0
+        rows.append(self._row(task, state, kind, now))
         if not self._scheduled:
             self._schedule()
 
-    def _row(self, task: Any, state: str, kind: str) -> List[Any]:
+    def _row(self, task: Any, state: str, kind: str, when: float) -> List[Any]:
         place = task.place
         worker = place.peer.worker.hex() if place is not None and place.peer is not None else ""
         id = task.core.worker_id + task.number.to_bytes(8, "little")
-        return [id.hex(), task.template.name, state, task.attempt, time.time(), worker, kind]
+        return [id.hex(), task.template.name, state, task.attempt, when, worker, kind]
 
     def _schedule(self) -> None:
         self._scheduled = True

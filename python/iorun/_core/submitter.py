@@ -122,6 +122,9 @@ class TaskSubmitter:
                 place.replied(number, units)
         if task.finished:
             return
+        core = self.core
+        if core.reporter.wanted:
+            core.reporter.units = units
         if flags & REPLY_PLAIN:
             if task.template.returns == 1:
                 self._finish_one(task, data[start:end])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import sys
 
 from iorun._core import global_state
@@ -13,8 +12,13 @@ from iorun._core.core_worker import CoreWorker
 
 def main() -> None:
     """Runs until the agent ends this process. SystemExit has its status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    random.seed()
+    # The root logger stays as it is: `logging.basicConfig` in a task has to have an effect.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("iorun")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

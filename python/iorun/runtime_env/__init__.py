@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 from typing import Any, Callable, Dict, List, Optional, Union
 
@@ -128,7 +130,7 @@ class RuntimeEnv(dict):
                 raise TypeError(
                     f"runtime_env['working_dir'] must be a text, not {type(folder).__name__}."
                 )
-            self["working_dir"] = _local(os.fspath(folder), "working_dir")
+            super().__setitem__("working_dir", _local(os.fspath(folder), "working_dir"))
         modules = self.get("py_modules")
         if modules is not None:
             if not isinstance(modules, list):
@@ -136,10 +138,10 @@ class RuntimeEnv(dict):
                     "runtime_env['py_modules'] must be a list of paths or modules, not "
                     f"{type(modules).__name__}."
                 )
-            self["py_modules"] = [_module_path(module) for module in modules]
+            super().__setitem__("py_modules", [_module_path(module) for module in modules])
         for key in ("pip", "uv"):
             if key in self:
-                self[key] = _packages(key, self[key])
+                super().__setitem__(key, _packages(key, self[key]))
         excludes = self.get("excludes", [])
         if not isinstance(excludes, list) or not all(isinstance(path, str) for path in excludes):
             raise TypeError(
@@ -156,19 +158,72 @@ class RuntimeEnv(dict):
                 f"{hook!r}."
             )
         if "config" in self:
-            self["config"] = _config(self["config"])
+            super().__setitem__("config", _config(self["config"]))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Sets a field; what it must not be raises as in the constructor."""
+        checked = RuntimeEnv(**{**self, key: value})
+        super().__setitem__(key, checked.get(key, value))
+
+    def set(self, name: str, value: Any) -> None:
+        """`self[name] = value`."""
+        self[name] = value
+
+    def get(self, name: str, default: Any = None, data_class: Any = None) -> Any:
+        """A field; with `data_class` as an instance of that class."""
+        value = super().get(name, default)
+        if data_class is None or isinstance(value, data_class) or name not in self:
+            return value
+        return data_class(**value) if isinstance(value, dict) else data_class(value)
 
     def to_dict(self) -> Dict[str, Any]:
         """A plain dict of it."""
-        return dict(self)
+        return copy.deepcopy(dict(self))
+
+    def serialize(self) -> str:
+        """It as JSON."""
+        return json.dumps(self, sort_keys=True)
+
+    @classmethod
+    def deserialize(cls, serialized_runtime_env: str) -> "RuntimeEnv":
+        """What `serialize` gave, unchecked."""
+        return cls(_validate=False, **json.loads(serialized_runtime_env))
 
     def has_working_dir(self) -> bool:
         """Whether it has a working folder."""
-        return "working_dir" in self
+        return bool(self.get("working_dir"))
+
+    def working_dir(self) -> str:
+        """The working folder; empty where it has none."""
+        return self.get("working_dir", "")
+
+    def py_modules(self) -> List[str]:
+        """The paths of its modules."""
+        return list(self.get("py_modules", []))
 
     def env_vars(self) -> Dict[str, str]:
         """Its variables."""
         return dict(self.get("env_vars", {}))
+
+    def has_pip(self) -> bool:
+        """Whether it has packages of pip."""
+        return bool(self.get("pip"))
+
+    def pip_config(self) -> Dict[str, Any]:
+        """What pip installs."""
+        return dict(self.get("pip", {}))
+
+    def has_uv(self) -> bool:
+        """Whether it has packages of uv."""
+        return bool(self.get("uv"))
+
+    def uv_config(self) -> Dict[str, Any]:
+        """What uv installs."""
+        return dict(self.get("uv", {}))
+
+    def has_conda(self) -> bool:
+        """False: conda is not supported."""
+        return False
 
 
 def _local(path: str, field: str) -> str:
