@@ -32,9 +32,9 @@ extension Hub {
     }
   }
 
-  private func kind(_ demand: RuntimeDemand, _ job: HubJob) -> HubScheduler.Kind {
+  private func kind(_ demand: RuntimeDemand, _ job: HubJob) -> WorkerPool.Kind {
     _ = environment(of: job, hash: demand.environment, text: demand.runtimeEnv)
-    return HubScheduler.Kind(job: job.id, environment: demand.environment)
+    return WorkerPool.Kind(job: job.id, environment: demand.environment)
   }
 
   /// True where this node grants the demand itself: now, or once it has room.
@@ -107,7 +107,7 @@ extension Hub {
     let number = try message.decode(Reference.self).number
     let ticket = HubRequest.Ticket(connection: connection.id, number: number)
     let cancelled = IorunError(.cancelled, "the request was taken back")
-    if scheduler.cancel(ticket) {
+    if scheduler.cancel(ticket, self) {
       respond(connection.id, number, error: cancelled)
     } else if remoteRequests.contains(ticket), cancelledRequests.insert(ticket).inserted {
       // The grant, which comes in its time, is given back.
@@ -160,35 +160,54 @@ extension Hub {
     }
   }
 
-  /// Somebody waits for resources: whoever holds leases looks for idle ones.
+  /// Somebody on another node waits for resources: whoever holds leases looks for idle ones.
   func recallAll() {
     for job in jobs.values {
-      for process in job.processes.values where process.holdsLeases {
-        guard let connection = process.connection else { continue }
-        write(
-          .event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
-      }
+      for process in job.processes.values where process.holdsLeases { recall(process) }
     }
+  }
+
+  /// Somebody waits for what a process, here or elsewhere, holds.
+  func recall(_ holder: ProcessAddress) {
+    guard holder.node == settings.node else {
+      callNode(holder.node) {
+        try await $0.recall()
+      } done: { hub, result in
+        hub.noted("a node was not asked for idle leases")(hub, result)
+      }
+      return
+    }
+    for job in jobs.values {
+      if let process = job.processes[holder.worker] { recall(process) }
+    }
+  }
+
+  private func recall(_ process: HubProcess) {
+    guard let connection = process.connection else { return }
+    write(.event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
   }
 
   // MARK: Workers
 
-  /// Starts a worker that can run any task of its kind. `nil` where the job is gone, or has too many.
-  func startWorker(_ kind: HubScheduler.Kind) -> WorkerID? {
+  /// Starts a worker that can run any task of its kind. False where the job is gone, or has too many.
+  func startWorker(_ worker: WorkerID, _ kind: WorkerPool.Kind) -> Bool {
     guard let job = jobs[kind.job], !job.isOver,
       job.processes.count < LocalLimits.connectionsPerJob
-    else { return nil }
+    else { return false }
     let process = HubProcess(
-      worker: WorkerID(using: &generator), job: job, environment: kind.environment, use: .tasks)
-    job.processes[process.worker] = process
+      worker: worker, job: job, environment: kind.environment, use: .tasks)
+    job.processes[worker] = process
     start(process)
-    return process.worker
+    return true
   }
 
   /// Ends a worker, as the hub sees fit.
-  func end(_ worker: WorkerID, of job: JobID, _ reason: String) {
-    guard let process = jobs[job]?.processes[worker] else { return }
-    process.order = process.order ?? (reason, true, false)
-    gone(process)
+  func end(_ worker: WorkerID, _ reason: String) {
+    for job in jobs.values {
+      guard let process = job.processes[worker] else { continue }
+      process.order = process.order ?? (reason, true, false)
+      gone(process)
+      return
+    }
   }
 }

@@ -36,8 +36,6 @@ final class Hub {
   let scheduler: HubScheduler
   /// The newest standing of actors that processes here asked for, and who asked.
   var actors = ActorTable()
-  /// Bundles that the head reserved here.
-  var bundles: [GroupID: BundleReservation] = [:]
   /// The cluster's nodes as the head last told.
   var nodes = NodeCache()
   var generator = SystemRandomNumberGenerator()
