@@ -175,6 +175,7 @@ def run_driver(code, address, namespace="shared-space"):
     return done.stdout.strip()
 
 
+@pytest.mark.timeout(150)
 def test_several_drivers(fresh):
     context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
     address = context.address_info["address"]
@@ -202,6 +203,7 @@ def test_several_drivers(fresh):
     ray.kill(store)
 
 
+@pytest.mark.timeout(150)
 def test_a_detached_actor_outlives_its_driver(fresh):
     context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
     address = context.address_info["address"]
