@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from iorun._core.connection import Connection
