@@ -63,7 +63,8 @@ final class HubStage: Sendable {
     let process = try connect()
     var generator = SystemRandomNumberGenerator()
     let worker = WorkerID(using: &generator)
-    let script = "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
+    let script =
+      "cd \(folder.path) && env > zygote.tmp && mv zygote.tmp zygote; exec sleep 600"
     let answer = try await process.request(
       .hello,
       """

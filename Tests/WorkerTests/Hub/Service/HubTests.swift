@@ -106,11 +106,14 @@ import Testing
     let pin = worker.ask(.pin, #"{"object":"\#(object)","locations":[],"size":10000}"#)
     driver.note(.seal, #"{"object":"\#(object)","size":10000}"#)
     #expect(try await worker.answer(pin)["offset"] as? Int == room["offset"] as? Int)
-    let huge = #"{"object":"\#(ObjectID(owner: driver.worker, counter: 2, index: 0))","size":99999999}"#
+    let huge =
+      #"{"object":"\#(ObjectID(owner: driver.worker, counter: 2, index: 0))","size":99999999}"#
     #expect(await code { _ = try await driver.request(.alloc, huge) } == "IOR-1501")
     let unknown = ObjectID(owner: driver.worker, counter: 3, index: 0)
     #expect(
-      await code { _ = try await driver.request(.pin, #"{"object":"\#(unknown)","locations":[],"size":1}"#) }
+      await code {
+        _ = try await driver.request(.pin, #"{"object":"\#(unknown)","locations":[],"size":1}"#)
+      }
         == "IOR-1502")
     await stage.stop()
   }
