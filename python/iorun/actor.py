@@ -169,7 +169,14 @@ class ActorClass:
             self._code = serialization.dump_function(self._cls)
             self._dumped_for = core
         resources = option_rules.resources_of(options, 0)
-        placement = {} if options.get("num_cpus") is not None or resources else {"CPU": 1}
+        # Ray's rule: who asks for nothing needs a CPU to be placed and holds none; who asks for
+        # anything but memory holds a CPU, too, unless told otherwise.
+        placement = None
+        if options.get("num_cpus") is None:
+            if set(resources) - {"memory", "object_store_memory"}:
+                resources["CPU"] = 1
+            else:
+                placement = {**resources, "CPU": 1}
         request, spec = option_rules.request_of(core, options, resources)
         name = options.get("name")
         request.update(
@@ -178,10 +185,11 @@ class ActorClass:
             namespace=(options.get("namespace") or core.namespace) if name else "",
             detached=options.get("lifetime") == "detached",
             getIfExists=bool(options.get("get_if_exists")),
-            placement=placement,
             maxRestarts=options.get("max_restarts") or 0,
             methods="",
         )
+        if placement is not None:
+            request["placement"] = placement
         meta = {
             "class_name": self.__name__,
             "methods": self._methods,
