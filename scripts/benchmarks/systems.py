@@ -167,9 +167,11 @@ def idle(system: System, seconds: float = 5.0) -> Usage:
 def swift_line(binary: str, name: str, seconds: float) -> Optional[Dict[str, Any]]:
     """Runs one line of the Swift benchmark; None where it has no such line."""
     with scratch_folder() as scratch:
+        environment = clean_environment(scratch)
+        _iorun("up", "--nodes", "1", environment=environment)
         done = subprocess.run(
             [binary, "lines", "--json", "--lines", name, "--seconds", str(seconds)],
-            env=clean_environment(scratch), capture_output=True, text=True, cwd=scratch, check=False)
+            env=environment, capture_output=True, text=True, cwd=scratch, check=False)
         end_descendants(os.getpid())
         if done.returncode != 0:
             raise SessionFailed(f"{binary} lines --lines {name!r}: {done.stderr[-2000:]}")
