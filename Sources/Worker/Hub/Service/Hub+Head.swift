@@ -136,6 +136,11 @@ extension Hub {
     scheduler.tidy(now, self)
     for job in jobs.values {
       job.store?.tidy(now, self)
+      for process in Array(job.processes.values) where process.isLate(now, settings.zygoteLimit) {
+        let limit = Int(settings.zygoteLimit / .seconds(1))
+        process.order = ("it did not say hello within \(limit) s", false, false)
+        gone(process)
+      }
       for environment in job.environments.values {
         guard case .starting = environment.state, environment.process != nil else { continue }
         tidy(environment, now)

@@ -18,7 +18,7 @@ extension Hub {
       return
     }
     scheduler.request(demand, kind, holder: holder, ticket: ticket, self) { hub, result in
-      hub.answerLease(ticket, result)
+      hub.answerLease(ticket, holder.worker, result)
     }
   }
 
@@ -60,20 +60,23 @@ extension Hub {
   private func leaseElsewhere(
     _ demand: RuntimeDemand, _ job: JobID, _ holder: ProcessAddress, _ ticket: HubRequest.Ticket
   ) {
-    let task = callHead(within: Self.patience) {
+    remoteRequests.insert(ticket)
+    // Never cancelled: a grant that nobody hears of would be held for good.
+    callHead(within: Self.patience) {
       try await $0.lease(demand, job: job, holder: holder)
     } done: { hub, result in
-      hub.remoteRequests[ticket] = nil
-      hub.answerLease(ticket, result)
+      hub.remoteRequests.remove(ticket)
+      hub.answerLease(ticket, holder.worker, result)
     }
-    remoteRequests[ticket] = task
   }
 
   /// Answers a process; a grant that nobody awaits any more is given back.
-  private func answerLease(_ ticket: HubRequest.Ticket, _ result: Result<RuntimeLease, any Error>) {
+  private func answerLease(
+    _ ticket: HubRequest.Ticket, _ holder: WorkerID, _ result: Result<RuntimeLease, any Error>
+  ) {
     let isAwaited = cancelledRequests.remove(ticket) == nil
     guard isAwaited, let process = connections[ticket.connection]?.process else {
-      if case .success(let lease) = result, let holder = holderOfTicket(ticket) {
+      if case .success(let lease) = result {
         giveBack(lease.lease, at: lease.node, holder: holder, isBroken: false)
       }
       return
@@ -85,10 +88,6 @@ extension Hub {
       respond(ticket.connection, ticket.number, json: Self.json(lease))
     case .failure(let error): respond(ticket.connection, ticket.number, error: error)
     }
-  }
-
-  private func holderOfTicket(_ ticket: HubRequest.Ticket) -> WorkerID? {
-    connections[ticket.connection]?.process?.worker
   }
 
   /// By hand: this answer is on the way of every task.
@@ -110,10 +109,8 @@ extension Hub {
     let cancelled = IorunError(.cancelled, "the request was taken back")
     if scheduler.cancel(ticket, self) {
       respond(connection.id, number, error: cancelled)
-    } else if let task = remoteRequests[ticket] {
-      // A grant that crosses this is given back when it comes.
-      cancelledRequests.insert(ticket)
-      task.cancel()
+    } else if remoteRequests.contains(ticket), cancelledRequests.insert(ticket).inserted {
+      // The grant, which comes in its time, is given back.
       respond(connection.id, number, error: cancelled)
     }
   }

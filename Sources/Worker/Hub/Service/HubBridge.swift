@@ -5,7 +5,7 @@ internal import IorunWire
 
 /// The hub as the head and other nodes' hubs call it: brings each call to the hub's thread and its
 /// outcome back.
-struct HubBridge: BridgeService {
+struct HubBridge: BridgeService, ObjectService {
   let mailbox: HubMailbox
   let head: PeerID
 
