@@ -146,6 +146,11 @@ class CoreWorker(Fetching):
         arena = answer.get("arena") or {}
         self.arena = Arena(self, arena.get("path", ""), int(arena.get("size") or 0))
         self.log_to_driver = log_to_driver
+        if role == "driver" and runtime_env:
+            from iorun._environment import sharing
+
+            document = sharing.share(_environment.decode(self.environment[1]), self)
+            self.environment = _environment.encode(document)
 
     def _listen(self, directory: str) -> None:
         path = os.path.join(directory, self.worker_id.hex() + ".sock")

@@ -25,7 +25,7 @@ logger = logging.getLogger("iorun")
 #: So many microseconds of work a lease may have before it.
 _AHEAD = 8_000.0
 _LOCAL_WINDOW = 512
-_REMOTE_WINDOW = 4_000
+_REMOTE_WINDOW = 16_000
 #: How long an idle lease is kept.
 _KEEP = 1.0
 #: A task that has run for so long, in seconds, must not have others waiting behind it.
