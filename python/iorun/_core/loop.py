@@ -117,7 +117,8 @@ class Loop:
             due = time.monotonic() + delay
             first = not self._timers or due < self._timers[0][0]
             heapq.heappush(self._timers, (due, self._timer_count, action))
-        if first and self._owner_is_background:
+        if first and self._owner != threading.get_ident():
+            # Whoever polls does not know of it yet.
             self.kick()
 
     def kick(self) -> None:
@@ -259,16 +260,27 @@ class Loop:
         self._owner = 0
         self._owner_is_background = False
         self._baton.release()
+        if self._sleepers and self._wake_sleeper():
+            return
+        if self._deep:
+            self._wake_background()
+
+    def _wake_sleeper(self) -> bool:
         while self._sleepers:
             try:
                 sleeper = self._sleepers.popleft()
             except IndexError:
-                break
+                return False
             if sleeper.left > 0:
                 sleeper.wake()
-                return
-        if self._deep:
-            self._wake_background()
+                return True
+        return False
+
+    def tell_poller(self) -> None:
+        """Something was settled: whoever polls in another thread may have waited for it."""
+        owner = self._owner
+        if owner and owner != threading.get_ident():
+            self.kick()
 
     def _sleep(self, waiter: Waiter, timeout: Optional[float]) -> None:
         """Until the waiter is done, or the baton may be free."""
@@ -290,7 +302,9 @@ class Loop:
     def _forget_sleeper(self, waiter: Waiter) -> None:
         try:
             self._sleepers.remove(waiter)
-        except ValueError:
+        except (ValueError, IndexError):
+            # Somebody has taken it out, or another one meanwhile: a waiter that is done or awake
+            # in there does no harm.
             pass
 
     def holds_baton(self) -> bool:
@@ -316,6 +330,9 @@ class Loop:
                 continue
             if self._rounds != seen or self._sleepers:
                 # Somebody polls, and often: not our turn.
+                if self._rounds == seen and not self._baton.locked():
+                    # Whoever was to poll next has gone, by an exception perhaps.
+                    self._wake_sleeper()
                 seen = self._rounds
                 quiet = 0
                 time.sleep(_GRACE)
@@ -338,7 +355,8 @@ class Loop:
             self._owner = threading.get_ident()
             self._owner_is_background = True
             try:
-                while not self.closed:
+                # Somebody may have come before he could see that he must kick: look first.
+                while not self.closed and not self._sleepers:
                     try:
                         self.poll(_IDLE)
                     except Exception:
@@ -346,8 +364,6 @@ class Loop:
                             return
                         logger.exception("The runtime's background thread met an error.")
                         time.sleep(0.05)
-                    if self._sleepers:
-                        break
             finally:
                 self._hand_on()
             seen = -1

@@ -44,6 +44,7 @@ class Stream:
         waiting, self.waiting = self.waiting, []
         for callback in waiting:
             callback()
+        self.task.core.loop.tell_poller()
 
 
 class StreamTable:

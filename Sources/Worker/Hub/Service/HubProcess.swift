@@ -69,8 +69,9 @@ final class HubProcess {
     guard self.pid == nil else { return }
     self.pid = pid
     livesSince = .now
-    // A process of the hub's own can only be a test's: its end would be the hub's.
-    if pid != getpid() { pidDescriptor = iorun_pidfd_open(pid) }
+    // A test plays its processes itself.
+    guard pid != getpid() else { return }
+    pidDescriptor = iorun_pidfd_open(pid)
   }
 
   /// True where it was forked so long ago that it should have said hello.

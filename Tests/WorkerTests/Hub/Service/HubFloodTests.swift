@@ -119,7 +119,7 @@ import Testing
       let sent = bytes.withUnsafeBytes {
         Glibc.send(
           deaf.descriptor, $0.baseAddress, $0.count,
-          Int32(MSG_NOSIGNAL) | Int32(bitPattern: MSG_DONTWAIT_FLAG))
+          Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
       }
       // A part of a frame would make the next one nonsense; that is for other tests.
       guard sent == bytes.count else { break }
