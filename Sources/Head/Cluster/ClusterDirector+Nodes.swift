@@ -65,7 +65,8 @@ extension ClusterDirector {
   /// All nodes that are or were members, by name.
   func clusterNodes() async -> [ClusterNode] {
     let snapshots = Dictionary(
-      (await directory.snapshot()).map { (NodeID($0.id), $0) }, uniquingKeysWith: { first, _ in first })
+      (await directory.snapshot()).map { (NodeID($0.id), $0) },
+      uniquingKeysWith: { first, _ in first })
     var nodes = members.values.map { member in
       Self.clusterNode(
         member, state: member.isPlaceable ? .alive : snapshots[member.node]?.state ?? .suspect,

@@ -193,7 +193,9 @@ extension Hub {
     let isOver = job.record.driver.node == settings.node
     if !isOver {
       // Not the job ends but the node: its actors may be restarted elsewhere.
-      for process in job.processes.values { process.order = process.order ?? (reason, false, false) }
+      for process in job.processes.values {
+        process.order = process.order ?? (reason, false, false)
+      }
     }
     endJob(job, reason: reason, tellHead: isOver)
     for process in Array(job.processes.values) {
