@@ -347,6 +347,8 @@ class ActorMethod:
         parent = core.executor.current_number() if core.executor is not None else 0
         with core.loop.lock:
             task, refs = core.actors.call(client, template, given, parent)
+        if core.loop.crowded is not None:
+            core.loop.relieve()
         if template.returns == 1:
             return refs[0]
         return returned(core, template, task, refs)

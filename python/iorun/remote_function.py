@@ -105,6 +105,8 @@ class RemoteFunction:
         parent = core.executor.current_number() if core.executor is not None else 0
         with core.loop.lock:
             task, refs = core.tasks.submit(template, given, parent)
+        if core.loop.crowded is not None:
+            core.loop.relieve()
         return returned(core, template, task, refs)
 
     def _remote(

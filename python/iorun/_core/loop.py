@@ -70,6 +70,8 @@ class Loop:
         #: Runs when a poll begins: takes care of dropped references.
         self.housekeeping: Callable[[], None] = lambda: None
         self.closed = False
+        #: A connection on which more waits than should; see `relieve`.
+        self.crowded: Optional["Connection"] = None
         self._timers: List[Tuple[float, int, Callable[[], None]]] = []
         self._timer_count = 0
         self._baton = threading.Lock()
@@ -257,6 +259,15 @@ class Loop:
                 self.poll(0)
             finally:
                 self._hand_on()
+
+    def relieve(self) -> None:
+        """Polls until the crowded connection has room again: whoever adds to it waits."""
+        connection, self.crowded = self.crowded, None
+        if connection is None or self._owner == threading.get_ident():
+            return
+        enough = connection.out_size // 2
+        while connection.out_size > enough and not connection.closed and not self.closed:
+            self.wait(Waiter(1), 0.01)
 
     def _hand_on(self) -> None:
         """Gives the baton up, and wakes somebody who wants it."""
