@@ -212,7 +212,7 @@ class CoreWorker(Fetching):
         if peer is None:
             peer = self._peers[worker] = Peer(self, worker, node or self.node_id)
         if peer.node == self.node_id:
-            path = os.path.join(self.hello["directory"], worker.hex() + ".sock")
+            path = self._socket_of(worker)
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             try:
                 sock.connect(path)
@@ -229,6 +229,21 @@ class CoreWorker(Fetching):
         else:
             peer.path = RelayPath(self, peer.node, worker)
         return peer
+
+    def _socket_of(self, worker: bytes) -> str:
+        """Where a process of this node listens: in its job's folder, beside that of our own."""
+        own = os.path.dirname(self._socket_path)
+        name = worker.hex() + ".sock"
+        path = os.path.join(own, name)
+        if os.path.exists(path):
+            return path
+        # A named actor may be another driver's.
+        jobs = os.path.dirname(own)
+        for job in os.listdir(jobs):
+            other = os.path.join(jobs, job, name)
+            if os.path.exists(other):
+                return other
+        return path
 
     def relayed_peer(self, worker: bytes, node: bytes) -> Peer:
         """The process on another node that a parcel came from."""
@@ -282,7 +297,7 @@ class CoreWorker(Fetching):
 
         The kernel knows who listens on a worker's own socket, and who has connected to this one.
         """
-        path = os.path.join(os.path.dirname(self._socket_path), worker.hex() + ".sock")
+        path = self._socket_of(worker)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
             probe.setblocking(False)
             try:

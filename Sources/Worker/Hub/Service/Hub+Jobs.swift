@@ -190,7 +190,12 @@ extension Hub {
 extension Hub {
   /// The node is going: everything of the job here ends, what is detached too.
   func abandon(_ job: HubJob, reason: String) {
-    endJob(job, reason: reason, tellHead: job.record.driver.node == settings.node)
+    let isOver = job.record.driver.node == settings.node
+    if !isOver {
+      // Not the job ends but the node: its actors may be restarted elsewhere.
+      for process in job.processes.values { process.order = process.order ?? (reason, false, false) }
+    }
+    endJob(job, reason: reason, tellHead: isOver)
     for process in Array(job.processes.values) {
       process.order = process.order ?? (reason, false, false)
       gone(process)
