@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional
 
 from iorun._core import arguments, global_state, serialization
 from iorun._core import options as option_rules
-from iorun._core.executor import ActorExit
+from iorun._core.calls import ActorExit
 
 from iorun._core.tasks import STREAMING, Template
 from iorun.object_ref import ObjectRef
@@ -419,5 +419,3 @@ def _foreign(handle: ActorHandle) -> Exception:
     return ActorHandleNotFoundError(
         f"{handle!r} was made in an earlier session of this process and is not known in this one."
     )
-
-

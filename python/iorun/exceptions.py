@@ -24,6 +24,7 @@ __all__ = [
     "ActorUnschedulableError",
     "AsyncioActorExit",
     "AuthenticationError",
+    "CREATION_FAILED",
     "CrossLanguageError",
     "GetTimeoutError",
     "LocalRayletDiedError",
@@ -359,6 +360,10 @@ class ActorDeathCause:
         return "\n".join(lines)
 
 
+#: How the text of an actor begins whose constructor raised.
+CREATION_FAILED = "The actor died because of an error raised in its creation task,"
+
+
 class ActorDiedError(RayActorError):
     """The actor is dead for good: it will answer no call any more.
 
@@ -377,7 +382,7 @@ class ActorDiedError(RayActorError):
         elif isinstance(cause, RayTaskError):
             super().__init__(
                 getattr(cause, "_actor_id", None),
-                f"The actor died because of an error raised in its creation task, {cause}",
+                f"{CREATION_FAILED} {cause}",
                 actor_init_failed=True,
             )
         else:

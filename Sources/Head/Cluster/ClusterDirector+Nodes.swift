@@ -87,7 +87,8 @@ extension ClusterDirector {
       node: member.node, name: member.facts.name, address: member.facts.address,
       hostname: member.facts.hostname, alive: isMember, state: state.rawValue, reason: reason,
       resources: member.total,
-      available: isMember ? member.available - member.inFlight : ResourceAmounts(),
+      // What is in flight may be counted by the node already.
+      available: isMember ? (member.available - member.inFlight).positive : ResourceAmounts(),
       labels: member.labels)
   }
 

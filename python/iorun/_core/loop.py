@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from iorun._core.connection import Connection
@@ -25,6 +25,8 @@ logger = logging.getLogger("iorun")
 _GRACE = 0.004
 #: The longest the background thread sleeps in epoll: references that were dropped wait that long.
 _IDLE = 0.25
+#: How often the background thread looks whether an asyncio loop is held up.
+_LOOK = 0.01
 
 
 class Waiter:
@@ -77,6 +79,7 @@ class Loop:
         self._sleepers: deque = deque()
         # In a worker whose main thread runs an asyncio loop that watches the epoll.
         self.watched = False
+        self._look_pause = _LOOK
         self._deep = False
         self._deep_gate = threading.Lock()
         self._deep_gate.acquire()
@@ -356,7 +359,7 @@ class Loop:
             self._owner_is_background = True
             try:
                 # Somebody may have come before he could see that he must kick: look first.
-                while not self.closed and not self._sleepers:
+                while not (self.closed or self._sleepers or self.watched):
                     try:
                         self.poll(_IDLE)
                     except Exception:
@@ -370,11 +373,17 @@ class Loop:
 
     def _watch_the_watcher(self, seen: int) -> int:
         """While an asyncio loop polls: a round of its own where that loop is held up."""
-        time.sleep(0.01)
+        time.sleep(self._look_pause)
         rounds = self._rounds
-        if rounds == seen and (self.dirty or self._timers or self.deferred or self._has_events()):
+        if rounds != seen:
+            self._look_pause = _LOOK
+            return rounds
+        if self.dirty or self._timers or self.deferred or self._has_events():
+            self._look_pause = _LOOK
             self.poll_now()
             return self._rounds
+        # Nothing happens at all: a thousand idle actors must not cost a processor.
+        self._look_pause = min(0.1, 1.5 * self._look_pause)
         return rounds
 
     def _has_events(self) -> bool:

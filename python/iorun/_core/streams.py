@@ -264,5 +264,3 @@ class DynamicObjectRefGenerator:
 
     def __getitem__(self, index: int) -> ObjectRef:
         return self._refs[index]
-
-

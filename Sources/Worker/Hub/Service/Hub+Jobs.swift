@@ -44,9 +44,6 @@ extension Hub {
     case .process(let process):
       process.connection = nil
       actors.forget(connection: connection.id)
-      for (ticket, task) in remoteRequests where ticket.connection == connection.id {
-        task.cancel()
-      }
       if process.isDriver {
         gone(process)
         endJob(
@@ -114,7 +111,10 @@ extension Hub {
     if let exit = process.exit {
       detail.exitStatus = exit.status
       detail.signal = exit.signal
-      detail.signalName = exit.signal.map { ExitCause.signalName(Int32($0)) }
+      // The name alone: what it often means is said in the message.
+      detail.signalName = exit.signal.map {
+        String(ExitCause.signalName(Int32($0)).prefix { $0 != "," })
+      }
       detail.maxResidentBytes = exit.maxResidentBytes
       detail.lastLines = exit.lastLines
       if let signal = exit.signal {

@@ -36,11 +36,10 @@ final class Hub {
   let scheduler: HubScheduler
   /// The newest standing of actors that processes here asked for, and who asked.
   var actors = ActorTable()
-  /// Bundles that the head reserved here.
-  var bundles: [GroupID: BundleReservation] = [:]
   /// The cluster's nodes as the head last told.
   var nodes = NodeCache()
   var generator = SystemRandomNumberGenerator()
+  var memoryPressure: MemoryPressure
   /// An `update` to the head is due.
   var isUpdateDue = false
   var isUpdateRunning = false
@@ -53,7 +52,7 @@ final class Hub {
   /// Registers this node at the head once more.
   var registerAgain: @Sendable () -> Void = {}
   /// Requests for leases that the head answers.
-  var remoteRequests: [HubRequest.Ticket: Task<Void, Never>] = [:]
+  var remoteRequests: Set<HubRequest.Ticket> = []
   /// Those of them that were taken back.
   var cancelledRequests: Set<HubRequest.Ticket> = []
   /// Demands that were decoded before, by their JSON: a driver asks the same thing again and again.
@@ -69,6 +68,7 @@ final class Hub {
     self.remotes = remotes
     self.logger = logger
     scheduler = HubScheduler(settings: settings)
+    memoryPressure = MemoryPressure(settings: settings.memory)
     poller = iorun_poller_create()
     guard poller >= 0 else {
       throw IorunError(
@@ -86,6 +86,7 @@ final class Hub {
   /// The thread's whole life.
   func run() {
     after(.seconds(1)) { $0.sweep() }
+    watchMemory()
     withUnsafeTemporaryAllocation(of: iorun_ready.self, capacity: 64) { ready in
       while stopped == nil {
         let work = mailbox.take(orSleep: true)
