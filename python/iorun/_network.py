@@ -194,9 +194,7 @@ def run_binary(arguments: List[str], seconds: float = START_SECONDS) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(
-            f"`{' '.join(command)}` did not end within {seconds:.0f} s."
-        ) from None
+        raise RuntimeError(f"`{' '.join(command)}` did not end within {seconds:.0f} s.") from None
     if done.returncode != 0:
         raise RuntimeError(
             f"`{' '.join(command)}` failed (exit status {done.returncode}): "
@@ -262,9 +260,7 @@ class PrivateNetwork:
         folder.mkdir(mode=0o700, exist_ok=True)
         _sweep(folder)
         self._entry = folder / f"{self.folder.name}.json"
-        self._entry.write_text(
-            json.dumps({"state_dir": str(self.folder), "owner": self.owner})
-        )
+        self._entry.write_text(json.dumps({"state_dir": str(self.folder), "owner": self.owner}))
 
     def stop(self) -> None:
         """Ends head and node and removes their folder. Only the process that made them may."""
@@ -323,5 +319,7 @@ def check_resources(resources: Any) -> Dict[str, float]:
 def _end_of_log(folder: Path, lines: int = 10) -> str:
     texts = []
     for path in sorted((folder / "log").glob("*.log")):
-        texts += [f"{path.name}: {line}" for line in path.read_text("utf-8", "replace").splitlines()]
+        texts += [
+            f"{path.name}: {line}" for line in path.read_text("utf-8", "replace").splitlines()
+        ]
     return "\n".join(texts[-lines:]) or "(empty)"
