@@ -4,11 +4,12 @@
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib -Xlinker -s
 SOURCES = Package.swift Sources Tests Benchmarks examples
 
-.PHONY: help build demo test test-torch lint format proto bench install clean
+.PHONY: help build demo test test-python test-torch lint format proto bench install clean
 
 help:
 	@echo "make demo    build, run the main job on a local network, stop it"
 	@echo "make test    everything the project tests"
+	@echo "make test-python   the Python SDK, against the release build"
 	@echo "make build   the release build; the binary is .build/release/iorun"
 	@echo "make bench   the benchmarks, beside plain libzmq"
 	@echo "make lint    check the format; make format mends it"
@@ -28,6 +29,10 @@ test:
 	swift build --build-tests
 	@# One at a time: many tests wait for real processes, which two cores serve best in turn.
 	swift test --skip-build --no-parallel
+
+# The Python SDK against the release build: unit tests, conformance tests, example programs.
+test-python: build
+	@scripts/test-python.sh "$$($(SWIFT_RELEASE) --show-bin-path)"
 
 # PyTorch DDP on a gang; installs CPU torch into .venv where it is missing.
 test-torch: build
@@ -53,4 +58,4 @@ install: build
 	install -m 755 "$$($(SWIFT_RELEASE) --show-bin-path)/iorun" "$(or $(PREFIX),/usr/local)/bin/iorun"
 
 clean:
-	rm -rf .build .venv
+	rm -rf .build .venv .venv-python .venv-bench .venv-ray

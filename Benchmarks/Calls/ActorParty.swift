@@ -30,7 +30,7 @@ enum ActorParty {
     let adder = try Adder.resolve(id: id, using: system)
     let sample =
       line.outstanding == 1
-      ? try await oneByOne(adder, server, seconds)
+      ? try await system.onTransport { try await oneByOne(adder, server, seconds) }
       : try await together(adder, line.outstanding, server, seconds)
     await system.shutdown(within: .seconds(1))
     return sample

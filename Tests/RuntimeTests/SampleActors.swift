@@ -1,4 +1,5 @@
 import Distributed
+import Foundation
 import IorunCore
 import IorunRuntime
 
@@ -93,3 +94,24 @@ distributed actor Wide: MailboxTraits {
 
   distributed func mostAtOnce() -> Int { most }
 }
+
+/// Answers on the transport's own thread.
+distributed actor QuickCounter: MailboxTraits {
+  typealias ActorSystem = MeshActorSystem
+  static let runsOnTransport = true
+  private var seen: [Int] = []
+
+  distributed func append(_ value: Int) { seen.append(value) }
+
+  distributed func all() -> [Int] { seen }
+
+  distributed func thread() -> UInt { currentThread() }
+
+  /// Leaves the thread and comes back to it.
+  distributed func nap() async throws -> UInt {
+    try await Task.sleep(for: .milliseconds(1))
+    return currentThread()
+  }
+}
+
+func currentThread() -> UInt { UInt(pthread_self()) }

@@ -108,4 +108,48 @@ struct ZeroMQRuntimeTests {
     await clientEndpoint.stop()
     await endpoint.stop()
   }
+
+  @Test func `an actor that chose the transport's thread runs there, also after a wait`()
+    async throws
+  {
+    let pair = try await Pair()
+    let counter = pair.server.named("quick") { QuickCounter(actorSystem: pair.server) }
+    let remote = try QuickCounter.resolve(id: counter.id, using: pair.client)
+    let serving = await pair.server.onTransport { currentThread() }
+    #expect(try await remote.thread() == serving)
+    #expect(try await remote.nap() == serving)
+    let calling = await pair.client.onTransport { currentThread() }
+    let after = try await pair.client.onTransport {
+      _ = try await remote.thread()
+      return currentThread()
+    }
+    #expect(after == calling)
+    #expect(serving != calling)
+    await pair.stop()
+  }
+
+  @Test func `calls on the transport's thread keep their order`() async throws {
+    let pair = try await Pair()
+    let counter = pair.server.named("quick") { QuickCounter(actorSystem: pair.server) }
+    let remote = try QuickCounter.resolve(id: counter.id, using: pair.client)
+    try await pair.client.onTransport {
+      for number in 0..<2000 { try await remote.append(number) }
+    }
+    #expect(try await remote.all() == Array(0..<2000))
+    await pair.stop()
+  }
+
+  @Test func `tasks on the transport's thread end where the transport stops`() async throws {
+    let pair = try await Pair()
+    let counter = pair.server.named("quick") { QuickCounter(actorSystem: pair.server) }
+    let remote = try QuickCounter.resolve(id: counter.id, using: pair.client)
+    let task = Task {
+      try await pair.client.onTransport { while true { _ = try await remote.all() } }
+    }
+    while try await remote.all().isEmpty { try await remote.append(1) }
+    await pair.client.shutdown(within: .milliseconds(100))
+    // The rest of the task runs without the thread: it ends with the call's error.
+    await #expect(throws: (any Error).self) { try await task.value }
+    await pair.serverEndpoint.stop()
+  }
 }

@@ -25,6 +25,7 @@ class Batcher:
     ):
         self._replicas = replicas
         self._under_way = [0] * len(replicas)
+        self._last_use = [0] * len(replicas)
         self._size = size
         self._wait = wait
         self._limit = limit
@@ -74,10 +75,15 @@ class Batcher:
             if not answer.done():
                 answer.set_result((int(digit), float(probability), name))
 
+    def _load(self, index: int) -> Tuple[int, int]:
+        # Among equals the one that rested longest.
+        return self._under_way[index], self._last_use[index]
+
     async def _ask(self, images: np.ndarray) -> Tuple[np.ndarray, np.ndarray, str]:
         for attempt in range(2):
-            index = min(range(len(self._replicas)), key=self._under_way.__getitem__)
+            index = min(range(len(self._replicas)), key=self._load)
             self._under_way[index] += 1
+            self._last_use[index] = self.batches
             try:
                 return await self._replicas[index].predict.remote(images)
             except iorun.exceptions.RayActorError:

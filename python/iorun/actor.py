@@ -15,6 +15,7 @@ from iorun.remote_function import Arity, returned
 
 __all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "make_actor_class", "method"]
 
+_UNKNOWN = object()
 _OPTIONS = "__iorun_method_options__"
 _SPECIAL = {"__ray_call__", "__ray_terminate__", "__ray_ready__"}
 #: What handles know of the class; the rest of the creation's data only its process needs.
@@ -90,10 +91,13 @@ class ActorClass:
     """A class whose instances are actors: `A.remote(...)` makes one."""
 
     def __init__(self, cls: type, options: Dict[str, Any]):
+        self._set(cls, options, _methods_of(cls))
+
+    def _set(self, cls: type, options: Dict[str, Any], methods: Dict[str, Any]) -> None:
         self._cls = cls
         self._default_options = dict(options)
-        self._methods = _methods_of(cls)
-        self._arity = Arity(cls.__init__, True) if cls.__init__ is not object.__init__ else None
+        self._methods = methods
+        self._arity: Any = _UNKNOWN
         self._arities: Dict[str, Arity] = {}
         self._code = b""
         self._dumped_for: Any = None
@@ -119,10 +123,12 @@ class ActorClass:
         )
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {"cls": self._cls, "options": self._default_options}
+        return {"cls": self._cls, "options": self._default_options, "methods": self._methods}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
-        ActorClass.__init__(self, state["cls"], state["options"])
+        # A class that refers to itself is still empty at this moment: nothing of it is looked at.
+        cls = state["cls"]
+        self._set(cls, state["options"], state["methods"])
 
     def __getattr__(self, name: str) -> Any:
         cls = self.__dict__.get("_cls")
@@ -152,6 +158,9 @@ class ActorClass:
         from iorun._init import connected_worker
 
         core = connected_worker()
+        if self._arity is _UNKNOWN:
+            init = self._cls.__init__
+            self._arity = Arity(init, True) if init is not object.__init__ else None
         if self._arity is not None:
             self._arity.check(args, kwargs)
         elif args or kwargs:
@@ -160,7 +169,14 @@ class ActorClass:
             self._code = serialization.dump_function(self._cls)
             self._dumped_for = core
         resources = option_rules.resources_of(options, 0)
-        placement = {} if options.get("num_cpus") is not None or resources else {"CPU": 1}
+        # Ray's rule: who asks for nothing needs a CPU to be placed and holds none; who asks for
+        # anything but memory holds a CPU, too, unless told otherwise.
+        placement = None
+        if options.get("num_cpus") is None:
+            if set(resources) - {"memory", "object_store_memory"}:
+                resources["CPU"] = 1
+            else:
+                placement = {**resources, "CPU": 1}
         request, spec = option_rules.request_of(core, options, resources)
         name = options.get("name")
         request.update(
@@ -169,10 +185,11 @@ class ActorClass:
             namespace=(options.get("namespace") or core.namespace) if name else "",
             detached=options.get("lifetime") == "detached",
             getIfExists=bool(options.get("get_if_exists")),
-            placement=placement,
             maxRestarts=options.get("max_restarts") or 0,
             methods="",
         )
+        if placement is not None:
+            request["placement"] = placement
         meta = {
             "class_name": self.__name__,
             "methods": self._methods,

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from iorun._core import arguments, global_state, serialization
 from iorun._core import options as option_rules
 from iorun._core.streams import ObjectRefGenerator
-from iorun._core.tasks import STREAMING, Template, function_hash
+from iorun._core.tasks import DYNAMIC, STREAMING, Template, function_hash
 
 __all__ = ["RemoteFunction"]
 
@@ -189,6 +189,8 @@ def returned(core: Any, template: Template, task: Any, refs: List[Any]) -> Any:
         return refs[0]
     if returns.__class__ is int:
         return refs if returns else None
+    if returns == DYNAMIC:
+        return refs[0]
     return ObjectRefGenerator(core, task, refs[0])
 
 

@@ -383,7 +383,7 @@ def test_setup_hook_as_a_function(tmp_path, own_cache):
 def test_launcher_says_how_to_start_a_zygote():
     launcher = _environment.launcher()
     assert launcher["kind"] == "zygote"
-    assert launcher["argv"][:3] == [sys.executable, "-m", "iorun._zygote"]
+    assert launcher["argv"][:3] == [sys.executable, "-c", _environment.START]
     assert launcher["cwd"] == os.getcwd()
     assert not [name for name in launcher["environment"] if name.startswith("IORUN_")]
 

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from iorun._environment import START
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 HEADER = struct.Struct("<IBBHQ")
@@ -40,7 +42,7 @@ class FakeHub:
             IORUN_ENVIRONMENT=json.dumps(document) if document else "",
             IORUN_CACHE_DIR=str(cache or folder / "cache"),
         )
-        argv = [sys.executable, "-m", "iorun._zygote", "--sys-path", json.dumps([*sys_path])]
+        argv = [sys.executable, "-c", START, "--sys-path", json.dumps([*sys_path])]
         self.started = time.monotonic()
         self.process = subprocess.Popen(argv + list(arguments), env=environment, cwd=str(folder))
         self.socket, _ = listener.accept()
@@ -129,6 +131,14 @@ def is_gone(pid):
             return True
         time.sleep(0.01)
     return False
+
+
+def test_modules_beside_the_program_do_not_shadow_the_standard_library(hub, tmp_path):
+    for name in ("types.py", "enum.py", "json.py", "socket.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')\n")
+    it = hub("say_hello")
+    it.fork("aa")
+    assert it.until_exit("aa")[1]["status"] == 3
 
 
 def test_hello_says_who_it_is(hub):

@@ -119,6 +119,7 @@ def _iorun(namespaces: Namespaces, options: argparse.Namespace) -> Dict[str, Any
                 "b", f"far{number}", invitation, "--cpus", "2", "--resources", '{"far": 1}')
             at = _asked(driver, {"nodes": 2, "seconds": 60}, 70)["at"]
             joins.append((at - start) * 1e3)
+            _say(f"iorun: joined in {joins[-1]:.0f} ms")
             if not last:
                 node.send_signal(signal.SIGTERM)
                 node.wait(30)
@@ -126,6 +127,7 @@ def _iorun(namespaces: Namespaces, options: argparse.Namespace) -> Dict[str, Any
         result = _asked(
             driver, {"rtt_ms": options.rtt_ms, "seconds": options.seconds}, _patience(options))
         result["join_ms"] = statistics.median(joins)
+        _say("iorun: measured")
         result["version"] = driver.version
         return result
 

@@ -8,6 +8,10 @@ need_products() {
   IORUN_BENCH_BUILD=${IORUN_BENCH_BUILD:-.build/release}
   for product in "$@"; do
     [ -x "$IORUN_BENCH_BUILD/$product" ] && continue
+    if [ "$IORUN_BENCH_BUILD" != .build/release ]; then
+      say "error: there is no $IORUN_BENCH_BUILD/$product; it is built only in .build/release"
+      exit 1
+    fi
     say "building $product"
     swift build -c release --static-swift-stdlib -Xlinker -s --product "$product" >&2
   done
@@ -27,13 +31,16 @@ bench_python() {
   return 1
 }
 
-# The environment with iorun's SDK, installed anew from this checkout.
+# The environment with iorun's SDK, installed anew from this checkout; IORUN_BENCH_PYTHON names
+# another Python that has it.
 need_iorun_python() {
+  [ -n "${IORUN_BENCH_PYTHON:-}" ] && return
   if [ ! -x .venv-bench/bin/python ]; then
     "$(bench_python)" -m venv .venv-bench
-    .venv-bench/bin/pip install -q --disable-pip-version-check numpy >&2
+    .venv-bench/bin/pip install -q --disable-pip-version-check numpy cloudpickle setuptools wheel \
+      >&2
   fi
-  .venv-bench/bin/pip install -q --disable-pip-version-check ./python >&2
+  .venv-bench/bin/pip install -q --disable-pip-version-check --no-build-isolation ./python >&2
   IORUN_BENCH_PYTHON=$PWD/.venv-bench/bin/python
   export IORUN_BENCH_PYTHON
 }

@@ -20,8 +20,17 @@ public protocol MeshTransport: AnyObject, Sendable {
   /// The receiver is done with so many payload bytes of a peer: gives the sender its credit back.
   func consumed(_ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass)
 
+  /// Runs tasks on the transport's own thread, where it has one: between what comes in and what goes
+  /// out there is no switch of threads then. Only for tasks that are short and never block.
+  var taskExecutor: (any TaskExecutor)? { get }
+
   /// Leaves the mesh. Waits at most `limit` until the other side has acknowledged what was sent.
   func stop(drainingFor limit: Duration) async
+}
+
+extension MeshTransport {
+  /// None.
+  public var taskExecutor: (any TaskExecutor)? { nil }
 }
 
 /// What a transport delivers. Called on the transport's own thread: must not block.

@@ -13,10 +13,13 @@ final class EndpointLoop {
   static let receiverTick = Duration.milliseconds(100)
   /// The engine's timers are looked at no more often than this.
   static let engineTick = Duration.milliseconds(5)
+  /// Jobs of tasks that run in one turn, so that they cannot keep the sockets waiting.
+  static let jobsPerTurn = 4096
 
   private let acceptor: Acceptor?
   private let dialler: Dialler?
   private let mailbox: EndpointMailbox
+  private let executor: EndpointExecutor
   private let uplinkMonitor: UplinkMonitor
   private var engine: MeshEngine
   private var nextLink: MeshEngine.LinkID = 0
@@ -34,11 +37,12 @@ final class EndpointLoop {
 
   init(
     local: PeerID, acceptor: Acceptor?, dialler: Dialler?, mailbox: EndpointMailbox,
-    uplinkMonitor: UplinkMonitor
+    executor: EndpointExecutor, uplinkMonitor: UplinkMonitor
   ) {
     self.acceptor = acceptor
     self.dialler = dialler
     self.mailbox = mailbox
+    self.executor = executor
     self.uplinkMonitor = uplinkMonitor
     engine = MeshEngine(
       local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: dialler?.peer)
@@ -52,10 +56,12 @@ final class EndpointLoop {
   }
 
   func run(_ receiver: any TransportReceiver) {
+    executor.adoptThread()
     while !isOver(Self.now()) {
       var commands = mailbox.takeOrSleep()
       // Sockets are read without waiting in any case: with work at hand a poll would tell nothing.
-      if commands.isEmpty { poll(timeout: timeout(Self.now())) }
+      // Whoever brings a job after this look wakes the thread, which is noted to be asleep.
+      if commands.isEmpty, !executor.hasJobs { poll(timeout: timeout(Self.now())) }
       commands += mailbox.takeAwake()
       let now = Self.now()
       receiveFrames(now: now)
@@ -63,9 +69,11 @@ final class EndpointLoop {
       runTimers(now: now, receiver: receiver)
       carryOut()
       deliver(to: receiver)
+      runJobs(now: now, receiver: receiver)
       acceptor?.flush()
       dialler?.flush()
     }
+    executor.finish()
     sayGoodbye()
     acceptor?.socket.close()
     dialler?.close()
@@ -75,6 +83,15 @@ final class EndpointLoop {
       if case .stop(_, let done) = command { stopped.append(done) }
     }
     for done in stopped { done() }
+  }
+
+  /// Runs tasks that chose this thread; what they send leaves in this very turn.
+  private func runJobs(now: MonotonicTime, receiver: any TransportReceiver) {
+    guard executor.hasJobs else { return }
+    executor.runJobs(limit: Self.jobsPerTurn)
+    for command in mailbox.takeAwake() { perform(command, now: now) }
+    carryOut()
+    deliver(to: receiver)
   }
 
   /// Acknowledges what has come in, so that nobody waits for a process that is gone.

@@ -63,6 +63,11 @@ final class EndpointMailbox: Sendable {
     if wake { iorun_eventfd_signal(descriptor) }
   }
 
+  /// Makes the thread take a turn: there is something for it elsewhere.
+  func wake() {
+    if state.withLock({ $0.isSleeping.take() }) { iorun_eventfd_signal(descriptor) }
+  }
+
   /// Takes all commands; where there are none, notes that the thread goes to sleep.
   func takeOrSleep() -> [Command] {
     state.withLock { state in

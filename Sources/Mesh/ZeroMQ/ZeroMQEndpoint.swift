@@ -28,6 +28,7 @@ public final class ZeroMQEndpoint: MeshTransport {
   public let addresses: [String]
   private let domain: String?
   private let mailbox: EndpointMailbox
+  private let executor: EndpointExecutor
   private let loop: Mutex<EndpointLoop?>
   /// What is known of the way to the uplink.
   public let uplinkMonitor = UplinkMonitor()
@@ -62,6 +63,7 @@ public final class ZeroMQEndpoint: MeshTransport {
     self.identity = identity
     localPeer = MeshInstance.address(of: instance, of: identity.peer)
     mailbox = try EndpointMailbox()
+    executor = EndpointExecutor(mailbox: mailbox)
     let clock = EndpointLoop.now()
     var domain: String?
     var acceptor: Acceptor?
@@ -80,8 +82,11 @@ public final class ZeroMQEndpoint: MeshTransport {
     loop = Mutex(
       EndpointLoop(
         local: localPeer, acceptor: acceptor, dialler: dialler, mailbox: mailbox,
-        uplinkMonitor: uplinkMonitor))
+        executor: executor, uplinkMonitor: uplinkMonitor))
   }
+
+  /// The I/O thread, for tasks that are short and never block; see `MeshTransport`.
+  public var taskExecutor: (any TaskExecutor)? { executor }
 
   /// Begins to deliver. The loop moves to its own thread here.
   public func start(_ receiver: any TransportReceiver) {

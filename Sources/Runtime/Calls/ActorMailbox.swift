@@ -27,12 +27,18 @@ final class ActorMailbox: Sendable {
   /// What the mangled names of the actor's own methods begin with; see `owns`.
   private let methodPrefix: String
   private let concurrency: Int
+  /// Where calls run; `nil` for the pool.
+  private let executor: (any TaskExecutor)?
   private unowned let system: MeshActorSystem
   private let state = Mutex(State())
 
-  init(for type: (some DistributedActor).Type, concurrency: Int, system: MeshActorSystem) {
+  init(
+    for type: (some DistributedActor).Type, concurrency: Int,
+    executor: (any TaskExecutor)?, system: MeshActorSystem
+  ) {
     methodPrefix = _mangledTypeName(type).map { "$s" + $0 } ?? "no method"
     self.concurrency = max(1, concurrency)
+    self.executor = executor
     self.system = system
   }
 
@@ -49,7 +55,7 @@ final class ActorMailbox: Sendable {
       state.running += 1
       return true
     }
-    if start { Task { await drain(actor) } }
+    if start { Task(executorPreference: executor) { await self.drain(actor) } }
   }
 
   /// Keeps a call from being executed, unless it has started.

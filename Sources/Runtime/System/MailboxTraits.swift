@@ -8,6 +8,9 @@ public protocol MailboxTraits {
   /// How many calls run at the same time. Calls start in order, but with more than one they may
   /// overtake each other.
   static var maxConcurrentCalls: Int { get }
+  /// True where every method is short and never blocks: calls then run on the transport's own thread,
+  /// which answers them without a switch of threads. A method that blocks would block the mesh.
+  static var runsOnTransport: Bool { get }
 }
 
 extension MailboxTraits {
@@ -15,4 +18,6 @@ extension MailboxTraits {
   public static var trafficClass: TrafficClass { .actor }
   /// One at a time.
   public static var maxConcurrentCalls: Int { 1 }
+  /// On the pool.
+  public static var runsOnTransport: Bool { false }
 }

@@ -93,6 +93,15 @@ public final class MeshActorSystem: DistributedActorSystem {
     calls.failAll(IorunError(.unreachable, "this process has left the mesh"))
   }
 
+  /// Runs `body` on the transport's own thread, where the transport has one: a caller that makes one
+  /// call after the other goes on in the moment in which an answer comes, without a switch of threads.
+  /// Only for code that is short between two calls and never blocks: it would block the mesh.
+  public func onTransport<Result: Sendable>(
+    _ body: @Sendable () async throws -> Result
+  ) async rethrows -> Result {
+    try await withTaskExecutorPreference(transport.taskExecutor, operation: body)
+  }
+
   // MARK: DistributedActorSystem
 
   /// The local actor of that id; `nil` tells Swift to make a reference to a remote one.
@@ -128,7 +137,8 @@ public final class MeshActorSystem: DistributedActorSystem {
   public func actorReady<Act>(_ actor: Act) where Act: DistributedActor, Act.ID == ActorID {
     let traits = Act.self as? any MailboxTraits.Type
     let mailbox = ActorMailbox(
-      for: Act.self, concurrency: traits?.maxConcurrentCalls ?? 1, system: self)
+      for: Act.self, concurrency: traits?.maxConcurrentCalls ?? 1,
+      executor: traits?.runsOnTransport == true ? transport.taskExecutor : nil, system: self)
     state.withLock { state in
       state.reserved.remove(actor.id.name)
       state.actors[actor.id.name] = Registration(actor: actor, mailbox: mailbox)

@@ -186,7 +186,12 @@ class Connection:
                 handler = handlers[kind]
                 if handler is None:
                     raise FrameError(f"a frame of the unknown kind {kind:#x}")
-                handler(self.peer or self, flags, aux, number, data, start + 16, stop)
+                try:
+                    handler(self.peer or self, flags, aux, number, data, start + 16, stop)
+                except KeyboardInterrupt:
+                    # The user's: no frame may be lost by it. This one is looked at again.
+                    self._keep(data, start, 16)
+                    raise
                 if self.closed:
                     return
                 if kind == GREET:
@@ -194,9 +199,12 @@ class Connection:
                     handlers = self.handlers
                 start = stop
         if start < size:
-            self._partial = [data[start:] if start else data]
-            self._have = size - start
-            self._need = need
+            self._keep(data, start, need)
+
+    def _keep(self, data: bytes, start: int, need: int) -> None:
+        self._partial = [data[start:] if start else data]
+        self._have = len(data) - start
+        self._need = need
 
     def _fail(self, reason: str) -> None:
         if not self.closed:

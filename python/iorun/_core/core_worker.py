@@ -381,7 +381,7 @@ class CoreWorker(Fetching):
     ) -> None:
         if self.executor is not None:
             info = serialization.loads(data[start:end])
-            self.executor.gpus = info.get("gpus") or []
+            self.executor.set_gpus(info.get("gpus") or [])
 
     def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""
@@ -518,7 +518,14 @@ class CoreWorker(Fetching):
 
     def kill(self, actor_id: bytes, no_restart: bool = True) -> None:
         """Ends an actor at once."""
+        with self.loop.lock:
+            client = self.actors.clients.get(actor_id)
+            incarnation = client.incarnation if client is not None else 0
         self.request(ops.ACTOR_KILL, {"actor": actor_id.hex(), "noRestart": bool(no_restart)})
+        with self.loop.lock:
+            if client is not None and client.incarnation == incarnation:
+                # The answer may be faster than the end: later calls wait for word of it.
+                client.connection_lost()
 
     def cancel(self, ref: ObjectRef, force: bool = False, recursive: bool = True) -> None:
         """Cancels the task that makes an object."""
@@ -585,6 +592,14 @@ class CoreWorker(Fetching):
             if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
                 return
             time.sleep(0.01)
+
+    def forked(self) -> None:
+        """This is a forked child: its copies of the sockets close, and say nothing."""
+        self.loop.forked()
+        sockets = [peer.path.sock for peer in self._peers.values() if connection_of(peer)]
+        for sock in (*sockets, self._listener, self.hub.connection.sock):
+            if sock is not None:
+                sock.close()
 
     def _abandon(self) -> None:
         self.loop.close()

@@ -51,6 +51,7 @@ _pack = HEADER.pack
 _perf = time.perf_counter
 _SIMPLE = serialization.SIMPLE
 _UNIT = 1e6 / 16
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class ActorExit(BaseException):
@@ -205,6 +206,14 @@ class Executor:
                 call.waiter.count_down()
 
     # Context
+
+    def set_gpus(self, gpus: List[Any]) -> None:
+        """The GPUs that what runs here may use; libraries look at the variable when they start."""
+        if gpus:
+            os.environ[_VISIBLE] = ",".join(map(str, gpus))
+        elif self.gpus:
+            os.environ.pop(_VISIBLE, None)
+        self.gpus = gpus
 
     def context(self) -> Optional[Context]:
         """What runs here; None in a process that runs nothing."""
@@ -679,6 +688,12 @@ class Executor:
         self.stopping = "stop"
         self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def take_gpus(self, gpus: List[Any]) -> None:
+        """What this process may use: libraries look at the environment."""
+        self.gpus = gpus
+        if gpus or (self.core.hello.get("resources") or {}).get("GPU"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
 
     # Becoming an actor
 

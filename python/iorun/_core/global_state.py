@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -50,7 +51,13 @@ def disconnect() -> None:
         core.shutdown()
 
 
-def forget() -> None:
-    """Drops the core without a word: in a forked child, whose sockets are its parent's."""
-    global _worker
-    _worker = None
+def _forget() -> None:
+    # In a forked child: the sockets are the parent's, and its threads are not here.
+    global _worker, _lock
+    core, _worker = _worker, None
+    _lock = threading.Lock()
+    if core is not None:
+        core.forked()
+
+
+os.register_at_fork(after_in_child=_forget)

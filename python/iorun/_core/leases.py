@@ -75,7 +75,10 @@ class TaskQueue:
         self.waiting: Deque[Task] = deque()
         self.leases: List[Lease] = []
         self.requested: Set[int] = set()
+        self.cancelled: Set[int] = set()
         self.timer = False
+        self.far_window = 1
+        self.far_duration = -1.0
 
     def submit(self, task: Task) -> None:
         """The task can run: everything that it depends on is there."""
@@ -93,7 +96,7 @@ class TaskQueue:
                 self._push(best, task)
                 return
         self.waiting.append(task)
-        if len(self.requested) < 2:
+        if len(self.requested) - len(self.cancelled) < 2:
             self._want_leases()
 
     def _push(self, lease: Lease, task: Task) -> None:
@@ -110,11 +113,12 @@ class TaskQueue:
 
     def _want_leases(self) -> None:
         limit = min(len(self.waiting), self.core.lease_limit)
-        while len(self.requested) < limit:
+        while len(self.requested) - len(self.cancelled) < limit:
             cell: List[int] = []
 
             def done(answer: Any, _blob: bytes, error: Any, cell: List[int] = cell) -> None:
                 self.requested.discard(cell[0])
+                self.cancelled.discard(cell[0])
                 if error is not None:
                     self._refused(error)
                 else:
@@ -133,6 +137,9 @@ class TaskQueue:
             self._want_leases()
             return
         lease = Lease(self, answer, peer)
+        if peer.node != self.core.node_id:
+            # What an earlier lease has learned spares this one a round trip.
+            lease.window, lease.duration = self.far_window, self.far_duration
         self.leases.append(lease)
         self.core.tasks.leases[peer.worker] = lease
         if answer.get("gpus") or self.request.get("bundle"):
@@ -161,11 +168,13 @@ class TaskQueue:
             if len(self.leases) > 1:
                 self._steal_for(lease)
             self._watch_idle()
-        if not waiting and self.requested:
+        if not waiting and len(self.requested) > len(self.cancelled):
             self._cancel_requests()
 
     def _cancel_requests(self) -> None:
-        for number in self.requested:
+        # Each is still answered, by a refusal or by a grant that crossed this.
+        for number in self.requested - self.cancelled:
+            self.cancelled.add(number)
             self.core.hub.note(ops.LEASE_CANCEL, {"number": number})
 
     def replied(self, lease: Lease, number: int, units: int) -> None:
@@ -187,6 +196,8 @@ class TaskQueue:
         target = int(ahead / max(lease.duration, 4.0))
         limit = _REMOTE_WINDOW if remote else min(_LOCAL_WINDOW, lease.window * 2)
         lease.window = max(1, min(target, limit))
+        if remote:
+            self.far_window, self.far_duration = lease.window, lease.duration
         if self.waiting or not lease.inflight:
             self.refill(lease)
 

@@ -367,6 +367,13 @@ class Loop:
         except (OSError, ValueError):
             return False
 
+    def forked(self) -> None:
+        """This is a forked child: closes its copies of the descriptors."""
+        self.closed = True
+        self.epoll.close()
+        os.close(self._kick_read)
+        os.close(self._kick_write)
+
     def close(self) -> None:
         """Stops the background thread and frees the descriptors."""
         self.closed = True

@@ -26,6 +26,9 @@ _HEAD = struct.Struct("<IIQ")
 _IN_TABLE = struct.Struct(f"{ID_SIZE}s16x")
 _BUFFER = struct.Struct("<QQ")
 _ALIGNMENT = 64
+#: Functions, classes and errors travel in one frame.
+_FUNCTION_LIMIT = 16 << 20
+_ERROR_LIMIT = 8 << 20
 #: Types whose values hold no reference and need no second look.
 SIMPLE = frozenset({int, str, bytes, float, bool, type(None), complex})
 
@@ -300,7 +303,7 @@ def dump_function(function: Any) -> bytes:
     try:
         out = io.BytesIO()
         _FunctionPickler(out, PROTOCOL).dump(function)
-        return out.getvalue()
+        code = out.getvalue()
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(
@@ -309,15 +312,26 @@ def dump_function(function: Any) -> bytes:
             "inside the function, or pass them as arguments. "
             "`util.inspect_serializability()` finds them."
         ) from error
+    if len(code) > _FUNCTION_LIMIT:
+        name = getattr(function, "__qualname__", repr(function))
+        raise ValueError(
+            f"{name} is too large to be sent: {len(code) >> 20} MiB of at most "
+            f"{_FUNCTION_LIMIT >> 20}. It probably captures a large array or another big object "
+            "from outside. Use `put()` on that, and pass the reference as an argument."
+        )
+    return code
 
 
 def dump_error(error: BaseException) -> bytes:
     """An error's bytes; where it does not pickle, those of one with its text."""
     try:
         data = cloudpickle.dumps(error, PROTOCOL)
+        if len(data) > _ERROR_LIMIT:
+            raise ValueError(f"it has {len(data)} bytes, the limit is {_ERROR_LIMIT}")
         return data
     except Exception as reason:
         from iorun.exceptions import RaySystemError
 
-        text = f"{type(error).__qualname__}: {error} (the error itself does not pickle: {reason})"
+        text = f"{type(error).__qualname__}: {error}"[:100_000]
+        text += f" (the error itself cannot be sent: {reason})"
         return pickle.dumps(RaySystemError(text), PROTOCOL)

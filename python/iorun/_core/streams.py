@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from iorun._core import serialization
 from iorun._core.frames import ACK, ERROR, U32, U64, decode_results, frame
 from iorun._core.loop import Waiter
 from iorun._core.objects import Entry
@@ -89,6 +90,25 @@ class StreamTable:
             self.add(task, stream.received, ERROR, result[1])
         stream.total = stream.received
         stream.wake()
+
+    def collected(self, task: Task) -> bytes:
+        """The value of a task with num_returns="dynamic": references to all that it yielded."""
+        stream = task.generator
+        objects = self.core.objects
+        ids = [stream.items[index] for index in sorted(stream.items)]
+        value = serialization.serialize(DynamicObjectRefGenerator(objects.refs_of(ids)))
+        data = value.full(objects.table_for(ids, None))
+        # The value holds them from now on: `settle` counts what is in its table.
+        stream.items = {}
+        for id in ids:
+            objects.entries[id].local += 1
+            self.core.loop.deferred.append((self._release, (id, 2)))
+        return data
+
+    def _release(self, id: bytes, count: int) -> None:
+        with self.core.loop.lock:
+            for _ in range(count):
+                self.core.objects.release(id)
 
     def acknowledge(self, stream: Stream, count: int) -> None:
         """Tells the worker that so many were taken."""

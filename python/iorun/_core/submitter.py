@@ -11,6 +11,7 @@ from iorun._core.frames import (
     ARENA,
     CANCEL,
     ERROR,
+    FULL,
     PLAIN,
     REPLY_CANCELLED,
     REPLY_ERROR,
@@ -21,7 +22,7 @@ from iorun._core.frames import (
 )
 from iorun._core.leases import Lease, TaskQueue
 from iorun._core.objects import PENDING, Entry
-from iorun._core.tasks import Task, Template, id_suffix
+from iorun._core.tasks import DYNAMIC, Task, Template, id_suffix
 from iorun.object_ref import ObjectRef
 
 if TYPE_CHECKING:
@@ -193,6 +194,8 @@ class TaskSubmitter:
             results = [(ERROR, serialization.dump_error(error))] * len(ids)
         if task.generator is not None:
             self.core.streams.ended(task, results[0], failed)
+            if task.template.returns == DYNAMIC and not failed:
+                results = [(FULL, self.core.streams.collected(task))]
         kept = 0
         for id, (tag, data) in zip(ids, results):
             entry = objects.entries.get(id)

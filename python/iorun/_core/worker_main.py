@@ -30,6 +30,7 @@ def main() -> None:
     )
     global_state._worker = core
     core.executor.install_interrupt()
+    core.executor.take_gpus([])
     try:
         core.executor.run()
     finally:

@@ -25,6 +25,13 @@ __all__ = ["decode", "describe", "encode", "environment_hash", "launcher", "merg
 INLINE_LIMIT = 24 << 10
 TEXT_LIMIT = 96 << 10
 
+#: A zygote's program. Not `-m iorun._zygote`: with it, a `types.py` in the current folder would be
+#: taken for the standard library's before anything runs.
+START = (
+    "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "
+    "from iorun._zygote.__main__ import main; sys.exit(main())"
+)
+
 # What is for people and for the build, and makes no difference to what is built.
 _NOT_HASHED = ("config",)
 
@@ -188,7 +195,7 @@ def launcher() -> Dict[str, Any]:
     if script:
         paths.insert(0, os.path.dirname(os.path.abspath(script)))
     paths = list(dict.fromkeys(path for path in paths if isinstance(path, str)))
-    argv = [sys.executable or "python3", "-m", "iorun._zygote", "--sys-path", json.dumps(paths)]
+    argv = [sys.executable or "python3", "-c", START, "--sys-path", json.dumps(paths)]
     if "numpy" in sys.modules:
         argv += ["--preload", "numpy"]
     environment = {

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, List
 
-from iorun._environment import cache, packing
+from iorun._environment import START, cache, packing
 
 #: Seconds that packages may take where `config` says nothing.
 SETUP_TIMEOUT = 600
@@ -39,7 +39,7 @@ def apply_variables(document: Mapping) -> None:
     os.environ.update(values)
     if any(name.startswith(_READ_AT_START) for name in changed):
         os.environ[_REEXECUTED] = "1"
-        os.execv(sys.executable, [sys.executable, "-m", "iorun._zygote", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-c", START, *sys.argv[1:]])
 
 
 def expand(value: str, variables: Mapping) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 import iorun
 from iorun._init import connected_worker
 from iorun.ids import PlacementGroupID
+from iorun.util import _group_requests as requests
 
 __all__ = [
     "PlacementGroup",
@@ -17,10 +18,9 @@ __all__ = [
     "remove_placement_group",
 ]
 
-# Operations of the local protocol.
-_CREATE, _WAIT, _REMOVE, _TABLE, _NAMED = 30, 31, 32, 33, 34
-
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD", "SITE"}
+
+_ONE_NODE_DOES = {"PACK", "SPREAD", "STRICT_PACK"}
 
 _NODE_ID_LABEL = "ray.io/node-id"
 
@@ -28,9 +28,37 @@ _NODE_ID_LABEL = "ray.io/node-id"
 class PlacementGroup:
     """A handle to a placement group; it can be passed to tasks and actors."""
 
-    def __init__(self, id: PlacementGroupID, bundle_cache: Optional[List[Dict]] = None):
-        self.id = id
+    def __init__(
+        self,
+        id: PlacementGroupID,
+        bundle_cache: Optional[List[Dict]] = None,
+        _creation: Optional[requests.Asked] = None,
+    ):
+        self._id = id
         self.bundle_cache = bundle_cache
+        # Until the head has heard of it.
+        self._creation = _creation
+
+    @property
+    def id(self) -> PlacementGroupID:
+        """Its id; whoever has it may name the group to the head, which knows it by then."""
+        if self._creation is not None:
+            self._created(None)
+        return self._id
+
+    def _created(self, timeout: Optional[float]) -> bool:
+        """Waits until the head has answered; whether all bundles were reserved by then."""
+        creation = self._creation
+        if creation is None:
+            return False
+        answer = creation.answer(timeout)
+        if answer is None:
+            return False
+        self._creation = None
+        return answer.get("state") == "CREATED"
+
+    def __reduce__(self) -> tuple:
+        return PlacementGroup, (self.id, self.bundle_cache)
 
     @staticmethod
     def empty() -> "PlacementGroup":
@@ -40,7 +68,7 @@ class PlacementGroup:
     @property
     def is_empty(self) -> bool:
         """Whether this is `empty()`."""
-        return self.id.is_nil()
+        return self._id.is_nil()
 
     def ready(self) -> Any:
         """A ref that is ready when all bundles are reserved; its value is the group."""
@@ -62,8 +90,12 @@ class PlacementGroup:
         if self.is_empty:
             return True
         forever = timeout_seconds is None or timeout_seconds < 0
-        answer = _request(
-            _WAIT,
+        if self._created(None if forever else timeout_seconds):
+            return True
+        if self._creation is not None:
+            return False
+        answer = requests.ask(
+            requests.WAIT,
             {
                 "group": self.id.hex(),
                 "timeoutMilliseconds": -1 if forever else int(timeout_seconds * 1000),
@@ -77,7 +109,7 @@ class PlacementGroup:
         if self.bundle_cache is None:
             if self.is_empty:
                 return []
-            groups = _request(_TABLE, {"group": self.id.hex()}).get("groups", [])
+            groups = requests.ask(requests.TABLE, {"group": self.id.hex()}).get("groups", [])
             if not groups:
                 raise ValueError(f"The placement group {self.id.hex()} does not exist any more.")
             self.bundle_cache = [dict(bundle["resources"]) for bundle in groups[0]["bundles"]]
@@ -115,7 +147,6 @@ def placement_group(
     at most `max_round_trip_ms`). The group ends with the job unless `lifetime="detached"`.
     A group that no set of nodes can ever hold is refused at once with `ValueError`.
     """
-    worker = connected_worker()
     strategy = _node_strategy(strategy, topology_strategy)
     if _soft_target_node_id and strategy != "STRICT_PACK":
         raise ValueError(
@@ -145,7 +176,10 @@ def placement_group(
     }
     if max_round_trip_ms is not None:
         request["maxRoundTripMilliseconds"] = max_round_trip_ms
-    answer, _ = worker.request(_CREATE, request)
+    # A group that one node like this can hold is no impossible one, and needs no answer yet.
+    if not name and not labels and strategy in _ONE_NODE_DOES and requests.fits_here(specs):
+        return PlacementGroup(group, specs, requests.Asked(requests.CREATE, request))
+    answer = requests.ask(requests.CREATE, request)
     if answer.get("state") == "INFEASIBLE":
         raise ValueError(f"The placement group can never be placed: {answer.get('reason', '')}")
     return PlacementGroup(group, specs)
@@ -156,7 +190,7 @@ def remove_placement_group(placement_group: PlacementGroup) -> None:
     if placement_group is None:
         raise ValueError("remove_placement_group needs a placement group, not None.")
     if not placement_group.is_empty:
-        _request(_REMOVE, {"group": placement_group.id.hex()})
+        requests.remove(placement_group.id.hex())
 
 
 def get_placement_group(placement_group_name: str) -> PlacementGroup:
@@ -164,7 +198,7 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     if not placement_group_name:
         raise ValueError("Please supply a non-empty value to get_placement_group")
     try:
-        found = _request(_NAMED, {"name": placement_group_name})
+        found = requests.ask(requests.NAMED, {"name": placement_group_name})
     except Exception as error:
         if getattr(error, "code", None) != "IOR-1305":
             raise
@@ -180,10 +214,10 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 def placement_group_table(placement_group: Optional[PlacementGroup] = None) -> dict:
     """What is known of one group, or of all of them by id."""
     if placement_group is None:
-        groups = _request(_TABLE, {}).get("groups", [])
+        groups = requests.ask(requests.TABLE, {}).get("groups", [])
         return {group["group"]: _table_row(group) for group in groups}
     try:
-        groups = _request(_TABLE, {"group": placement_group.id.hex()}).get("groups", [])
+        groups = requests.ask(requests.TABLE, {"group": placement_group.id.hex()}).get("groups", [])
     except Exception as error:
         if getattr(error, "code", None) != "IOR-1305":
             raise
@@ -226,11 +260,6 @@ def check_placement_group_index(placement_group: PlacementGroup, bundle_index: i
 @iorun.remote
 def _when_ready(group: PlacementGroup) -> PlacementGroup:
     return group
-
-
-def _request(operation: int, message: dict) -> dict:
-    answer, _ = connected_worker().request(operation, message)
-    return answer
 
 
 def _table_row(group: dict) -> dict:
