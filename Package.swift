@@ -180,7 +180,8 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "IorunWorker", "CShim",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunContract", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],

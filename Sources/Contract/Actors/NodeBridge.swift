@@ -98,13 +98,6 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     try await service.processLost(job, process, cause, caller: caller)
   }
 
-  /// Agent: bytes of a sealed object. Throws `objectLost` where it is not here.
-  public distributed func fetch(_ job: JobID, object: Data, offset: Int64, count: Int) async throws
-    -> Data
-  {
-    try await service.fetch(job, object: object, offset: offset, count: count, caller: caller)
-  }
-
   /// Agent: objects of a job are not needed any more.
   public distributed func free(_ job: JobID, objects: [Data]) async throws {
     try await service.free(job, objects: objects, caller: caller)

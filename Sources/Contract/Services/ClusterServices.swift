@@ -106,11 +106,15 @@ public protocol BridgeService: Sendable {
   /// Agent: processes of a job on the caller's node are gone.
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
-  /// Agent: bytes of a sealed object. Throws `objectLost` where it is not here.
-  func fetch(_ job: JobID, object: Data, offset: Int64, count: Int, caller: PeerID) async throws
-    -> Data
   /// Agent: objects of a job are not needed any more.
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws
   /// Head: what this node knows of one kind of thing, for `iorun list`; JSON text of an array.
   func list(_ kind: String, job: JobID?, limit: Int, caller: PeerID) async throws -> String
+}
+
+/// One node's objects, for other agents of the same network.
+public protocol ObjectService: Sendable {
+  /// Bytes of a sealed object. Throws `objectLost` where it is not here.
+  func fetch(_ job: JobID, object: Data, offset: Int64, count: Int, caller: PeerID) async throws
+    -> Data
 }

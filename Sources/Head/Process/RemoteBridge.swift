@@ -79,12 +79,6 @@ struct RemoteBridge: BridgeService {
     try await bridge.processLost(job, process, cause)
   }
 
-  func fetch(_ job: JobID, object: Data, offset: Int64, count: Int, caller: PeerID) async throws
-    -> Data
-  {
-    try await bridge.fetch(job, object: object, offset: offset, count: count)
-  }
-
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
     try await bridge.free(job, objects: objects)
   }

@@ -60,12 +60,12 @@ public struct NodeProcess: Sendable {
           }, release: { executors.release($0) }),
         machine: machine, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
+      let bridge = HubBridge(mailbox: hubMailbox, head: headID)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
-        system.named(NodeBridge.wellKnownName) {
-          NodeBridge(HubBridge(mailbox: hubMailbox, head: headID), actorSystem: system)
-        },
+        system.named(NodeBridge.wellKnownName) { NodeBridge(bridge, actorSystem: system) },
+        system.named(NodeObjects.wellKnownName) { NodeObjects(bridge, actorSystem: system) },
       ]
       parts = (agent, registry, served)
     }

@@ -243,7 +243,6 @@ extension Hub {
 
   /// The process of an actor is gone. Whether it comes again is the head's to say.
   func actorGone(_ actor: HubActor, _ process: HubProcess, _ cause: ProcessLoss) {
-    scheduler.releaseActor(actor, self)
     report(actor.status(.dead, node: settings.node, cause: process.startFailure ?? cause))
   }
 

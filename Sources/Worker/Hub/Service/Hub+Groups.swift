@@ -103,46 +103,10 @@ extension Hub {
 
   // MARK: Bundles that lie here
 
-  /// First phase of a reservation; both phases where it says so.
-  ///
-  /// - Throws: `overloaded` where there is no room, `wrongState` for an old epoch.
-  func prepareBundles(_ reservation: BundleReservation) throws {
-    let group = reservation.spec.group
-    if let present = bundles[group] {
-      guard reservation.epoch >= present.epoch else {
-        throw IorunError(
-          .wrongState, "group \(group) was reserved here under epoch \(present.epoch) already")
-      }
-      if reservation.epoch == present.epoch, reservation.indices == present.indices {
-        if reservation.commits { try commitBundles(group, epoch: reservation.epoch) }
-        return
-      }
-    }
-    try scheduler.prepareBundles(reservation, self)
-    bundles[group] = reservation
-    if reservation.commits { try commitBundles(group, epoch: reservation.epoch) }
-  }
-
-  /// Second phase.
-  ///
-  /// - Throws: `notFound` where nothing is prepared under that epoch.
-  func commitBundles(_ group: GroupID, epoch: Int64) throws {
-    guard bundles[group]?.epoch == epoch else {
-      throw IorunError(.notFound, "nothing of group \(group) is prepared here under epoch \(epoch)")
-    }
-    bundles[group]?.commits = true
-    scheduler.commitBundles(group, self)
-  }
-
   /// Gives bundles back; what runs in them ends.
   func releaseBundles(_ group: GroupID) {
-    guard bundles.removeValue(forKey: group) != nil else { return }
     for worker in scheduler.releaseBundles(group, self) {
-      for job in jobs.values {
-        guard let process = job.processes[worker] else { continue }
-        process.order = ("its placement group was removed", true, false)
-        gone(process)
-      }
+      end(worker, "its placement group was removed")
     }
   }
 }

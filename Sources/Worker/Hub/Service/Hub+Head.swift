@@ -13,7 +13,7 @@ extension Hub {
   /// Everything that a head must know of this node.
   func registration() -> ClusterRegistration {
     // A head that asks anew knows nothing of what was only prepared.
-    for (group, reservation) in bundles where !reservation.commits { releaseBundles(group) }
+    scheduler.releaseUncommitted(self)
     var actors = self.actors.unplaced
     for job in jobs.values {
       for process in job.processes.values {
@@ -30,7 +30,7 @@ extension Hub {
       total: settings.total, available: scheduler.available, labels: settings.labels,
       drivers: jobs.values.filter { isDriverHere($0) && !$0.isOver }.map(\.record),
       jobs: jobs.values.filter { !isDriverHere($0) || $0.isOver }.map(\.record),
-      actors: actors, bundles: Array(bundles.values))
+      actors: actors, bundles: scheduler.reservations)
   }
 
   /// The head knows this node now.
@@ -136,6 +136,11 @@ extension Hub {
     scheduler.tidy(now, self)
     for job in jobs.values {
       job.store?.tidy(now, self)
+      for process in Array(job.processes.values) where process.isLate(now, settings.zygoteLimit) {
+        let limit = Int(settings.zygoteLimit / .seconds(1))
+        process.order = ("it did not say hello within \(limit) s", false, false)
+        gone(process)
+      }
       for environment in job.environments.values {
         guard case .starting = environment.state, environment.process != nil else { continue }
         tidy(environment, now)

@@ -116,12 +116,20 @@ extension Hub {
       join(process, connection, pid: pid)
       welcome(process, job, connection, ticket.number)
       startZygote(environment(of: job, hash: "", text: ""))
+      warm(job)
       takeFrames(connection)
     } catch {
       guard let connection = connections[ticket.connection] else { return }
       connection.closesWhenSent = true
       respond(ticket.connection, ticket.number, error: error)
     }
+  }
+
+  /// Pages for the first objects are made ready before anybody asks; many only for a job that stays.
+  private func warm(_ job: HubJob) {
+    job.store?.warmer.warm(upTo: Self.warmAhead)
+    let id = job.id
+    after(.seconds(1)) { $0.jobs[id]?.store?.warmer.warm(upTo: 4 * Self.warmAhead) }
   }
 
   private func welcomeWorker(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {

@@ -44,9 +44,6 @@ extension Hub {
     case .process(let process):
       process.connection = nil
       actors.forget(connection: connection.id)
-      for (ticket, task) in remoteRequests where ticket.connection == connection.id {
-        task.cancel()
-      }
       if process.isDriver {
         gone(process)
         endJob(

@@ -18,7 +18,7 @@ extension Hub {
       return
     }
     scheduler.request(demand, kind, holder: holder, ticket: ticket, self) { hub, result in
-      hub.answerLease(ticket, result)
+      hub.answerLease(ticket, holder.worker, result)
     }
   }
 
@@ -32,9 +32,9 @@ extension Hub {
     }
   }
 
-  private func kind(_ demand: RuntimeDemand, _ job: HubJob) -> HubScheduler.Kind {
+  private func kind(_ demand: RuntimeDemand, _ job: HubJob) -> WorkerPool.Kind {
     _ = environment(of: job, hash: demand.environment, text: demand.runtimeEnv)
-    return HubScheduler.Kind(job: job.id, environment: demand.environment)
+    return WorkerPool.Kind(job: job.id, environment: demand.environment)
   }
 
   /// True where this node grants the demand itself: now, or once it has room.
@@ -60,20 +60,23 @@ extension Hub {
   private func leaseElsewhere(
     _ demand: RuntimeDemand, _ job: JobID, _ holder: ProcessAddress, _ ticket: HubRequest.Ticket
   ) {
-    let task = callHead(within: Self.patience) {
+    remoteRequests.insert(ticket)
+    // Never cancelled: a grant that nobody hears of would be held for good.
+    callHead(within: Self.patience) {
       try await $0.lease(demand, job: job, holder: holder)
     } done: { hub, result in
-      hub.remoteRequests[ticket] = nil
-      hub.answerLease(ticket, result)
+      hub.remoteRequests.remove(ticket)
+      hub.answerLease(ticket, holder.worker, result)
     }
-    remoteRequests[ticket] = task
   }
 
   /// Answers a process; a grant that nobody awaits any more is given back.
-  private func answerLease(_ ticket: HubRequest.Ticket, _ result: Result<RuntimeLease, any Error>) {
+  private func answerLease(
+    _ ticket: HubRequest.Ticket, _ holder: WorkerID, _ result: Result<RuntimeLease, any Error>
+  ) {
     let isAwaited = cancelledRequests.remove(ticket) == nil
     guard isAwaited, let process = connections[ticket.connection]?.process else {
-      if case .success(let lease) = result, let holder = holderOfTicket(ticket) {
+      if case .success(let lease) = result {
         giveBack(lease.lease, at: lease.node, holder: holder, isBroken: false)
       }
       return
@@ -85,10 +88,6 @@ extension Hub {
       respond(ticket.connection, ticket.number, json: Self.json(lease))
     case .failure(let error): respond(ticket.connection, ticket.number, error: error)
     }
-  }
-
-  private func holderOfTicket(_ ticket: HubRequest.Ticket) -> WorkerID? {
-    connections[ticket.connection]?.process?.worker
   }
 
   /// By hand: this answer is on the way of every task.
@@ -108,12 +107,10 @@ extension Hub {
     let number = try message.decode(Reference.self).number
     let ticket = HubRequest.Ticket(connection: connection.id, number: number)
     let cancelled = IorunError(.cancelled, "the request was taken back")
-    if scheduler.cancel(ticket) {
+    if scheduler.cancel(ticket, self) {
       respond(connection.id, number, error: cancelled)
-    } else if let task = remoteRequests[ticket] {
-      // A grant that crosses this is given back when it comes.
-      cancelledRequests.insert(ticket)
-      task.cancel()
+    } else if remoteRequests.contains(ticket), cancelledRequests.insert(ticket).inserted {
+      // The grant, which comes in its time, is given back.
       respond(connection.id, number, error: cancelled)
     }
   }
@@ -163,35 +160,54 @@ extension Hub {
     }
   }
 
-  /// Somebody waits for resources: whoever holds leases looks for idle ones.
+  /// Somebody on another node waits for resources: whoever holds leases looks for idle ones.
   func recallAll() {
     for job in jobs.values {
-      for process in job.processes.values where process.holdsLeases {
-        guard let connection = process.connection else { continue }
-        write(
-          .event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
-      }
+      for process in job.processes.values where process.holdsLeases { recall(process) }
     }
+  }
+
+  /// Somebody waits for what a process, here or elsewhere, holds.
+  func recall(_ holder: ProcessAddress) {
+    guard holder.node == settings.node else {
+      callNode(holder.node) {
+        try await $0.recall()
+      } done: { hub, result in
+        hub.noted("a node was not asked for idle leases")(hub, result)
+      }
+      return
+    }
+    for job in jobs.values {
+      if let process = job.processes[holder.worker] { recall(process) }
+    }
+  }
+
+  private func recall(_ process: HubProcess) {
+    guard let connection = process.connection else { return }
+    write(.event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
   }
 
   // MARK: Workers
 
-  /// Starts a worker that can run any task of its kind. `nil` where the job is gone, or has too many.
-  func startWorker(_ kind: HubScheduler.Kind) -> WorkerID? {
+  /// Starts a worker that can run any task of its kind. False where the job is gone, or has too many.
+  func startWorker(_ worker: WorkerID, _ kind: WorkerPool.Kind) -> Bool {
     guard let job = jobs[kind.job], !job.isOver,
       job.processes.count < LocalLimits.connectionsPerJob
-    else { return nil }
+    else { return false }
     let process = HubProcess(
-      worker: WorkerID(using: &generator), job: job, environment: kind.environment, use: .tasks)
-    job.processes[process.worker] = process
+      worker: worker, job: job, environment: kind.environment, use: .tasks)
+    job.processes[worker] = process
     start(process)
-    return process.worker
+    return true
   }
 
   /// Ends a worker, as the hub sees fit.
-  func end(_ worker: WorkerID, of job: JobID, _ reason: String) {
-    guard let process = jobs[job]?.processes[worker] else { return }
-    process.order = process.order ?? (reason, true, false)
-    gone(process)
+  func end(_ worker: WorkerID, _ reason: String) {
+    for job in jobs.values {
+      guard let process = job.processes[worker] else { continue }
+      process.order = process.order ?? (reason, true, false)
+      gone(process)
+      return
+    }
   }
 }

@@ -217,9 +217,9 @@ extension Hub {
   private func fetch(_ request: ObjectPull.Request, of object: ObjectID, _ store: ObjectStore) {
     guard let offset = store.pulls[object]?.offset else { return }
     store.pulls[object]?.underWay += 1
-    let (job, file, id) = (store.job, store.file, Data(object.bytes))
-    callNode(request.source) { bridge in
-      let bytes = try await bridge.fetch(
+    let (job, file, id, remotes) = (store.job, store.file, Data(object.bytes), remotes)
+    callNode(request.source) { _ in
+      let bytes = try await remotes.objects(request.source).fetch(
         job, object: id, offset: request.offset, count: request.count)
       // Written here, off the hub's thread: the room is the carrier's until it is sealed.
       guard bytes.count == request.count,

@@ -92,6 +92,10 @@ extension Hub {
       write(&bytes)
       process.early.append(bytes)
       process.earlyBytes += count
+      if process.earlyBytes > LocalLimits.waitingBytes {
+        process.order = ("more than 256 MiB waited for it before it was there", false, false)
+        gone(process)
+      }
       return nil
     }
     connection.outgoing.append(about: count, write)

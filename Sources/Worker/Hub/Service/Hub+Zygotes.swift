@@ -194,6 +194,7 @@ extension Hub {
         return
       }
       process.lives(as: pid)
+      scheduler.workerForked(worker)
     case .exited:
       guard let worker = note.worker else { throw Self.incomplete(operation) }
       guard let process = job.processes[worker] else { return }
@@ -250,6 +251,7 @@ extension Hub {
         return
       }
       process.program = started?.process
+      hub.scheduler.workerForked(worker)
     } ended: { hub, end in
       guard let process = hub.jobs[id]?.processes[worker] else { return }
       var exit = HubProcess.Exit(lastLines: end.lines)

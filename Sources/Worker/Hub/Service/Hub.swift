@@ -36,8 +36,6 @@ final class Hub {
   let scheduler: HubScheduler
   /// The newest standing of actors that processes here asked for, and who asked.
   var actors = ActorTable()
-  /// Bundles that the head reserved here.
-  var bundles: [GroupID: BundleReservation] = [:]
   /// The cluster's nodes as the head last told.
   var nodes = NodeCache()
   var generator = SystemRandomNumberGenerator()
@@ -53,7 +51,7 @@ final class Hub {
   /// Registers this node at the head once more.
   var registerAgain: @Sendable () -> Void = {}
   /// Requests for leases that the head answers.
-  var remoteRequests: [HubRequest.Ticket: Task<Void, Never>] = [:]
+  var remoteRequests: Set<HubRequest.Ticket> = []
   /// Those of them that were taken back.
   var cancelledRequests: Set<HubRequest.Ticket> = []
   /// Demands that were decoded before, by their JSON: a driver asks the same thing again and again.

@@ -5,7 +5,7 @@ internal import IorunWire
 
 /// The hub as the head and other nodes' hubs call it: brings each call to the hub's thread and its
 /// outcome back.
-struct HubBridge: BridgeService {
+struct HubBridge: BridgeService, ObjectService {
   let mailbox: HubMailbox
   let head: PeerID
 
@@ -101,12 +101,14 @@ struct HubBridge: BridgeService {
 
   func prepareBundles(_ reservation: BundleReservation, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { try $0.prepareBundles(reservation) }
+    try await onHub { try $0.scheduler.prepareBundles(reservation, $0) }
   }
 
   func commitBundles(_ group: GroupID, epoch: Int64, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { try $0.commitBundles(group, epoch: epoch) }
+    try await onHub {
+      try $0.scheduler.commitBundles(group, epoch: epoch, $0)
+    }
   }
 
   func releaseBundles(_ group: GroupID, caller: PeerID) async throws {
@@ -115,7 +117,7 @@ struct HubBridge: BridgeService {
   }
 
   func recall(caller: PeerID) async throws {
-    try fromHead(caller)
+    try await fromNode(caller)
     try await onHub { $0.recallAll() }
   }
 

@@ -53,7 +53,7 @@ final class HubProcess {
   var program: RankProcess?
   /// Actors that live only as long as this process.
   var children: Set<RuntimeActorID> = []
-  let startedAt = ContinuousClock.now
+  private var livesSince: ContinuousClock.Instant?
 
   init(worker: WorkerID, job: HubJob, environment: String, use: Use) {
     self.worker = worker
@@ -68,7 +68,14 @@ final class HubProcess {
   func lives(as pid: Int32) {
     guard self.pid == nil else { return }
     self.pid = pid
+    livesSince = .now
     pidDescriptor = iorun_pidfd_open(pid)
+  }
+
+  /// True where it was forked so long ago that it should have said hello.
+  func isLate(_ now: ContinuousClock.Instant, _ limit: Duration) -> Bool {
+    guard connection == nil, let livesSince else { return false }
+    return now - livesSince > limit
   }
 
   /// Sends SIGKILL. Nothing where it is gone.

@@ -20,6 +20,13 @@ struct HubRemotes: Sendable {
   func bridge(_ node: NodeID) throws -> NodeBridge {
     try NodeBridge.at(node.peer, using: system)
   }
+
+  /// Another node's objects.
+  ///
+  /// - Throws: `actorNotFound` for this node itself.
+  func objects(_ node: NodeID) throws -> NodeObjects {
+    try NodeObjects.at(node.peer, using: system)
+  }
 }
 
 extension Hub {

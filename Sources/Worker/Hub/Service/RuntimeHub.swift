@@ -20,6 +20,7 @@ final class RuntimeHub: Sendable {
     settings: HubSettings, mailbox: HubMailbox, cluster: ClusterControl, system: MeshActorSystem,
     logger: Logger
   ) throws {
+    Self.raiseFileLimit()
     ArenaFile.removeLeftovers(of: settings.node.peer)
     let socket = try HubSocket(nodeFolder: settings.folder, node: settings.node)
     let hub = try Hub(
@@ -42,6 +43,15 @@ final class RuntimeHub: Sendable {
     }
     mailbox.post { $0.registerAgain = again }
     try socket.publish(node: settings.node, name: settings.name)
+  }
+
+  /// Two descriptors a process: the usual soft limit of 1,024 is soon reached.
+  private static func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = min(limit.rlim_max, max(limit.rlim_cur, 65_536))
+    // Without it fewer processes have room; accept says so.
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   /// The head knows this node: it is told of the node's runtime side, whole. Tries until it has.

@@ -1,0 +1,112 @@
+import Foundation
+import IorunContract
+import IorunCore
+import IorunMesh
+import IorunRuntime
+import IorunWire
+import Logging
+
+@testable import IorunWorker
+
+/// A hub of its own for one test: its socket, its thread, and a head that does as it is told.
+final class HubStage: Sendable {
+  let folder: TemporaryFolder
+  let cluster = FakeCluster()
+  let node: NodeID
+  private let hub: RuntimeHub
+  private let system: MeshActorSystem
+  // Distributed actors live as long as somebody holds them.
+  private let control: ClusterControl
+
+  init(
+    resources: [String: Double] = ["CPU": 2], gpus: Int = 0, arena: Int64 = 16 << 20,
+    helloLimit: Duration = .seconds(10)
+  ) async throws {
+    folder = try TemporaryFolder()
+    var generator = SystemRandomNumberGenerator()
+    let peer = PeerID(high: generator.next(), low: generator.next())
+    node = NodeID(peer)
+    let cluster = cluster
+    let system = MeshActorSystem(transport: InProcessNetwork().join(peer))
+    control = system.named(ClusterControl.wellKnownName) {
+      ClusterControl(cluster, actorSystem: system)
+    }
+    self.system = system
+    let mailbox = try HubMailbox()
+    var amounts = resources
+    if gpus > 0 { amounts["GPU"] = Double(gpus) }
+    var settings = HubSettings(
+      folder: folder.path, node: node, name: "node-1", address: "127.0.0.1",
+      headAddress: "127.0.0.1:1", total: try ResourceAmounts(amounts: amounts), gpuCount: gpus,
+      labels: [:], arenaBytes: arena,
+      launcher: RuntimeLauncher(
+        supervisor: RealProcesses.supervisor, searchPath: "/usr/bin:/bin", logLimit: .mebi(1)))
+    settings.helloLimit = helloLimit
+    cluster.state.withLock { $0.bridge = HubBridge(mailbox: mailbox, head: peer) }
+    hub = try RuntimeHub(
+      settings: settings, mailbox: mailbox, cluster: control, system: system,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    await hub.register(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  /// Ends the hub and everything it started.
+  func stop() async {
+    await hub.stop()
+    await system.shutdown(within: .zero)
+  }
+
+  /// A connection that has said nothing.
+  func connect() throws -> ScriptedProcess { try ScriptedProcess(hub.socketPath) }
+
+  /// A driver whose zygote the test plays: its launcher writes its environment into a file.
+  func driver() async throws -> ScriptedProcess {
+    let process = try connect()
+    var generator = SystemRandomNumberGenerator()
+    let worker = WorkerID(using: &generator)
+    let script = "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
+    let answer = try await process.request(
+      .hello,
+      """
+      {"protocol":1,"sdk":"test","role":"driver","worker":"\(worker)","pid":1,"namespace":"ns",
+       "launcher":{"argv":["/bin/sh","-c","\(script)"],"environment":{},"cwd":"/","kind":"zygote"}}
+      """)
+    process.worker = worker
+    process.job = answer["job"] as? String ?? ""
+    return process
+  }
+
+  /// The zygote that the hub has started for the driver's job.
+  func zygote() async throws -> ScriptedProcess {
+    let text = try await eventually("the zygote's environment") { self.folder.read("zygote") }
+    var variables: [String: String] = [:]
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: "=", maxSplits: 1)
+      if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+    }
+    let process = try connect()
+    process.token = variables["IORUN_TOKEN"] ?? ""
+    process.job = variables["IORUN_JOB_ID"] ?? ""
+    _ = try await process.request(
+      .hello,
+      """
+      {"protocol":1,"role":"zygote","job":"\(process.job)","token":"\(process.token)",
+       "environment":"","pid":1}
+      """)
+    return process
+  }
+
+  /// The next worker that the zygote is asked to fork, as if it had.
+  func fork(by zygote: ScriptedProcess) async throws -> ScriptedProcess {
+    let order = try await zygote.event(.fork)
+    let worker = order["worker"] as? String ?? ""
+    let process = try connect()
+    process.worker = WorkerID(worker) ?? process.worker
+    _ = try await process.request(
+      .hello,
+      """
+      {"protocol":1,"role":"worker","worker":"\(worker)","job":"\(zygote.job)",
+       "token":"\(zygote.token)","pid":1}
+      """)
+    return process
+  }
+}

@@ -1,0 +1,159 @@
+import Foundation
+import IorunCore
+import IorunWire
+import Testing
+
+@testable import IorunWorker
+
+@Suite("Hub", .serialized) struct HubTests {
+  private func code(_ body: () async throws -> Void) async -> String? {
+    do {
+      try await body()
+      return nil
+    } catch let refusal as ScriptedProcess.Refusal {
+      return refusal.code
+    } catch {
+      return String(describing: error)
+    }
+  }
+
+  @Test func aLeaseIsGrantedOnAForkedWorkerAndGoesBackToAnother() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    // One worker is made ready ahead, for one core.
+    let worker = try await stage.fork(by: zygote)
+    let wish = #"{"resources":{"CPU":1},"strategy":"DEFAULT"}"#
+    let first = driver.ask(.lease, wish)
+    let second = driver.ask(.lease, wish)
+    let lease = try await driver.answer(first)
+    #expect(lease["worker"] as? String == worker.worker.description)
+    #expect(lease["node"] as? String == stage.node.description)
+    driver.note(
+      .leaseReturn, #"{"lease":\#(lease["lease"] ?? 0),"node":"\#(stage.node)","broken":false}"#)
+    #expect(try await driver.answer(second)["worker"] as? String == worker.worker.description)
+    await stage.stop()
+  }
+
+  @Test func aBlockedWorkerLendsItsCore() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let worker = try await stage.fork(by: zygote)
+    let wish = #"{"resources":{"CPU":1}}"#
+    _ = try await driver.request(.lease, wish)
+    let second = driver.ask(.lease, wish)
+    worker.note(.blocked, "{}")
+    let other = try await stage.fork(by: zygote)
+    #expect(try await driver.answer(second)["worker"] as? String == other.worker.description)
+    await stage.stop()
+  }
+
+  @Test func whoWaitsMakesTheHubRecallAndMayTakeTheRequestBack() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    _ = try await stage.fork(by: zygote)
+    let wish = #"{"resources":{"CPU":1}}"#
+    _ = try await driver.request(.lease, wish)
+    let second = driver.ask(.lease, wish)
+    _ = try await driver.event(.recall)
+    driver.note(.leaseCancel, #"{"number":\#(second)}"#)
+    #expect(await code { _ = try await driver.answer(second) } == "IOR-1204")
+    await stage.stop()
+  }
+
+  @Test func parcelsCarryTheirTrueSource() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let worker = try await stage.fork(by: zygote)
+    // Whatever a process writes there is the destination; the source is the hub's to write.
+    driver.send(.relay, body: stage.node.bytes + worker.worker.bytes + [1, 2, 3])
+    let (node, source, frames) = try await worker.parcel()
+    #expect(node == stage.node && source == driver.worker && frames == [1, 2, 3])
+    await stage.stop()
+  }
+
+  @Test func aLostWorkerIsToldWithItsCause() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let worker = try await stage.fork(by: zygote)
+    zygote.note(
+      .exited,
+      #"{"worker":"\#(worker.worker)","pid":1,"signal":9,"maxResidentBytes":10,"lastLines":["x"]}"#)
+    let lost = try await driver.event(.peerLost)
+    let cause = lost["cause"] as? [String: Any]
+    let detail = cause?["detail"] as? [String: Any]
+    #expect(lost["worker"] as? String == worker.worker.description)
+    #expect(cause?["code"] as? String == "IOR-1504")
+    #expect(detail?["signalName"] as? String == "SIGKILL")
+    // And whoever writes to it later hears the same.
+    driver.send(.relay, body: stage.node.bytes + worker.worker.bytes + [1])
+    #expect(try await driver.event(.peerLost)["worker"] as? String == worker.worker.description)
+    await stage.stop()
+  }
+
+  @Test func objectsGoFromOneProcessToAnother() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let worker = try await stage.fork(by: zygote)
+    let object = ObjectID(owner: driver.worker, counter: 1, index: 0)
+    let room = try await driver.request(.alloc, #"{"object":"\#(object)","size":10000}"#)
+    // Asked for before it is sealed, it is answered once it is.
+    let pin = worker.ask(.pin, #"{"object":"\#(object)","locations":[],"size":10000}"#)
+    driver.note(.seal, #"{"object":"\#(object)","size":10000}"#)
+    #expect(try await worker.answer(pin)["offset"] as? Int == room["offset"] as? Int)
+    let huge = #"{"object":"\#(ObjectID(owner: driver.worker, counter: 2, index: 0))","size":99999999}"#
+    #expect(await code { _ = try await driver.request(.alloc, huge) } == "IOR-1501")
+    let unknown = ObjectID(owner: driver.worker, counter: 3, index: 0)
+    #expect(
+      await code { _ = try await driver.request(.pin, #"{"object":"\#(unknown)","locations":[],"size":1}"#) }
+        == "IOR-1502")
+    await stage.stop()
+  }
+
+  @Test func anActorIsAssignedAndItsDeathReported() async throws {
+    let stage = try await HubStage(resources: ["CPU": 2])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let actor = String(repeating: "ab", count: 16)
+    let status = try await driver.request(
+      .actorCreate,
+      #"{"actor":"\#(actor)","className":"A","resources":{},"placement":{"CPU":1},"maxRestarts":0}"#,
+      blob: [7])
+    #expect(status["worker"] as? String == actor)
+    var worker = try await stage.fork(by: zygote)
+    while worker.worker.description != actor { worker = try await stage.fork(by: zygote) }
+    // A call may be sent before the process is there.
+    #expect(try await worker.event(.assign)["actor"] as? String == actor)
+    worker.note(.actorReady, #"{"actor":"\#(actor)","failed":false}"#)
+    #expect(try await driver.event(.actor)["state"] as? String == "ALIVE")
+    _ = try await driver.request(.actorKill, #"{"actor":"\#(actor)","noRestart":true}"#)
+    #expect(try await driver.event(.actor)["state"] as? String == "DEAD")
+    await stage.stop()
+  }
+
+  @Test func theEndOfADriverIsTheEndOfItsJob() async throws {
+    let stage = try await HubStage(resources: ["CPU": 1])
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    let worker = try await stage.fork(by: zygote)
+    driver.hangUp()
+    #expect(await worker.isClosed() && zygote.isClosed())
+    let job = try #require(JobID(driver.job))
+    _ = try await eventually("the head hears of it") {
+      stage.cluster.state.withLock { $0.closed.contains(job) } ? true : nil
+    }
+    let again = try stage.connect()
+    let refused = await code {
+      _ = try await again.request(
+        .hello,
+        #"{"protocol":1,"role":"zygote","job":"\#(driver.job)","token":"\#(zygote.token)"}"#)
+    }
+    #expect(refused == "IOR-1005")
+    await stage.stop()
+  }
+}
