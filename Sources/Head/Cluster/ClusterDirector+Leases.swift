@@ -47,27 +47,26 @@ extension ClusterDirector {
       let seat = try await seat(wish, isFirstTry: isFirstTry)
       isFirstTry = false
       let node = seat.node
+      let lease: RuntimeLease
       do {
-        let lease = try await call(node) {
+        lease = try await call(node) {
           try await $0.grantLease(demand, job: runtimeJob, holder: holder, caller: self.head)
         }
-        members[node]?.settle(seat.reservation, took: true)
-        let isWanted = leaseNumbers[name] == wish.number && !Task.isCancelled
-        if !isWanted || jobs[job] == nil || members[origin] == nil {
-          giveBack(lease, holder: holder)
-          throw Self.cancelled("nobody waits for it any more")
-        }
-        return lease
-      } catch let error as IorunError where Self.isRefusal(error) && !Task.isCancelled {
+      } catch {
         members[node]?.settle(seat.reservation, took: false)
+        let isRefusal = (error as? IorunError).map(Self.isRefusal) ?? false
+        guard isRefusal, !Task.isCancelled else { throw error }
         members[node]?.refusals.insert(.demand(wish.shape))
         guard leaseNumbers[name] == wish.number else {
           throw Self.cancelled("the caller gave up")
         }
-      } catch {
-        members[node]?.settle(seat.reservation, took: false)
-        throw error
+        continue
       }
+      members[node]?.settle(seat.reservation, took: true)
+      let isWanted = leaseNumbers[name] == wish.number && !Task.isCancelled
+      if isWanted, jobs[job] != nil, members[origin] != nil { return lease }
+      giveBack(lease, holder: holder)
+      throw Self.cancelled("nobody waits for it any more")
     }
   }
 

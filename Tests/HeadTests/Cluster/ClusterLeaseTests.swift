@@ -104,6 +104,9 @@ struct ClusterLeaseTests {
       await rig.bridge(0).set(holdsGrants: false)
       await expect(throwsCode: .cancelled) { try await granting.value }
       try await rig.allIsFree()
+      try await rig.bridge(0).update(rig.cluster)
+      let node = try await rig.cluster.clusterNodes(caller: caller).first
+      #expect(node?.available == node?.resources)
     }
   }
 
