@@ -72,7 +72,7 @@ let package = Package(
     // Floor 4: distributed actors, and the contract they share.
     .target(
       name: "IorunRuntime",
-      dependencies: ["IorunCore", "IorunWire", "IorunMesh", logging],
+      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CShim", logging],
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
@@ -133,12 +133,18 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
+    .executableTarget(
+      name: "iorun-runtime-bench", dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
+      path: "Benchmarks/Runtime", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
       name: "iorun-supervise-test", dependencies: ["CShim"], path: "Tests/Support/SuperviseMain",
       swiftSettings: settings),
+    .executableTarget(
+      name: "cluster-program", dependencies: ["IorunCore", "IorunWire", "IorunRuntime"],
+      path: "Tests/Support/ClusterProgram", swiftSettings: settings),
     .target(name: "TestSupport", path: "Tests/Support/TestSupport"),
     .target(name: "CWanLink", path: "Tests/Support/CWanLink"),
     .target(
@@ -171,7 +177,8 @@ let package = Package(
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
     .testTarget(
-      name: "RuntimeTests", dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime"],
+      name: "RuntimeTests",
+      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "TestSupport"],
       path: "Tests/RuntimeTests"),
     .testTarget(
       name: "JobTests",
@@ -202,7 +209,8 @@ let package = Package(
       name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],
       path: "Tests/ExampleTests"),
     .testTarget(
-      name: "EndToEnd", dependencies: ["iorun", "train-digits", "WanLink", "wan-link"],
+      name: "EndToEnd",
+      dependencies: ["iorun", "train-digits", "cluster-program", "WanLink", "wan-link"],
       path: "Tests/EndToEnd"),
     .testTarget(
       name: "WanLinkTests", dependencies: ["WanLink", "wan-link"], path: "Tests/WanLinkTests"),

@@ -164,18 +164,31 @@ def idle(system: System, seconds: float = 5.0) -> Usage:
             end_descendants(os.getpid(), grace=0.0 if system.module == "ray" else 5.0)
 
 
-def swift_line(binary: str, name: str, seconds: float) -> Optional[Dict[str, Any]]:
-    """Runs one line of the Swift benchmark; None where it has no such line."""
+@contextmanager
+def swift_network() -> Iterator[Dict[str, str]]:
+    """The environment of programs that run on a fresh network of one node."""
     with scratch_folder() as scratch:
-        done = subprocess.run(
-            [binary, "lines", "--json", "--lines", name, "--seconds", str(seconds)],
-            env=clean_environment(scratch), capture_output=True, text=True, cwd=scratch, check=False)
-        end_descendants(os.getpid())
-        if done.returncode != 0:
-            raise SessionFailed(f"{binary} lines --lines {name!r}: {done.stderr[-2000:]}")
-        for each in json.loads(done.stdout):
-            if each["line"] == name:
-                return {
-                    **each, "value": each["per_s"], "stdev": each.get("stdev"),
-                    "cpu_us": each.get("cpu_us")}
-        return None
+        environment = clean_environment(scratch)
+        try:
+            _iorun("up", "--nodes", "1", "--resources", '{"custom": 100}', environment=environment)
+            yield environment
+            _iorun("down", environment=environment)
+        finally:
+            end_descendants(os.getpid(), grace=1.0)
+
+
+def swift_line(
+    binary: str, name: str, seconds: float, environment: Dict[str, str]
+) -> Optional[Dict[str, Any]]:
+    """Runs one line of the Swift benchmark; None where it has no such line."""
+    done = subprocess.run(
+        [binary, "lines", "--json", "--lines", name, "--seconds", str(seconds)],
+        env=environment, capture_output=True, text=True, check=False, timeout=120 + 60 * seconds)
+    if done.returncode != 0:
+        raise SessionFailed(f"{binary} lines --lines {name!r}: {done.stderr[-2000:]}")
+    for each in json.loads(done.stdout):
+        if each["line"] == name:
+            return {
+                **each, "value": each["per_s"], "stdev": each.get("stdev"),
+                "cpu_us": each.get("cpu_us")}
+    return None

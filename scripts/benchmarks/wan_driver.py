@@ -16,6 +16,8 @@ from typing import Any, Callable, Dict, List
 from contender import keep_standard_output
 
 SAMPLES = 7
+#: More calls than that are not submitted at once.
+MOST = 800_000
 
 
 def _milliseconds(body: Callable[[], Any]) -> float:
@@ -49,11 +51,11 @@ def _rate(make: Callable[[int], List[Any]], rt: Any, seconds: float) -> Dict[str
         start = time.perf_counter()
         rt.get(make(count))
         elapsed = time.perf_counter() - start
-        if elapsed >= seconds or count >= 200_000:
+        if elapsed >= seconds or count >= MOST:
             return {"thousand": thousand, "steady": count / elapsed, "count": count}
         # Never more than four times as many at once: the first figures are of a cold pipeline.
         wanted = int(count * min(4.0, 1.2 * seconds / elapsed))
-        count = min(200_000, max(wanted, count + 1000))
+        count = min(MOST, max(wanted, count + 1000))
 
 
 def measure(rt: Any, rtt_ms: float, seconds: float) -> Dict[str, Any]:

@@ -8,7 +8,7 @@ extension ClusterDirector {
   func register(_ registration: ClusterRegistration, caller: PeerID) async throws -> [JobID] {
     try authoriser.check(caller, may: .offerNode)
     try Self.check(registration)
-    guard let snapshot = await directory.node(caller) else {
+    guard let snapshot = await registeredNode(caller) else {
       throw IorunError(
         .wrongState, "node \(caller.short) offers runtime jobs before it is registered",
         remedy: "Register the node first")
@@ -33,6 +33,17 @@ extension ClusterDirector {
     publishMembers()
     pump()
     return endedJobs.map(\.runtime.job)
+  }
+
+  /// The node, which registers itself at the same time: its other call may still be on its way to
+  /// the disk.
+  private func registeredNode(_ peer: PeerID) async -> NodeSnapshot? {
+    let end = clock.elapsed() + .seconds(2)
+    while true {
+      if let found = await directory.node(peer) { return found }
+      guard clock.elapsed() < end, !Task.isCancelled else { return nil }
+      guard (try? await clock.sleep(.milliseconds(2))) != nil else { return nil }
+    }
   }
 
   func update(available: ResourceAmounts, waiting: Int, caller: PeerID) async throws {

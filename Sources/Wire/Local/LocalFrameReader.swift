@@ -6,6 +6,12 @@ public struct LocalFrame {
   public let header: LocalHeader
   /// What follows the header.
   public let body: UnsafeRawBufferPointer
+
+  /// Describes a frame that lies elsewhere, such as within a parcel.
+  public init(header: LocalHeader, body: UnsafeRawBufferPointer) {
+    self.header = header
+    self.body = body
+  }
 }
 
 /// Cuts a stream into frames. Not thread-safe: belongs to whoever reads the socket.

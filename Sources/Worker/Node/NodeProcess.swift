@@ -115,9 +115,12 @@ public struct NodeProcess: Sendable {
     try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
     let registration = NodeRegistration(
       facts: agent.facts, leases: await agent.currentReports())
+    // Both at once: on a long way each would cost a round trip. The head takes the runtime side
+    // once it knows the node.
+    async let runtimeSide: Void = hub.register(logger)
     var orders = try await Self.bounded { try await registry.register(registration) }
     logger.notice("this node is registered as \(orders.name)")
-    await hub.register(logger)
+    await runtimeSide
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }

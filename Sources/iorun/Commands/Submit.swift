@@ -7,9 +7,10 @@ internal import IorunCore
 /// `iorun submit`: hands in a job and follows it to its end.
 struct Submit: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run a job: a spec file, or a command after --.",
+    abstract: "Run a job: a spec file, a Swift product, or a command after --.",
     usage: """
       iorun submit SPEC.yaml [options]
+      iorun submit --swift-product NAME [options] [-- ARGUMENT ...]
       iorun submit [options] -- COMMAND [ARGUMENT ...]
       """,
     discussion: """
@@ -24,7 +25,11 @@ struct Submit: AsyncParsableCommand {
   @Argument(help: "The job's spec (YAML).", completion: .file(extensions: ["yaml", "yml"]))
   var spec: String?
 
-  @Argument(parsing: .postTerminator, help: "The command that every rank runs.")
+  @Option(help: "Build this executable product of the Swift package here, and run it.")
+  var swiftProduct: String?
+
+  @Argument(
+    parsing: .postTerminator, help: "The command that every rank runs, or the product's arguments.")
   var command: [String] = []
 
   @Flag(name: [.short, .long], help: "Do not wait: print the job's id and return.")
@@ -34,8 +39,9 @@ struct Submit: AsyncParsableCommand {
   var plan = false
 
   func validate() throws {
-    guard (spec != nil) != !command.isEmpty else {
-      throw ValidationError("give either a SPEC.yaml or a command after --")
+    guard (spec != nil) != (swiftProduct != nil || !command.isEmpty) else {
+      throw ValidationError(
+        "give either a SPEC.yaml, a --swift-product, or a command after --")
     }
   }
 
@@ -95,8 +101,8 @@ struct Submit: AsyncParsableCommand {
         program: Program.path)
     }
     let base = JobSpec(
-      name: URL(fileURLWithPath: command[0]).lastPathComponent,
-      entrypoint: .command(command),
+      name: swiftProduct ?? URL(fileURLWithPath: command[0]).lastPathComponent,
+      entrypoint: swiftProduct.map { .swift(target: $0, arguments: command) } ?? .command(command),
       gang: .init(ranks: 1, resources: ResourceSet(milliCPUs: 1000)))
     return JobSubmission(
       spec: try flags.applied(to: base), workingFolder: flags.workingDirectory,

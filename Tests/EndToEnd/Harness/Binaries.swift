@@ -29,6 +29,9 @@ enum Binaries {
   /// The program under test.
   static var iorun: String { folder + "/iorun" }
 
+  /// The Swift program that checks runtime jobs.
+  static var clusterProgram: String { folder + "/cluster-program" }
+
   /// The package's root, found from this file.
   static let package = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

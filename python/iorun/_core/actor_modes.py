@@ -63,6 +63,9 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
         template.function = function = serialization.loads(meta["code"])
         _, args, kwargs = executor.prepare(call)
         # The instance exists before its constructor runs: a handle to itself works in there.
+        if _has_coroutines(function):
+            # Before Python 3.10 locks and queues take the loop that is there when they are made.
+            asyncio.set_event_loop(asyncio.new_event_loop())
         executor.actor = function(*args, **kwargs)
         executor.main_call = None
         executor.mode = _mode(executor, function, meta)
@@ -114,16 +117,19 @@ def _failed(executor: "Executor", call: Call, error: BaseException) -> None:
 def _mode(executor: "Executor", cls: type, meta: Dict[str, Any]) -> Any:
     groups = dict(meta.get("concurrency_groups") or {})
     limit = meta.get("max_concurrency")
-    # What `inspect` would run properties for is looked up on the class.
-    is_async = any(
-        inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
-        for member in (inspect.getattr_static(cls, name, None) for name in dir(cls))
-    )
-    if is_async:
+    if _has_coroutines(cls):
         return AsyncMode(executor, groups, limit or _DEFAULT_ASYNC)
     if (limit or 1) > 1 or groups:
         return ThreadMode(executor, groups, limit or 1)
     return SerialMode(executor)
+
+
+def _has_coroutines(cls: type) -> bool:
+    # What `inspect` would run properties for is looked up on the class.
+    return any(
+        inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+        for member in (inspect.getattr_static(cls, name, None) for name in dir(cls))
+    )
 
 
 class SerialMode:
@@ -254,8 +260,7 @@ class AsyncMode:
 
     def __init__(self, executor: "Executor", groups: Dict[str, int], limit: int):
         self.executor = executor
-        self.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self.loop)
+        self.loop = asyncio.get_event_loop()
         self.thread = threading.get_ident()
         self.limits: Dict[str, int] = {"": int(limit), **{k: int(v) for k, v in groups.items()}}
         self.active: Dict[str, int] = dict.fromkeys(self.limits, 0)

@@ -173,7 +173,11 @@ class ActorClient:
         if state in ("PLACED", "ALIVE"):
             node = bytes.fromhex(status["node"])
             if incarnation > self.incarnation >= 0 and self.inflight:
-                self._lost_calls(status.get("cause"))
+                if int(status.get("restarts") or 0) == self.restarts:
+                    # Its first place did not take it: nothing has run there.
+                    self._never_ran()
+                else:
+                    self._lost_calls(status.get("cause"))
             self.incarnation = incarnation
             self.state = state
             if state == "ALIVE" or node != self.core.node_id:
@@ -209,6 +213,12 @@ class ActorClient:
     def connection_lost(self) -> None:
         """The way to the actor's process has ended; its state will come from the network."""
         self.peer = None
+
+    def _never_ran(self) -> None:
+        inflight, self.inflight = self.inflight, {}
+        for task in inflight.values():
+            task.place = None
+        self.waiting.extendleft(reversed(list(inflight.values())))
 
     def _lost_calls(self, cause: Optional[Dict[str, Any]]) -> None:
         inflight, self.inflight = self.inflight, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import select
 import socket
 import struct
@@ -23,7 +24,21 @@ _QUIET = 0.0002
 OUT_LIMIT = 64 << 20
 
 #: What bytes from outside can raise while they are taken apart.
-MALFORMED = (FrameError, struct.error, ValueError, KeyError, IndexError, TypeError, EOFError)
+MALFORMED = (
+    FrameError,
+    struct.error,
+    # What a pickle that is none can raise, beside the rest.
+    pickle.UnpicklingError,
+    AttributeError,
+    ImportError,
+    OverflowError,
+    RecursionError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    EOFError,
+)
 
 Handler = Callable[[Any, int, int, int, bytes, int, int], None]
 _unpack = HEADER.unpack_from

@@ -146,6 +146,11 @@ class CoreWorker(Fetching):
         arena = answer.get("arena") or {}
         self.arena = Arena(self, arena.get("path", ""), int(arena.get("size") or 0))
         self.log_to_driver = log_to_driver
+        if role == "driver" and runtime_env:
+            from iorun._environment import sharing
+
+            document = sharing.share(_environment.decode(self.environment[1]), self)
+            self.environment = _environment.encode(document)
 
     def _listen(self, directory: str) -> None:
         path = os.path.join(directory, self.worker_id.hex() + ".sock")
@@ -263,6 +268,7 @@ class CoreWorker(Fetching):
         node, worker = data[start : start + 16], data[start + 16 : end]
         if node != self.node_id and self.hello:
             raise frames.FrameError("a greeting of another node over a local socket")
+        self._check_sender(connection.sock, worker)
         peer = self._peers.get(worker)
         if peer is None:
             peer = self._peers[worker] = Peer(self, worker, node)
@@ -270,6 +276,29 @@ class CoreWorker(Fetching):
         connection.handlers = self.peer_handlers
         if peer.path is None:
             peer.path = connection
+
+    def _check_sender(self, sock: socket.socket, worker: bytes) -> None:
+        """Raises FrameError where the process at the other end is not the one it says it is.
+
+        The kernel knows who listens on a worker's own socket, and who has connected to this one.
+        """
+        path = os.path.join(os.path.dirname(self._socket_path), worker.hex() + ".sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(path)
+            except BlockingIOError:
+                # So many want to talk to it that it cannot be asked: it is there, at least.
+                return
+            except OSError as error:
+                raise frames.FrameError(
+                    f"a greeting of {worker.hex()}, which is not there ({error})"
+                ) from error
+            listening, sending = _process_behind(probe), _process_behind(sock)
+        if listening != sending:
+            raise frames.FrameError(
+                f"a greeting of {worker.hex()} (process {listening}) from process {sending}"
+            )
 
     def _connection_closed(self, connection: Connection, reason: str) -> None:
         peer = connection.peer
@@ -622,6 +651,11 @@ class CoreWorker(Fetching):
             for entry in list(self.objects.entries.values()):
                 if entry.state == PENDING:
                     self.objects.settle_here(entry, ERROR, error)
+
+
+def _process_behind(sock: socket.socket) -> int:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", credentials)[0])
 
 
 class _Nowhere:

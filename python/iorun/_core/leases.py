@@ -25,9 +25,11 @@ logger = logging.getLogger("iorun")
 #: So many microseconds of work a lease may have before it.
 _AHEAD = 8_000.0
 _LOCAL_WINDOW = 512
-_REMOTE_WINDOW = 4_000
+_REMOTE_WINDOW = 16_000
 #: How long an idle lease is kept.
 _KEEP = 1.0
+#: A task that has run for so long, in seconds, must not have others waiting behind it.
+_STUCK = 0.01
 #: Less work than this, in microseconds, is not worth calling back.
 _WORTH_STEALING = 1_000.0
 
@@ -44,6 +46,7 @@ class Lease:
         "lease",
         "node",
         "peer",
+        "progress_at",
         "queue",
         "sent_at",
         "stealing",
@@ -63,6 +66,8 @@ class Lease:
         self.stealing = False
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
+        #: When the task that runs now began, as far as this side can know.
+        self.progress_at = 0.0
         self.info = answer
 
 
@@ -77,7 +82,9 @@ class TaskQueue:
         self.requested: Set[int] = set()
         self.cancelled: Set[int] = set()
         self.timer = False
+        self.watching = False
         self.far_window = 1
+        self.far_round_trip = 1.0
         self.far_duration = -1.0
 
     def submit(self, task: Task) -> None:
@@ -101,7 +108,10 @@ class TaskQueue:
 
     def _push(self, lease: Lease, task: Task) -> None:
         if not lease.inflight:
-            lease.sent_at = time.perf_counter()
+            lease.sent_at = lease.progress_at = time.perf_counter()
+        elif not self.watching:
+            self.watching = True
+            self.core.loop.after(_STUCK, self._watch_progress)
         lease.inflight[task.number] = task
         task.place = lease
         try:
@@ -181,6 +191,7 @@ class TaskQueue:
         """A task has ended on a lease, after so many units of 16 us."""
         lease.inflight.pop(number, None)
         lease.blocked = False
+        lease.progress_at = time.perf_counter()
         micros = units * 16.0
         if lease.duration < 0:
             lease.duration = micros
@@ -192,6 +203,7 @@ class TaskQueue:
             if not lease.inflight or lease.window == 1:
                 round_trip = (time.perf_counter() - lease.sent_at) * 1e6 - micros
                 lease.info["rtt"] = min(lease.info.get("rtt", round_trip), round_trip)
+                self.far_round_trip = lease.info["rtt"] / 1e6
             ahead += 1.5 * lease.info.get("rtt", 0.0)
         target = int(ahead / max(lease.duration, 4.0))
         limit = _REMOTE_WINDOW if remote else min(_LOCAL_WINDOW, lease.window * 2)
@@ -247,6 +259,26 @@ class TaskQueue:
             if most is not None and len(most.inflight) > 1 and not most.stealing:
                 most.stealing = True
                 most.peer.send(frame(STEAL, number=len(most.inflight) // 2))
+
+    def _watch_progress(self) -> None:
+        """Frees what waits behind a task that turns out to be long: others may have room for it."""
+        self.watching = False
+        now = time.perf_counter()
+        for lease in self.leases:
+            if len(lease.inflight) < 2:
+                continue
+            if not self.watching:
+                self.watching = True
+                self.core.loop.after(_STUCK, self._watch_progress)
+            patience = _STUCK
+            if lease.peer.node != self.core.node_id:
+                patience += 2 * self.far_round_trip
+            elapsed = now - lease.progress_at
+            if elapsed > patience and not lease.stealing:
+                lease.window = 1
+                lease.duration = max(lease.duration, elapsed * 1e6)
+                lease.stealing = True
+                lease.peer.send(frame(STEAL, number=len(lease.inflight) - 1))
 
     # Giving leases back
 

@@ -239,12 +239,14 @@ def _group_of(
 
 def _environment_of(core: "CoreWorker", runtime_env: Any) -> Tuple[str, str, Dict[str, Any]]:
     from iorun import _environment
+    from iorun._environment import sharing
 
     if not runtime_env:
         environment, text = core.environment
         return environment, text, core.runtime_env
     parent = _environment.decode(core.environment[1]) if core.environment[1] else None
-    environment, text = _environment.environment_hash(dict(runtime_env), parent)
+    document = _environment.merge(parent, _environment.resolve(dict(runtime_env)))
+    environment, text = _environment.encode(sharing.share(document, core))
     return environment, text, _environment.describe(_environment.decode(text))
 
 

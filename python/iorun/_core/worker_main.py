@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Callable, Optional
 
 from iorun._core import global_state
 from iorun._core.core_worker import CoreWorker
 
 
-def main() -> None:
-    """Runs until the agent ends this process. SystemExit has its status."""
+def main(prepare: Optional[Callable[[CoreWorker], None]] = None) -> None:
+    """Runs until the agent ends this process. SystemExit has its status.
+
+    `prepare` is called before the first task.
+    """
     # The root logger stays as it is: `logging.basicConfig` in a task has to have an effect.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
@@ -31,6 +35,8 @@ def main() -> None:
     global_state._worker = core
     core.executor.install_interrupt()
     core.executor.take_gpus([])
+    if prepare is not None:
+        prepare(core)
     try:
         core.executor.run()
     finally:

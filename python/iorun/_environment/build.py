@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, List
 
-from iorun._environment import START, cache, packing
+from iorun._environment import START, cache, packing, sharing
 
 #: Seconds that packages may take where `config` says nothing.
 SETUP_TIMEOUT = 600
@@ -123,11 +123,14 @@ def _unpacked(entry: Dict[str, Any], folder: str) -> str:
         return folder
     candidates = [packing.package_file(digest, kind), entry.get("file", "")]
     archive = next((path for path in candidates if path and os.path.exists(path)), "")
+    if not archive and entry.get("reference"):
+        sharing.postpone(entry, folder)
+        return folder
     if not archive:
         raise BuildError(
-            f"The package of {entry.get('path')} is not on this machine. Folders and archives of "
-            "a runtime_env larger than 24 KiB packed have to be on each machine at present: leave "
-            f"files out with 'excludes', or copy {entry.get('file')} to {candidates[0]} here."
+            f"The package of {entry.get('path')} is not on this machine, and the program that "
+            "made it did not share it, because it knew of one node only. Give the runtime_env "
+            f"anew, or copy {entry.get('file')} to {candidates[0]} here."
         )
     packing.unpack(archive, folder)
     return folder

@@ -193,6 +193,13 @@ def _publish(target: str) -> None:
     os.replace(f"{target}.{os.getpid()}.part", target)
 
 
+def store(target: str, content: bytes) -> None:
+    """Writes a package that came from elsewhere into the cache."""
+    with _new(target) as file:
+        file.write(content)
+    _publish(target)
+
+
 def unpack(archive: str, folder: str) -> None:
     """Unpacks a package. Raises ValueError where it is malformed, unsafe or too large."""
     try:

@@ -11,9 +11,13 @@ import signal
 import sys
 import traceback
 import types
-from typing import Dict, Iterable, Mapping, NoReturn
+from typing import TYPE_CHECKING, Dict, Iterable, Mapping, NoReturn
 
+from iorun._environment import sharing
 from iorun._zygote.stream import WorkerStream
+
+if TYPE_CHECKING:
+    from iorun._core.core_worker import CoreWorker
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -83,24 +87,38 @@ def become_worker(
 
 def _run(document: Dict[str, object]) -> int:
     try:
-        if document.get("worker_process_setup_hook"):
-            from iorun._environment.build import run_hook
-
-            try:
-                run_hook(document)
-            except Exception:
-                print("Failed to execute the worker_process_setup_hook:", file=sys.stderr)
-                traceback.print_exc()
-                return HOOK_FAILED
+        # Imported by the zygote, but not before it said hello.
         from iorun._core import worker_main
 
-        worker_main.main()
+        if sharing.is_complete():
+            _run_hook(document)
+            worker_main.main()
+            return 0
+
+        def prepare(core: "CoreWorker") -> None:
+            sharing.complete(core)
+            _run_hook(document)
+
+        worker_main.main(prepare)
         return 0
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return (end.code or 0) & 0xFF
         print(end.code, file=sys.stderr)
         return 1
+
+
+def _run_hook(document: Dict[str, object]) -> None:
+    if not document.get("worker_process_setup_hook"):
+        return
+    from iorun._environment.build import run_hook
+
+    try:
+        run_hook(document)
+    except Exception:
+        print("Failed to execute the worker_process_setup_hook:", file=sys.stderr)
+        traceback.print_exc()
+        raise SystemExit(HOOK_FAILED) from None
 
 
 def _set_stdio(out: int, err: int) -> None:

@@ -33,8 +33,11 @@ class PlacementGroup:
         id: PlacementGroupID,
         bundle_cache: Optional[List[Dict]] = None,
         _creation: Optional[requests.Asked] = None,
+        _never: str = "",
     ):
         self._id = id
+        # Why no set of the nodes that there were could hold it; empty where one could.
+        self._never = _never
         self.bundle_cache = bundle_cache
         # Until the head has heard of it.
         self._creation = _creation
@@ -74,6 +77,8 @@ class PlacementGroup:
         """A ref that is ready when all bundles are reserved; its value is the group."""
         if self.is_empty:
             return iorun.put(self)
+        if self._never and not self.wait(0):
+            return _refused.options(num_cpus=0, name="PlacementGroup.ready").remote(self._never)
         # A task inside the group: it runs as soon as the group has its bundles, and fails with
         # it. It needs no resources of its own.
         return _when_ready.options(
@@ -145,7 +150,8 @@ def placement_group(
     `strategy`: PACK (few nodes), SPREAD (many nodes), STRICT_PACK (one node), STRICT_SPREAD (a
     node of its own for each bundle), or SITE (nodes whose measured round trips to each other are
     at most `max_round_trip_ms`). The group ends with the job unless `lifetime="detached"`.
-    A group that no set of nodes can ever hold is refused at once with `ValueError`.
+    Where no set of the nodes there are can hold it, `ready()` fails at once with what comes nearest,
+    and `wait()` is False until a node joins that makes it possible.
     """
     strategy = _node_strategy(strategy, topology_strategy)
     if _soft_target_node_id and strategy != "STRICT_PACK":
@@ -180,9 +186,8 @@ def placement_group(
     if not name and not labels and strategy in _ONE_NODE_DOES and requests.fits_here(specs):
         return PlacementGroup(group, specs, requests.Asked(requests.CREATE, request))
     answer = requests.ask(requests.CREATE, request)
-    if answer.get("state") == "INFEASIBLE":
-        raise ValueError(f"The placement group can never be placed: {answer.get('reason', '')}")
-    return PlacementGroup(group, specs)
+    never = answer.get("reason", "") if answer.get("state") == "INFEASIBLE" else ""
+    return PlacementGroup(group, specs, _never=never)
 
 
 def remove_placement_group(placement_group: PlacementGroup) -> None:
@@ -260,6 +265,11 @@ def check_placement_group_index(placement_group: PlacementGroup, bundle_index: i
 @iorun.remote
 def _when_ready(group: PlacementGroup) -> PlacementGroup:
     return group
+
+
+@iorun.remote
+def _refused(reason: str) -> None:
+    raise iorun.exceptions.TaskUnschedulableError(f"its placement group: {reason}")
 
 
 def _table_row(group: dict) -> dict:

@@ -363,3 +363,13 @@ def test_label_strategy(fresh):
         assert ray.get(actor.f.remote(), timeout=30) == 1
     with pytest.raises(ValueError):
         strategies.NodeLabelSchedulingStrategy(hard={})
+
+
+@pytest.mark.skipif(IS_RAY, reason="Ray waits for ever; here an impossible group says so")
+def test_an_impossible_group_fails_at_once_and_says_what_comes_nearest(shared):
+    group = groups.placement_group([{"CPU": 1000}])
+    assert not group.wait(0.1)
+    with pytest.raises(ray.exceptions.TaskUnschedulableError, match="1000 CPU"):
+        ray.get(group.ready(), timeout=20)
+    assert groups.placement_group_table(group)["state"] == "INFEASIBLE"
+    groups.remove_placement_group(group)

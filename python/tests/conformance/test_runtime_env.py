@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from module_under_test import ray, submodule
+from module_under_test import IS_RAY, ray, submodule
 
 exceptions = submodule("exceptions")
 
@@ -100,3 +100,49 @@ def test_a_package_that_does_not_exist(shared):
     task = variable.options(runtime_env={"pip": ["this-package-does-not-exist-anywhere-1234"]})
     with pytest.raises(exceptions.RuntimeEnvSetupError):
         ray.get(task.options(max_retries=0).remote("a"), timeout=80)
+
+
+def test_a_setup_hook_runs_in_each_worker(fresh):
+    def hook():
+        os.environ["HOOKED"] = "yes"
+
+    ray.init(
+        num_cpus=1, runtime_env={"worker_process_setup_hook": hook}, log_to_driver=False
+    )
+    assert ray.get(variable.remote("HOOKED")) == "yes"
+
+
+@pytest.mark.skipif(IS_RAY, reason="of how packages travel here")
+def test_a_large_folder_reaches_nodes_that_lack_it(fresh, tmp_path, monkeypatch):
+    from iorun._environment import cache
+
+    # All nodes are on this machine: its cache is emptied instead.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "noise.bin").write_bytes(os.urandom(200_000))
+    (folder / "module_in_folder.py").write_text("VALUE = 7\n")
+    cluster = submodule("cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1}
+    )
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(
+            address=cluster.address,
+            runtime_env={"working_dir": str(folder)},
+            log_to_driver=False,
+        )
+        packages = cache.folder("packages")
+        for name in os.listdir(packages):
+            os.unlink(os.path.join(packages, name))
+
+        @ray.remote(scheduling_strategy="SPREAD")
+        def f():
+            import module_in_folder
+
+            return module_in_folder.VALUE, os.path.getsize("noise.bin")
+
+        assert ray.get([f.remote() for _ in range(4)]) == [(7, 200_000)] * 4
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

@@ -241,7 +241,9 @@ extension Hub {
     let job = process.job
     let place = RuntimeLauncher.Place(
       hub: socket.path, token: job.token, worker: process.worker, environment: environment.hash,
-      runtimeEnv: environment.text, variables: process.variables)
+      runtimeEnv: environment.text,
+      // It listens there before it says hello.
+      variables: process.variables.merging(["IORUN_DIRECTORY": job.directory]) { own, _ in own })
     let (id, worker) = (job.id, process.worker)
     launch(
       job.record, at: place, log: "\(job.logs)/worker-\(worker).out"

@@ -1,0 +1,184 @@
+internal import Distributed
+internal import IorunCore
+internal import IorunWire
+internal import Synchronization
+
+/// The actors that this process runs.
+final class ActorTable: Sendable {
+  private struct State {
+    var actors: [RuntimeActorID: HostedActor] = [:]
+    /// Calls that came before the agent said which actor this process is to be.
+    var early: [RuntimeActorID: [HostedCall]] = [:]
+    var earlyCount = 0
+    /// True once this process runs an actor: none is announced any more.
+    var isSettled = false
+  }
+
+  /// How long, and how many, calls wait for their actor to be announced.
+  private static let earlyPatience = Duration.seconds(2)
+  private static let earlyLimit = 10_000
+
+  /// What the mangled names of methods begin with, for the types that were looked at.
+  private let prefixes = Mutex<[ObjectIdentifier: String]>([:])
+  private let state = Mutex(State())
+  private let registry: [String: ActorRegistration]
+  private unowned let process: ClusterProcess
+
+  @TaskLocal static var wished: ClusterActorID?
+
+  init(_ process: ClusterProcess, actors: [ActorRegistration]) {
+    self.process = process
+    registry = Dictionary(actors.map { ($0.name, $0) }) { first, _ in first }
+  }
+
+  /// How many actors are here.
+  var count: Int { state.withLock { $0.actors.count } }
+
+  func hosted(_ id: RuntimeActorID) -> HostedActor? { state.withLock { $0.actors[id] } }
+
+  /// True where the program can make such actors.
+  func knows(_ typeName: String) -> Bool { registry[typeName] != nil }
+
+  /// Makes an actor. Calls for it may come before it is made; `done` hears how that went.
+  func make(
+    _ id: RuntimeActorID, type: String, concurrency: Int, start: Payload, creator: WorkerID,
+    isListed: Bool, done: @escaping @Sendable ((any Error)?) -> Void = { _ in }
+  ) {
+    let hosted = HostedActor(id, creator: creator, concurrency: concurrency, process: process)
+    let early = state.withLock { state -> [HostedCall] in
+      state.actors[id] = hosted
+      state.isSettled = true
+      return state.early.removeValue(forKey: id) ?? []
+    }
+    for call in early { hosted.append(call) }
+    let wished = ClusterActorID(actor: id, host: isListed ? nil : process.address)
+    let process = process
+    Task(executorPreference: process.executor) { [registry] in
+      do {
+        guard let registration = registry[type] else {
+          throw IorunError(
+            .targetNotFound, "no actor type named '\(type)' is registered in the worker",
+            remedy: "Name it in `Cluster.run(actors:)`, and run the same build everywhere")
+        }
+        let actor = try await Self.$wished.withValue(wished) {
+          try await registration.make(start, process)
+        }
+        done(nil)
+        hosted.made(actor)
+      } catch {
+        done(error)
+        hosted.end(
+          IorunError(
+            .actorNotFound, "the actor could not be made: \(error)",
+            remedy: "Look at its initializer"))
+      }
+    }
+  }
+
+  /// An actor has ended; later calls are told so.
+  func forget(_ hosted: HostedActor) {
+    state.withLock { state in
+      if state.actors[hosted.id] === hosted { state.actors[hosted.id] = nil }
+    }
+  }
+
+  /// Lets the actors end once their calls are done, and then calls `ended`.
+  func drain(_ ended: @escaping @Sendable () -> Void) {
+    for hosted in state.withLock({ Array($0.actors.values) }) { hosted.release() }
+    Task { [weak self] in
+      while let self, self.count > 0 {
+        // Cancelled or not, the actors end by themselves.
+        try? await Task.sleep(for: .milliseconds(10))
+      }
+      ended()
+    }
+  }
+
+  /// A process is gone, and the actors with it that it made here.
+  func lost(_ worker: WorkerID) {
+    let orphans = state.withLock { $0.actors.values.filter { $0.creator == worker } }
+    for orphan in orphans {
+      orphan.end(IorunError(.actorNotFound, "the actor ended with the process that made it"))
+    }
+  }
+
+  // MARK: Calls
+
+  /// A call from another process.
+  func called(_ frame: LocalFrame, from peer: Peer) throws {
+    var cursor = FrameCursor(frame.body)
+    let actor = try cursor.id(RuntimeActorID.self)
+    let target = try cursor.text(count: Int(frame.header.aux))
+    let call = HostedCall(
+      number: frame.header.number, target: target,
+      arguments: try Payload(&cursor, in: process), peer: peer)
+    if let hosted = hosted(actor) {
+      hosted.append(call)
+    } else if !keepEarly(call, actor) {
+      refuse(call, actor)
+    }
+  }
+
+  private func refuse(_ call: HostedCall, _ actor: RuntimeActorID) {
+    let error = IorunError(
+      .actorNotFound, "no actor \(actor) is in that process: it has ended",
+      remedy: "Keep a reference to it, or give it a name")
+    answer(call, .failure(process.errors.encode(error)))
+  }
+
+  /// A call through the agents may arrive before the agent's word that this process is to be that
+  /// actor. True where the call waits for it.
+  private func keepEarly(_ call: HostedCall, _ actor: RuntimeActorID) -> Bool {
+    let (isKept, isFirst) = state.withLock { state -> (Bool, Bool) in
+      guard process.role == "worker", !state.isSettled, state.earlyCount < Self.earlyLimit else {
+        return (false, false)
+      }
+      state.earlyCount += 1
+      state.early[actor, default: []].append(call)
+      return (true, state.early[actor]?.count == 1)
+    }
+    if isFirst {
+      Task { [weak self] in
+        // Cancelled or not, the calls are answered.
+        try? await Task.sleep(for: Self.earlyPatience)
+        guard let self else { return }
+        let late = state.withLock { $0.early.removeValue(forKey: actor) ?? [] }
+        for call in late { refuse(call, actor) }
+      }
+    }
+    return isKept
+  }
+
+  /// Executes a call and sends its outcome.
+  func execute(_ call: HostedCall, on actor: any DistributedActor) async {
+    guard owns(call.target, type(of: actor)) else {
+      return answer(call, .failure(process.errors.encode(IorunError.noSuchMethod(of: "the actor"))))
+    }
+    var decoder = ClusterCallDecoder(call.arguments, process: process)
+    do {
+      try await process.actorSystem.executeDistributedTarget(
+        on: actor, target: RemoteCallTarget(call.target), invocationDecoder: &decoder,
+        handler: ClusterResultHandler(call: call, process: process))
+    } catch {
+      let failure = error as? IorunError ?? .noSuchMethod(of: "the actor", cause: error)
+      answer(call, .failure(process.errors.encode(failure)))
+    }
+  }
+
+  /// Sends an outcome.
+  func answer(_ call: HostedCall, _ reply: PeerReply) {
+    process.answer(call.number, reply, to: call.peer)
+  }
+
+  /// True where `target` is a method of that type. Swift runs any method of the process that a call
+  /// names on the actor that it names, without a look at the type.
+  private func owns(_ target: String, _ type: any DistributedActor.Type) -> Bool {
+    let prefix = prefixes.withLock { prefixes in
+      if let prefix = prefixes[ObjectIdentifier(type)] { return prefix }
+      let prefix = _mangledTypeName(type).map { "$s" + $0 } ?? "no method"
+      prefixes[ObjectIdentifier(type)] = prefix
+      return prefix
+    }
+    return target.utf8.starts(with: prefix.utf8)
+  }
+}

@@ -1,0 +1,99 @@
+public import Distributed
+internal import IorunCore
+internal import IorunWire
+
+/// Collects the arguments of one outgoing call.
+public struct ClusterCallEncoder: DistributedTargetInvocationEncoder {
+  /// What arguments must be.
+  public typealias SerializationRequirement = Codable & Sendable
+
+  private let transfer = Transfer()
+  private let userInfo: [CodingUserInfoKey: Any]
+  private var bytes: [UInt8] = []
+
+  init(process: ClusterProcess) { userInfo = process.userInfo(transfer) }
+
+  var payload: Payload { Payload(bytes: bytes, objects: transfer.objects) }
+
+  /// Refuses: a process must not name types for another to load.
+  public mutating func recordGenericSubstitution<T>(_ type: T.Type) throws {
+    throw IorunError(
+      .targetNotFound, "generic distributed methods cannot be called in another process",
+      remedy: "Give the method concrete parameter types")
+  }
+
+  /// Appends an argument.
+  public mutating func recordArgument<Value: Codable & Sendable>(
+    _ argument: RemoteCallArgument<Value>
+  ) throws {
+    let encoded = try CBOREncoder.encode(argument.value, userInfo: userInfo)
+    if bytes.isEmpty { bytes = encoded } else { bytes += encoded }
+  }
+
+  /// Nothing to record: the caller knows what its method throws.
+  public mutating func recordErrorType<E: Error>(_ type: E.Type) throws {}
+
+  /// Nothing to record: the caller knows what its method returns.
+  public mutating func recordReturnType<R: Codable & Sendable>(_ type: R.Type) throws {}
+
+  /// Nothing to close.
+  public mutating func doneRecording() throws {}
+}
+
+/// Hands out the arguments of one incoming call.
+public struct ClusterCallDecoder: DistributedTargetInvocationDecoder {
+  /// What arguments must be.
+  public typealias SerializationRequirement = Codable & Sendable
+
+  private var arguments: CBORDecoder
+
+  init(_ payload: Payload, process: ClusterProcess) {
+    arguments = CBORDecoder(
+      payload.bytes, userInfo: process.userInfo(Transfer(objects: payload.objects)))
+  }
+
+  /// None: generic calls do not leave a process.
+  public mutating func decodeGenericSubstitutions() throws -> [any Any.Type] { [] }
+
+  /// The next argument.
+  ///
+  /// - Throws: `malformed` where the bytes are no such value.
+  public mutating func decodeNextArgument<Argument: Codable & Sendable>() throws -> Argument {
+    try arguments.next(Argument.self)
+  }
+
+  /// Not sent.
+  public mutating func decodeErrorType() throws -> (any Any.Type)? { nil }
+
+  /// Not sent.
+  public mutating func decodeReturnType() throws -> (any Any.Type)? { nil }
+}
+
+/// Sends the result of one incoming call back to its caller.
+public struct ClusterResultHandler: DistributedTargetInvocationResultHandler {
+  /// What results must be.
+  public typealias SerializationRequirement = Codable & Sendable
+
+  let call: HostedCall
+  let process: ClusterProcess
+
+  /// Sends a value.
+  public func onReturn<Success: Codable & Sendable>(value: Success) async throws {
+    do {
+      process.actors.answer(call, .value(try Payload(value, in: process)))
+    } catch {
+      try await onThrow(error: error)
+    }
+  }
+
+  /// Sends that a `Void` method is done.
+  public func onReturnVoid() async throws { process.actors.answer(call, .nothing) }
+
+  /// Sends an error.
+  public func onThrow<Failure: Error>(error: Failure) async throws {
+    let failure: any Error =
+      error is ExecuteDistributedTargetError
+      ? IorunError.noSuchMethod(of: "the actor", cause: error) : error
+    process.actors.answer(call, .failure(process.errors.encode(failure)))
+  }
+}

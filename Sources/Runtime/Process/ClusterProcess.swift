@@ -1,0 +1,364 @@
+internal import Distributed
+internal import Foundation
+internal import IorunCore
+internal import IorunWire
+internal import Logging
+internal import Synchronization
+
+/// One process of a runtime job, a driver or a worker: all its parts, and what the agent tells it.
+///
+/// Safety of `@unchecked Sendable`: the parts that are made after `init` (`store`, `welcome`) are set
+/// by `connect`, before any other use.
+final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
+  /// What the agent answers to `hello`.
+  struct Welcome: Decodable, Sendable {
+    struct Arena: Decodable, Sendable { let path: String, size: Int }
+    let `protocol`: Int
+    let node: NodeID
+    let nodeName: String?
+    let address: String?
+    let job: String
+    let directory: String
+    let arena: Arena
+    let resources: ResourceAmounts
+    let labels: [String: String]?
+    let namespace: String?
+    let head: String?
+  }
+
+  struct Hello: Encodable {
+    var `protocol` = LocalLimits.version
+    var sdk = "swift/0.2.0"
+    var role: String
+    var worker: WorkerID
+    var job: String?
+    var token: String?
+    var pid = ProcessInfo.processInfo.processIdentifier
+    var namespace: String?
+    var name: String?
+    var launcher: RuntimeJob.Launcher?
+  }
+
+  private struct PeerLost: Decodable {
+    let worker: WorkerID
+    let node: NodeID?
+    let cause: ProcessLoss?
+  }
+  private struct NodeLost: Decodable { let node: NodeID, reason: String? }
+  private struct Assign: Decodable { let actor: RuntimeActorID, creator: ProcessAddress? }
+  private struct Exiting: Encodable { let intended: Bool, reason: String }
+  private struct Lines: Decodable {
+    let pid: Int?
+    let name: String?
+    let stream: String?
+    let lines: [String]
+    let dropped: Int?
+  }
+  private struct Stop: Decodable { let reason: String?, drain: Bool? }
+  private struct Nothing: Encodable {}
+  struct Nodes: Decodable { let nodes: [ClusterNode] }
+
+  /// How long a process whose connection has ended may take to be told of by the agent.
+  private static let causePatience = Duration.seconds(2)
+
+  let worker: WorkerID
+  let role: String
+  let logger = Logger(label: "iorun.runtime")
+  let errors = ErrorRegistry()
+  let loop: StreamLoop
+  let executor: ClusterExecutor
+  let hub = HubLink()
+  let replies = ReplyTable()
+  let stopped = WaitGate()
+  private let registration: (tasks: [TaskRegistration], actors: [ActorRegistration])
+  private var connection: (welcome: Welcome, address: ProcessAddress, store: ObjectStore)?
+  private var parts: Parts?
+
+  /// Everything that refers back to the process.
+  private struct Parts {
+    let peers: PeerTable
+    let objects: ObjectTable
+    let tasks: TaskScheduler
+    let runner: TaskRunner
+    let actors: ActorTable
+    let directory: ActorDirectory
+    let spawner: ActorSpawner
+    let actorSystem: ClusterActorSystem
+  }
+
+  init(
+    worker: WorkerID, role: String, tasks: [TaskRegistration], actors: [ActorRegistration]
+  ) throws {
+    self.worker = worker
+    self.role = role
+    registration = (tasks, actors)
+    loop = try StreamLoop()
+    executor = ClusterExecutor(sockets: loop)
+    loop.attach(executor)
+    parts = Parts(
+      peers: PeerTable(self), objects: ObjectTable(self), tasks: TaskScheduler(self),
+      runner: TaskRunner(self, tasks: tasks), actors: ActorTable(self, actors: actors),
+      directory: ActorDirectory(self), spawner: ActorSpawner(self),
+      actorSystem: ClusterActorSystem(self))
+    let peers = peers
+    loop.onFlush { peers.flush() }
+  }
+
+  private var whole: Parts {
+    guard let parts else { preconditionFailure("a process is used within its own initializer") }
+    return parts
+  }
+
+  private var connected: (welcome: Welcome, address: ProcessAddress, store: ObjectStore) {
+    guard let connection else { preconditionFailure("a process is used before it is connected") }
+    return connection
+  }
+
+  var peers: PeerTable { whole.peers }
+  var objects: ObjectTable { whole.objects }
+  var tasks: TaskScheduler { whole.tasks }
+  var runner: TaskRunner { whole.runner }
+  var actors: ActorTable { whole.actors }
+  var directory: ActorDirectory { whole.directory }
+  var spawner: ActorSpawner { whole.spawner }
+  var actorSystem: ClusterActorSystem { whole.actorSystem }
+  var welcome: Welcome { connected.welcome }
+  var address: ProcessAddress { connected.address }
+  var store: ObjectStore { connected.store }
+  var frames: FrameDispatcher { FrameDispatcher(process: self) }
+  var results: ResultStore { ResultStore(process: self) }
+  var cluster: Cluster { Cluster(process: self) }
+  var namespace: String { welcome.namespace ?? "" }
+  /// As many workers are asked for at once as the node could run twice over.
+  var leaseLimit: Int { max(2, 2 * Int(welcome.resources[ResourceAmounts.cpu])) }
+
+  /// Connects to the node's agent and listens for the other processes of the job.
+  ///
+  /// - Parameter folder: where the job's sockets are, if that is known before the agent says it: a
+  ///   worker must be reachable as soon as the agent knows it.
+  func connect(to hubPath: String, folder: String? = nil, hello: Hello) async throws {
+    executor.start()
+    let early = try folder.map { try UnixSocket.listen(at: "\($0)/\(worker).sock") }
+    try hub.connect(to: hubPath, loop: loop, delegate: self)
+    try await withUnsafeThrowingContinuation { (done: UnsafeContinuation<Void, any Error>) in
+      do {
+        _ = try hub.send(.hello, hello) { [self] result in
+          // On the thread that reads the socket: what follows the answer finds the process ready.
+          done.resume(with: Result { try welcomed(result.get().decode(Welcome.self)) })
+        }
+      } catch {
+        done.resume(throwing: error)
+      }
+    }
+    let listener = try early ?? UnixSocket.listen(at: socketPath(of: worker))
+    try loop.listen(listener) { [weak self] in self?.accepted($0) }
+    startJanitor()
+  }
+
+  private func welcomed(_ welcome: Welcome) throws {
+    let store = try ObjectStore(
+      path: welcome.arena.path, size: welcome.arena.size, node: welcome.node, hub: hub)
+    connection = (welcome, ProcessAddress(node: welcome.node, worker: worker), store)
+  }
+
+  func socketPath(of worker: WorkerID) -> String { "\(welcome.directory)/\(worker).sock" }
+
+  func userInfo(_ transfer: Transfer) -> [CodingUserInfoKey: Any] {
+    guard let key = Transfer.key else { return [.actorSystemKey: actorSystem] }
+    return [.actorSystemKey: actorSystem, key: transfer]
+  }
+
+  /// Writes what was gathered, now.
+  func flush() { loop.flush() }
+
+  /// Answers another process.
+  func answer(_ number: UInt64, _ reply: PeerReply, to peer: Peer) {
+    do {
+      switch reply {
+      case .value(let payload):
+        try objects.lend(payload.objects, to: peer.address)
+        try peer.send(.reply, aux: ReplyKind.value, number: number) { payload.write(to: &$0) }
+      case .nothing: try peer.send(.reply, aux: ReplyKind.nothing, number: number)
+      case .failure(let failure):
+        try peer.send(.reply, aux: ReplyKind.failure, number: number) { failure.write(to: &$0) }
+      case .stored(let object):
+        try objects.lend(object.objects, to: peer.address)
+        try peer.send(.reply, aux: ReplyKind.stored, number: number) { object.write(to: &$0) }
+      }
+    } catch let error as IorunError where error.code == .tooLarge {
+      // The answer does not fit: the caller must hear that rather than nothing.
+      answer(number, .failure(errors.encode(error)), to: peer)
+    } catch {
+      logger.debug("an answer was not sent", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// One worker, for as long as it is not given back.
+  func lease(_ demand: RuntimeDemand) async throws -> RuntimeLease {
+    try await hub.request(.lease, demand).decode(RuntimeLease.self)
+  }
+
+  /// The nodes of the cluster.
+  func nodes() async throws -> [ClusterNode] {
+    try await hub.request(.nodes, Nothing()).decode(Nodes.self).nodes
+  }
+
+  private func startJanitor() {
+    Task { [weak self] in
+      while let self, !self.stopped.isDone {
+        self.tasks.returnIdle()
+        self.replies.sweep()
+        // Cancelled or not, the task ends with the process.
+        try? await Task.sleep(for: .milliseconds(250))
+      }
+    }
+  }
+
+  // MARK: Other processes
+
+  private func accepted(_ descriptor: Int32) {
+    do {
+      _ = try loop.add(descriptor) { GreetedStream($0, process: self) }
+    } catch {
+      logger.warning("a connection was not accepted", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// The connection to a process has ended. The agent says why; if it does not, the process is lost
+  /// all the same.
+  func connectionEnded(_ address: ProcessAddress) {
+    Task {
+      // Cancelled or not, the process is lost.
+      try? await Task.sleep(for: Self.causePatience)
+      lost(address, IorunError(.processLost, "a process of the job has ended its connection"))
+    }
+  }
+
+  /// A process is gone, and everything that was to come from it.
+  func lost(_ address: ProcessAddress, _ error: IorunError) {
+    guard peers.lost(address.worker, error) else { return }
+    replies.failAll(from: address.worker, error)
+    tasks.lost(address.worker, error)
+    runner.lost(address.worker)
+    actors.lost(address.worker)
+    spawner.lost(address.worker)
+    objects.lost(address.worker)
+  }
+
+  // MARK: The agent
+
+  func parcel(from address: ProcessAddress, _ bytes: UnsafeRawBufferPointer) throws {
+    let peer = peers.accepted(address, nil)
+    try peer.connect()
+    var rest = bytes
+    while !rest.isEmpty {
+      guard rest.count >= LocalHeader.byteCount else {
+        throw IorunError(.malformed, "a parcel ends within a frame")
+      }
+      let header = try LocalHeader(rest)
+      let end = LocalHeader.byteCount + header.bodyCount
+      guard end <= rest.count else {
+        throw IorunError(.malformed, "a parcel ends within a frame")
+      }
+      let body = UnsafeRawBufferPointer(rebasing: rest[LocalHeader.byteCount..<end])
+      try frames.received(LocalFrame(header: header, body: body), from: peer)
+      rest = UnsafeRawBufferPointer(rebasing: rest[end...])
+    }
+  }
+
+  func event(_ operation: LocalOperation, _ message: LocalMessage) throws {
+    switch operation {
+    case .peerLost:
+      let lost = try message.decode(PeerLost.self)
+      let error = IorunError(
+        .processLost, lost.cause?.message ?? "a process of the job is gone",
+        remedy: lost.cause?.remedy)
+      self.lost(
+        ProcessAddress(node: lost.node ?? address.node, worker: lost.worker), error)
+    case .nodeLost:
+      let lost = try message.decode(NodeLost.self)
+      for peer in peers.on(lost.node) {
+        self.lost(
+          peer, IorunError(.processLost, "its node is lost: \(lost.reason ?? "no reason given")"))
+      }
+    case .recall: tasks.returnIdle(all: true)
+    case .actor: directory.update(try message.decode(RuntimeActorStatus.self))
+    case .assign:
+      let assign = try message.decode(Assign.self)
+      try spawner.assigned(assign.actor, creator: assign.creator, message.blob)
+    case .log: print(try message.decode(Lines.self))
+    case .stop:
+      let stop = try message.decode(Stop.self)
+      let reason = stop.reason ?? ""
+      if role == "worker" {
+        if stop.drain == true { actors.drain { [self] in exit(reason) } } else { exit(reason) }
+        return
+      }
+      logger.error("the agent ends this program", metadata: ["reason": "\(reason)"])
+    default: break
+    }
+  }
+
+  func hubEnded(_ error: IorunError?) {
+    stopped.open()
+    if role == "worker" { Foundation.exit(1) }
+    replies.failAll(error ?? IorunError(.unreachable, "the node's agent is gone"))
+  }
+
+  /// Ends this worker, in order.
+  func exit(_ reason: String) {
+    hub.note(.exiting, Exiting(intended: true, reason: reason))
+    hub.flush()
+    Foundation.exit(0)
+  }
+
+  /// Ends the driver's job.
+  func bye() {
+    hub.note(.bye, Nothing())
+    flush()
+    hub.flush()
+    hub.close()
+    stopped.open()
+    executor.stop()
+    unlink(socketPath(of: worker))
+  }
+
+  private func print(_ lines: Lines) {
+    let prefix = "(\(lines.name ?? "worker") pid=\(lines.pid ?? 0))"
+    var text = lines.lines.map { "\(prefix) \($0)\n" }.joined()
+    if let dropped = lines.dropped, dropped > 0 { text += "\(prefix) [\(dropped) lines dropped]\n" }
+    (lines.stream == "err" ? FileHandle.standardError : .standardOutput).write(Data(text.utf8))
+  }
+}
+
+/// A connection that another process has made, before and after it has said who it is.
+///
+/// Safety of `@unchecked Sendable`: `peer` belongs to the thread with the executor's baton.
+final class GreetedStream: StreamLoop.Receiver, @unchecked Sendable {
+  private let stream: LocalStream
+  private unowned let process: ClusterProcess
+  private var peer: Peer?
+
+  init(_ stream: LocalStream, process: ClusterProcess) {
+    self.stream = stream
+    self.process = process
+  }
+
+  func received(_ frame: LocalFrame) throws {
+    if let peer { return try process.frames.received(frame, from: peer) }
+    guard frame.header.kind == .greet else {
+      throw IorunError(.malformed, "a process spoke before it said who it is")
+    }
+    var cursor = FrameCursor(frame.body)
+    let node = try cursor.id(NodeID.self)
+    let worker = try cursor.id(WorkerID.self)
+    guard node == process.address.node, worker != process.worker else {
+      throw IorunError(.notAllowed, "a process greets with an id that cannot be its own")
+    }
+    peer = process.peers.accepted(ProcessAddress(node: node, worker: worker), stream)
+  }
+
+  func ended(_ error: IorunError?) {
+    if let peer { process.connectionEnded(peer.address) }
+  }
+}

@@ -1,0 +1,32 @@
+import Foundation
+import IorunRuntime
+
+/// A program of a runtime job: runs the scenarios that it is given by name, and says `ok` for each.
+@main
+struct ClusterProgram {
+  static func main() async {
+    do {
+      let names = CommandLine.arguments.dropFirst()
+      try await Cluster.run(
+        tasks: [
+          Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
+          Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
+        ],
+        streams: [Produce.self], actors: [Counter.self], errors: [NotTwelve.self]
+      ) { cluster in
+        for name in names {
+          guard let scenario = scenarios[name] else { throw Wrong("no scenario '\(name)'", #line) }
+          do {
+            try await scenario(cluster)
+          } catch {
+            throw Wrong("\(name): \(error)", 0)
+          }
+          print("ok \(name)")
+        }
+      }
+    } catch {
+      FileHandle.standardError.write(Data("\(error)\n".utf8))
+      exit(1)
+    }
+  }
+}
