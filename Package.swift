@@ -39,7 +39,8 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", path: "Sources/Crypto/COpenSSL", providers: [.apt(["libssl-dev"])]),
     .target(
-      name: "CWire", dependencies: ["CProtobufC"], path: "proto", exclude: ["iorun.proto", "local.md"],
+      name: "CWire", dependencies: ["CProtobufC"], path: "proto",
+      exclude: ["iorun.proto", "local.md"],
       linkerSettings: [.linkedLibrary("protobuf-c")]),
     .target(name: "CShim", path: "Sources/CShim"),
 
@@ -135,7 +136,8 @@ let package = Package(
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
       path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
     .executableTarget(
-      name: "iorun-runtime-bench", dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
+      name: "iorun-runtime-bench",
+      dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
       path: "Benchmarks/Runtime", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.

@@ -121,8 +121,12 @@ enum Meter {
       cpuMicroseconds: cpu * 1e6 / (Double(calls) * line.multiplier))
   }
 
-  /// Processor seconds of this machine that were not idle: the workers are other processes.
+  /// Processor seconds of the processes below `IORUN_BENCH_ROOT`, the network's and the workers'
+  /// among them; without it, of this machine.
   private static func cpuSeconds() -> Double {
+    if let root = ProcessInfo.processInfo.environment["IORUN_BENCH_ROOT"].flatMap({ pid_t($0) }) {
+      return ProcessTree(root: root).processorSeconds
+    }
     guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
       let line = text.split(separator: "\n").first
     else { return 0 }

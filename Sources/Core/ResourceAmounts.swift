@@ -57,6 +57,11 @@ public struct ResourceAmounts: Hashable, Sendable {
   /// True where nothing is in it.
   public var isEmpty: Bool { units.isEmpty }
 
+  /// What of a balance is above zero.
+  public var positive: ResourceAmounts {
+    ResourceAmounts(units: units.filter { $0.value > 0 })
+  }
+
   /// True where every part of `request` is there.
   public func covers(_ request: ResourceAmounts) -> Bool {
     request.units.allSatisfy { units[$0.key, default: 0] >= $0.value }

@@ -107,8 +107,10 @@ public struct HeadServices: Sendable {
         authoriser: authoriser),
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
       cluster: cluster,
-      runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers, networkID: network, authorityKey: authority.publicKey, store: store,
-      director: director, clusterDirector: cluster, book: book, clock: clock, options: options, logger: logger)
+      runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers,
+      networkID: network, authorityKey: authority.publicKey, store: store,
+      director: director, clusterDirector: cluster, book: book, clock: clock, options: options,
+      logger: logger)
   }
 
   /// Admits a key without a ticket: for the operator and the nodes that start on the head's own

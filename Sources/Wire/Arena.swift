@@ -60,10 +60,12 @@ func packed<Message>(
     if withLength {
       for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: count >> shift)) }
     }
-    bytes.append(contentsOf: repeatElement(0, count: count))
-    bytes.withUnsafeMutableBufferPointer { buffer in
-      guard let base = buffer.baseAddress else { return }
-      _ = pack(pointer, base + start + header)
+    // Not room of zeroes at the end of `bytes`: without optimisation they are appended one by one,
+    // which took a third of a second for a megabyte.
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { room in
+      guard let base = room.baseAddress else { return }
+      let written = pack(pointer, base)
+      bytes.append(contentsOf: UnsafeBufferPointer(start: base, count: written))
     }
   }
 }

@@ -19,6 +19,7 @@ from iorun._version import __version__
 from iorun.ids import (
     ActorClassID,
     ActorID,
+    ClusterID,
     FunctionID,
     JobID,
     NodeID,
@@ -44,11 +45,12 @@ from iorun._api import (
     timeline,
     wait,
 )
+from iorun.logging_config import LoggingConfig
 from iorun import runtime_context, runtime_env, types
 from iorun.runtime_context import get_runtime_context
 from iorun.job_config import JobConfig
 from iorun import util
-import cloudpickle
+from iorun import cloudpickle, internal
 
 ObjectID = ObjectRef
 DynamicObjectRefGenerator = ObjectRefGenerator
@@ -63,11 +65,13 @@ __commit__ = ""
 __all__ = [
     "ActorClassID",
     "ActorID",
+    "ClusterID",
     "DynamicObjectRefGenerator",
     "FunctionID",
     "JobConfig",
     "JobID",
     "LOCAL_MODE",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",
@@ -92,6 +96,7 @@ __all__ = [
     "get_runtime_context",
     "ids",
     "init",
+    "internal",
     "is_initialized",
     "kill",
     "method",

@@ -113,7 +113,8 @@ def init(
                 "'init()'."
             )
         if configure_logging:
-            _configure_logging(logging_level)
+            given = others.get("logging_config")
+            _configure_logging(given.log_level if given is not None else logging_level)
         if job_config is not None:
             namespace = namespace or getattr(job_config, "ray_namespace", None)
             runtime_env = runtime_env or getattr(job_config, "runtime_env", None)

@@ -205,6 +205,25 @@ def run_binary(arguments: List[str], seconds: float = START_SECONDS) -> str:
     return done.stdout
 
 
+def _sweep(folder: Path) -> None:
+    """Removes what networks left whose owner was killed: they ended, and nobody tidied up."""
+    for path in folder.glob("*.json"):
+        try:
+            entry = json.loads(path.read_text())
+            owner, state_dir = int(entry["owner"]), Path(entry["state_dir"])
+            os.kill(owner, 0)
+            continue
+        except ProcessLookupError:
+            pass
+        except (OSError, ValueError, KeyError):
+            # Another process's, or being written just now.
+            continue
+        ours = state_dir.name.startswith("iorun-") and state_dir.name == path.stem
+        if ours and hub_of_folder(state_dir) is None:
+            shutil.rmtree(state_dir, ignore_errors=True)
+            path.unlink(missing_ok=True)
+
+
 class PrivateNetwork:
     """A head and a node of this process's own; they end with it."""
 
@@ -241,6 +260,7 @@ class PrivateNetwork:
     def _register(self) -> None:
         folder = registry()
         folder.mkdir(mode=0o700, exist_ok=True)
+        _sweep(folder)
         self._entry = folder / f"{self.folder.name}.json"
         self._entry.write_text(
             json.dumps({"state_dir": str(self.folder), "owner": self.owner})

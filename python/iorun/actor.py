@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional
 
 from iorun._core import arguments, global_state, serialization
 from iorun._core import options as option_rules
-from iorun._core.executor import ActorExit
+from iorun._core.calls import ActorExit
 
 from iorun._core.tasks import STREAMING, Template
 from iorun.object_ref import ObjectRef
@@ -347,6 +347,8 @@ class ActorMethod:
         parent = core.executor.current_number() if core.executor is not None else 0
         with core.loop.lock:
             task, refs = core.actors.call(client, template, given, parent)
+        if core.loop.crowded is not None:
+            core.loop.relieve()
         if template.returns == 1:
             return refs[0]
         return returned(core, template, task, refs)
@@ -419,5 +421,3 @@ def _foreign(handle: ActorHandle) -> Exception:
     return ActorHandleNotFoundError(
         f"{handle!r} was made in an earlier session of this process and is not known in this one."
     )
-
-

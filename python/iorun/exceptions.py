@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import sys
+import types
 from typing import Any, Mapping, Optional, Union
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ActorUnschedulableError",
     "AsyncioActorExit",
     "AuthenticationError",
+    "CREATION_FAILED",
     "CrossLanguageError",
     "GetTimeoutError",
     "LocalRayletDiedError",
@@ -211,6 +213,7 @@ def _dual(cause: BaseException, message: str) -> RayTaskError:
             # Neither base's __init__: what they would need is the cause's business.
             self.cause = cause
             self._dual_args = (cause,)
+            _copy_slots(cause, self)
 
         # The user's class may have made `args` read-only or computed.
         @property
@@ -236,6 +239,20 @@ def _dual(cause: BaseException, message: str) -> RayTaskError:
     Dual.__name__ = name
     Dual.__qualname__ = name
     return Dual(cause)
+
+
+def _copy_slots(source: BaseException, target: BaseException) -> None:
+    """Copies what is no plain attribute, such as `OSError.errno`: it would hide the cause's."""
+    for cls in type(source).__mro__:
+        if cls in (Exception, BaseException, object):
+            continue
+        for name, member in vars(cls).items():
+            if isinstance(member, types.MemberDescriptorType) and not name.startswith("__"):
+                try:
+                    setattr(target, name, getattr(source, name))
+                except (AttributeError, TypeError):
+                    # Never set in the source, or read-only: then there is nothing to copy.
+                    continue
 
 
 class UserCodeException(RayError):
@@ -343,6 +360,10 @@ class ActorDeathCause:
         return "\n".join(lines)
 
 
+#: How the text of an actor begins whose constructor raised.
+CREATION_FAILED = "The actor died because of an error raised in its creation task,"
+
+
 class ActorDiedError(RayActorError):
     """The actor is dead for good: it will answer no call any more.
 
@@ -361,7 +382,7 @@ class ActorDiedError(RayActorError):
         elif isinstance(cause, RayTaskError):
             super().__init__(
                 getattr(cause, "_actor_id", None),
-                f"The actor died because of an error raised in its creation task, {cause}",
+                f"{CREATION_FAILED} {cause}",
                 actor_init_failed=True,
             )
         else:

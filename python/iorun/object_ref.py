@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections import deque
-from typing import Any, Awaitable, Callable, Generator, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Generator, Generic, TypeVar
 
 from iorun._core import serialization
+
+if TYPE_CHECKING:
+    from iorun._core.streams import ObjectRefGenerator
 
 __all__ = ["ObjectRef", "ObjectRefGenerator"]
 

@@ -33,7 +33,8 @@ class Arity:
         positional = [
             p
             for p in parameters
-            if p.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            if p.kind
+            in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         ]
         needed = [p for p in positional if p.default is inspect.Parameter.empty]
         keywords = any(
@@ -58,7 +59,9 @@ class RemoteFunction:
     def __init__(self, function: Any, options: Dict[str, Any]):
         option_rules.check(options, option_rules.TASK_OPTIONS, "tasks")
         self._function = function
-        self._function_name = f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
+        self._function_name = (
+            f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
+        )
         self._default_options = dict(options)
         self._arity = Arity(function)
         self._code: Optional[bytes] = None
@@ -102,6 +105,8 @@ class RemoteFunction:
         parent = core.executor.current_number() if core.executor is not None else 0
         with core.loop.lock:
             task, refs = core.tasks.submit(template, given, parent)
+        if core.loop.crowded is not None:
+            core.loop.relieve()
         return returned(core, template, task, refs)
 
     def _remote(
@@ -143,7 +148,9 @@ class RemoteFunction:
         resources = option_rules.resources_of(options, 1)
         request, spec = option_rules.request_of(core, options, resources)
         # A task inside of a placement group that its children inherit decides anew each time.
-        self._with_context = core.executor is not None and options.get("scheduling_strategy") is None
+        self._with_context = (
+            core.executor is not None and options.get("scheduling_strategy") is None
+        )
         key = option_rules.queue_key(request)
         if self._template is not None and self._template.key == key:
             return self._template  # type: ignore[no-any-return]
@@ -166,7 +173,13 @@ class RemoteFunction:
             backpressure=options.get("_generator_backpressure_num_objects") or 0,
         )
         template = Template(
-            core.next_template(), name, spec, returns, retries, self._hash, code or self._code or b""
+            core.next_template(),
+            name,
+            spec,
+            returns,
+            retries,
+            self._hash,
+            code or self._code or b"",
         )
         template.key = key
         with core.loop.lock:
@@ -192,5 +205,3 @@ def returned(core: Any, template: Template, task: Any, refs: List[Any]) -> Any:
     if returns == DYNAMIC:
         return refs[0]
     return ObjectRefGenerator(core, task, refs[0])
-
-

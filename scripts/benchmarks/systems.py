@@ -183,7 +183,8 @@ def swift_line(
     """Runs one line of the Swift benchmark; None where it has no such line."""
     done = subprocess.run(
         [binary, "lines", "--json", "--lines", name, "--seconds", str(seconds)],
-        env=environment, capture_output=True, text=True, check=False, timeout=120 + 60 * seconds)
+        env=dict(environment, IORUN_BENCH_ROOT=str(os.getpid())), capture_output=True, text=True,
+        check=False, timeout=120 + 60 * seconds)
     if done.returncode != 0:
         raise SessionFailed(f"{binary} lines --lines {name!r}: {done.stderr[-2000:]}")
     for each in json.loads(done.stdout):

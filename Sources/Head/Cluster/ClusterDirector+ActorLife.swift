@@ -34,7 +34,9 @@ extension ClusterDirector {
     switch result {
     case .failure(let error): die(id, Self.loss(error), stopping: false)
     case .success(let node):
-      guard let actor = actors[id], !actor.isDead, !actor.isStarting, !actor.isPlaced else { return }
+      guard let actor = actors[id], !actor.isDead, !actor.isStarting, !actor.isPlaced else {
+        return
+      }
       let shape = DemandShape.Demand(actor.spec.demand, origin: actor.spec.creator.node)
       let reservation = begin(id, on: node)
       tasks.run { [weak self] in

@@ -73,7 +73,8 @@ extension ClusterDirector {
       let present = actors[id]
     else {
       throw IorunError(
-        .notFound, "no actor named '\(name.prefix(256))' lives in namespace '\(namespace.prefix(256))'",
+        .notFound,
+        "no actor named '\(name.prefix(256))' lives in namespace '\(namespace.prefix(256))'",
         remedy: "Look at `iorun list actors`; names are looked up within a namespace")
     }
     actors[id]?.watchers.insert(node)
@@ -133,7 +134,8 @@ extension ClusterDirector {
     case .dead, .restarting:
       lost(
         status.actor,
-        status.cause ?? ProcessLoss(.processLost, "its process ended, and its node did not say why"))
+        status.cause ?? ProcessLoss(.processLost, "its process ended, and its node did not say why")
+      )
     case .pending, .placed: return
     }
   }
@@ -148,7 +150,8 @@ extension ClusterDirector {
       spec.className.utf8.count <= 1024, spec.maxRestarts >= -1
     else {
       throw IorunError(
-        .specInvalid, "an actor's name, namespace or class is longer than 1,024 bytes, or it is to "
+        .specInvalid,
+        "an actor's name, namespace or class is longer than 1,024 bytes, or it is to "
           + "restart \(spec.maxRestarts) times",
         remedy: "Shorten the names; -1 restarts without end")
     }

@@ -89,7 +89,8 @@ extension ClusterDirector {
   /// What a node knows of jobs: after a restart of the head, all there is to know.
   func adoptJobs(_ registration: ClusterRegistration, on node: NodeID) {
     let over = Set(endedJobs.map(\.runtime.job))
-    for driver in registration.drivers where driver.driver.node == node && !over.contains(driver.job) {
+    for driver in registration.drivers
+    where driver.driver.node == node && !over.contains(driver.job) {
       if jobs[driver.job] == nil { jobs[driver.job] = ClusterJob(runtime: driver) }
     }
     for job in registration.jobs where jobs[job.job] == nil && !over.contains(job.job) {
@@ -98,7 +99,8 @@ extension ClusterDirector {
     // A new agent under the node's key knows nothing of the drivers that its forerunner had.
     let present = Set(registration.drivers.map(\.job))
     for job in jobs.values
-    where job.runtime.driver.node == node && job.endReason == nil && !present.contains(job.runtime.job)
+    where job.runtime.driver.node == node && job.endReason == nil
+      && !present.contains(job.runtime.job)
     {
       end(
         job.runtime.job, reason: "the agent of its driver's node began anew",

@@ -65,7 +65,8 @@ extension ClusterDirector {
   /// All nodes that are or were members, by name.
   func clusterNodes() async -> [ClusterNode] {
     let snapshots = Dictionary(
-      (await directory.snapshot()).map { (NodeID($0.id), $0) }, uniquingKeysWith: { first, _ in first })
+      (await directory.snapshot()).map { (NodeID($0.id), $0) },
+      uniquingKeysWith: { first, _ in first })
     var nodes = members.values.map { member in
       Self.clusterNode(
         member, state: member.isPlaceable ? .alive : snapshots[member.node]?.state ?? .suspect,
@@ -87,7 +88,8 @@ extension ClusterDirector {
       node: member.node, name: member.facts.name, address: member.facts.address,
       hostname: member.facts.hostname, alive: isMember, state: state.rawValue, reason: reason,
       resources: member.total,
-      available: isMember ? member.available - member.inFlight : ResourceAmounts(),
+      // What is in flight may be counted by the node already.
+      available: isMember ? (member.available - member.inFlight).positive : ResourceAmounts(),
       labels: member.labels)
   }
 

@@ -20,7 +20,8 @@ enum DemandShape: Hashable, Sendable {
     init(_ demand: RuntimeDemand, origin: NodeID) {
       // What is only needed to be placed comes on top of what is held, name by name.
       placement = ResourceAmounts(
-        units: demand.resources.units.merging(demand.placement?.units ?? [:], uniquingKeysWith: max))
+        units: demand.resources.units.merging(demand.placement?.units ?? [:], uniquingKeysWith: max)
+      )
       strategy = demand.strategy
       selectors =
         demand.labels.isEmpty && demand.fallback.isEmpty ? [] : [demand.labels] + demand.fallback

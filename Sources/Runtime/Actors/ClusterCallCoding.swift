@@ -7,13 +7,10 @@ public struct ClusterCallEncoder: DistributedTargetInvocationEncoder {
   /// What arguments must be.
   public typealias SerializationRequirement = Codable & Sendable
 
-  private let transfer = Transfer()
-  private let userInfo: [CodingUserInfoKey: Any]
-  private var bytes: [UInt8] = []
+  private let process: ClusterProcess
+  private(set) var payload = Payload()
 
-  init(process: ClusterProcess) { userInfo = process.userInfo(transfer) }
-
-  var payload: Payload { Payload(bytes: bytes, objects: transfer.objects) }
+  init(process: ClusterProcess) { self.process = process }
 
   /// Refuses: a process must not name types for another to load.
   public mutating func recordGenericSubstitution<T>(_ type: T.Type) throws {
@@ -26,8 +23,7 @@ public struct ClusterCallEncoder: DistributedTargetInvocationEncoder {
   public mutating func recordArgument<Value: Codable & Sendable>(
     _ argument: RemoteCallArgument<Value>
   ) throws {
-    let encoded = try CBOREncoder.encode(argument.value, userInfo: userInfo)
-    if bytes.isEmpty { bytes = encoded } else { bytes += encoded }
+    try payload.append(argument.value, in: process)
   }
 
   /// Nothing to record: the caller knows what its method throws.
@@ -46,10 +42,11 @@ public struct ClusterCallDecoder: DistributedTargetInvocationDecoder {
   public typealias SerializationRequirement = Codable & Sendable
 
   private var arguments: CBORDecoder
+  private let objects: [ObjectHandle]
 
   init(_ payload: Payload, process: ClusterProcess) {
-    arguments = CBORDecoder(
-      payload.bytes, userInfo: process.userInfo(Transfer(objects: payload.objects)))
+    arguments = CBORDecoder(payload.bytes, userInfo: process.userInfo)
+    objects = payload.objects
   }
 
   /// None: generic calls do not leave a process.
@@ -59,7 +56,7 @@ public struct ClusterCallDecoder: DistributedTargetInvocationDecoder {
   ///
   /// - Throws: `malformed` where the bytes are no such value.
   public mutating func decodeNextArgument<Argument: Codable & Sendable>() throws -> Argument {
-    try arguments.next(Argument.self)
+    try Transfer.offering(objects) { try arguments.next(Argument.self) }
   }
 
   /// Not sent.

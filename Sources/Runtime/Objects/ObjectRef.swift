@@ -34,18 +34,13 @@ public struct ObjectRef<Value: Codable & Sendable>: Sendable, Hashable {
 extension ObjectRef: Codable {
   /// Takes the reference out of the message that is being decoded.
   public init(from decoder: any Decoder) throws {
-    let transfer = try Transfer.of(decoder.userInfo)
-    let index = try decoder.singleValueContainer().decode(Int.self)
-    guard transfer.objects.indices.contains(index) else {
-      throw IorunError(.malformed, "a value refers to object \(index) of \(transfer.objects.count)")
-    }
-    handle = transfer.objects[index]
+    handle = try Transfer.object(decoder.singleValueContainer().decode(Int.self))
   }
 
   /// Puts the reference into the message that is being encoded.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    try container.encode(Transfer.of(encoder.userInfo).add(handle))
+    try container.encode(Transfer.add(handle))
   }
 }
 

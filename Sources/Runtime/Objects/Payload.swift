@@ -1,4 +1,3 @@
-internal import Distributed
 internal import IorunCore
 internal import IorunWire
 
@@ -20,15 +19,27 @@ struct Payload: Sendable {
 
   /// Encodes a value.
   init(_ value: some Encodable, in process: ClusterProcess) throws {
-    let transfer = Transfer()
-    bytes = try CBOREncoder.encode(value, userInfo: process.userInfo(transfer))
-    objects = transfer.objects
+    (bytes, objects) = try Transfer.collecting {
+      try CBOREncoder.encode(value, userInfo: process.userInfo)
+    }
+  }
+
+  /// Encodes one more value behind those that are there.
+  mutating func append(_ value: some Encodable, in process: ClusterProcess) throws {
+    let slot = ThreadSlot.current
+    let outer = slot.objects
+    slot.objects = objects
+    defer { slot.objects = outer }
+    let encoded = try CBOREncoder.encode(value, userInfo: process.userInfo)
+    if bytes.isEmpty { bytes = encoded } else { bytes += encoded }
+    objects = slot.objects ?? []
   }
 
   /// Decodes the one value that it holds.
   func decode<Value: Decodable>(_ type: Value.Type, in process: ClusterProcess) throws -> Value {
-    try CBORDecoder.decode(
-      type, from: bytes, userInfo: process.userInfo(Transfer(objects: objects)))
+    try Transfer.offering(objects) {
+      try CBORDecoder.decode(type, from: bytes, userInfo: process.userInfo)
+    }
   }
 
   /// Appends the list of references and the bytes. The objects must have been lent to the receiver.
@@ -66,26 +77,48 @@ struct Payload: Sendable {
 }
 
 /// The references that one encoding collects, or that one decoding finds by number.
-///
-/// Safety of `@unchecked Sendable`: lives within one encoding or decoding, on one thread.
-final class Transfer: @unchecked Sendable {
-  static let key = CodingUserInfoKey(rawValue: "iorun.transfer")
-
-  private(set) var objects: [ObjectHandle]
-
-  init(objects: [ObjectHandle] = []) { self.objects = objects }
-
-  func add(_ object: ObjectHandle) -> Int {
-    objects.append(object)
-    return objects.count - 1
+enum Transfer {
+  /// Encodes, and gives the references that were met.
+  static func collecting(_ encode: () throws -> [UInt8]) rethrows -> ([UInt8], [ObjectHandle]) {
+    let slot = ThreadSlot.current
+    let outer = slot.objects
+    slot.objects = []
+    defer { slot.objects = outer }
+    let bytes = try encode()
+    return (bytes, slot.objects ?? [])
   }
 
-  static func of(_ userInfo: [CodingUserInfoKey: Any]) throws -> Transfer {
-    guard let key, let transfer = userInfo[key] as? Transfer else {
-      throw IorunError(
-        .wrongState, "an object reference can only travel in arguments and results",
-        remedy: "Pass the ObjectRef itself to a task or an actor; do not encode it yourself")
+  /// Decodes a value that refers to these objects.
+  static func offering<Value>(_ objects: [ObjectHandle], _ decode: () throws -> Value) rethrows
+    -> Value
+  {
+    let slot = ThreadSlot.current
+    let outer = slot.objects
+    slot.objects = objects
+    defer { slot.objects = outer }
+    return try decode()
+  }
+
+  /// Adds a reference to the value that is being encoded; its number there.
+  static func add(_ object: ObjectHandle) throws -> Int {
+    let slot = ThreadSlot.current
+    guard let count = slot.objects?.count else { throw outside }
+    slot.objects?.append(object)
+    return count
+  }
+
+  /// The reference of that number in the value that is being decoded.
+  static func object(_ index: Int) throws -> ObjectHandle {
+    guard let objects = ThreadSlot.current.objects else { throw outside }
+    guard objects.indices.contains(index) else {
+      throw IorunError(.malformed, "a value refers to object \(index) of \(objects.count)")
     }
-    return transfer
+    return objects[index]
+  }
+
+  private static var outside: IorunError {
+    IorunError(
+      .wrongState, "an object reference can only travel in arguments and results",
+      remedy: "Pass the ObjectRef itself to a task or an actor; do not encode it yourself")
   }
 }

@@ -73,25 +73,30 @@ final class ClusterExecutor: TaskExecutor, @unchecked Sendable {
 
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
+    // One of the executor's own threads looks at the queue when its present job is over.
+    let isRunner = ThreadSlot.current.isRunner
     condition.lock()
     jobs.push(job)
-    let interrupts = isWaiting
-    isWaiting = false
-    if !interrupts, !isPolling {
-      if jobs.count >= Self.jobsWorthAThread, sleepers > 0 { condition.signal(Self.runners) }
-      wakeGuard()
+    let isMuch = jobs.count >= Self.jobsWorthAThread
+    let interrupts = isWaiting && (isMuch || !isRunner)
+    if interrupts {
+      isWaiting = false
+    } else if isMuch || !isRunner, !isPolling, sleepers > 0 {
+      condition.signal(Self.runners)
     }
+    wakeGuard()
     condition.unlock()
     if interrupts { sockets.interrupt() }
   }
 
   /// Something was gathered that is to be written out soon: when there is nothing left to run.
   func needsFlush() {
+    let isRunner = ThreadSlot.current.isRunner
     condition.lock()
     isDirty = true
-    let interrupts = isWaiting
-    isWaiting = false
-    if !isPolling { wakeGuard() }
+    let interrupts = isWaiting && !isRunner
+    if interrupts { isWaiting = false }
+    wakeGuard()
     condition.unlock()
     if interrupts { sockets.interrupt() }
   }
@@ -113,6 +118,7 @@ final class ClusterExecutor: TaskExecutor, @unchecked Sendable {
 
   private func run() {
     let executor = asUnownedTaskExecutor()
+    ThreadSlot.current.isRunner = true
     var inARow = 0
     condition.lock()
     while true {
@@ -187,8 +193,13 @@ final class ClusterExecutor: TaskExecutor, @unchecked Sendable {
         } else if polls == seenPolls {
           pollOnce(milliseconds: 0)
         }
-      } else if !jobs.isEmpty, sleepers > 0 {
-        condition.signal(Self.runners)
+      } else if !jobs.isEmpty {
+        if isWaiting {
+          isWaiting = false
+          sockets.interrupt()
+        } else if sleepers > 0 {
+          condition.signal(Self.runners)
+        }
       }
       if isDirty, !isPolling || polls == seenPolls {
         isDirty = false

@@ -84,6 +84,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     let directory: ActorDirectory
     let spawner: ActorSpawner
     let actorSystem: ClusterActorSystem
+    let userInfo: [CodingUserInfoKey: Any]
   }
 
   init(
@@ -95,11 +96,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     loop = try StreamLoop()
     executor = ClusterExecutor(sockets: loop)
     loop.attach(executor)
+    let actorSystem = ClusterActorSystem(self)
     parts = Parts(
       peers: PeerTable(self), objects: ObjectTable(self), tasks: TaskScheduler(self),
       runner: TaskRunner(self, tasks: tasks), actors: ActorTable(self, actors: actors),
       directory: ActorDirectory(self), spawner: ActorSpawner(self),
-      actorSystem: ClusterActorSystem(self))
+      actorSystem: actorSystem, userInfo: [.actorSystemKey: actorSystem])
     let peers = peers
     loop.onFlush { peers.flush() }
   }
@@ -163,10 +165,8 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
 
   func socketPath(of worker: WorkerID) -> String { "\(welcome.directory)/\(worker).sock" }
 
-  func userInfo(_ transfer: Transfer) -> [CodingUserInfoKey: Any] {
-    guard let key = Transfer.key else { return [.actorSystemKey: actorSystem] }
-    return [.actorSystemKey: actorSystem, key: transfer]
-  }
+  /// What coders need to know.
+  var userInfo: [CodingUserInfoKey: Any] { whole.userInfo }
 
   /// Writes what was gathered, now.
   func flush() { loop.flush() }
@@ -206,10 +206,11 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   private func startJanitor() {
     Task { [weak self] in
       while let self, !self.stopped.isDone {
+        let isBusy = self.tasks.rebalance()
         self.tasks.returnIdle()
         self.replies.sweep()
         // Cancelled or not, the task ends with the process.
-        try? await Task.sleep(for: .milliseconds(250))
+        try? await Task.sleep(for: .milliseconds(isBusy ? 20 : 250))
       }
     }
   }

@@ -36,6 +36,9 @@ final class TaskQueue: Sendable {
   /// This much work is kept at each worker, beyond the round trip.
   private static let nanosecondsAhead = 10_000_000.0
   private static let windowLimit = 4000
+  /// A task that runs longer than this is a long one; on other nodes the way there counts, too.
+  private static let patience = Duration.milliseconds(10)
+  private static let farPatience = Duration.milliseconds(500)
   private static let requestLimit = 64
   /// A lease that is not used for so long is given back.
   private static let idleLimit = Duration.seconds(1)
@@ -85,7 +88,14 @@ final class TaskQueue: Sendable {
       lease.window = min(
         max(1, Int(target)), max(1, lease.window * 2), Self.windowLimit)
       pump(&state)
-      if lease.inFlight.isEmpty { lease.idleSince = .now }
+      lease.progress = .now
+      if sample > Self.nanosecondsAhead {
+        // What it took came from a time of short tasks: the rest is for whoever is free.
+        state.taskNanoseconds = max(state.taskNanoseconds, sample / 2)
+        lease.window = 1
+        takeBack(lease)
+      }
+      if lease.inFlight.isEmpty { lease.idleSince = lease.progress }
     }
   }
 
@@ -136,6 +146,7 @@ final class TaskQueue: Sendable {
       return false
     }
     record.state.withLock { $0.phase = .pushed(lease) }
+    if lease.inFlight.isEmpty { lease.progress = .now }
     lease.inFlight[record.number] = record
     return true
   }
@@ -151,6 +162,40 @@ final class TaskQueue: Sendable {
       try victim.peer.send(.steal, number: UInt64(victim.inFlight.count / 2))
     } catch {
       victim.isStealing = false
+    }
+  }
+
+  /// Takes tasks back that wait behind one that turned out long, for other workers to run; true where
+  /// any worker has something to do.
+  func rebalance() -> Bool {
+    let now = ContinuousClock.now
+    return state.withLock { state in
+      var isBusy = false
+      for lease in state.leases.values where !lease.inFlight.isEmpty {
+        isBusy = true
+        let stuck = now - lease.progress
+        let isHere = lease.grant.node == process.address.node
+        guard lease.inFlight.count > 1, !lease.isStealing,
+          stuck > (isHere ? Self.patience : Self.farPatience)
+        else { continue }
+        // From now on the tasks count as long ones: workers get one at a time.
+        state.taskNanoseconds = max(state.taskNanoseconds, stuck / .nanoseconds(1))
+        lease.window = 1
+        takeBack(lease)
+      }
+      return isBusy
+    }
+  }
+
+  /// Asks for all tasks of a worker but the one that runs.
+  private func takeBack(_ lease: WorkerLease) {
+    guard lease.inFlight.count > 1, !lease.isStealing else { return }
+    do {
+      try lease.peer.send(.steal, number: UInt64(lease.inFlight.count - 1))
+      lease.isStealing = true
+    } catch {
+      // The worker is gone; its end is heard of elsewhere.
+      lease.isStealing = false
     }
   }
 

@@ -97,10 +97,13 @@ final class WorkerLease: @unchecked Sendable {
   var window = 1
   var idleSince: ContinuousClock.Instant
   var isStealing = false
+  /// When the worker last ended a task, or was given its first.
+  var progress: ContinuousClock.Instant
 
   init(grant: RuntimeLease, peer: Peer) {
     self.grant = grant
     self.peer = peer
     idleSince = .now
+    progress = idleSince
   }
 }

@@ -224,6 +224,11 @@ final class TaskScheduler: Sendable {
     }
   }
 
+  /// Moves tasks from workers that are stuck to others; true where any task is at a worker.
+  func rebalance() -> Bool {
+    state.withLock { Array($0.queues.values) }.reduce(false) { $1.rebalance() || $0 }
+  }
+
   /// Gives back leases that are not used; all of them where somebody waits for resources.
   func returnIdle(all: Bool = false) {
     for queue in state.withLock({ Array($0.queues.values) }) { queue.returnIdle(all: all) }

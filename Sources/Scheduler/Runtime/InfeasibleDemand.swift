@@ -91,7 +91,8 @@ struct InfeasibleDemand {
     if case .node(_, soft: false) = request.strategy {
       return "name a node that is alive, or make the affinity soft"
     }
-    if usable.isEmpty, !request.selectors.allSatisfy(\.isEmpty), nodes.contains(where: \.isPlaceable)
+    if usable.isEmpty, !request.selectors.allSatisfy(\.isEmpty),
+      nodes.contains(where: \.isPlaceable)
     {
       return "change the label selector, or start a node with that label: iorun join --labels"
     }

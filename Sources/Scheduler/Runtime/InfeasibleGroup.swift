@@ -33,7 +33,8 @@ struct InfeasibleGroup {
       let near = nodes.compactMap { node in node.roundTripMilliseconds.map { ($0, node.name) } }
         .sorted { $0 < $1 }
       let nearest =
-        near.count < 2 ? "" : " (the nearest two nodes are \(Self.words(near[0].0 + near[1].0)) apart)"
+        near.count < 2
+        ? "" : " (the nearest two nodes are \(Self.words(near[0].0 + near[1].0)) apart)"
       return "\(seen): no nodes within \(Self.words(limit)) of each other hold \(count)\(nearest); "
         + "allow a longer round trip or fewer bundles"
     case .pack, .spread:

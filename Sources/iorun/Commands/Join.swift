@@ -51,7 +51,8 @@ struct Join: AsyncParsableCommand {
           .notRunning, "this machine has joined no network yet",
           remedy: "Join with a ticket: `iorun join TICKET`")
       }
-      let changed = known.changed(name: name, address: address, milliCPUs: offering.milliCPUs,
+      let changed = known.changed(
+        name: name, address: address, milliCPUs: offering.milliCPUs,
         offer: offer)
       try changed.save(to: folder)
       return changed

@@ -27,7 +27,8 @@ struct ClusterActorTests {
     }
   }
 
-  @Test("a name is unique within its namespace, free again after death, and found with get_if_exists")
+  @Test(
+    "a name is unique within its namespace, free again after death, and found with get_if_exists")
   func names() async throws {
     try await withRig(cpus: [4, 4]) { rig in
       try await rig.registerBridges()

@@ -58,7 +58,9 @@ extension Rig {
 }
 
 extension ResourceAmounts {
-  static func cpus(_ count: Double) -> ResourceAmounts { try! ResourceAmounts(amounts: ["CPU": count]) }
+  static func cpus(_ count: Double) -> ResourceAmounts {
+    try! ResourceAmounts(amounts: ["CPU": count])
+  }
 }
 
 extension RuntimeActorSpec {

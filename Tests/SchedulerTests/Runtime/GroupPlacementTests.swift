@@ -44,7 +44,8 @@ struct GroupPlacementTests {
     #expect(nodes([1, 1, 1, 1], .strictSpread, on: uneven) == nil)
   }
 
-  @Test("SITE keeps nodes within a round trip of each other, which is the sum of theirs to the head")
+  @Test(
+    "SITE keeps nodes within a round trip of each other, which is the sum of theirs to the head")
   func site() {
     let near = [
       RuntimeNode.sample(1, cpus: 2, roundTrip: 1), .sample(2, cpus: 2, roundTrip: 2),

@@ -10,7 +10,7 @@ struct ClusterProgram {
       try await Cluster.run(
         tasks: [
           Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
-          Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
+          Pause.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
         ],
         streams: [Produce.self], actors: [Counter.self], errors: [NotTwelve.self]
       ) { cluster in

@@ -34,6 +34,10 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     let halves: [ObjectRef<String>] = try await cluster.submit(Halves(text: "abcd"), results: 2)
     try expect(try await cluster.get(halves) == ["ab", "cd"])
     try expect(try await cluster.submit(Nested(n: 12)).value == 650)
+    // Behind many short ones, long tasks do not all go to one worker.
+    for _ in 0..<500 { _ = try await cluster.submit(Square(n: 1)).value }
+    let pauses = try await (0..<4).asyncMap { _ in try await cluster.submit(Pause()) }
+    try expect(Set(try await cluster.get(pauses)).count > 1, "long tasks all ran in one process")
     let (ready, rest) = try await cluster.wait(refs, count: 3)
     try expect(ready.count == 3 && rest.count == 197)
   },

@@ -64,6 +64,13 @@ struct Deaf: RemoteTask {
   }
 }
 
+struct Pause: RemoteTask {
+  func run(in context: TaskContext) async throws -> Int {
+    usleep(200_000)
+    return Int(getpid())
+  }
+}
+
 struct Numbers: RemoteTask {
   var count: Int
   func run(in context: TaskContext) async throws -> [Double] {

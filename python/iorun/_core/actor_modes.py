@@ -107,7 +107,8 @@ def _failed(executor: "Executor", call: Call, error: BaseException) -> None:
             {
                 "actor": executor.actor_status["actor"],
                 "failed": True,
-                "message": f"{type(error).__name__}: {error}"[:2000],
+                # Creators in other processes see this text: it says all that the error does.
+                "message": f"{exceptions.CREATION_FAILED} {wrapped}"[:8000],
             },
             serialization.dump_error(wrapped),
         )
@@ -412,6 +413,8 @@ class AsyncMode:
         """The main thread's life: the asyncio loop, which also watches the core's epoll."""
         core_loop = self.executor.core.loop
         core_loop.watched = True
+        # The background thread may poll just now, and would go on.
+        core_loop.kick()
 
         def readable() -> None:
             core_loop.poll_now()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from iorun import exceptions
-from iorun._core import arguments, failures, ops, serialization
+from iorun._core import arguments, ops, serialization
+from iorun._core.actor_client import ActorClient
 from iorun._core.frames import ERROR, U32, FrameError
 from iorun._core.hub import HubError
 from iorun._core.objects import PENDING, PLAIN, Entry
@@ -23,236 +23,6 @@ logger = logging.getLogger("iorun")
 
 #: The index in the ids that count an actor's handles.
 _HANDLE_INDEX = 0xFFFFFFFF
-_ORDER = {"PENDING": 0, "PLACED": 1, "ALIVE": 2, "RESTARTING": 3, "DEAD": 4}
-
-
-class ActorClient:
-    """One actor, for all handles of it in this process. With the lock held."""
-
-    __slots__ = (
-        "__weakref__",
-        "cause",
-        "class_name",
-        "core",
-        "created",
-        "creation_error",
-        "creation_held",
-        "handle_id",
-        "holding",
-        "id",
-        "incarnation",
-        "inflight",
-        "max_pending",
-        "name",
-        "namespace",
-        "out_of_order",
-        "peer",
-        "pending",
-        "released",
-        "restarts",
-        "state",
-        "waiting",
-    )
-
-    def __init__(self, core: "CoreWorker", id: bytes):
-        self.core = core
-        self.id = id
-        self.state = "PENDING"
-        self.incarnation = -1
-        self.restarts = 0
-        self.peer: Any = None
-        self.waiting: Deque[Task] = deque()
-        self.inflight: Dict[int, Task] = {}
-        self.pending = 0
-        self.max_pending = -1
-        self.out_of_order = False
-        self.cause: Optional[Dict[str, Any]] = None
-        self.creation_error: Optional[Exception] = None
-        self.class_name = ""
-        self.name: Optional[str] = None
-        self.namespace: Optional[str] = None
-        #: The object id that counts handles; None where nobody counts (detached, looked up).
-        self.handle_id: Optional[bytes] = None
-        self.holding = False
-        self.created = False
-        self.released = False
-        # References inside the creation payload: it may be used again for a restart.
-        self.creation_held: List[bytes] = []
-
-    def submit(self, task: Task) -> None:
-        """Calls the actor: now, or in its turn."""
-        if self.state == "DEAD":
-            self.core.tasks.fail(task, failures.of_actor(self, self.cause))
-            return
-        if not self.pending and self.handle_id is not None:
-            # Calls keep the actor as handles do.
-            entry = self.core.objects.entries.get(self.handle_id)
-            if entry is not None:
-                entry.local += 1
-                self.holding = True
-        self.pending += 1
-        if not task.dependencies and not self.waiting and self.peer is not None:
-            self.inflight[task.number] = task
-            task.place = self
-            task.send_to(self.peer)
-            return
-        self.waiting.append(task)
-        task.missing = 0
-        if task.dependencies:
-            self.core.tasks.resolve(task, self._resolved)
-            # `missing` is 0 again only when all is there.
-            if task.missing:
-                return
-        self.pump()
-
-    def _resolved(self, _: Task) -> None:
-        self.pump()
-
-    def pump(self) -> None:
-        """Sends what can be sent, in order."""
-        waiting = self.waiting
-        if self.peer is None:
-            return
-        skipped: List[Task] = []
-        while waiting:
-            task = waiting[0]
-            if task.finished:
-                waiting.popleft()
-                self._one_less()
-                continue
-            if task.missing:
-                if not self.out_of_order:
-                    break
-                skipped.append(waiting.popleft())
-                continue
-            waiting.popleft()
-            self.inflight[task.number] = task
-            task.place = self
-            try:
-                task.send_to(self.peer)
-            except KeyError as error:
-                del self.inflight[task.number]
-                self.core.tasks.fail(task, self.core.lost_error(error.args[0]))
-                self._one_less()
-        waiting.extendleft(reversed(skipped))
-
-    def replied(self, number: int, _units: int) -> None:
-        """A call has ended."""
-        if self.inflight.pop(number, None) is not None:
-            self._one_less()
-
-    def call_again(self, task: Task) -> None:
-        """A call that has ended in an error is to be made once more."""
-        if self.peer is not None:
-            task.send_to(self.peer)
-            return
-        self.inflight.pop(task.number, None)
-        task.place = None
-        self.waiting.appendleft(task)
-
-    def _one_less(self) -> None:
-        self.pending -= 1
-        if not self.pending and self.holding and self.handle_id is not None:
-            self.holding = False
-            self.core.objects.release(self.handle_id)
-
-    # States
-
-    def update(self, status: Dict[str, Any], blob: bytes) -> None:
-        """The network says how the actor is."""
-        state = status.get("state", "PENDING")
-        incarnation = int(status.get("incarnation") or 0)
-        if self.state == "DEAD" or (incarnation, _ORDER.get(state, 0)) <= (
-            self.incarnation,
-            _ORDER[self.state],
-        ):
-            return
-        self.name = status.get("name") or self.name
-        self.namespace = status.get("namespace") or self.namespace
-        self.class_name = status.get("className") or self.class_name
-        if state in ("PLACED", "ALIVE"):
-            node = bytes.fromhex(status["node"])
-            if incarnation > self.incarnation >= 0 and self.inflight:
-                if int(status.get("restarts") or 0) == self.restarts:
-                    # Its first place did not take it: nothing has run there.
-                    self._never_ran()
-                else:
-                    self._lost_calls(status.get("cause"))
-            self.incarnation = incarnation
-            self.state = state
-            if state == "ALIVE" or node != self.core.node_id:
-                self.peer = self.core.peer(bytes.fromhex(status["worker"]), node)
-                self.pump()
-        elif state == "RESTARTING":
-            self.incarnation = max(incarnation, self.incarnation)
-            self.state = state
-            self.peer = None
-            self.cause = status.get("cause")
-            self._lost_calls(self.cause)
-        elif state == "DEAD":
-            self.state = state
-            self.incarnation = max(incarnation, self.incarnation)
-            self.cause = status.get("cause") or self.cause
-            self._read_creation_error(self.cause, blob)
-            self._dead()
-        self.restarts = int(status.get("restarts") or 0)
-
-    def _read_creation_error(self, cause: Optional[Dict[str, Any]], blob: bytes) -> None:
-        if not blob:
-            return
-        try:
-            error = serialization.loads(blob)
-        except Exception as problem:
-            logger.debug("an actor's creation error does not unpickle here: %s", problem)
-            return
-        if isinstance(error, exceptions.RayTaskError):
-            self.creation_error = exceptions.ActorDiedError(error)
-        elif isinstance(error, exceptions.RayError):
-            self.creation_error = error
-
-    def connection_lost(self) -> None:
-        """The way to the actor's process has ended; its state will come from the network."""
-        self.peer = None
-
-    def _never_ran(self) -> None:
-        inflight, self.inflight = self.inflight, {}
-        for task in inflight.values():
-            task.place = None
-        self.waiting.extendleft(reversed(list(inflight.values())))
-
-    def _lost_calls(self, cause: Optional[Dict[str, Any]]) -> None:
-        inflight, self.inflight = self.inflight, {}
-        again: List[Task] = []
-        for task in inflight.values():
-            task.place = None
-            if task.retries and not task.cancelled and not task.finished:
-                if task.retries > 0:
-                    task.retries -= 1
-                task.attempt += 1
-                again.append(task)
-                continue
-            self.core.tasks.fail(
-                task,
-                exceptions.ActorUnavailableError(
-                    f"its process was lost while it ran the call: {failures.describe(cause)} It "
-                    "restarts.",
-                    self.id,
-                ),
-            )
-            self._one_less()
-        self.waiting.extendleft(reversed(again))
-
-    def _dead(self) -> None:
-        self.peer = None
-        error = serialization.dump_error(failures.of_actor(self, self.cause))
-        for task in [*self.inflight.values(), *self.waiting]:
-            self.core.tasks.fail_with_bytes(task, error)
-            self._one_less()
-        self.inflight = {}
-        self.waiting.clear()
-        held, self.creation_held = self.creation_held, []
-        for id in held:
-            self.core.objects.release(id)
 
 
 class ActorSubmitter:
@@ -378,7 +148,9 @@ class ActorSubmitter:
         if entry is not None and entry.state == PENDING:
             self.core.objects.settle_here(entry, PLAIN, serialization.dumps(None, 5))
 
-    def _payload(self, meta: Dict[str, Any], given: arguments.Arguments, client: ActorClient) -> bytes:
+    def _payload(
+        self, meta: Dict[str, Any], given: arguments.Arguments, client: ActorClient
+    ) -> bytes:
         core = self.core
         head = pickle.dumps(meta, 5)
         with core.loop.lock:
@@ -390,7 +162,10 @@ class ActorSubmitter:
                     core.objects.entries[id].local += 1
                 client.creation_held = held
                 body = arguments.encode_full(
-                    core, given.data, [ref.binary() for ref in given.dependencies], _Nobody(client.id)
+                    core,
+                    given.data,
+                    [ref.binary() for ref in given.dependencies],
+                    _Nobody(client.id),
                 )
         return U32.pack(len(head)) + head + (b"\0" if given.plain else b"\1") + body
 
@@ -432,9 +207,7 @@ class ActorSubmitter:
                     return
             if client.released:
                 return
-            core.hub.start(
-                ops.ACTOR_CREATE, request, done, self._payload(meta, given, client)
-            )
+            core.hub.start(ops.ACTOR_CREATE, request, done, self._payload(meta, given, client))
 
         for ref in given.dependencies:
             id = ref.binary()
@@ -511,6 +284,3 @@ def read_payload(blob: bytes) -> Tuple[Dict[str, Any], bool, bytes]:
         raise FrameError("an actor's creation payload is cut off")
     meta = pickle.loads(memoryview(blob)[4 : 4 + length])
     return meta, blob[4 + length] == 0, blob[5 + length :]
-
-
-

@@ -129,9 +129,7 @@ class Arena:
             # An old kernel: the pages are mapped one by one, more slowly.
             logger.debug("madvise(MADV_POPULATE_WRITE): %s", error)
             return
-        self._populated = [
-            (a, b) for a, b in self._populated if b < start or a > end
-        ] + [
+        self._populated = [(a, b) for a, b in self._populated if b < start or a > end] + [
             (
                 min([start] + [a for a, b in self._populated if not (b < start or a > end)]),
                 max([end] + [b for a, b in self._populated if not (b < start or a > end)]),

@@ -138,7 +138,9 @@ def dependency_results(core: "CoreWorker", ids: Sequence[bytes], peer: Any) -> b
     return encode_results(results)
 
 
-def encode_full(core: "CoreWorker", arguments: Any, dependencies: Sequence[bytes], peer: Any) -> bytes:
+def encode_full(
+    core: "CoreWorker", arguments: Any, dependencies: Sequence[bytes], peer: Any
+) -> bytes:
     """The body of a full call for its receiver. With the lock held."""
     section = dependency_results(core, dependencies, peer)
     value = arguments

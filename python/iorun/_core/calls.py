@@ -178,6 +178,10 @@ class Call:
             core.objects.release(id)
 
 
+class ActorExit(BaseException):
+    """`exit_actor()` was called."""
+
+
 class DependencyLost(Exception):
     """An object that a call takes is nowhere any more."""
 

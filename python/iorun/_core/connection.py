@@ -8,7 +8,8 @@ import select
 import socket
 import struct
 import time
-from typing import Any, Callable, List, Optional, Sequence
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional, Sequence, Union
 
 from iorun._core.frames import FRAME_LIMIT, GREET, HEADER, FrameError
 from iorun._core.loop import Loop
@@ -18,6 +19,8 @@ logger = logging.getLogger("iorun")
 _READ = 1 << 17
 #: So much is written at once; less waits a moment for company.
 _BATCH = 1 << 16
+#: So much of what waits is put together for one attempt to write.
+_AT_ONCE = 1 << 19
 #: After so long a silence a frame is written at once.
 _QUIET = 0.0002
 #: More than that may not wait for one receiver: whoever adds to it polls until there is room.
@@ -63,7 +66,7 @@ class Connection:
         #: Who is at the other end; None until it has said so.
         self.peer: Any = None
         self.closed = False
-        self.out: List[bytes] = []
+        self.out: Deque[Union[bytes, memoryview]] = deque()
         self.out_size = 0
         self._blocked = False
         self._last = 0.0
@@ -88,8 +91,11 @@ class Connection:
         else:
             self.out.append(data)
             self.out_size += len(data)
-            if self.out_size >= _BATCH and not self._blocked:
-                self.flush()
+            if self.out_size >= _BATCH:
+                if not self._blocked:
+                    self.flush()
+                elif self.out_size > OUT_LIMIT:
+                    self.loop.crowded = self
         self._last = now
 
     def send_now(self, data: bytes) -> None:
@@ -106,11 +112,11 @@ class Connection:
         if self._blocked or not self.out:
             return
         data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
-        self.out = []
+        self.out.clear()
         self.out_size = 0
         self._write(data)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: Union[bytes, memoryview]) -> None:
         if self.closed:
             return
         try:
@@ -121,7 +127,8 @@ class Connection:
             self._fail(str(error))
             return
         if sent < len(data):
-            self.out.insert(0, data[sent:])
+            # A view: what is left of many megabytes is not copied at each attempt.
+            self.out.appendleft(memoryview(data)[sent:])
             self.out_size += len(data) - sent
             if not self._blocked:
                 self._blocked = True
@@ -129,22 +136,19 @@ class Connection:
 
     def _writable(self) -> None:
         with self.loop.lock:
-            if self.closed:
-                return
-            data = b"".join(self.out)
-            try:
-                sent = self.sock.send(data) if data else 0
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._fail(str(error))
-                return
-            if sent < len(data):
-                self.out = [data[sent:]]
-                self.out_size = len(data) - sent
-            else:
-                self.out = []
-                self.out_size = 0
+            while self.out and not self.closed:
+                # Some of it at a time, for the same reason.
+                some = [self.out.popleft()]
+                size = len(some[0])
+                while self.out and size < _AT_ONCE:
+                    size += len(self.out[0])
+                    some.append(self.out.popleft())
+                self.out_size -= size
+                before = self.out_size
+                self._write(some[0] if len(some) == 1 else b"".join(some))
+                if self.out_size > before:
+                    return
+            if not self.closed and self._blocked:
                 self._blocked = False
                 self.loop.watch_writable(self.fd, False)
 
@@ -232,5 +236,5 @@ class Connection:
             self.closed = True
             self.loop.remove(self.fd)
             self.sock.close()
-            self.out = []
+            self.out.clear()
             self.out_size = 0

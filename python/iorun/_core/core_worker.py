@@ -6,40 +6,36 @@ import logging
 import os
 import socket
 import stat
-import struct
 import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from iorun import exceptions
-from iorun._core import failures, frames, hub, ops, serialization
+from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
-from iorun._core.connection import Connection
 from iorun._core.executor import Executor
-from iorun._core.fetching import Fetching
 from iorun._core.leases import TaskQueue
 from iorun._core.loop import Loop, Waiter
-from iorun._core.objects import ARENA, ERROR, FULL, PENDING, PLAIN, Entry, ObjectTable
-from iorun._core.peer import Peer, RelayPath, connection_of
+from iorun._core.neighbours import Neighbours
+from iorun._core.objects import ERROR, PENDING, ObjectTable
+from iorun._core.peer import Peer, connection_of
 from iorun._core.reporter import Reporter
+from iorun._core.storing import Storing
 from iorun._core.streams import StreamTable
 from iorun._core.submitter import TaskSubmitter
-from iorun._core.tasks import id_suffix
+from iorun._core.waiting import Waiting
 from iorun.object_ref import ObjectRef
 
 logger = logging.getLogger("iorun")
 
-_GREETING = 32
-#: How long the cause of a lost connection may take to come from the hub.
-_CAUSE_WAIT = 2.0
 #: A driver that shuts down waits for workers' output until none has come for so long …
 _LOG_QUIET = 0.1
 #: … but not longer than this.
 _LOG_PATIENCE = 0.5
 
 
-class CoreWorker(Fetching):
+class CoreWorker(Neighbours, Storing, Waiting):
     """One process's part in a job."""
 
     def __init__(self, hub_path: str, role: str, worker_id: bytes):
@@ -200,166 +196,6 @@ class CoreWorker(Fetching):
         table[frames.LEASE_INFO] = self._on_lease_info
         return table
 
-    # Peers, with the lock held
-
-    def peer(self, worker: bytes, node: Optional[bytes]) -> Optional[Peer]:
-        """The process with this id; None where it is known to be gone."""
-        peer = self._peers.get(worker)
-        if peer is not None and peer.path is not None:
-            return peer
-        if worker in self._dead:
-            return None
-        if peer is None:
-            peer = self._peers[worker] = Peer(self, worker, node or self.node_id)
-        if peer.node == self.node_id:
-            path = os.path.join(self.hello["directory"], worker.hex() + ".sock")
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-            try:
-                sock.connect(path)
-            except OSError as error:
-                sock.close()
-                self._lost(worker, {"code": ops.PROCESS_LOST, "message": f"it is gone ({error})."})
-                return None
-            connection = Connection(self.loop, sock, self.peer_handlers, self._connection_closed)
-            connection.peer = peer
-            peer.path = connection
-            connection.send_now(
-                frames.frame(frames.GREET, body=self.node_id + self.worker_id)
-            )
-        else:
-            peer.path = RelayPath(self, peer.node, worker)
-        return peer
-
-    def relayed_peer(self, worker: bytes, node: bytes) -> Peer:
-        """The process on another node that a parcel came from."""
-        peer = self._peers.get(worker)
-        if peer is None or peer.path is None:
-            peer = peer or Peer(self, worker, node)
-            self._peers[worker] = peer
-            peer.path = RelayPath(self, node, worker)
-        return peer
-
-    def _accept(self, _mask: int) -> None:
-        listener = self._listener
-        if listener is None:
-            return
-        try:
-            sock, _ = listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
-        pid, uid, _gid = struct.unpack(
-            "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        )
-        if uid not in (os.getuid(), 0):
-            logger.warning("A connection of user %d (process %d) was refused.", uid, pid)
-            sock.close()
-            return
-        with self.loop.lock:
-            handlers: List[Any] = [None] * 256
-            # Nothing else is heard before the greeting.
-            handlers[frames.GREET] = self._on_greet
-            Connection(self.loop, sock, handlers, self._connection_closed)
-
-    def _on_greet(
-        self, connection: Any, _f: int, _a: int, _n: int, data: bytes, start: int, end: int
-    ) -> None:
-        if not isinstance(connection, Connection) or end - start != _GREETING:
-            raise frames.FrameError("a greeting that is none")
-        node, worker = data[start : start + 16], data[start + 16 : end]
-        if node != self.node_id and self.hello:
-            raise frames.FrameError("a greeting of another node over a local socket")
-        self._check_sender(connection.sock, worker)
-        peer = self._peers.get(worker)
-        if peer is None:
-            peer = self._peers[worker] = Peer(self, worker, node)
-        connection.peer = peer
-        connection.handlers = self.peer_handlers
-        if peer.path is None:
-            peer.path = connection
-
-    def _check_sender(self, sock: socket.socket, worker: bytes) -> None:
-        """Raises FrameError where the process at the other end is not the one it says it is.
-
-        The kernel knows who listens on a worker's own socket, and who has connected to this one.
-        """
-        path = os.path.join(os.path.dirname(self._socket_path), worker.hex() + ".sock")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-            probe.setblocking(False)
-            try:
-                probe.connect(path)
-            except BlockingIOError:
-                # So many want to talk to it that it cannot be asked: it is there, at least.
-                return
-            except OSError as error:
-                raise frames.FrameError(
-                    f"a greeting of {worker.hex()}, which is not there ({error})"
-                ) from error
-            listening, sending = _process_behind(probe), _process_behind(sock)
-        if listening != sending:
-            raise frames.FrameError(
-                f"a greeting of {worker.hex()} (process {listening}) from process {sending}"
-            )
-
-    def _connection_closed(self, connection: Connection, reason: str) -> None:
-        peer = connection.peer
-        if peer is None or peer.worker in self._dead:
-            return
-        worker = peer.worker
-        if reason:
-            logger.debug("The connection to %s ended: %s", worker.hex(), reason)
-        if connection_of(peer) is connection:
-            peer.path = _Nowhere()
-
-        def assume() -> None:
-            if worker not in self._dead:
-                self._lost(
-                    worker,
-                    {"code": ops.PROCESS_LOST, "message": "Its connection ended unexpectedly."},
-                )
-
-        self.loop.after(_CAUSE_WAIT, assume)
-
-    def _on_peer_lost(self, body: Dict[str, Any], _blob: bytes) -> None:
-        cause = body.get("cause") or {}
-        self._lost(bytes.fromhex(body["worker"]), cause)
-
-    def _on_node_lost(self, body: Dict[str, Any], _blob: bytes) -> None:
-        node = bytes.fromhex(body["node"])
-        cause = {"code": "IOR-NODE", "message": str(body.get("reason") or "its node was lost")}
-        for peer in list(self._peers.values()):
-            if peer.node == node:
-                self._lost(peer.worker, cause)
-        self.node_gone(node)
-
-    def _lost(self, worker: bytes, cause: Dict[str, Any]) -> None:
-        """A process is gone for good."""
-        if worker in self._dead:
-            return
-        self._dead[worker] = cause
-        peer = self._peers.pop(worker, None)
-        if peer is not None:
-            connection = connection_of(peer)
-            if connection is not None:
-                connection.close()
-            peer.path = _Nowhere()
-        self.tasks.worker_lost(worker, cause)
-        self.objects.borrower_lost(worker)
-        for id, entry in self.objects.owner_lost(worker):
-            self.objects.settle_here(entry, ERROR, self.owner_died(id, cause))
-        if self.executor is not None:
-            self.executor.caller_lost(worker)
-
-    def hub_lost(self, failure: hub.HubError) -> None:
-        """The agent is gone: nothing of this session will ever end."""
-        if self.loop.closed:
-            return
-        if self.role == "worker":
-            os._exit(1)
-        error = serialization.dump_error(exceptions.LocalRayletDiedError(str(failure)))
-        for entry in list(self.objects.entries.values()):
-            if entry.state == PENDING:
-                self.objects.settle_here(entry, ERROR, error)
-
     # Events
 
     def _on_recall(self, _body: Dict[str, Any], _blob: bytes) -> None:
@@ -386,9 +222,7 @@ class CoreWorker(Fetching):
     def _on_returned(
         self, peer: Any, flags: int, _a: int, _n: int, data: bytes, start: int, end: int
     ) -> None:
-        numbers = [
-            frames.U64.unpack_from(data, at)[0] for at in range(start, end, frames.U64.size)
-        ]
+        numbers = [frames.U64.unpack_from(data, at)[0] for at in range(start, end, frames.U64.size)]
         lease = self.tasks.leases.get(peer.worker)
         if lease is not None:
             lease.queue.returned(lease, numbers, bool(flags & 1))
@@ -479,71 +313,6 @@ class CoreWorker(Fetching):
             loop.call_soon_threadsafe(action, *arguments)
         except RuntimeError:
             logger.debug("an asyncio loop was closed before its result came")
-
-    def lost_error(self, id: bytes) -> Exception:
-        """The error of an object that is nowhere any more."""
-        return exceptions.ObjectLostError(id.hex(), id[:16].hex())
-
-    def freed_error(self, id: bytes) -> bytes:
-        """The bytes of the error of an object that its owner has freed."""
-        return serialization.dump_error(
-            exceptions.ReferenceCountingAssertionError(id.hex(), id[:16].hex())
-        )
-
-    def owner_died(self, id: bytes, cause: Optional[Dict[str, Any]]) -> bytes:
-        """The bytes of the error of an object whose owner is gone."""
-        where = f"{id[:16].hex()}: {failures.describe(cause)}" if cause else id[:16].hex()
-        return serialization.dump_error(exceptions.OwnerDiedError(id.hex(), where))
-
-    def put(self, value: Any) -> ObjectRef:
-        """Stores a value; see `iorun.put`."""
-        if type(value) in serialization.SIMPLE:
-            data = serialization.dumps(value, 5)
-            if len(data) <= self.inline_limit:
-                return self._put_entry(PLAIN, data)
-        return self.put_serialized(serialization.serialize(value))
-
-    def _put_entry(self, tag: int, data: Any, contained: Optional[List[bytes]] = None) -> ObjectRef:
-        entry = Entry(1)
-        entry.data = data
-        entry.state = tag
-        entry.contained = contained
-        with self.loop.lock:
-            self.counter = number = self.counter + 1
-            id = self.worker_id + id_suffix(number, 0)
-            self.objects.entries[id] = entry
-        from iorun.object_ref import dropped
-
-        if len(dropped) > 64:
-            self._housekeeping()
-        return ObjectRef(id)
-
-    def put_serialized(self, value: serialization.Serialized) -> ObjectRef:
-        """Stores a value that is serialised already."""
-        if value.plain and len(value.data) <= self.inline_limit:
-            return self._put_entry(PLAIN, value.data)
-        ids = [ref.binary() for ref in value.refs]
-        with self.loop.lock:
-            table = self.objects.table_for(ids, None)
-            for id in ids:
-                self.objects.entries[id].local += 1
-        size = value.size()
-        if size <= self.inline_limit:
-            return self._put_entry(FULL, value.full(table), ids)
-        self._housekeeping()
-        from iorun._core.objects import InArena
-
-        with self.loop.lock:
-            self.counter = number = self.counter + 1
-        id = self.worker_id + id_suffix(number, 0)
-        self.arena.write(id, size, value.pieces(table), (self.node_id, self.worker_id))
-        entry = Entry(1)
-        entry.state = ARENA
-        entry.data = InArena(size, [self.node_id])
-        entry.contained = ids or None
-        with self.loop.lock:
-            self.objects.entries[id] = entry
-        return ObjectRef(id)
 
     def kill(self, actor_id: bytes, no_restart: bool = True) -> None:
         """Ends an actor at once."""
@@ -651,23 +420,6 @@ class CoreWorker(Fetching):
             for entry in list(self.objects.entries.values()):
                 if entry.state == PENDING:
                     self.objects.settle_here(entry, ERROR, error)
-
-
-def _process_behind(sock: socket.socket) -> int:
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int(struct.unpack("3i", credentials)[0])
-
-
-class _Nowhere:
-    """The path to a process that is gone: what goes there is lost, its sender hears of it apart."""
-
-    out_size = 0
-
-    def send(self, _data: bytes) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
 
 
 __all__ = ["CoreWorker"]

@@ -7,58 +7,41 @@ import logging
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Tuple
 
 from iorun import exceptions
 from iorun._core import ops, serialization
-from iorun._core.calls import Call, Context, DependencyLost, Incoming, current_coroutine_call
+from iorun._core.answers import Answers
+from iorun._core.calls import (
+    ActorExit,
+    Call,
+    Context,
+    Incoming,
+    current_coroutine_call,
+)
 from iorun._core.frames import (
-    ARENA,
     CALL_FULL,
-    ERROR,
-    FULL,
-    HEADER,
-    IN_ARENA,
-    PLAIN,
-    REPLY,
-    REPLY_CANCELLED,
-    REPLY_ERROR,
-    REPLY_PLAIN,
-    REPLY_RETRY,
     RETURNED,
     U32,
     U64,
-    YIELD,
     FrameError,
-    encode_results,
     frame,
 )
 from iorun._core.loop import Waiter
-from iorun._core.streams import STOP
-from iorun._core.tasks import DYNAMIC, id_suffix
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 logger = logging.getLogger("iorun")
 
-_pack = HEADER.pack
 _perf = time.perf_counter
-_SIMPLE = serialization.SIMPLE
-_UNIT = 1e6 / 16
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-class ActorExit(BaseException):
-    """`exit_actor()` was called."""
-
-
-class Executor:
+class Executor(Answers):
     """The side of a worker that runs things."""
 
     def __init__(self, core: "CoreWorker"):
@@ -389,283 +372,6 @@ class Executor:
             return _drive(value)
         return asyncio.run(value)
 
-    # Answers
-
-    def reply(self, call: Call, value: Any, start: float) -> None:
-        """Answers with a value. Raises where it cannot be sent."""
-        if call.cancelled and self.actor_id is not None:
-            # The caller has given up on it, whatever it returns.
-            raise exceptions.TaskCancelledError(call.task_id().hex())
-        returns = call.template.returns
-        units = int((_perf() - start) * _UNIT)
-        if units > 65535:
-            units = 65535
-        if returns == 1 and type(value) in _SIMPLE:
-            data = serialization.dumps(value, 5)
-            if len(data) <= self.core.inline_limit:
-                with self.core.loop.lock:
-                    if call.held:
-                        call.release(self.core)
-                    call.peer.path.send(
-                        _pack(12 + len(data), REPLY, REPLY_PLAIN, units, call.number) + data
-                    )
-                if call.template.max_calls:
-                    self.count_call(call)
-                return
-        if returns == 1:
-            values = [value]
-        elif returns == 0:
-            values = []
-        else:
-            values = self._split(call, value, returns)
-        results = [
-            self.encode(call, index, item) for index, item in enumerate(values)
-        ]
-        self._send_results(call, REPLY, 0, units, results)
-        if call.template.max_calls:
-            self.count_call(call)
-
-    def _split(self, call: Call, value: Any, returns: int) -> List[Any]:
-        try:
-            values = list(value)
-        except TypeError:
-            raise ValueError(
-                f"Task {call.template.name} has num_returns={returns} but returned a single "
-                f"{type(value).__name__}, which cannot be taken apart."
-            ) from None
-        if len(values) != returns:
-            raise ValueError(
-                f"Task {call.template.name} returned {len(values)} objects, but num_returns="
-                f"{returns}."
-            )
-        return values
-
-    def encode(self, call: Call, index: int, value: Any) -> Tuple[int, Any, List[bytes]]:
-        """A result: tag, bytes (of FULL: a Serialized), references in it. Without the lock."""
-        core = self.core
-        try:
-            serialized = serialization.serialize(value)
-        except TypeError as error:
-            raise TypeError(f"The result of {call.template.name} cannot be sent. {error}") from error
-        if serialized.plain and len(serialized.data) <= core.inline_limit:
-            return PLAIN, serialized.data, []
-        refs = [ref.binary() for ref in serialized.refs]
-        size = serialized.size()
-        if size <= core.inline_limit:
-            return FULL, serialized, refs
-        id = bytes(call.peer.worker) + id_suffix(call.number, index)
-        with core.loop.lock:
-            table = core.objects.table_for(refs, None)
-        core.arena.write(
-            id, size, serialized.pieces(table), (call.peer.node, call.peer.worker)
-        )
-        return ARENA, IN_ARENA.pack(core.node_id, size, len(refs)), refs
-
-    def _send_results(
-        self, call: Call, kind: int, flags: int, units: int, results: List[Any], head: bytes = b""
-    ) -> None:
-        core = self.core
-        with core.loop.lock:
-            encoded = []
-            for tag, data, refs in results:
-                if tag == FULL:
-                    data = data.full(core.objects.table_for(refs, call.peer))
-                elif tag == ARENA:
-                    data = data + core.objects.table_for(refs, call.peer)
-                encoded.append((tag, data))
-            if kind == REPLY:
-                call.release(core)
-            call.peer.send(
-                frame(kind, flags, units, call.number, head + encode_results(encoded))
-            )
-
-    def reply_error(self, call: Call, error: BaseException, start: float) -> None:
-        """Answers with an error."""
-        template = call.template
-        units = min(65535, int((_perf() - start) * _UNIT))
-        flags = REPLY_ERROR
-        if isinstance(error, (ActorExit, SystemExit, exceptions.AsyncioActorExit)):
-            self._exit(call, error, units)
-            return
-        if isinstance(error, DependencyLost):
-            self.core.report_lost(error.id, error.where)
-            wrapped: BaseException = self.core.lost_error(error.id)
-        elif isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError)) and call.cancelled:
-            flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
-        elif type(error).__name__ == "CancelledError" and call.cancelled:
-            flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
-        else:
-            wrapped = self.wrap(call, error)
-            try:
-                if template.retries_on(error):
-                    flags |= REPLY_RETRY
-            except Exception:
-                logger.exception("retry_exceptions of %s cannot be looked at", template.name)
-        data = serialization.dump_error(wrapped)
-        with self.core.loop.lock:
-            call.release(self.core)
-            call.peer.send(
-                frame(REPLY, flags, units, call.number, encode_results([(ERROR, data)]))
-            )
-        if template.max_calls:
-            self.count_call(call)
-
-    def wrap(self, call: Call, error: BaseException) -> BaseException:
-        """The error of the user's code as it travels."""
-        if isinstance(error, exceptions.RayTaskError):
-            # An error of a task that this one called.
-            cause = error.cause
-        else:
-            cause = error
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        actor = None
-        if self.actor is not None:
-            try:
-                actor = repr(self.actor)
-            except Exception:
-                actor = object.__repr__(self.actor)
-        name = call.template.spec.get("function") or call.template.name
-        wrapped = exceptions.RayTaskError(
-            str(name),
-            text,
-            cause,
-            pid=os.getpid(),
-            ip=self.core.address,
-            actor_repr=actor,
-            actor_id=self.actor_id.hex() if self.actor_id else None,
-        )
-        return wrapped
-
-    def reply_cancelled(self, call: Call) -> None:
-        """Answers a call that was not started. With the lock held."""
-        error = exceptions.TaskCancelledError(call.task_id().hex())
-        call.release(self.core)
-        call.peer.send(
-            frame(
-                REPLY,
-                REPLY_ERROR | REPLY_CANCELLED,
-                0,
-                call.number,
-                encode_results([(ERROR, serialization.dump_error(error))]),
-            )
-        )
-
-    def _exit(self, call: Call, error: BaseException, units: int) -> None:
-        intended = not isinstance(error, SystemExit) or not error.code
-        if self.actor_id is not None:
-            reason = "exit_actor() was called" if intended else f"sys.exit({error.code!r})"
-            if call.template.actor_method == "__ray_terminate__":
-                data = serialization.dumps(None, 5)
-                tag, flags = PLAIN, 0
-            else:
-                died = exceptions.ActorDiedError(
-                    exceptions.ActorDeathCause(
-                        actor_id=self.actor_id.hex(),
-                        class_name=str(self.actor_meta.get("class_name") or ""),
-                        pid=os.getpid(),
-                        message=f"The actor ended itself: {reason}.",
-                    )
-                )
-                tag, flags, data = ERROR, REPLY_ERROR, serialization.dump_error(died)
-            with self.core.loop.lock:
-                call.release(self.core)
-                call.peer.send(
-                    frame(REPLY, flags, units, call.number, encode_results([(tag, data)]))
-                )
-                self.core.hub.note(ops.EXITING, {"intended": intended, "reason": reason})
-        else:
-            reason = f"the task called sys.exit({getattr(error, 'code', None)!r})"
-            with self.core.loop.lock:
-                self.core.hub.note(ops.EXITING, {"intended": False, "reason": reason})
-        code = getattr(error, "code", 0)
-        self.leave(code if isinstance(code, int) else 0 if code is None else 1)
-
-    def count_call(self, call: Call) -> None:
-        """A function with `max_calls` ends its worker after so many."""
-        hash = call.template.hash
-        count = self.calls_of[hash] = self.calls_of.get(hash, 0) + 1
-        if count < call.template.max_calls:
-            return
-        with self.core.loop.lock:
-            for peer in {call.peer for call in self.queue} | {call.peer}:
-                self.give_back(peer, 1 << 30, True)
-            self.core.hub.note(ops.EXITING, {"intended": True, "reason": "max_calls"})
-        self.leave(0)
-
-    def leave(self, code: int) -> None:
-        """Ends this process, after all that was said is written."""
-        self.core.drain_output(2.0)
-        self.stopping = "exit"
-        if threading.get_ident() == self.main_thread:
-            raise SystemExit(code)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                pass
-        os._exit(code)
-
-    # Generators
-
-    def stream(self, call: Call, value: Any, start: float) -> None:
-        """Sends what a generator yields, one by one."""
-        template = call.template
-        if not hasattr(value, "__next__"):
-            try:
-                value = iter(value)
-            except TypeError:
-                raise TypeError(
-                    f"{template.name} has num_returns={template.returns!r} and must yield or "
-                    f"return an iterable, not {type(value).__name__}."
-                ) from None
-        limit = int(template.spec.get("backpressure") or 0)
-        index = 0
-        main = call.thread == self.main_thread
-        while call.acknowledged != STOP:
-            try:
-                self.interrupting = main
-                if main:
-                    self.check_interrupt()
-                item = next(value)
-            except StopIteration:
-                break
-            finally:
-                self.interrupting = False
-            self.send_item(call, index, item)
-            index += 1
-            while limit > 0 and index - call.acknowledged >= limit:
-                if call.acknowledged == STOP or call.cancelled:
-                    break
-                with self.core.loop.lock:
-                    waiter = call.waiter = Waiter(1)
-                    if index - call.acknowledged < limit:
-                        break
-                self.core.loop.flush()
-                self.core.loop.wait(waiter, 0.2)
-            if call.cancelled:
-                raise exceptions.TaskCancelledError(call.task_id().hex())
-        if call.acknowledged == STOP and hasattr(value, "close"):
-            value.close()
-        self._send_end(call, index, start)
-
-    def send_item(self, call: Call, index: int, item: Any) -> None:
-        """One yielded value."""
-        result = self.encode(call, index + 1, item)
-        self._send_results(call, YIELD, 0, 0, [result], U32.pack(index))
-
-    def _send_end(self, call: Call, count: int, start: float) -> None:
-        units = min(65535, int((_perf() - start) * _UNIT))
-        value = serialization.dumps(count if call.template.returns != DYNAMIC else None, 5)
-        with self.core.loop.lock:
-            call.release(self.core)
-            call.peer.send(
-                frame(REPLY, 0, units, call.number, encode_results([(PLAIN, value)]))
-            )
-        if call.template.max_calls:
-            self.count_call(call)
-
     # The end
 
     def caller_lost(self, worker: bytes) -> None:
@@ -688,12 +394,6 @@ class Executor:
         self.stopping = "stop"
         self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
-
-    def take_gpus(self, gpus: List[Any]) -> None:
-        """What this process may use: libraries look at the environment."""
-        self.gpus = gpus
-        if gpus or (self.core.hello.get("resources") or {}).get("GPU"):
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
 
     # Becoming an actor
 

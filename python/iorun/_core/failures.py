@@ -79,6 +79,13 @@ def of_actor(client: Any, cause: Optional[Dict[str, Any]]) -> Exception:
     if code == ops.ENVIRONMENT_FAILED:
         return exceptions.RuntimeEnvSetupError(describe(cause))
     detail = cause.get("detail") or {}
+    message = str(cause.get("message") or "")
+    if message.startswith(exceptions.CREATION_FAILED):
+        error = exceptions.ActorDiedError()
+        error.actor_id = client.id.hex()
+        error.error_msg = message
+        error._actor_init_failed = True
+        return error
     if detail.get("outOfMemory"):
         return exceptions.OutOfMemoryError(
             f"Actor {client.class_name} was ended because memory ran out: {describe(cause)}"

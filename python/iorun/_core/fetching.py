@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from operator import attrgetter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from iorun import exceptions
@@ -27,7 +25,6 @@ from iorun.object_ref import ObjectRef
 
 logger = logging.getLogger("iorun")
 
-_id_of = attrgetter("_id")
 _loads = serialization.loads
 #: How often a value that is lost again and again is made anew within one `get`.
 _MAX_ATTEMPTS = 8
@@ -321,168 +318,3 @@ class Fetching:
         for id, where in lost:
             self.report_lost(id, where)
         return bool(lost)
-
-    def wait_settled(self, refs: Sequence[ObjectRef]) -> None:
-        """Waits until all have values or errors; raises nothing."""
-        entries = self.objects.entries
-        waiter = Waiter(0)
-        with self.loop.lock:
-            for ref in refs:
-                entry = entries[ref._id]
-                self.want(ref._id, entry)
-                if entry.state == PENDING:
-                    waiter.left += 1
-                    self.objects.when_ready(entry, waiter.count_down)
-        if waiter.left:
-            self.block(waiter)
-
-    def wait(
-        self,
-        refs: List[ObjectRef],
-        num_returns: int = 1,
-        timeout: Optional[float] = None,
-        fetch_local: bool = True,
-    ) -> Tuple[List[ObjectRef], List[ObjectRef]]:
-        """(those that are ready, at most `num_returns`; the others), each in the given order."""
-        get = self.objects.entries.get
-        if self.loop.dirty:
-            self.loop.flush()
-        try:
-            ids = list(map(_id_of, refs))
-        except AttributeError:
-            return self._wait_mixed(refs, num_returns, timeout)
-        if num_returns == 1:
-            for index, entry in enumerate(map(get, ids)):
-                if entry is not None and entry.state:
-                    return [refs[index]], refs[:index] + refs[index + 1 :]
-        ready = [i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state]
-        if len(ready) < num_returns and timeout == 0:
-            self.loop.poll_now()
-        if len(ready) < num_returns:
-            waiter = Waiter(num_returns)
-            with self.loop.lock:
-                watched = []
-                for id in ids:
-                    entry = get(id)
-                    if entry is None:
-                        raise ValueError(f"ObjectRef({id.hex()}) is not known in this session.")
-                    if entry.state == PENDING:
-                        self.want(id, entry)
-                    if entry.state == PENDING:
-                        watched.append(entry)
-                        self.objects.when_ready(entry, waiter.count_down)
-                    else:
-                        waiter.left -= 1
-            if waiter.left > 0 and timeout != 0:
-                self.block(waiter, timeout)
-            with self.loop.lock:
-                for entry in watched:
-                    if entry.callbacks and waiter.count_down in entry.callbacks:
-                        entry.callbacks.remove(waiter.count_down)
-            ready = [
-                i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state
-            ]
-        ready = ready[:num_returns]
-        chosen = set(ready)
-        return (
-            [refs[i] for i in ready],
-            [ref for i, ref in enumerate(refs) if i not in chosen],
-        )
-
-    def _wait_mixed(
-        self, waited: List[Any], num_returns: int, timeout: Optional[float]
-    ) -> Tuple[List[Any], List[Any]]:
-        """`wait` where there are generators: one is ready when its next item is."""
-
-        def is_ready(item: Any) -> bool:
-            if isinstance(item, ObjectRef):
-                return self.objects.entries[item._id].state != PENDING
-            return bool(item.next_ready())
-
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self.loop.lock:
-                waiter = Waiter(1)
-                for item in waited:
-                    if isinstance(item, ObjectRef):
-                        entry = self.objects.entries[item._id]
-                        self.want(item._id, entry)
-                        if entry.state == PENDING:
-                            self.objects.when_ready(entry, waiter.count_down)
-                    elif not item.has_next():
-                        item._stream.waiting.append(waiter.count_down)
-                ready = [item for item in waited if is_ready(item)][:num_returns]
-            left = None if deadline is None else deadline - time.monotonic()
-            if len(ready) >= num_returns or (left is not None and left <= 0):
-                chosen = {id(item) for item in ready}
-                return ready, [item for item in waited if id(item) not in chosen]
-            self.block(waiter, left)
-
-    # Futures
-
-    def get_later(self, ref: ObjectRef, done: Callable[[Any, Any], None]) -> None:
-        """Calls `done(value, error)` once there is one; never with the lock held."""
-        id = ref._id
-
-        def settled() -> None:
-            if entry.state == ARENA:
-                known = self.arena.mapped(id)
-                if known is not None:
-                    self.loop.deferred.append((finish, (known, None)))
-                    return
-                where = entry.data
-                self.arena.pin_later(
-                    id,
-                    where.locations,
-                    where.size,
-                    lambda view, error: self.loop.deferred.append((finish, (view, error))),
-                )
-            else:
-                self.loop.deferred.append((finish, (None, None)))
-
-        def finish(view: Optional[memoryview], error: Optional[HubError]) -> None:
-            if error is not None:
-                self.report_lost(id, entry.data)
-                with self.loop.lock:
-                    self.objects.when_ready(entry, settled)
-                return
-            try:
-                value = self._open(view) if view is not None else self.value_of(ref._id, entry)
-            except BaseException as problem:
-                done(None, problem)
-            else:
-                done(value, None)
-
-        with self.loop.lock:
-            entry = self.objects.entries.get(id)
-            if entry is None:
-                raise ValueError(f"{ref!r} is not known in this session.")
-            self.want(id, entry)
-            self.objects.when_ready(entry, settled)
-        if self.loop.deferred or self.loop.dirty:
-            self.loop.kick()
-
-    def get_in_loop(self, ref: ObjectRef, loop: Any, future: Any) -> None:
-        """Completes an asyncio future with the value."""
-        entry = self.objects.entries.get(ref._id)
-        if entry is not None and entry.state == PLAIN:
-            future.set_result(_loads(entry.data))
-            return
-        thread = threading.get_ident()
-
-        def complete(value: Any, error: Any) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(value)
-
-        def done(value: Any, error: Any) -> None:
-            if threading.get_ident() == thread:
-                # This very loop polls: no need to wake it.
-                complete(value, error)
-            else:
-                self.in_loop(loop, complete, value, error)
-
-        self.get_later(ref, done)

@@ -8,7 +8,6 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
-from iorun._core import ops
 from iorun._core.connection import Connection
 from iorun._core.frames import (
     EVENT,

@@ -155,6 +155,9 @@ class TaskQueue:
         if answer.get("gpus") or self.request.get("bundle"):
             self.core.introduce_lease(lease, self.request)
         self.refill(lease)
+        if self.waiting:
+            # A burst asks for few leases while it is submitted; the rest follows here.
+            self._want_leases()
         self._watch_idle()
 
     def _refused(self, error: HubError) -> None:

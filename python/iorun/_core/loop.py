@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from iorun._core.connection import Connection
@@ -25,6 +25,8 @@ logger = logging.getLogger("iorun")
 _GRACE = 0.004
 #: The longest the background thread sleeps in epoll: references that were dropped wait that long.
 _IDLE = 0.25
+#: How often the background thread looks whether an asyncio loop is held up.
+_LOOK = 0.01
 
 
 class Waiter:
@@ -68,6 +70,8 @@ class Loop:
         #: Runs when a poll begins: takes care of dropped references.
         self.housekeeping: Callable[[], None] = lambda: None
         self.closed = False
+        #: A connection on which more waits than should; see `relieve`.
+        self.crowded: Optional["Connection"] = None
         self._timers: List[Tuple[float, int, Callable[[], None]]] = []
         self._timer_count = 0
         self._baton = threading.Lock()
@@ -77,6 +81,7 @@ class Loop:
         self._sleepers: deque = deque()
         # In a worker whose main thread runs an asyncio loop that watches the epoll.
         self.watched = False
+        self._look_pause = _LOOK
         self._deep = False
         self._deep_gate = threading.Lock()
         self._deep_gate.acquire()
@@ -117,7 +122,8 @@ class Loop:
             due = time.monotonic() + delay
             first = not self._timers or due < self._timers[0][0]
             heapq.heappush(self._timers, (due, self._timer_count, action))
-        if first and self._owner_is_background:
+        if first and self._owner != threading.get_ident():
+            # Whoever polls does not know of it yet.
             self.kick()
 
     def kick(self) -> None:
@@ -254,21 +260,41 @@ class Loop:
             finally:
                 self._hand_on()
 
+    def relieve(self) -> None:
+        """Polls until the crowded connection has room again: whoever adds to it waits."""
+        connection, self.crowded = self.crowded, None
+        if connection is None or self._owner == threading.get_ident():
+            return
+        enough = connection.out_size // 2
+        while connection.out_size > enough and not connection.closed and not self.closed:
+            self.wait(Waiter(1), 0.01)
+
     def _hand_on(self) -> None:
         """Gives the baton up, and wakes somebody who wants it."""
         self._owner = 0
         self._owner_is_background = False
         self._baton.release()
+        if self._sleepers and self._wake_sleeper():
+            return
+        if self._deep:
+            self._wake_background()
+
+    def _wake_sleeper(self) -> bool:
         while self._sleepers:
             try:
                 sleeper = self._sleepers.popleft()
             except IndexError:
-                break
+                return False
             if sleeper.left > 0:
                 sleeper.wake()
-                return
-        if self._deep:
-            self._wake_background()
+                return True
+        return False
+
+    def tell_poller(self) -> None:
+        """Something was settled: whoever polls in another thread may have waited for it."""
+        owner = self._owner
+        if owner and owner != threading.get_ident():
+            self.kick()
 
     def _sleep(self, waiter: Waiter, timeout: Optional[float]) -> None:
         """Until the waiter is done, or the baton may be free."""
@@ -290,7 +316,9 @@ class Loop:
     def _forget_sleeper(self, waiter: Waiter) -> None:
         try:
             self._sleepers.remove(waiter)
-        except ValueError:
+        except (ValueError, IndexError):
+            # Somebody has taken it out, or another one meanwhile: a waiter that is done or awake
+            # in there does no harm.
             pass
 
     def holds_baton(self) -> bool:
@@ -316,6 +344,9 @@ class Loop:
                 continue
             if self._rounds != seen or self._sleepers:
                 # Somebody polls, and often: not our turn.
+                if self._rounds == seen and not self._baton.locked():
+                    # Whoever was to poll next has gone, by an exception perhaps.
+                    self._wake_sleeper()
                 seen = self._rounds
                 quiet = 0
                 time.sleep(_GRACE)
@@ -338,7 +369,8 @@ class Loop:
             self._owner = threading.get_ident()
             self._owner_is_background = True
             try:
-                while not self.closed:
+                # Somebody may have come before he could see that he must kick: look first.
+                while not (self.closed or self._sleepers or self.watched):
                     try:
                         self.poll(_IDLE)
                     except Exception:
@@ -346,19 +378,23 @@ class Loop:
                             return
                         logger.exception("The runtime's background thread met an error.")
                         time.sleep(0.05)
-                    if self._sleepers:
-                        break
             finally:
                 self._hand_on()
             seen = -1
 
     def _watch_the_watcher(self, seen: int) -> int:
         """While an asyncio loop polls: a round of its own where that loop is held up."""
-        time.sleep(0.01)
+        time.sleep(self._look_pause)
         rounds = self._rounds
-        if rounds == seen and (self.dirty or self._timers or self.deferred or self._has_events()):
+        if rounds != seen:
+            self._look_pause = _LOOK
+            return rounds
+        if self.dirty or self._timers or self.deferred or self._has_events():
+            self._look_pause = _LOOK
             self.poll_now()
             return self._rounds
+        # Nothing happens at all: a thousand idle actors must not cost a processor.
+        self._look_pause = min(0.1, 1.5 * self._look_pause)
         return rounds
 
     def _has_events(self) -> bool:

@@ -139,6 +139,7 @@ class ObjectTable:
                 ready.popleft()()
         finally:
             self._calling = False
+        self.core.loop.tell_poller()
 
     def when_ready(self, entry: Entry, callback: Callable[[], None]) -> None:
         """Calls back, with the lock held, once the entry is not pending; at once if it is not."""
@@ -209,6 +210,20 @@ class ObjectTable:
             task.forgotten(id)
         elif id[24:] == HANDLE_SUFFIX:
             self.core.actors.handles_gone(id)
+
+    def free_value(self, id: bytes, error: bytes) -> None:
+        """Takes an own object's value away, although references exist: they get this error."""
+        entry = self.entries.get(id)
+        if entry is None or id[:16] != self.core.worker_id:
+            return
+        if entry.state not in (PLAIN, FULL, ARENA):
+            return
+        state, data = entry.state, entry.data
+        entry.data = error
+        entry.state = ERROR
+        self._release_contained(entry)
+        if state == ARENA:
+            self.core.arena.free(id, data.locations)
 
     def drop_lineage(self, id: bytes) -> None:
         """No later value needs the way to make this one any more."""

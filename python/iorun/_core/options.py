@@ -90,7 +90,9 @@ def check(options: Dict[str, Any], allowed: "set[str]", kind: str) -> None:
                 )
         elif name == "max_concurrency":
             if not _is_int(value, 1):
-                raise ValueError("The keyword 'max_concurrency' only accepts None or a positive int.")
+                raise ValueError(
+                    "The keyword 'max_concurrency' only accepts None or a positive int."
+                )
         elif name in ("name", "namespace") and kind == "actors":
             if not isinstance(value, str):
                 raise TypeError(f"{name} must be None or a string, got: '{type(value)}'.")
@@ -107,7 +109,9 @@ def check(options: Dict[str, Any], allowed: "set[str]", kind: str) -> None:
             if value not in ("DEFAULT", "SPREAD"):
                 raise ValueError(f"Invalid scheduling strategy {value!r}: 'DEFAULT' or 'SPREAD'.")
         elif name == "runtime_env" and not hasattr(value, "keys"):
-            raise TypeError(f"runtime_env must be a dict or RuntimeEnv, not {type(value).__name__}.")
+            raise TypeError(
+                f"runtime_env must be a dict or RuntimeEnv, not {type(value).__name__}."
+            )
         elif name == "concurrency_groups" and not isinstance(value, dict):
             raise TypeError("concurrency_groups must be a dict of names and counts.")
         elif name == "_generator_backpressure_num_objects":
@@ -128,20 +132,28 @@ def _is_int(value: Any, least: int) -> bool:
 
 def _check_amount(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"The type of keyword '{name}' must be a number, got {type(value).__name__}.")
+        raise TypeError(
+            f"The type of keyword '{name}' must be a number, got {type(value).__name__}."
+        )
     if value < 0:
-        raise ValueError(f"The keyword '{name}' only accepts None, 0 or a positive number: got {value}")
+        raise ValueError(
+            f"The keyword '{name}' only accepts None, 0 or a positive number: got {value}"
+        )
     if name == "num_gpus" and value > 1 and value != int(value):
         raise ValueError("The resource quantity of num_gpus must be whole where it is above 1.")
 
 
 def _check_resources(value: Any) -> None:
     if not isinstance(value, dict):
-        raise TypeError(f"The type of keyword 'resources' must be dict, got {type(value).__name__}.")
+        raise TypeError(
+            f"The type of keyword 'resources' must be dict, got {type(value).__name__}."
+        )
     for name, amount in value.items():
         if name in ("CPU", "GPU"):
-            raise ValueError("Use the 'num_cpus' and 'num_gpus' keywords instead of 'CPU' and 'GPU' "
-                             "in the 'resources' keyword")
+            raise ValueError(
+                "Use the 'num_cpus' and 'num_gpus' keywords instead of 'CPU' and 'GPU' "
+                "in the 'resources' keyword"
+            )
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
             raise ValueError(f"The amount of resource {name!r} must be 0 or a positive number.")
 

@@ -44,6 +44,7 @@ class Stream:
         waiting, self.waiting = self.waiting, []
         for callback in waiting:
             callback()
+        self.task.core.loop.tell_poller()
 
 
 class StreamTable:
@@ -263,5 +264,3 @@ class DynamicObjectRefGenerator:
 
     def __getitem__(self, index: int) -> ObjectRef:
         return self._refs[index]
-
-

@@ -41,9 +41,7 @@ class TaskSubmitter:
         #: worker id -> the lease on it.
         self.leases: Dict[bytes, Lease] = {}
 
-    def make(
-        self, template: Template, given: Any, parent: int
-    ) -> Tuple[Task, List[ObjectRef]]:
+    def make(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
         """A task and the references to what it will return. With the lock held."""
         core = self.core
         core.counter = number = core.counter + 1
@@ -239,7 +237,9 @@ class TaskSubmitter:
 
     def cancelled_error(self, task: Task) -> Exception:
         """What `get` raises for a cancelled task."""
-        return exceptions.TaskCancelledError((task.core.worker_id + id_suffix(task.number, 0))[:24].hex())
+        return exceptions.TaskCancelledError(
+            (task.core.worker_id + id_suffix(task.number, 0))[:24].hex()
+        )
 
     def cancel_children(self, parent: int, force: bool) -> None:
         """Cancels what the task with this number has submitted."""

@@ -34,7 +34,7 @@ def main(prepare: Optional[Callable[[CoreWorker], None]] = None) -> None:
     )
     global_state._worker = core
     core.executor.install_interrupt()
-    core.executor.take_gpus([])
+    core.executor.set_gpus([])
     if prepare is not None:
         prepare(core)
     try:

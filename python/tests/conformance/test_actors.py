@@ -289,6 +289,8 @@ def test_an_error_in_the_constructor(shared):
     with pytest.raises(exceptions.ActorDiedError, match="not today") as caught:
         ray.get(actor.work.remote())
     assert isinstance(caught.value, exceptions.RayActorError)
+    assert "error raised in its creation task" in str(caught.value)
+    assert caught.value.actor_init_failed
     with pytest.raises(exceptions.RayActorError):
         ray.get(actor.work.remote())
 

@@ -114,7 +114,7 @@ def test_a_node_that_dies_is_noticed_and_its_tasks_run_again(cluster, until):
     assert ray.get(ref, timeout=50).sum() == 300_000
 
 
-def test_an_actor_moves_to_another_node(cluster):
+def test_an_actor_moves_to_another_node(cluster, until):
     second = cluster.add_node(num_cpus=1, resources={"movable": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
@@ -128,4 +128,4 @@ def test_an_actor_moves_to_another_node(cluster):
     first = ray.get(actor.node.remote())
     cluster.add_node(num_cpus=1, resources={"movable": 1})
     cluster.remove_node(second, allow_graceful=False)
-    assert ray.get(actor.node.remote(), timeout=50) != first
+    until(lambda: ray.get(actor.node.remote(), timeout=50) != first, seconds=50)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from module_under_test import IS_RAY, ray, submodule
 
@@ -175,6 +176,7 @@ def run_driver(code, address, namespace="shared-space"):
     return done.stdout.strip()
 
 
+@pytest.mark.timeout(150)
 def test_several_drivers(fresh):
     context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
     address = context.address_info["address"]
@@ -202,6 +204,7 @@ def test_several_drivers(fresh):
     ray.kill(store)
 
 
+@pytest.mark.timeout(150)
 def test_a_detached_actor_outlives_its_driver(fresh):
     context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
     address = context.address_info["address"]
@@ -355,3 +358,36 @@ def test_names_of_the_module():
     ]:
         assert submodule(name)
     assert submodule("actor").ActorHandle
+
+
+@pytest.mark.timeout(150)
+def test_large_objects_between_drivers(fresh):
+    context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
+
+    @ray.remote
+    class A:
+        def ones(self, count):
+            return np.ones(count)
+
+        def total(self, array):
+            return array.sum()
+
+        def total_of(self, refs):
+            return ray.get(refs[0]).sum()
+
+    actor = A.options(name="large", lifetime="detached").remote()
+    ray.get(actor.total.remote(np.ones(3)))
+    code = """
+import numpy as np
+a = ray.get_actor("large")
+ref = ray.put(np.ones(400_000))
+print(
+    ray.get(a.ones.remote(500_000)).sum(),
+    ray.get(a.total.remote(np.ones(300_000))),
+    ray.get(a.total.remote(ref)),
+    ray.get(a.total_of.remote([ref])),
+)
+"""
+    said = run_driver(code, context.address_info["address"])
+    assert said.endswith("500000.0 300000.0 400000.0 400000.0")
+    ray.kill(actor)

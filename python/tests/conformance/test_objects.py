@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from module_under_test import ray, submodule
+from module_under_test import IS_RAY, ray, submodule
 
 exceptions = submodule("exceptions")
 
@@ -451,3 +451,13 @@ def test_objects_larger_than_the_inline_limit_and_smaller(shared):
 
     for n in [0, 1, 1000, 99_000, 102_399, 102_400, 102_401, 150_000, 1_000_000]:
         assert len(ray.get(make.remote(n))) == n
+
+
+@pytest.mark.skipif(IS_RAY, reason="Ray 2.60 has no `free` any more; older programs use it")
+def test_a_freed_object_is_gone(shared):
+    free = submodule("_private.internal_api").free
+    for value in [1, np.ones(300_000)]:
+        ref = ray.put(value)
+        free([ref])
+        with pytest.raises(exceptions.ObjectLostError):
+            ray.get(ref, timeout=10)

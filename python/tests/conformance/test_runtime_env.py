@@ -97,9 +97,10 @@ def test_wrong_ones_are_refused(shared, environment):
 
 
 def test_a_package_that_does_not_exist(shared):
-    task = variable.options(runtime_env={"pip": ["this-package-does-not-exist-anywhere-1234"]})
+    environment = {"pip": ["this-package-does-not-exist-anywhere-1234"]}
+    task = variable.options(runtime_env=environment, max_retries=0)
     with pytest.raises(exceptions.RuntimeEnvSetupError):
-        ray.get(task.options(max_retries=0).remote("a"), timeout=80)
+        ray.get(task.remote("a"), timeout=80)
 
 
 def test_a_setup_hook_runs_in_each_worker(fresh):

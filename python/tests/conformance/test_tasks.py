@@ -1,5 +1,6 @@
 """Tasks: arguments, results, options."""
 
+import asyncio
 import os
 import sys
 
@@ -241,6 +242,38 @@ def test_waiting_parents_do_not_keep_children_from_running(shared):
         return sum(ray.get([child.remote() for _ in range(4)]))
 
     assert ray.get([parent.remote() for _ in range(8)]) == [4] * 8
+
+
+def test_as_many_tasks_as_there_are_cpus_run_at_once(shared, until):
+    @ray.remote(num_cpus=0)
+    class Gate:
+        def __init__(self):
+            self.event = asyncio.Event()
+            self.waiting = 0
+
+        async def wait(self):
+            self.waiting += 1
+            await self.event.wait()
+
+        async def open(self):
+            self.event.set()
+
+        async def count(self):
+            return self.waiting
+
+    @ray.remote
+    def f(gate):
+        ray.get(gate.wait.remote())
+        return 1
+
+    gate = Gate.remote()
+    refs = [f.remote(gate) for _ in range(4)]
+    until(lambda: ray.get(gate.count.remote()) == 4)
+    # Those that wait lend their CPUs, so more can come.
+    refs += [f.remote(gate) for _ in range(3)]
+    until(lambda: ray.get(gate.count.remote()) == 7)
+    ray.get(gate.open.remote())
+    assert ray.get(refs) == [1] * 7
 
 
 def test_tasks_run_in_other_processes(shared):

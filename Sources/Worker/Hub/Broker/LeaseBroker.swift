@@ -224,6 +224,9 @@ struct LeaseBroker: Sendable {
     return queue.isEmpty ? [action] : [action] + serve(now)
   }
 
+  /// When a worker was given out, as a number that grows; `nil` for one that is idle.
+  func order(of worker: WorkerID) -> UInt64? { holdOfWorker[worker] }
+
   // MARK: Workers that wait
 
   /// A worker's task waits for others: its CPU may be used meanwhile.

@@ -108,6 +108,11 @@ struct ObjectArena: Sendable {
     return true
   }
 
+  /// True where the object is here or being written.
+  func knows(_ object: ObjectID) -> Bool {
+    entries[object].map { !$0.isFreed } ?? false
+  }
+
   /// Every object: its size, whether it is sealed, on disk, and how many pins it has.
   var listing: [(object: ObjectID, size: Int64, place: String, pins: Int)] {
     entries.map { id, entry in

@@ -111,7 +111,10 @@ extension Hub {
     if let exit = process.exit {
       detail.exitStatus = exit.status
       detail.signal = exit.signal
-      detail.signalName = exit.signal.map { ExitCause.signalName(Int32($0)) }
+      // The name alone: what it often means is said in the message.
+      detail.signalName = exit.signal.map {
+        String(ExitCause.signalName(Int32($0)).prefix { $0 != "," })
+      }
       detail.maxResidentBytes = exit.maxResidentBytes
       detail.lastLines = exit.lastLines
       if let signal = exit.signal {
@@ -187,7 +190,14 @@ extension Hub {
 extension Hub {
   /// The node is going: everything of the job here ends, what is detached too.
   func abandon(_ job: HubJob, reason: String) {
-    endJob(job, reason: reason, tellHead: job.record.driver.node == settings.node)
+    let isOver = job.record.driver.node == settings.node
+    if !isOver {
+      // Not the job ends but the node: its actors may be restarted elsewhere.
+      for process in job.processes.values {
+        process.order = process.order ?? (reason, false, false)
+      }
+    }
+    endJob(job, reason: reason, tellHead: isOver)
     for process in Array(job.processes.values) {
       process.order = process.order ?? (reason, false, false)
       gone(process)

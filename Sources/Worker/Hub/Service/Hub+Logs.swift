@@ -32,7 +32,8 @@ extension Hub {
     tellDriver(
       LogLines(
         worker: worker.description, pid: process?.pid ?? 0, node: settings.node,
-        name: name ?? process?.actor?.spec.className ?? "", stream: stream, lines: lines, dropped: dropped),
+        name: name ?? process?.actor?.spec.className ?? "", stream: stream, lines: lines,
+        dropped: dropped),
       of: job)
   }
 

@@ -39,6 +39,7 @@ final class Hub {
   /// The cluster's nodes as the head last told.
   var nodes = NodeCache()
   var generator = SystemRandomNumberGenerator()
+  var memoryPressure: MemoryPressure
   /// An `update` to the head is due.
   var isUpdateDue = false
   var isUpdateRunning = false
@@ -69,6 +70,7 @@ final class Hub {
     self.remotes = remotes
     self.logger = logger
     scheduler = HubScheduler(settings: settings)
+    memoryPressure = MemoryPressure(settings: settings.memory)
     poller = iorun_poller_create()
     guard poller >= 0 else {
       throw IorunError(
@@ -86,6 +88,7 @@ final class Hub {
   /// The thread's whole life.
   func run() {
     after(.seconds(1)) { $0.sweep() }
+    watchMemory()
     withUnsafeTemporaryAllocation(of: iorun_ready.self, capacity: 64) { ready in
       while stopped == nil {
         let work = mailbox.take(orSleep: true)

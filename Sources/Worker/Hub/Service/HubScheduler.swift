@@ -98,6 +98,9 @@ final class HubScheduler {
     hub.updateSoon()
   }
 
+  /// When a worker was given out, as a number that grows; `nil` for one that is idle.
+  func order(of worker: WorkerID) -> UInt64? { broker.order(of: worker) }
+
   // MARK: Workers
 
   /// A zygote can fork: some workers are made ready before anybody asks.

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import IorunCore
 internal import IorunWire
 
@@ -33,6 +34,11 @@ struct HubSettings: Sendable {
   var zygoteLimit: Duration = .seconds(120)
   /// The most of one worker's output that is kept in a file, by stream.
   var outputLimit: Int64 = 64 << 20
+
+  /// When workers end for want of memory.
+  var memory = MemoryPressure.Settings()
+  /// Reads a file of the kernel's; `nil` where there is none.
+  var readFile: @Sendable (String) -> String? = { try? String(contentsOfFile: $0, encoding: .utf8) }
 
   /// How many workers are kept warm.
   var warmWorkers: Int { max(1, Int(total[ResourceAmounts.cpu])) }

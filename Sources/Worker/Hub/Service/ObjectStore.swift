@@ -48,6 +48,9 @@ final class ObjectStore {
   /// Nodes that fetched an object from here: freed here, it is freed there.
   var copies: [ObjectID: Set<NodeID>] = [:]
 
+  /// Copies of other jobs' objects on this node: they go when those have gone.
+  var guests: Set<ObjectID> = []
+
   init(job: JobID, node: NodeID, size: Int64, spillFolder: String) throws {
     self.job = job
     file = try ArenaFile(agent: node.peer, name: job.description, size: size)
@@ -97,6 +100,10 @@ final class ObjectStore {
 
   /// Refuses allocations that have waited for too long.
   func tidy(_ now: ContinuousClock.Instant, _ hub: Hub) {
+    for object in guests where hub.neighbour(of: self, with: object) == nil {
+      guests.remove(object)
+      books.free(object)
+    }
     let late = waiters.filter { $0.isAllocation && now - $0.since > Self.roomLimit }
     guard !late.isEmpty else { return }
     waiters.removeAll { $0.isAllocation && now - $0.since > Self.roomLimit }
@@ -159,6 +166,8 @@ final class ObjectStore {
   func processGone(_ worker: WorkerID, _ hub: Hub) {
     books.processGone(worker)
     ownerGone(worker, hub)
+    // What other jobs' actors returned to it lies with them.
+    for job in hub.jobs.values where job.store !== self { job.store?.ownerGone(worker, hub) }
   }
 
   /// The owner of objects is gone.

@@ -114,7 +114,8 @@ final class FakeCluster: ClusterService {
     try await bridge.actorChanged(status, caller: caller)
   }
 
-  func createGroup(_ spec: PlacementGroupSpec, caller: PeerID) async throws -> PlacementGroupStatus {
+  func createGroup(_ spec: PlacementGroupSpec, caller: PeerID) async throws -> PlacementGroupStatus
+  {
     try await bridge.prepareBundles(
       BundleReservation(
         spec: spec, indices: Array(spec.bundles.indices), epoch: 1, commits: true),

@@ -7,9 +7,11 @@ import Testing
 @testable import IorunWorker
 
 @Suite("Hub, hostile processes", .serialized) struct HubHostileTests {
-  private static let hello = #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "0", count: 32))","job":"job-aaaaaaaa","token":"x"}"#
+  private static let hello =
+    #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "0", count: 32))","job":"job-aaaaaaaa","token":"x"}"#
 
-  private func refusal(_ stage: HubStage, _ hello: String) async throws -> ScriptedProcess.Refusal? {
+  private func refusal(_ stage: HubStage, _ hello: String) async throws -> ScriptedProcess.Refusal?
+  {
     let process = try stage.connect()
     do {
       _ = try await process.request(.hello, hello)
@@ -37,7 +39,8 @@ import Testing
     let driver = try await stage.driver()
     let zygote = try await stage.zygote()
     #expect(try await refusal(stage, Self.hello)?.code == "IOR-1005")
-    let wrong = #"{"protocol":1,"role":"zygote","job":"\#(driver.job)","token":"\#(zygote.token)x"}"#
+    let wrong =
+      #"{"protocol":1,"role":"zygote","job":"\#(driver.job)","token":"\#(zygote.token)x"}"#
     #expect(try await refusal(stage, wrong)?.code == "IOR-1005")
     // The right token, but nobody that the hub expects.
     let stray =

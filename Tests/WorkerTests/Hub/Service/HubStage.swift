@@ -20,7 +20,8 @@ final class HubStage: Sendable {
 
   init(
     resources: [String: Double] = ["CPU": 2], gpus: Int = 0, arena: Int64 = 16 << 20,
-    helloLimit: Duration = .seconds(10)
+    helloLimit: Duration = .seconds(10), memory: MemoryPressure.Settings = .init(),
+    readFile: @escaping @Sendable (String) -> String? = { _ in nil }
   ) async throws {
     folder = try TemporaryFolder()
     var generator = SystemRandomNumberGenerator()
@@ -42,6 +43,8 @@ final class HubStage: Sendable {
       launcher: RuntimeLauncher(
         supervisor: RealProcesses.supervisor, searchPath: "/usr/bin:/bin", logLimit: .mebi(1)))
     settings.helloLimit = helloLimit
+    settings.memory = memory
+    settings.readFile = readFile
     cluster.state.withLock { $0.bridge = HubBridge(mailbox: mailbox, head: peer) }
     hub = try RuntimeHub(
       settings: settings, mailbox: mailbox, cluster: control, system: system,
@@ -63,7 +66,8 @@ final class HubStage: Sendable {
     let process = try connect()
     var generator = SystemRandomNumberGenerator()
     let worker = WorkerID(using: &generator)
-    let script = "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
+    let script =
+      "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
     let answer = try await process.request(
       .hello,
       """
@@ -71,6 +75,21 @@ final class HubStage: Sendable {
        "launcher":{"argv":["/bin/sh","-c","\(script)"],"environment":{},"cwd":"/","kind":"zygote"}}
       """)
     process.worker = worker
+    process.job = answer["job"] as? String ?? ""
+    return process
+  }
+
+  /// A driver that starts nothing until it is given a lease, and nothing of use then.
+  func bystander() async throws -> ScriptedProcess {
+    let process = try connect()
+    var generator = SystemRandomNumberGenerator()
+    process.worker = WorkerID(using: &generator)
+    let answer = try await process.request(
+      .hello,
+      """
+      {"protocol":1,"sdk":"test","role":"driver","worker":"\(process.worker)","pid":1,
+       "launcher":{"argv":["/bin/false"],"environment":{},"cwd":"/","kind":"program"}}
+      """)
     process.job = answer["job"] as? String ?? ""
     return process
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import IorunCore
 import IorunWire
 import Testing
@@ -106,11 +107,14 @@ import Testing
     let pin = worker.ask(.pin, #"{"object":"\#(object)","locations":[],"size":10000}"#)
     driver.note(.seal, #"{"object":"\#(object)","size":10000}"#)
     #expect(try await worker.answer(pin)["offset"] as? Int == room["offset"] as? Int)
-    let huge = #"{"object":"\#(ObjectID(owner: driver.worker, counter: 2, index: 0))","size":99999999}"#
+    let huge =
+      #"{"object":"\#(ObjectID(owner: driver.worker, counter: 2, index: 0))","size":99999999}"#
     #expect(await code { _ = try await driver.request(.alloc, huge) } == "IOR-1501")
     let unknown = ObjectID(owner: driver.worker, counter: 3, index: 0)
     #expect(
-      await code { _ = try await driver.request(.pin, #"{"object":"\#(unknown)","locations":[],"size":1}"#) }
+      await code {
+        _ = try await driver.request(.pin, #"{"object":"\#(unknown)","locations":[],"size":1}"#)
+      }
         == "IOR-1502")
     await stage.stop()
   }
@@ -155,6 +159,44 @@ import Testing
         #"{"protocol":1,"role":"zygote","job":"\#(driver.job)","token":"\#(zygote.token)"}"#)
     }
     #expect(refused == "IOR-1005")
+    await stage.stop()
+  }
+
+  @Test func aWorkerEndsBeforeTheMachineHasNoMemoryLeft() async throws {
+    let other = Process()
+    other.executableURL = URL(fileURLWithPath: "/bin/sleep")
+    other.arguments = ["600"]
+    try other.run()
+    defer { other.terminate() }
+    let pid = other.processIdentifier
+    let stage = try await HubStage(resources: ["CPU": 1]) { file in
+      switch file {
+      case "/proc/meminfo": "MemTotal: 1000000 kB\nMemAvailable: 10000 kB\n"
+      case "/proc/\(pid)/statm": "500000 400000 0\n"
+      default: nil
+      }
+    }
+    let driver = try await stage.driver()
+    let zygote = try await stage.zygote()
+    // Forked as somebody else: a scripted process is the test itself.
+    let order = try await zygote.event(.fork)
+    let worker = order["worker"] as? String ?? ""
+    zygote.note(.forked, #"{"worker":"\#(worker)","pid":\#(pid)}"#)
+    let process = try stage.connect()
+    _ = try await process.request(
+      .hello,
+      """
+      {"protocol":1,"role":"worker","worker":"\(worker)","job":"\(zygote.job)",
+       "token":"\(zygote.token)","pid":1}
+      """)
+    _ = try await driver.request(.lease, #"{"resources":{"CPU":1}}"#)
+    let lost = try await driver.event(.peerLost)
+    #expect(lost["worker"] as? String == worker)
+    let cause = lost["cause"] as? [String: Any]
+    #expect((cause?["detail"] as? [String: Any])?["outOfMemory"] as? Bool == true)
+    #expect((cause?["message"] as? String)?.contains("1562 MiB") == true)
+    other.waitUntilExit()
+    #expect(other.terminationStatus == SIGKILL)
     await stage.stop()
   }
 }

@@ -66,7 +66,8 @@ final class ScriptedProcess: @unchecked Sendable {
     var bytes: [UInt8] = []
     do {
       try LocalFrames.append(
-        kind: kind, aux: operation.rawValue, number: number, json: json.utf8, blob: blob, to: &bytes)
+        kind: kind, aux: operation.rawValue, number: number, json: json.utf8, blob: blob, to: &bytes
+      )
     } catch {
       return
     }

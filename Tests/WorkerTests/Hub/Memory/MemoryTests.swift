@@ -1,0 +1,69 @@
+import IorunCore
+import Testing
+
+@testable import IorunWorker
+
+/// Who ends when there is no memory left, and how that is found out.
+struct MemoryTests {
+  private let start = ContinuousClock.now
+  private let full = MemoryReading(used: 96, total: 100)
+
+  private func candidate(
+    _ order: UInt64, mebibytes: Int64 = 100, isRetriable: Bool = true
+  ) -> MemoryPressure.Candidate {
+    MemoryPressure.Candidate(
+      worker: WorkerID(high: 1, low: order), bytes: mebibytes << 20, order: order,
+      isRetriable: isRetriable)
+  }
+
+  @Test func `the newest whose work is done again ends first`() {
+    var pressure = MemoryPressure()
+    let all = [candidate(1), candidate(3), candidate(2), candidate(9, isRetriable: false)]
+    #expect(pressure.victim(full, all, now: start)?.order == 3)
+  }
+
+  @Test func `where nobody's work is done again the newest ends all the same`() {
+    var pressure = MemoryPressure()
+    let all = [candidate(1, isRetriable: false), candidate(2, isRetriable: false)]
+    #expect(pressure.victim(full, all, now: start)?.order == 2)
+  }
+
+  @Test func `who has hardly any memory stays`() {
+    var pressure = MemoryPressure()
+    #expect(pressure.victim(full, [candidate(1, mebibytes: 10)], now: start) == nil)
+    #expect(
+      pressure.victim(full, [candidate(1), candidate(2, mebibytes: 1)], now: start)?.order == 1)
+  }
+
+  @Test func `nobody ends below the limit, or while the last one's memory comes back`() {
+    var pressure = MemoryPressure()
+    let all = [candidate(1), candidate(2)]
+    #expect(pressure.victim(MemoryReading(used: 94, total: 100), all, now: start) == nil)
+    #expect(pressure.victim(full, all, now: start) != nil)
+    #expect(pressure.victim(full, all, now: start + .seconds(1)) == nil)
+    #expect(pressure.victim(full, all, now: start + .seconds(2)) != nil)
+  }
+
+  private let files = [
+    "/proc/meminfo": "MemTotal:       1000 kB\nMemFree: 100 kB\nMemAvailable:    600 kB\n",
+    "/proc/self/cgroup": "0::/box\n",
+    "/sys/fs/cgroup/box/memory.max": "512000\n",
+    "/sys/fs/cgroup/box/memory.current": "400000\n",
+    "/sys/fs/cgroup/box/memory.stat": "anon 1\ninactive_file 100000\n",
+    "/proc/7/statm": "5000 300 100 1 0 200 0\n",
+  ]
+
+  @Test func `the machine or its control group counts, whichever is nearer its end`() {
+    #expect(MemoryReading { files[$0] } == MemoryReading(used: 300_000, total: 512_000))
+    var unbounded = files
+    unbounded["/sys/fs/cgroup/box/memory.max"] = "max\n"
+    #expect(MemoryReading { unbounded[$0] } == MemoryReading(used: 409_600, total: 1_024_000))
+    #expect(MemoryReading { _ in nil } == nil)
+    #expect(MemoryReading { _ in "nonsense" } == nil)
+  }
+
+  @Test func `what a process shares does not count as its own`() {
+    #expect(MemoryReading.ofProcess(7, pageSize: 4096) { files[$0] } == Int64(819_200))
+    #expect(MemoryReading.ofProcess(8, pageSize: 4096) { files[$0] } == nil)
+  }
+}

@@ -1,0 +1,1 @@
+"""What tests take from `ray._common`."""

@@ -1,0 +1,1 @@
+"""What programs and tests take from `ray._private` although they should not."""

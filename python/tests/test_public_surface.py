@@ -1,0 +1,135 @@
+"""What can be said of the public surface without a network."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import iorun
+from iorun import _network, ids
+from iorun.runtime_env import RuntimeEnv
+from iorun.util import scheduling_strategies as strategies
+from iorun.util import state
+from iorun.util.metrics import Counter, Histogram
+
+
+@pytest.fixture
+def detached():
+    """No network: what other tests share is let go of."""
+    iorun.shutdown()
+
+
+def test_ids_are_values():
+    node = ids.NodeID.from_random()
+    assert ids.NodeID.from_hex(node.hex()) == node and len(node.binary()) == 16
+    assert pickle.loads(pickle.dumps(node)) == node
+    assert node != ids.WorkerID(node.binary())
+    assert ids.ActorID.nil().is_nil() and not node.is_nil()
+    with pytest.raises(ValueError):
+        ids.NodeID(b"short")
+
+
+def test_nothing_is_initialised_by_an_import():
+    code = "import iorun; assert not iorun.is_initialized()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_everything_that_is_named_exists():
+    for name in iorun.__all__:
+        assert hasattr(iorun, name), name
+
+
+def test_functions_that_need_a_network_say_so(detached):
+    for function in (iorun.nodes, iorun.cluster_resources, iorun.available_resources):
+        with pytest.raises(RuntimeError, match="init"):
+            function()
+
+
+def test_an_unknown_option_of_init(detached):
+    with pytest.raises(RuntimeError, match="nonsense"):
+        iorun.init(nonsense=1)
+
+
+def test_resources_that_a_node_cannot_have():
+    with pytest.raises(ValueError):
+        _network.check_resources({"CPU": 1})
+    with pytest.raises(ValueError):
+        _network.check_resources({"a": -1})
+    with pytest.raises(TypeError):
+        _network.check_resources([("a", 1)])
+    with pytest.raises(ValueError):
+        _network.node_options(1.5, None, None, None, None)
+
+
+def test_a_missing_program_is_explained(monkeypatch):
+    monkeypatch.setenv("IORUN_BIN", "/nowhere/iorun")
+    with pytest.raises(FileNotFoundError, match="IORUN_BIN"):
+        _network.find_binary()
+    monkeypatch.delenv("IORUN_BIN")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(FileNotFoundError, match="swift build"):
+        _network.find_binary()
+
+
+def test_networks_that_are_gone_are_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("IORUN_STATE_DIR", str(tmp_path / "none"))
+    monkeypatch.delenv("IORUN_HUB", raising=False)
+    registry = _network.registry()
+    registry.mkdir()
+    entry = registry / "gone.json"
+    entry.write_text('{"state_dir": "%s"}' % (tmp_path / "gone"))
+    (registry / "broken.json").write_text("{")
+    with pytest.raises(ConnectionError, match="iorun up"):
+        _network.find("auto")
+    assert not entry.exists()
+    assert _network.find(None) is None
+    with pytest.raises(ConnectionError, match="10.0.0.1:5"):
+        _network.find("10.0.0.1:5")
+
+
+def test_labels_of_a_strategy():
+    strategy = strategies.NodeLabelSchedulingStrategy(
+        hard={"zone": strategies.In("a", "b"), "disk": strategies.Exists()},
+        soft={"tier": strategies.NotIn("slow")},
+    )
+    strict, fallback = strategy.selectors()
+    assert strict == {"zone": "in(a,b)", "disk": "*", "tier": "!in(slow)"}
+    assert fallback == [{"label_selector": {"zone": "in(a,b)", "disk": "*"}}]
+    for wrong in [{}, {"a": "b"}, {1: strategies.Exists()}, {"a": strategies.In()}, "x"]:
+        with pytest.raises(ValueError):
+            strategies.NodeLabelSchedulingStrategy(hard=wrong)
+
+
+def test_runtime_environments_are_checked(tmp_path):
+    assert RuntimeEnv(env_vars={"a": "b"}) == {"env_vars": {"a": "b"}}
+    for wrong in [
+        {"env_vars": {"a": 1}},
+        {"working_dir": str(tmp_path / "missing")},
+        {"pip": 5},
+        {"pip": ["a"], "uv": ["b"]},
+        {"conda": "x"},
+        {"nonsense": 1},
+    ]:
+        with pytest.raises((TypeError, ValueError)):
+            RuntimeEnv(**wrong)
+
+
+def test_metrics_are_checked():
+    with pytest.raises(ValueError):
+        Counter("no spaces")
+    with pytest.raises(TypeError):
+        Counter("name", tag_keys="k")
+    with pytest.raises(ValueError):
+        Counter("name").inc(-1)
+    with pytest.raises(ValueError):
+        Histogram("name", boundaries=[2, 1])
+    with pytest.raises(ValueError):
+        Histogram("name")
+
+
+def test_filters_of_the_state_are_checked(detached):
+    for wrong in [("state", "~", "x"), ("no_such_field", "=", 1), ("state", "=")]:
+        with pytest.raises(ValueError):
+            state.list_actors(filters=[wrong])
