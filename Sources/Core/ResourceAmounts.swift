@@ -94,10 +94,11 @@ extension ResourceAmounts: Codable {
     try self.init(amounts: decoder.singleValueContainer().decode([String: Double].self))
   }
 
-  /// Writes an object of names and numbers.
+  /// Writes an object of names and numbers. A balance that is overdrawn (a worker's cores were lent
+  /// while it waited) has nothing left: nobody is told of less than that.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    try container.encode(amounts)
+    try container.encode(amounts.filter { $0.value > 0 })
   }
 }
 

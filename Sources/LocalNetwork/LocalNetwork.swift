@@ -42,12 +42,13 @@ public struct LocalNetwork: Sendable {
   ///   - port: the head's port on loopback; `nil` for the folder's, or any free one.
   ///   - milliCPUs: what each node offers; `nil` for all cores of the machine.
   ///   - offer: what each node offers to runtime jobs.
+  ///   - metrics: where the first node serves its metrics; the others take the ports behind it.
   ///   - owner: the process whose end ends the network; `nil` for none.
   /// - Throws: `alreadyRunning` where everything runs; `addressInUse`, `spawnFailed`; `timedOut`
   ///   with the end of a process's log where one does not come up.
   public func up(
     nodes: Int?, port: UInt16?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
-    owner: Int32? = nil
+    metrics: String? = nil, owner: Int32? = nil
   ) async throws -> Started {
     let clock = ContinuousClock()
     let begun = clock.now
@@ -77,7 +78,7 @@ public struct LocalNetwork: Sendable {
     let headKey = try CurveKey.loadOrCreate(at: state.head + "/head.key")
     // Made before the head starts, which admits it: two processes must not both draw one.
     _ = try CurveKey.loadOrCreate(at: state.clientKey)
-    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs, offer) }
+    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs, offer, metrics) }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
     do {
@@ -147,16 +148,29 @@ public struct LocalNetwork: Sendable {
   /// Makes a node's folder, key and membership; returns its public key.
   private func prepareNode(
     _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?,
-    _ offer: RuntimeOffer
+    _ offer: RuntimeOffer, _ metrics: String?
   ) throws -> [UInt8] {
     let folder = state.node(number)
     try StateFolder.make(folder)
     let key = try CurveKey.loadOrCreate(at: folder + "/node.key")
     try NodeMembership(
       headAddress: address, headKey: headKey.publicKey, name: "node-\(number)",
-      address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs, offer: offer
+      address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs, offer: offer,
+      metrics: try metrics.map { try Self.address($0, number) }
     ).save(to: folder)
     return key.publicKey
+  }
+
+  /// `HOST:PORT` with the port of node `number`.
+  private static func address(_ first: String, _ number: Int) throws -> String {
+    guard let colon = first.lastIndex(of: ":"),
+      let port = Int(first[first.index(after: colon)...]), (1...65_000).contains(port)
+    else {
+      throw IorunError(
+        .specInvalid, "'\(first)' is no HOST:PORT to serve metrics on",
+        remedy: "Use an address such as 127.0.0.1:9464")
+    }
+    return "\(first[..<colon]):\(port + number - 1)"
   }
 
   private func headArguments(_ address: String, _ nodeKeys: [[UInt8]]) -> [String] {

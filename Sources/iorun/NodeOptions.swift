@@ -22,6 +22,9 @@ struct OfferOptions: ParsableArguments {
     help: "Bytes of shared memory for objects (default: a share of what is free).")
   var objectStoreMemory: Int64?
 
+  @Option(help: "Serve metrics to Prometheus on HOST:PORT; further nodes take the next ports.")
+  var metrics: String?
+
   func validate() throws {
     if let cpus, !(0...4096).contains(cpus) {
       throw ValidationError("--cpus takes a number from 0 to 4096")

@@ -48,10 +48,16 @@ public distributed actor ClusterControl: WellKnownActor, MailboxTraits {
 
   /// Finds a node for a task and a worker there; waits until there is room. `notOn` are nodes that
   /// have just refused. Throws `noPlacement` at once where no node could ever take it.
-  public distributed func lease(_ demand: RuntimeDemand, job: JobID, holder: ProcessAddress)
-    async throws -> RuntimeLease
-  {
-    try await service.lease(demand, job: job, holder: holder, caller: caller)
+  public distributed func lease(
+    _ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, ticket: UInt64
+  ) async throws -> RuntimeLease {
+    try await service.lease(demand, job: job, holder: holder, ticket: ticket, caller: caller)
+  }
+
+  /// A request for a lease is taken back: the request itself is answered by `cancelled`, or by a grant
+  /// that crosses this call and is to be given back.
+  public distributed func cancelLease(_ ticket: UInt64, holder: ProcessAddress) async throws {
+    try await service.cancelLease(ticket, holder: holder, caller: caller)
   }
 
   /// Accepts an actor; answers when it is placed or queued. With `getIfExists` and a taken name, the

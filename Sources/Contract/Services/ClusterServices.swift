@@ -20,9 +20,15 @@ public protocol ClusterService: Sendable {
   /// What a node must know to run processes of a job.
   func job(_ job: JobID, caller: PeerID) async throws -> RuntimeJob
   /// Finds a node for a task and a worker there; waits until there is room. `notOn` are nodes that
-  /// have just refused. Throws `noPlacement` at once where no node could ever take it.
-  func lease(_ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, caller: PeerID)
-    async throws -> RuntimeLease
+  /// have just refused. Throws `noPlacement` at once where no node could ever take it. `ticket` is the
+  /// holder's own name of the request.
+  func lease(
+    _ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, ticket: UInt64, caller: PeerID
+  ) async throws -> RuntimeLease
+  /// A request for a lease is taken back: the request itself is answered by `cancelled`, or by a grant
+  /// that crosses this call and is to be given back. (To cancel the task that waits for the answer
+  /// would lose that grant.)
+  func cancelLease(_ ticket: UInt64, holder: ProcessAddress, caller: PeerID) async throws
   /// Accepts an actor; answers when it is placed or queued. With `getIfExists` and a taken name, the
   /// one that exists, and its spec.
   func createActor(_ spec: RuntimeActorSpec, getIfExists: Bool, caller: PeerID) async throws

@@ -27,40 +27,58 @@ extension ClusterDirector {
     var since: Duration
   }
 
-  func lease(_ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, caller: PeerID)
-    async throws -> RuntimeLease
-  {
+  func lease(
+    _ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, ticket: UInt64, caller: PeerID
+  ) async throws -> RuntimeLease {
     let origin = try await self.caller(caller)
     guard holder.node == origin else {
       throw IorunError(.notAllowed, "a node leases for its own processes only")
     }
+    let name = LeaseTicket(holder: holder, ticket: ticket)
+    if doomedLeases.take(name) { throw Self.cancelled("the caller gave up") }
     let wish = LeaseWish(
       demand: demand, shape: DemandShape.Demand(demand, origin: origin), holder: holder, job: job,
       number: draw(), place: line.takePlace(), since: clock.elapsed())
+    leaseNumbers[name] = wish.number
+    defer { leaseNumbers[name] = nil }
     var isFirstTry = true
     while true {
       let runtimeJob = try runtimeJob(job)
       let seat = try await seat(wish, isFirstTry: isFirstTry)
       isFirstTry = false
       let node = seat.node
+      let lease: RuntimeLease
       do {
-        let lease = try await call(node) {
+        lease = try await call(node) {
           try await $0.grantLease(demand, job: runtimeJob, holder: holder, caller: self.head)
         }
-        members[node]?.settle(seat.reservation, took: true)
-        if Task.isCancelled || jobs[job] == nil || members[origin] == nil {
-          giveBack(lease, holder: holder)
-          throw Self.cancelled("nobody waits for it any more")
-        }
-        return lease
-      } catch let error as IorunError where Self.isRefusal(error) && !Task.isCancelled {
-        members[node]?.settle(seat.reservation, took: false)
-        members[node]?.refusals.insert(.demand(wish.shape))
       } catch {
         members[node]?.settle(seat.reservation, took: false)
-        throw error
+        let isRefusal = (error as? IorunError).map(Self.isRefusal) ?? false
+        guard isRefusal, !Task.isCancelled else { throw error }
+        members[node]?.refusals.insert(.demand(wish.shape))
+        guard leaseNumbers[name] == wish.number else {
+          throw Self.cancelled("the caller gave up")
+        }
+        continue
       }
+      members[node]?.settle(seat.reservation, took: true)
+      let isWanted = leaseNumbers[name] == wish.number && !Task.isCancelled
+      if isWanted, jobs[job] != nil, members[origin] != nil { return lease }
+      giveBack(lease, holder: holder)
+      throw Self.cancelled("nobody waits for it any more")
     }
+  }
+
+  func cancelLease(_ ticket: UInt64, holder: ProcessAddress, caller: PeerID) async throws {
+    let origin = try await self.caller(caller)
+    guard holder.node == origin else {
+      throw IorunError(.notAllowed, "a node takes back its own processes' requests only")
+    }
+    let name = LeaseTicket(holder: holder, ticket: ticket)
+    // One that has been answered leaves its name here for a while: names are used once.
+    guard let number = leaseNumbers.removeValue(forKey: name) else { return doomedLeases.add(name) }
+    resume(number, with: .failure(Self.cancelled("the caller gave up")))
   }
 
   /// Room on a node, at once or when there is some.

@@ -44,6 +44,9 @@ actor ClusterDirector: ClusterService {
   var epoch: Int64
 
   var line = WaitingLine()
+  /// Requests for leases that are not answered yet, by their holders' names for them.
+  var leaseNumbers: [LeaseTicket: UInt64] = [:]
+  var doomedLeases = DoomedLeases()
   var leaseWaiters: [UInt64: LeaseWaiter] = [:]
   var nextNumber: UInt64 = 1
   /// The node that SPREAD chose last.

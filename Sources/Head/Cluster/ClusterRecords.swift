@@ -36,6 +36,33 @@ struct LiveActor: Sendable {
   }
 }
 
+/// A request for a lease as its holder names it.
+struct LeaseTicket: Hashable, Sendable {
+  var holder: ProcessAddress
+  var ticket: UInt64
+}
+
+/// The last requests that were taken back before they came, or after they were answered.
+struct DoomedLeases: Sendable {
+  private static let limit = 4096
+  private var tickets: Set<LeaseTicket> = []
+  private var ring: [LeaseTicket] = []
+  private var next = 0
+
+  mutating func add(_ ticket: LeaseTicket) {
+    guard tickets.insert(ticket).inserted else { return }
+    if ring.count < Self.limit {
+      ring.append(ticket)
+    } else {
+      tickets.remove(ring[next])
+      ring[next] = ticket
+      next = (next + 1) % Self.limit
+    }
+  }
+
+  mutating func take(_ ticket: LeaseTicket) -> Bool { tickets.remove(ticket) != nil }
+}
+
 /// The last actors whose end was asked for before their beginning.
 struct DoomedActors: Sendable {
   private static let limit = 4096

@@ -35,7 +35,7 @@ struct WaitingLine: Sendable {
   var isEmpty: Bool { entries.isEmpty }
 
   /// True where one of this shape waits.
-  func holds(_ shape: DemandShape) -> Bool { lanes[shape] != nil }
+  mutating func holds(_ shape: DemandShape) -> Bool { front(of: shape) != nil }
 
   func contains(_ item: Item) -> Bool { numbers[item] != nil }
 

@@ -17,11 +17,13 @@ public struct NodeMembership: Codable, Sendable {
   public var milliCPUs: Int?
   /// What the node offers to runtime jobs; `nil` in the file of an earlier version.
   public var offer: RuntimeOffer?
+  /// Where the node serves its metrics to Prometheus: `HOST:PORT`; `nil` for nowhere.
+  public var metrics: String?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
-    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil
+    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil
   ) {
     self.headAddress = headAddress
     self.headKey = Base32.encode(headKey)
@@ -29,6 +31,7 @@ public struct NodeMembership: Codable, Sendable {
     self.address = address
     self.milliCPUs = milliCPUs
     self.offer = offer
+    self.metrics = metrics
   }
 
   /// The same membership with what is given put in place of what was kept.

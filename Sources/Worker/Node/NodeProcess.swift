@@ -12,6 +12,7 @@ public struct NodeProcess: Sendable {
   private let endpoint: ZeroMQEndpoint
   private let agent: NodeAgentCore
   private let registry: NodeRegistry
+  private let metrics: MetricsServer?
   private let hub: RuntimeHub
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
@@ -73,9 +74,11 @@ public struct NodeProcess: Sendable {
       throw IorunError(.internalFault, "the node's actors were not made")
     }
     (agent, registry, served) = parts
-    hub = try RuntimeHub(
+    let hub = try RuntimeHub(
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
+    self.hub = hub
+    metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
     self.logger = logger
@@ -97,6 +100,7 @@ public struct NodeProcess: Sendable {
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
+    metrics?.stop()
     await hub.stop()
     await agent.shutDown()
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.

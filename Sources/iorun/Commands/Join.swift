@@ -37,7 +37,8 @@ struct Join: AsyncParsableCommand {
     let lock = try FileLock(folder + "/lock")
     defer { lock.unlock() }
     let given = ticket ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
-    let membership = try await membership(folder, ticket: given.map(TicketArgument.read))
+    var membership = try await membership(folder, ticket: given.map(TicketArgument.read))
+    membership.metrics = offering.metrics
     try await NodeCommand.serve(folder, membership, owner: try owner.watch())
   }
 

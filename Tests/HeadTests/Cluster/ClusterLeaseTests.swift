@@ -77,6 +77,39 @@ struct ClusterLeaseTests {
     }
   }
 
+  @Test("a request that is taken back is answered, before it comes, while it waits and while it is granted")
+  func takenBack() async throws {
+    try await withRig(cpus: [1]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let one = RuntimeDemand(resources: .cpus(1))
+      let caller = rig.nodes[0].id
+      // The call that takes it back may overtake it.
+      try await rig.cluster.cancelLease(7, holder: job.driver, caller: caller)
+      await expect(throwsCode: .cancelled) { try await rig.lease(job, one, ticket: 7) }
+      let first = try await rig.lease(job, one, ticket: 8)
+      // Too late: it was answered. It changes nothing.
+      try await rig.cluster.cancelLease(8, holder: job.driver, caller: caller)
+      let waiting = Task { try await rig.lease(job, one, ticket: 9) }
+      try await eventually { await rig.bridge(0).calls.contains("recall") }
+      try await rig.cluster.cancelLease(9, holder: job.driver, caller: caller)
+      await expect(throwsCode: .cancelled) { try await waiting.value }
+      try await rig.bridge(0).returnLease(
+        first.lease, holder: job.driver, broken: false, caller: rig.head)
+      await rig.bridge(0).set(holdsGrants: true)
+      let granting = Task { try await rig.lease(job, one, ticket: 10) }
+      try await rig.bridge(0).update(rig.cluster)
+      try await eventually { await rig.bridge(0).leases.count == 1 }
+      try await rig.cluster.cancelLease(10, holder: job.driver, caller: caller)
+      await rig.bridge(0).set(holdsGrants: false)
+      await expect(throwsCode: .cancelled) { try await granting.value }
+      try await rig.allIsFree()
+      try await rig.bridge(0).update(rig.cluster)
+      let node = try await rig.cluster.clusterNodes(caller: caller).first
+      #expect(node?.available == node?.resources)
+    }
+  }
+
   @Test("many demands at once never take more than there is")
   func manyAtOnce() async throws {
     try await withRig(cpus: [3, 2]) { rig in
@@ -108,7 +141,7 @@ struct ClusterLeaseTests {
       await expect(throwsCode: .notAllowed) {
         _ = try await rig.cluster.lease(
           RuntimeDemand(resources: .cpus(1)), job: job.job, holder: job.driver,
-          caller: rig.nodes[1].id)
+          ticket: 1, caller: rig.nodes[1].id)
       }
     }
   }

@@ -19,9 +19,11 @@ extension Rig {
   /// Opens a job with a driver on the first node.
   func openJob() async throws -> RuntimeJob { try await bridge(0).openJob(with: cluster) }
 
-  func lease(_ job: RuntimeJob, _ demand: RuntimeDemand) async throws -> RuntimeLease {
+  func lease(
+    _ job: RuntimeJob, _ demand: RuntimeDemand, ticket: UInt64 = .random(in: 1 ... .max)
+  ) async throws -> RuntimeLease {
     try await cluster.lease(
-      demand, job: job.job, holder: job.driver, caller: job.driver.node.peer)
+      demand, job: job.job, holder: job.driver, ticket: ticket, caller: job.driver.node.peer)
   }
 
   func create(_ spec: RuntimeActorSpec, getIfExists: Bool = false) async throws

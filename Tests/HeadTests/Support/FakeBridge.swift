@@ -24,6 +24,7 @@ actor FakeBridge: BridgeService {
   var jobs: [RuntimeJob] = []
   private var next: UInt64 = 1
   private var refusal: IorunError?
+  private var holdsGrants = false
 
   init(id: PeerID, facts: NodeFacts) {
     self.id = id
@@ -35,6 +36,8 @@ actor FakeBridge: BridgeService {
   var available: ResourceAmounts { total - used }
 
   func set(refusal: IorunError?) { self.refusal = refusal }
+  /// Grants are made, but not answered.
+  func set(holdsGrants: Bool) { self.holdsGrants = holdsGrants }
   func set(labels: [String: String]) { self.labels = labels }
   func set(total: ResourceAmounts) { self.total = total }
 
@@ -85,9 +88,11 @@ actor FakeBridge: BridgeService {
     calls.append("grant")
     try hold(demand.bundle == nil ? demand.resources : ResourceAmounts())
     next += 1
-    leases[next] = (demand, holder)
+    let number = next
+    leases[number] = (demand, holder)
+    while holdsGrants { try await Task.sleep(for: .milliseconds(1)) }
     return RuntimeLease(
-      lease: next, worker: WorkerID(high: node.low, low: next), node: node, gpus: [],
+      lease: number, worker: WorkerID(high: node.low, low: number), node: node, gpus: [],
       bundle: demand.bundle?.index)
   }
 

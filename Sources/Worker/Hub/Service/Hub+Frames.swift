@@ -97,7 +97,7 @@ extension Hub {
     case .unpin: try unpin(message, process)
     case .free: try free(message, process)
     case .report: try report(message, process)
-    case .metric: break
+    case .metric: try metric(message)
     default: throw IorunError(.malformed, "\(operation) is no note of a process")
     }
   }

@@ -63,7 +63,7 @@ extension Hub {
     remoteRequests.insert(ticket)
     // Never cancelled: a grant that nobody hears of would be held for good.
     callHead(within: Self.patience) {
-      try await $0.lease(demand, job: job, holder: holder)
+      try await $0.lease(demand, job: job, holder: holder, ticket: ticket.number)
     } done: { hub, result in
       hub.remoteRequests.remove(ticket)
       hub.answerLease(ticket, holder.worker, result)
@@ -110,7 +110,13 @@ extension Hub {
     if scheduler.cancel(ticket, self) {
       respond(connection.id, number, error: cancelled)
     } else if remoteRequests.contains(ticket), cancelledRequests.insert(ticket).inserted {
-      // The grant, which comes in its time, is given back.
+      // A grant that crosses this is given back.
+      let holder = ProcessAddress(node: settings.node, worker: process.worker)
+      callHead {
+        try await $0.cancelLease(number, holder: holder)
+      } done: { hub, result in
+        hub.noted("a request for a lease could not be taken back")(hub, result)
+      }
       respond(connection.id, number, error: cancelled)
     }
   }

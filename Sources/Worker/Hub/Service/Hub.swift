@@ -51,6 +51,8 @@ final class Hub {
   var isRefreshing = false
   /// Registers this node at the head once more.
   var registerAgain: @Sendable () -> Void = {}
+  /// What programs count themselves.
+  var userMetrics = UserMetrics()
   /// Requests for leases that the head answers.
   var remoteRequests: Set<HubRequest.Ticket> = []
   /// Those of them that were taken back.

@@ -1,9 +1,11 @@
+internal import Dispatch
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunRuntime
 internal import IorunWire
 internal import Logging
+internal import Synchronization
 
 /// A node's hub from outside: starts its thread, registers it at the head, stops it.
 final class RuntimeHub: Sendable {
@@ -78,6 +80,24 @@ final class RuntimeHub: Sendable {
         // Cancelled or not, the attempts are few; the next registration of the node tries again.
         try? await Task.sleep(for: .milliseconds(200 << attempt))
       }
+    }
+  }
+
+  /// Serves the node's metrics on `HOST:PORT`.
+  ///
+  /// - Throws: `specInvalid`, `addressInUse`.
+  func serveMetrics(on address: String) throws -> MetricsServer {
+    try MetricsServer(address: address) { [mailbox] in
+      // The scraper's own thread waits: the hub answers within a turn.
+      let answer = Mutex<String?>(nil)
+      let done = DispatchSemaphore(value: 0)
+      let accepted = mailbox.post { hub in
+        let text = hub.metricsText()
+        answer.withLock { $0 = text }
+        done.signal()
+      }
+      guard accepted, done.wait(timeout: .now() + 2) == .success else { return nil }
+      return answer.withLock { $0 }
     }
   }
 

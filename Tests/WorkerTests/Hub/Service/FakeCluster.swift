@@ -53,12 +53,14 @@ final class FakeCluster: ClusterService {
     return job
   }
 
-  func lease(_ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, caller: PeerID)
-    async throws -> RuntimeLease
-  {
+  func lease(
+    _ demand: RuntimeDemand, job: JobID, holder: ProcessAddress, ticket: UInt64, caller: PeerID
+  ) async throws -> RuntimeLease {
     try await bridge.grantLease(
       demand, job: self.job(job, caller: caller), holder: holder, caller: caller)
   }
+
+  func cancelLease(_ ticket: UInt64, holder: ProcessAddress, caller: PeerID) async throws {}
 
   func createActor(_ spec: RuntimeActorSpec, getIfExists: Bool, caller: PeerID) async throws
     -> RuntimeActorRecord
