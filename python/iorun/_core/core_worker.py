@@ -15,7 +15,7 @@ from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
 from iorun._core.executor import Executor
-from iorun._core.leases import TaskQueue
+from iorun._core.leases import RECALL_LASTS, TaskQueue
 from iorun._core.loop import Loop, Waiter
 from iorun._core.neighbours import Neighbours
 from iorun._core.objects import ERROR, PENDING, ObjectTable
@@ -206,6 +206,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
     # Events
 
     def _on_recall(self, _body: Dict[str, Any], _blob: bytes) -> None:
+        self.tasks.recalled_until = time.monotonic() + RECALL_LASTS
         for queue in self.tasks.queues.values():
             queue.recall()
 
