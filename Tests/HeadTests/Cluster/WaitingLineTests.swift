@@ -13,9 +13,9 @@ struct WaitingLineTests {
   func empties() {
     var line = WaitingLine()
     line.add(.lease(1), shape: shapes[0], since: .zero, at: line.takePlace())
-    #expect(line.holds(shapes[0]))
+    #expect(line.holds(shapes[0]) == true)
     line.remove(.lease(1))
-    #expect(!line.holds(shapes[0]))
+    #expect(line.holds(shapes[0]) == false)
     #expect(line.isEmpty)
   }
 

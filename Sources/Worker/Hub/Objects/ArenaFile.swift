@@ -40,6 +40,8 @@ final class ArenaFile: Sendable {
     self.size = size
     descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw IorunError.system("cannot create", path, errno: errno) }
+    // Held as long as this process lives, however it ends: what nobody holds was left behind.
+    _ = flock(descriptor, LOCK_SH | LOCK_NB)
     let mapped =
       ftruncate(descriptor, off_t(size)) == 0
       ? mmap(nil, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) : MAP_FAILED
@@ -58,12 +60,28 @@ final class ArenaFile: Sendable {
     unlink(path)
   }
 
-  /// Removes the arenas that an earlier run of the same agent left.
+  /// Removes the arenas that an agent left, also those of the agent itself when it is done.
   static func removeLeftovers(of agent: PeerID) {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    where name.hasPrefix(prefix(agent)) {
+    for name in names where name.hasPrefix(prefix(agent)) { unlink("\(folder)/\(name)") }
+  }
+
+  /// Removes the arenas of agents of this user that were killed and do not come back: nobody holds
+  /// their locks. One that is just being made may not be locked yet, and is left alone.
+  static func removeOrphans() {
+    for name in names where name.hasPrefix("iorun-") {
+      let descriptor = open("\(folder)/\(name)", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+      guard descriptor >= 0 else { continue }
+      defer { close(descriptor) }
+      var status = stat()
+      guard fstat(descriptor, &status) == 0, status.st_uid == geteuid(),
+        time(nil) - status.st_ctim.tv_sec > 10, flock(descriptor, LOCK_EX | LOCK_NB) == 0
+      else { continue }
       unlink("\(folder)/\(name)")
     }
+  }
+
+  private static var names: [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
   }
 
   private static func prefix(_ agent: PeerID) -> String { "iorun-\(agent)-" }

@@ -14,6 +14,7 @@ final class RuntimeHub: Sendable {
   private let mailbox: HubMailbox
   private let cluster: ClusterControl
   private let removeSocket: @Sendable () -> Void
+  private let node: PeerID
 
   /// Takes what an earlier run of the node left away, listens, and starts the thread.
   ///
@@ -24,11 +25,13 @@ final class RuntimeHub: Sendable {
   ) throws {
     Self.raiseFileLimit()
     ArenaFile.removeLeftovers(of: settings.node.peer)
+    ArenaFile.removeOrphans()
     let socket = try HubSocket(nodeFolder: settings.folder, node: settings.node)
     let hub = try Hub(
       settings: settings, socket: socket, mailbox: mailbox,
       remotes: HubRemotes(cluster: cluster, system: system), logger: logger)
     socketPath = socket.path
+    node = settings.node.peer
     self.mailbox = mailbox
     self.cluster = cluster
     // The thread is the only one that touches the hub from here on.
@@ -146,5 +149,7 @@ final class RuntimeHub: Sendable {
       if !accepted { continuation.resume() }
     }
     removeSocket()
+    // Transfers that are still under way hold their arenas; this process ends now.
+    ArenaFile.removeLeftovers(of: node)
   }
 }
