@@ -10,7 +10,7 @@ struct RuntimeBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "iorun-runtime-bench",
     abstract: "Measures tasks, actors and objects of the Swift API in a running network.",
-    subcommands: [RunLines.self])
+    subcommands: [RunLines.self, Scale.self])
 
   static func main() async {
     // A worker is started without arguments: it serves until its node ends it.

@@ -1,4 +1,5 @@
 import Distributed
+import Foundation
 import IorunRuntime
 
 /// Ray's `small_value`: two bytes.
@@ -49,6 +50,7 @@ distributed actor Answerer: SpawnableActor {
   init(_ start: Int, actorSystem: ClusterActorSystem) { self.actorSystem = actorSystem }
 
   distributed func smallValue() -> String { "ok" }
+  distributed func processID() -> Int { Int(getpid()) }
   distributed func smallValue(with number: Int) -> String { "ok" }
   distributed func smallValue(of ref: ObjectRef<Int>) async throws -> String {
     _ = try await ref.value

@@ -20,6 +20,14 @@ extension RealProcesses {
       }
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `leaves a detached actor to the next program`() async throws {
+      try await TestNetwork.with(nodes: 1, cpus: 2) { network in
+        try await Self.run("detach", network)
+        try await Self.run("attach", network)
+      }
+    }
+
     @Test
     func `says what to do where no network runs`() async throws {
       try await TestNetwork.with(nodes: 0) { network in

@@ -53,7 +53,9 @@ def _make_remote(target: Any, options: Dict[str, Any]) -> Any:
     raise TypeError("The @remote decorator must be applied to either a function or a class.")
 
 
-def get(object_refs: Any, *, timeout: Optional[float] = None, _use_object_store: bool = False) -> Any:
+def get(
+    object_refs: Any, *, timeout: Optional[float] = None, _use_object_store: bool = False
+) -> Any:
     """The value of a ref, or the values of a list of refs; waits until they are there.
 
     Raises the error of the task that made the value, or `GetTimeoutError` after `timeout`
@@ -110,8 +112,7 @@ def wait(
         )
     if not isinstance(ray_waitables, list):
         raise TypeError(
-            "wait() expected a list of ObjectRef or ObjectRefGenerator, got "
-            f"{type(ray_waitables)}."
+            f"wait() expected a list of ObjectRef or ObjectRefGenerator, got {type(ray_waitables)}."
         )
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")

@@ -146,6 +146,9 @@ def init(
             if network is not None:
                 network.stop()
             raise
+        if network is not None:
+            arena = (global_state.require().hello.get("arena") or {}).get("path", "")
+            network.keep_arena(str(arena))
         _network_of_own = network
         _context = RayContext(_address_info(hub))
         return _context

@@ -194,15 +194,19 @@ def run_binary(arguments: List[str], seconds: float = START_SECONDS) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(
-            f"`{' '.join(command)}` did not end within {seconds:.0f} s."
-        ) from None
+        raise RuntimeError(f"`{' '.join(command)}` did not end within {seconds:.0f} s.") from None
     if done.returncode != 0:
         raise RuntimeError(
             f"`{' '.join(command)}` failed (exit status {done.returncode}): "
             f"{(done.stderr or done.stdout).strip()}"
         )
     return done.stdout
+
+
+def _remove_arena(path: str) -> None:
+    # What the agent named in its answer to hello, and nothing else.
+    if path.startswith("/dev/shm/iorun-"):
+        Path(path).unlink(missing_ok=True)
 
 
 def _sweep(folder: Path) -> None:
@@ -220,6 +224,7 @@ def _sweep(folder: Path) -> None:
             continue
         ours = state_dir.name.startswith("iorun-") and state_dir.name == path.stem
         if ours and hub_of_folder(state_dir) is None:
+            _remove_arena(str(entry.get("arena") or ""))
             shutil.rmtree(state_dir, ignore_errors=True)
             path.unlink(missing_ok=True)
 
@@ -239,6 +244,7 @@ class PrivateNetwork:
         # Short: a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="iorun-"))
         self._entry: Optional[Path] = None
+        self._arena = ""
         arguments = ["up", "--nodes", "1", "--state-dir", str(self.folder), "--json"]
         # The network ends when this process is gone, however it went.
         arguments += ["--owner-pid", str(self.owner)]
@@ -262,9 +268,21 @@ class PrivateNetwork:
         folder.mkdir(mode=0o700, exist_ok=True)
         _sweep(folder)
         self._entry = folder / f"{self.folder.name}.json"
-        self._entry.write_text(
-            json.dumps({"state_dir": str(self.folder), "owner": self.owner})
-        )
+        self._write_entry()
+
+    def keep_arena(self, path: str) -> None:
+        """The shared memory of this process's job: it goes with the network, whoever ends first.
+
+        An agent that is stopped in the middle of a job's end may leave it, and it is memory.
+        """
+        self._arena = path
+        self._write_entry()
+
+    def _write_entry(self) -> None:
+        if self._entry is None:
+            return
+        entry = {"state_dir": str(self.folder), "owner": self.owner, "arena": self._arena}
+        self._entry.write_text(json.dumps(entry))
 
     def stop(self) -> None:
         """Ends head and node and removes their folder. Only the process that made them may."""
@@ -279,6 +297,7 @@ class PrivateNetwork:
                 # They watch this process and end with it; the folder may stay.
                 print(f"iorun: could not stop {self.folder}: {error}", file=sys.stderr)
                 return
+        _remove_arena(self._arena)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -323,5 +342,7 @@ def check_resources(resources: Any) -> Dict[str, float]:
 def _end_of_log(folder: Path, lines: int = 10) -> str:
     texts = []
     for path in sorted((folder / "log").glob("*.log")):
-        texts += [f"{path.name}: {line}" for line in path.read_text("utf-8", "replace").splitlines()]
+        texts += [
+            f"{path.name}: {line}" for line in path.read_text("utf-8", "replace").splitlines()
+        ]
     return "\n".join(texts[-lines:]) or "(empty)"

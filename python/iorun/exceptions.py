@@ -354,9 +354,7 @@ class ActorDeathCause:
         if self.message:
             lines.append(self.message)
         if self.never_started:
-            lines.append(
-                "The actor never ran - it was cancelled before it started running."
-            )
+            lines.append("The actor never ran - it was cancelled before it started running.")
         return "\n".join(lines)
 
 
@@ -388,9 +386,7 @@ class ActorDiedError(RayActorError):
         else:
             if not isinstance(cause, ActorDeathCause):
                 cause = ActorDeathCause(**cause)
-            super().__init__(
-                cause.actor_id, cause.describe(), False, preempted=cause.preempted
-            )
+            super().__init__(cause.actor_id, cause.describe(), False, preempted=cause.preempted)
 
     @staticmethod
     def from_task_error(task_error: RayTaskError) -> "ActorDiedError":
@@ -641,10 +637,7 @@ class UnserializableException(RayError):
         self._original_stack_trace = original_stack_trace
 
     def __str__(self) -> str:
-        return (
-            "Failed to deserialize exception. Original exception:\n"
-            f"{self._original_stack_trace}"
-        )
+        return f"Failed to deserialize exception. Original exception:\n{self._original_stack_trace}"
 
 
 class ActorAlreadyExistsError(ValueError, RayError):

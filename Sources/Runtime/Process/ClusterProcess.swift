@@ -1,5 +1,6 @@
 internal import Distributed
 internal import Foundation
+internal import Glibc
 internal import IorunCore
 internal import IorunWire
 internal import Logging
@@ -163,7 +164,15 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     connection = (welcome, ProcessAddress(node: welcome.node, worker: worker), store)
   }
 
-  func socketPath(of worker: WorkerID) -> String { "\(welcome.directory)/\(worker).sock" }
+  /// Where a process of this node listens: in its job's folder, which may be beside our own where the
+  /// process is another driver's named actor.
+  func socketPath(of worker: WorkerID) -> String {
+    let own = "\(welcome.directory)/\(worker).sock"
+    guard access(own, F_OK) != 0 else { return own }
+    let jobs = (welcome.directory as NSString).deletingLastPathComponent
+    let others = (try? FileManager.default.contentsOfDirectory(atPath: jobs)) ?? []
+    return others.lazy.map { "\(jobs)/\($0)/\(worker).sock" }.first { access($0, F_OK) == 0 } ?? own
+  }
 
   /// What coders need to know.
   var userInfo: [CodingUserInfoKey: Any] { whole.userInfo }

@@ -53,11 +53,19 @@ final class TaskRunner: Sendable {
     return true
   }
 
+  /// All that this worker does is wait: the node may lend its CPU.
+  private func lendWhereIdle(_ state: inout State) {
+    guard state.active == 0, state.waiting > 0, !state.saidBlocked else { return }
+    state.saidBlocked = true
+    process.hub.note(.blocked, Nothing())
+  }
+
   private func next() -> InboundTask? {
     state.withLock { state in
       // Another line of work goes on where a task that waited has come back.
       guard state.active <= 1, state.head < state.queue.count else {
         state.active -= 1
+        lendWhereIdle(&state)
         return nil
       }
       let task = state.queue[state.head]
@@ -80,7 +88,9 @@ final class TaskRunner: Sendable {
         guard line.isCancelled else { continue }
         let starts = state.withLock { state in
           state.active -= 1
-          return begin(&state)
+          if begin(&state) { return true }
+          lendWhereIdle(&state)
+          return false
         }
         if starts { work() }
         return
@@ -204,10 +214,7 @@ final class TaskRunner: Sendable {
       state.active -= 1
       state.waiting += 1
       if begin(&state) { return true }
-      if state.active == 0, !state.saidBlocked {
-        state.saidBlocked = true
-        process.hub.note(.blocked, Nothing())
-      }
+      lendWhereIdle(&state)
       return false
     }
     if starts { work() }

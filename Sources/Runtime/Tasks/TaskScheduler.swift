@@ -7,6 +7,7 @@ internal import Synchronization
 final class TaskScheduler: Sendable {
   private struct State {
     var queues: [RuntimeDemand: TaskQueue] = [:]
+    var last: (options: TaskOptions, queue: TaskQueue)?
     /// Which queue a leased worker belongs to.
     var leased: [WorkerID: TaskQueue] = [:]
     var pushed: [UInt64: TaskRecord] = [:]
@@ -37,7 +38,7 @@ final class TaskScheduler: Sendable {
     let number = process.objects.nextCounter()
     let handles = (0..<UInt32(results)).map { process.objects.make(counter: number, index: $0) }
     let record = TaskRecord(
-      number: number, name: name, arguments: arguments, queue: queue(for: try options.demand()),
+      number: number, name: name, arguments: arguments, queue: try queue(for: options),
       results: handles, retries: options.maxRetries, retriesErrors: options.retriesErrors,
       stream: stream)
     for handle in handles { handle.task = record }
@@ -68,11 +69,14 @@ final class TaskScheduler: Sendable {
     for object in missing where object.whenReady({ countdown.step() }) == nil { countdown.step() }
   }
 
-  private func queue(for demand: RuntimeDemand) -> TaskQueue {
-    state.withLock { state in
-      if let queue = state.queues[demand] { return queue }
-      let queue = TaskQueue(demand: demand, process: process)
+  private func queue(for options: TaskOptions) throws -> TaskQueue {
+    try state.withLock { state in
+      // Most tasks ask for the same as the one before: that costs a comparison.
+      if let last = state.last, last.options == options { return last.queue }
+      let demand = try options.demand()
+      let queue = state.queues[demand] ?? TaskQueue(demand: demand, process: process)
       state.queues[demand] = queue
+      state.last = (options, queue)
       return queue
     }
   }

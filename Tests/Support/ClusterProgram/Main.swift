@@ -10,9 +10,10 @@ struct ClusterProgram {
       try await Cluster.run(
         tasks: [
           Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
-          Pause.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
+          Meet.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
         ],
-        streams: [Produce.self], actors: [Counter.self], errors: [NotTwelve.self]
+        streams: [Produce.self], actors: [Counter.self], errors: [NotTwelve.self],
+        namespace: "check"
       ) { cluster in
         for name in names {
           guard let scenario = scenarios[name] else { throw Wrong("no scenario '\(name)'", #line) }

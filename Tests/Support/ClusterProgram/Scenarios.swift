@@ -34,10 +34,15 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     let halves: [ObjectRef<String>] = try await cluster.submit(Halves(text: "abcd"), results: 2)
     try expect(try await cluster.get(halves) == ["ab", "cd"])
     try expect(try await cluster.submit(Nested(n: 12)).value == 650)
-    // Behind many short ones, long tasks do not all go to one worker.
+    // Behind many short ones, long tasks do not all wait for one worker.
     for _ in 0..<500 { _ = try await cluster.submit(Square(n: 1)).value }
-    let pauses = try await (0..<4).asyncMap { _ in try await cluster.submit(Pause()) }
-    try expect(Set(try await cluster.get(pauses)).count > 1, "long tasks all ran in one process")
+    let folder = NSTemporaryDirectory() + "/\(UUID())"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let meetings = try await (0..<2).asyncMap { index in
+      try await cluster.submit(Meet(folder: folder, index: index))
+    }
+    try expect(try await cluster.get(meetings) == [true, true], "long tasks ran after each other")
     let (ready, rest) = try await cluster.wait(refs, count: 3)
     try expect(ready.count == 3 && rest.count == 197)
   },
@@ -131,6 +136,16 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     try expect(
       try await code { let _: Counter = try await cluster.actor(Counter.self, named: "none") }
         == .notFound)
+  },
+  "detach": { cluster in
+    let counter = try await cluster.spawn(
+      Counter.self, 40, options: ActorOptions(name: "kept", detached: true))
+    try expect(try await counter.add(1) == 41)
+  },
+  "attach": { cluster in
+    let counter: Counter = try await cluster.actor(Counter.self, named: "kept")
+    try expect(try await counter.add(1) == 42)
+    try await cluster.kill(counter)
   },
   "nodes": { cluster in
     let nodes = try await cluster.nodes.map(\.node)

@@ -64,10 +64,19 @@ struct Deaf: RemoteTask {
   }
 }
 
-struct Pause: RemoteTask {
-  func run(in context: TaskContext) async throws -> Int {
-    usleep(200_000)
-    return Int(getpid())
+/// Ends when two of its kind run at the same time, without giving its thread away.
+struct Meet: RemoteTask {
+  var folder: String
+  var index: Int
+  func run(in context: TaskContext) async throws -> Bool {
+    guard FileManager.default.createFile(atPath: "\(folder)/\(index)", contents: nil) else {
+      return false
+    }
+    for _ in 0..<2000 {
+      if try FileManager.default.contentsOfDirectory(atPath: folder).count == 2 { return true }
+      usleep(10_000)
+    }
+    return false
   }
 }
 

@@ -68,7 +68,7 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
             asyncio.set_event_loop(asyncio.new_event_loop())
         executor.actor = function(*args, **kwargs)
         executor.main_call = None
-        executor.mode = _mode(executor, function, meta)
+        mode = _mode(executor, function, meta)
     except BaseException as error:
         _failed(executor, call, error)
         return
@@ -76,9 +76,11 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
         # The references in the arguments stay held: a restart elsewhere may use them again.
         call.held = []
         core.hub.note(ops.ACTOR_READY, {"actor": status["actor"], "failed": False, "message": ""})
+        # Calls that were faster than the constructor come first.
+        executor.mode = mode
         waiting, executor.queue = executor.queue, deque()
         for early in waiting:
-            executor.mode.take(early)
+            mode.take(early)
     core.loop.flush()
 
 

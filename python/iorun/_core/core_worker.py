@@ -15,7 +15,7 @@ from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
 from iorun._core.executor import Executor
-from iorun._core.leases import TaskQueue
+from iorun._core.leases import RECALL_LASTS, TaskQueue
 from iorun._core.loop import Loop, Waiter
 from iorun._core.neighbours import Neighbours
 from iorun._core.objects import ERROR, PENDING, ObjectTable
@@ -128,11 +128,22 @@ class CoreWorker(Neighbours, Storing, Waiting):
             self._listen(directory)
         self._register_events()
         self.loop.start()
-        answer, _ = self.hub.request(ops.HELLO, greeting, timeout=60)
+        self.namespace = namespace
+        self.log_to_driver = log_to_driver
+        # Calls may come right behind the answer, and another thread may take them.
+        self.hub.request(ops.HELLO, greeting, timeout=60, then=self._welcomed)
+        if role == "driver" and runtime_env:
+            from iorun._environment import sharing
+
+            document = sharing.share(_environment.decode(self.environment[1]), self)
+            self.environment = _environment.encode(document)
+
+    def _welcomed(self, answer: Dict[str, Any]) -> None:
+        """The agent has answered hello. With the lock held."""
         self.hello = answer
         self.node_id = bytes.fromhex(answer["node"])
         self.job_id = answer.get("job", "")
-        self.namespace = answer.get("namespace") or namespace
+        self.namespace = answer.get("namespace") or self.namespace
         self.address = str(answer.get("address") or "127.0.0.1")
         self.inline_limit = int(answer.get("inlineLimit") or self.inline_limit)
         cpus = (answer.get("resources") or {}).get("CPU") or 1
@@ -141,14 +152,11 @@ class CoreWorker(Neighbours, Storing, Waiting):
             self._listen(answer["directory"])
         arena = answer.get("arena") or {}
         self.arena = Arena(self, arena.get("path", ""), int(arena.get("size") or 0))
-        self.log_to_driver = log_to_driver
-        if role == "driver" and runtime_env:
-            from iorun._environment import sharing
-
-            document = sharing.share(_environment.decode(self.environment[1]), self)
-            self.environment = _environment.encode(document)
+        # Who has dialled since `_listen` is heard from now on.
+        self.loop.add(self._listener.fileno(), self._accept)
 
     def _listen(self, directory: str) -> None:
+        """Binds the socket for other processes; nobody is heard before hello is answered."""
         path = os.path.join(directory, self.worker_id.hex() + ".sock")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -161,7 +169,6 @@ class CoreWorker(Neighbours, Storing, Waiting):
             raise
         self._listener = listener
         self._socket_path = path
-        self.loop.add(listener.fileno(), self._accept)
 
     def _register_events(self) -> None:
         on = self.hub.on
@@ -199,6 +206,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
     # Events
 
     def _on_recall(self, _body: Dict[str, Any], _blob: bytes) -> None:
+        self.tasks.recalled_until = time.monotonic() + RECALL_LASTS
         for queue in self.tasks.queues.values():
             queue.recall()
 

@@ -103,14 +103,29 @@ class HubConnection:
     # Without the lock
 
     def request(
-        self, op: int, body: Dict[str, Any], blob: bytes = b"", timeout: Optional[float] = None
+        self,
+        op: int,
+        body: Dict[str, Any],
+        blob: bytes = b"",
+        timeout: Optional[float] = None,
+        then: Optional[Callable[[Dict[str, Any]], None]] = None,
     ) -> Tuple[Dict[str, Any], bytes]:
-        """Sends a request and waits. Raises HubError, or TimeoutError."""
+        """Sends a request and waits. Raises HubError, or TimeoutError.
+
+        `then` is called with the answer, with the lock held, before any later frame is taken.
+        """
         waiter = Waiter(1)
         answers = []
 
         def done(answer: Dict[str, Any], blob: bytes, error: Optional[HubError]) -> None:
-            answers.append((answer, blob, error))
+            failure: Optional[Exception] = error
+            if error is None and then is not None:
+                try:
+                    then(answer)
+                except Exception as problem:
+                    # Whoever asked is told; the loop may be another thread's.
+                    failure = problem
+            answers.append((answer, blob, failure))
             waiter.count_down()
 
         with self.loop.lock:

@@ -28,6 +28,10 @@ _LOCAL_WINDOW = 512
 _REMOTE_WINDOW = 16_000
 #: How long an idle lease is kept.
 _KEEP = 1.0
+#: For so long after a recall a lease goes back as soon as it is idle.
+RECALL_LASTS = 1.0
+#: A grant of this node that took longer had to wait for somebody.
+_LONG_WAIT = 0.005
 #: A task that has run for so long, in seconds, must not have others waiting behind it.
 _STUCK = 0.01
 #: Less work than this, in microseconds, is not worth calling back.
@@ -39,6 +43,7 @@ class Lease:
 
     __slots__ = (
         "blocked",
+        "contended",
         "duration",
         "idle_since",
         "inflight",
@@ -63,6 +68,8 @@ class Lease:
         #: Moving average of a task's duration, in microseconds; negative: not known.
         self.duration = -1.0
         self.blocked = False
+        #: Others wait for such a lease: it goes back as soon as it is idle.
+        self.contended = False
         self.stealing = False
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
@@ -125,14 +132,24 @@ class TaskQueue:
         limit = min(len(self.waiting), self.core.lease_limit)
         while len(self.requested) - len(self.cancelled) < limit:
             cell: List[int] = []
+            asked = time.monotonic()
 
-            def done(answer: Any, _blob: bytes, error: Any, cell: List[int] = cell) -> None:
+            def done(
+                answer: Any,
+                _blob: bytes,
+                error: Any,
+                cell: List[int] = cell,
+                asked: float = asked,
+            ) -> None:
                 self.requested.discard(cell[0])
                 self.cancelled.discard(cell[0])
                 if error is not None:
                     self._refused(error)
-                else:
-                    self._granted(answer)
+                    return
+                waited = time.monotonic() - asked
+                if waited > _LONG_WAIT and answer["node"] == self.core.hello["node"]:
+                    self.core.tasks.waited_for_lease()
+                self._granted(answer)
 
             cell.append(self.core.hub.start(ops.LEASE, self.request, done))
             self.requested.add(cell[0])
@@ -147,6 +164,7 @@ class TaskQueue:
             self._want_leases()
             return
         lease = Lease(self, answer, peer)
+        lease.contended = self.core.tasks.is_contended()
         if peer.node != self.core.node_id:
             # What an earlier lease has learned spares this one a round trip.
             lease.window, lease.duration = self.far_window, self.far_duration
@@ -176,13 +194,17 @@ class TaskQueue:
             task = waiting.popleft()
             if not task.finished:
                 self._push(lease, task)
+        if not waiting and len(self.requested) > len(self.cancelled):
+            self._cancel_requests()
         if not lease.inflight:
-            lease.idle_since = time.monotonic()
+            lease.idle_since = now = time.monotonic()
+            if lease.contended or now < self.core.tasks.recalled_until:
+                # Somebody was waiting a moment ago, and most likely still is.
+                self.give_back(lease)
+                return
             if len(self.leases) > 1:
                 self._steal_for(lease)
             self._watch_idle()
-        if not waiting and len(self.requested) > len(self.cancelled):
-            self._cancel_requests()
 
     def _cancel_requests(self) -> None:
         # Each is still answered, by a refusal or by a grant that crossed this.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from iorun import exceptions
@@ -40,6 +41,22 @@ class TaskSubmitter:
         self.queues: Dict[str, TaskQueue] = {}
         #: worker id -> the lease on it.
         self.leases: Dict[bytes, Lease] = {}
+        #: Until then somebody else may be waiting for what idle leases hold.
+        self.recalled_until = 0.0
+        self._contended_from = -10.0
+
+    def waited_for_lease(self) -> None:
+        """A lease was long in coming: others wait, too, and were recalled before it was held.
+
+        Noted once a second at most, because a busy machine looks the same.
+        """
+        now = time.monotonic()
+        if now - self._contended_from > 1.0:
+            self._contended_from = now
+
+    def is_contended(self) -> bool:
+        """Whether leases that come now go back as soon as they are idle."""
+        return time.monotonic() - self._contended_from < 0.05
 
     def make(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
         """A task and the references to what it will return. With the lock held."""

@@ -42,7 +42,9 @@ def wait_for_pid_to_exit(pid: int, timeout: float = 20) -> None:
     wait_for_condition(gone, timeout=timeout)
 
 
-def kill_actor_and_wait_for_failure(actor: Any, timeout: float = 10, retry_interval_ms: float = 100):
+def kill_actor_and_wait_for_failure(
+    actor: Any, timeout: float = 10, retry_interval_ms: float = 100
+):
     """Kills the actor's process, and waits until its calls fail."""
     pid = iorun.get(actor.__ray_call__.remote(lambda _: os.getpid()))
     os.kill(pid, 9)
@@ -64,9 +66,7 @@ def run_string_as_driver(
     output = done.stdout.decode(encode, "replace")
     if done.returncode:
         print(output)
-        raise subprocess.CalledProcessError(
-            done.returncode, done.args, output, driver_script
-        )
+        raise subprocess.CalledProcessError(done.returncode, done.args, output, driver_script)
     return output
 
 

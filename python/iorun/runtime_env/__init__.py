@@ -115,8 +115,7 @@ class RuntimeEnv(dict):
         variables = self.get("env_vars", {})
         if not isinstance(variables, dict):
             raise TypeError(
-                "runtime_env['env_vars'] must be of type Dict[str, str], got "
-                f"{type(variables)}"
+                f"runtime_env['env_vars'] must be of type Dict[str, str], got {type(variables)}"
             )
         for key, value in variables.items():
             if not isinstance(key, str) or not isinstance(value, str):
@@ -144,14 +143,10 @@ class RuntimeEnv(dict):
                 super().__setitem__(key, _packages(key, self[key]))
         excludes = self.get("excludes", [])
         if not isinstance(excludes, list) or not all(isinstance(path, str) for path in excludes):
-            raise TypeError(
-                f"runtime_env['excludes'] must be of type List[str], got {excludes!r}."
-            )
+            raise TypeError(f"runtime_env['excludes'] must be of type List[str], got {excludes!r}.")
         hook = self.get("worker_process_setup_hook")
         if hook is not None and not callable(hook) and not isinstance(hook, str):
-            raise TypeError(
-                f"worker_process_setup_hook must be a function, got {type(hook)}."
-            )
+            raise TypeError(f"worker_process_setup_hook must be a function, got {type(hook)}.")
         if isinstance(hook, str) and "." not in hook:
             raise ValueError(
                 "worker_process_setup_hook must be 'module.function' where it is a text, got "
@@ -257,8 +252,7 @@ def _module_path(module: Any) -> str:
 def _config(value: Any) -> RuntimeEnvConfig:
     if not isinstance(value, dict):
         raise TypeError(
-            "runtime_env['config'] must be of type dict or RuntimeEnvConfig, got: "
-            f"{type(value)}"
+            f"runtime_env['config'] must be of type dict or RuntimeEnvConfig, got: {type(value)}"
         )
     known = ("setup_timeout_seconds", "eager_install", "log_files")
     return RuntimeEnvConfig(**{name: value[name] for name in known if name in value})

@@ -46,9 +46,7 @@ class ActorPool:
 
         return results()
 
-    def map_unordered(
-        self, fn: Callable[[Any, Any], Any], values: Iterable[Any]
-    ) -> Iterator[Any]:
+    def map_unordered(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> Iterator[Any]:
         """As `map`, with the results in the order in which they come."""
         while self.has_next():
             try:
@@ -80,9 +78,7 @@ class ActorPool:
         """Whether a result is still to be taken."""
         return bool(self._running)
 
-    def get_next(
-        self, timeout: Optional[float] = None, ignore_if_timedout: bool = False
-    ) -> Any:
+    def get_next(self, timeout: Optional[float] = None, ignore_if_timedout: bool = False) -> Any:
         """The next result in the order of the submissions; waits at most `timeout` seconds.
 
         Raises `TimeoutError`; the result can be asked for again, unless `ignore_if_timedout`.
@@ -127,9 +123,7 @@ class ActorPool:
     def _take(self, result: Any, actor: Any, late: bool) -> Any:
         if late:
             self._give_back(actor)
-            raise TimeoutError(
-                f"Timed out waiting for result. The task {result} has been ignored."
-            )
+            raise TimeoutError(f"Timed out waiting for result. The task {result} has been ignored.")
         alive = True
         try:
             return iorun.get(list(result) if isinstance(result, tuple) else result)

@@ -14,9 +14,7 @@ def register_ray() -> None:
         from joblib.parallel import register_parallel_backend
         from joblib.pool import PicklingPool  # noqa: F401  (says early that joblib is too old)
     except ImportError as error:
-        raise ImportError(
-            "register_ray needs joblib 1.0 or newer: pip install joblib."
-        ) from error
+        raise ImportError("register_ray needs joblib 1.0 or newer: pip install joblib.") from error
     import iorun
     from iorun.util.multiprocessing.pool import Pool
 

@@ -127,7 +127,9 @@ class Histogram(Metric):
             )
         self.boundaries: List[float] = [float(boundary) for boundary in boundaries]
         if self.boundaries[0] <= 0:
-            raise ValueError(f"Invalid `boundaries` argument at index 0, {boundaries[0]}: use positive values.")
+            raise ValueError(
+                f"Invalid `boundaries` argument at index 0, {boundaries[0]}: use positive values."
+            )
         if self.boundaries != sorted(self.boundaries):
             raise ValueError("boundaries must be in ascending order.")
 

@@ -252,9 +252,7 @@ def check_placement_group_index(placement_group: PlacementGroup, bundle_index: i
     """Raises `ValueError` where the group has no such bundle (-1: any)."""
     if placement_group.is_empty:
         if bundle_index != -1:
-            raise ValueError(
-                "If placement group is not set, the value of bundle index must be -1."
-            )
+            raise ValueError("If placement group is not set, the value of bundle index must be -1.")
     elif not -1 <= bundle_index < placement_group.bundle_count:
         raise ValueError(
             f"placement group bundle index {bundle_index} is invalid. Valid placement group "
@@ -309,9 +307,7 @@ def _node_strategy(strategy: Optional[str], topology: Optional[Dict[str, str]]) 
 
 def _check_bundles(bundles: Any) -> None:
     if not isinstance(bundles, list):
-        raise ValueError(
-            f"Placement group bundles must be a list, got {type(bundles)}."
-        )
+        raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
     if not bundles:
         raise ValueError(
             "Bundles must be a non-empty list of resource dictionaries. For example: "

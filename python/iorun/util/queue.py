@@ -179,7 +179,5 @@ class _QueueActor:
 
     async def get_nowait_batch(self, num_items: int) -> list:
         if num_items > self.queue.qsize():
-            raise Empty(
-                f"Cannot get {num_items} items from queue of size {self.queue.qsize()}."
-            )
+            raise Empty(f"Cannot get {num_items} items from queue of size {self.queue.qsize()}.")
         return [self.queue.get_nowait() for _ in range(num_items)]

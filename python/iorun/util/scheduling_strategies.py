@@ -109,7 +109,9 @@ LabelMatchExpressions = Dict[str, Union[In, NotIn, Exists, DoesNotExist]]
 class NodeLabelSchedulingStrategy:
     """Runs on a node whose labels match all of `hard`, if possible also all of `soft`."""
 
-    def __init__(self, hard: LabelMatchExpressions, *, soft: Optional[LabelMatchExpressions] = None):
+    def __init__(
+        self, hard: LabelMatchExpressions, *, soft: Optional[LabelMatchExpressions] = None
+    ):
         self.hard = _checked("hard", hard)
         self.soft = _checked("soft", soft)
         if not self.hard and not self.soft:

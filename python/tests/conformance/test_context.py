@@ -197,9 +197,7 @@ def test_several_drivers(fresh):
     code = "store = ray.get_actor('store'); ray.get(store.set.remote(5)); print('set')"
     assert run_driver(code, address).endswith("set")
     assert ray.get(store.get.remote()) == 5
-    code = (
-        "try:\n    ray.get_actor('store')\nexcept ValueError:\n    print('not found')\n"
-    )
+    code = "try:\n    ray.get_actor('store')\nexcept ValueError:\n    print('not found')\n"
     assert run_driver(code, address, "elsewhere").endswith("not found")
     ray.kill(store)
 

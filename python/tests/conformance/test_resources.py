@@ -220,9 +220,7 @@ def test_a_groups_bundle_bounds_what_runs_in_it(shared):
         time.sleep(0.05)
         return start, time.monotonic()
 
-    spans = sorted(
-        ray.get([span.options(scheduling_strategy=strategy).remote() for _ in range(3)])
-    )
+    spans = sorted(ray.get([span.options(scheduling_strategy=strategy).remote() for _ in range(3)]))
     for (_, end), (start, _) in zip(spans, spans[1:]):
         assert start >= end
     groups.remove_placement_group(group)

@@ -34,9 +34,7 @@ def test_env_vars_of_an_actor(shared):
 
 
 def test_env_vars_of_a_job(fresh):
-    ray.init(
-        num_cpus=2, runtime_env={"env_vars": {"A": "job", "B": "job"}}, log_to_driver=False
-    )
+    ray.init(num_cpus=2, runtime_env={"env_vars": {"A": "job", "B": "job"}}, log_to_driver=False)
     assert ray.get(variable.remote("A")) == "job"
     task = variable.options(runtime_env={"env_vars": {"A": "task"}})
     assert ray.get([task.remote("A"), task.remote("B")]) == ["task", "job"]
@@ -107,9 +105,7 @@ def test_a_setup_hook_runs_in_each_worker(fresh):
     def hook():
         os.environ["HOOKED"] = "yes"
 
-    ray.init(
-        num_cpus=1, runtime_env={"worker_process_setup_hook": hook}, log_to_driver=False
-    )
+    ray.init(num_cpus=1, runtime_env={"worker_process_setup_hook": hook}, log_to_driver=False)
     assert ray.get(variable.remote("HOOKED")) == "yes"
 
 

@@ -133,6 +133,9 @@ extension Hub {
 
   /// What is done once a second.
   func tidy(_ now: ContinuousClock.Instant) {
+    // A refusal may have crossed the update that would have prevented it: then the head holds it
+    // against this node until it hears of it again.
+    updateSoon()
     scheduler.tidy(now, self)
     for job in jobs.values {
       job.store?.tidy(now, self)

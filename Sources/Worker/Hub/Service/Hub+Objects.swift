@@ -347,7 +347,7 @@ extension Hub {
       switch result {
       case .success: step = store.pulls[object]?.pull.received(request)
       case .failure(let error):
-        hub.logger.info("a node does not give an object: \(error)")
+        hub.logger.notice("a node does not give an object: \(error)")
         step = store.pulls[object]?.pull.failed(request)
       }
       if let step { hub.carryOut(step, of: object, store) }

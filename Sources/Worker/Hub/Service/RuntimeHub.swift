@@ -105,6 +105,21 @@ final class RuntimeHub: Sendable {
   static func reserve(
     _ lease: LeaseID, _ amounts: ResourceAmounts, gpus: [Int], _ mailbox: HubMailbox
   ) async throws {
+    // Leases that only wait for their holder's next task come back when they are asked for.
+    for _ in 0..<30 {
+      do {
+        return try await reserveNow(lease, amounts, gpus: gpus, mailbox)
+      } catch let error as IorunError where error.code == .wrongState {
+        mailbox.post { $0.recallAll() }
+        try await Task.sleep(for: .milliseconds(100))
+      }
+    }
+    try await reserveNow(lease, amounts, gpus: gpus, mailbox)
+  }
+
+  private static func reserveNow(
+    _ lease: LeaseID, _ amounts: ResourceAmounts, gpus: [Int], _ mailbox: HubMailbox
+  ) async throws {
     try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<Void, any Error>) in
       let accepted = mailbox.post { hub in

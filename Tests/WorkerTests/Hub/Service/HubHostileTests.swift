@@ -8,7 +8,8 @@ import Testing
 
 @Suite("Hub, hostile processes", .serialized) struct HubHostileTests {
   private static let hello =
-    #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "0", count: 32))","job":"job-aaaaaaaa","token":"x"}"#
+    #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "0", count: 32))","#
+    + #""job":"job-aaaaaaaa","token":"x"}"#
 
   private func refusal(_ stage: HubStage, _ hello: String) async throws -> ScriptedProcess.Refusal?
   {
@@ -44,7 +45,8 @@ import Testing
     #expect(try await refusal(stage, wrong)?.code == "IOR-1005")
     // The right token, but nobody that the hub expects.
     let stray =
-      #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "1", count: 32))","job":"\#(driver.job)","token":"\#(zygote.token)"}"#
+      #"{"protocol":1,"role":"worker","worker":"\#(String(repeating: "1", count: 32))","#
+      + #""job":"\#(driver.job)","token":"\#(zygote.token)"}"#
     #expect(try await refusal(stage, stray)?.code == "IOR-1005")
     await stage.stop()
   }

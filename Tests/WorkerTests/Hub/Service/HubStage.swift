@@ -67,7 +67,7 @@ final class HubStage: Sendable {
     var generator = SystemRandomNumberGenerator()
     let worker = WorkerID(using: &generator)
     let script =
-      "env > \(folder.path)/zygote.tmp; mv \(folder.path)/zygote.tmp \(folder.path)/zygote; exec sleep 600"
+      "cd \(folder.path) && env > zygote.tmp && mv zygote.tmp zygote; exec sleep 600"
     let answer = try await process.request(
       .hello,
       """

@@ -161,9 +161,7 @@ class Pool:
             refs.append(self._run(len(refs) % len(self._actors), func, chunk))
         return AsyncResult(self._collector, refs, callback, error_callback)
 
-    def map(
-        self, func: Callable, iterable: Iterable, chunksize: Optional[int] = None
-    ) -> List[Any]:
+    def map(self, func: Callable, iterable: Iterable, chunksize: Optional[int] = None) -> List[Any]:
         """Calls the function for each item; returns the results in the items' order."""
         return self._map_async(func, iterable, chunksize).get()
 

@@ -43,9 +43,7 @@ class Collector:
         """Calls `tell` on the collector's thread with the chunk's results once they are there."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="iorun-pool", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name="iorun-pool", daemon=True)
                 self._thread.start()
         ref.future().add_done_callback(lambda future: self._finished.put((future, tell)))
 

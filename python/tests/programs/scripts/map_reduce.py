@@ -37,12 +37,8 @@ if __name__ == "__main__":
     ray.init(num_cpus=2)
     lines = TEXT.split("\n")
     partitions = 3
-    maps = [
-        apply_map.options(num_returns=partitions).remote([line], partitions) for line in lines
-    ]
-    reduces = [
-        apply_reduce.remote(*[result[i] for result in maps]) for i in range(partitions)
-    ]
+    maps = [apply_map.options(num_returns=partitions).remote([line], partitions) for line in lines]
+    reduces = [apply_reduce.remote(*[result[i] for result in maps]) for i in range(partitions)]
     total = collections.Counter()
     for counts in ray.get(reduces):
         total.update(counts)
