@@ -13,9 +13,11 @@ struct WaitingLineTests {
   func empties() {
     var line = WaitingLine()
     line.add(.lease(1), shape: shapes[0], since: .zero, at: line.takePlace())
-    #expect(line.holds(shapes[0]) == true)
+    let before = line.holds(shapes[0])
+    #expect(before)
     line.remove(.lease(1))
-    #expect(line.holds(shapes[0]) == false)
+    let after = line.holds(shapes[0])
+    #expect(!after)
     #expect(line.isEmpty)
   }
 
@@ -26,9 +28,11 @@ struct WaitingLineTests {
     line.add(.lease(1), shape: shapes[0], since: .zero, at: first)
     line.add(.lease(2), shape: shapes[0], since: .zero, at: line.takePlace())
     line.remove(.lease(1))
-    #expect(line.front(of: shapes[0])?.item == .lease(2))
+    let behind = line.front(of: shapes[0])?.item
+    #expect(behind == .lease(2))
     line.add(.lease(1), shape: shapes[0], since: .zero, at: first)
-    #expect(line.front(of: shapes[0])?.item == .lease(1))
+    let front = line.front(of: shapes[0])?.item
+    #expect(front == .lease(1))
   }
 
   @Test("whatever comes and goes, each shape is served in order of coming", arguments: 0..<100)
@@ -60,7 +64,8 @@ struct WaitingLineTests {
       #expect(line.count == model.values.reduce(0) { $0 + $1.count })
       for lane in 0..<4 {
         let first = model[lane]?.first
-        #expect(line.front(of: shapes[lane])?.item == first.map { .lease($0.item) })
+        let front = line.front(of: shapes[lane])?.item
+        #expect(front == first.map { .lease($0.item) })
       }
       let fronts = line.fronts().map(\.entry.number)
       #expect(fronts == fronts.sorted())
