@@ -78,7 +78,9 @@ public struct LocalNetwork: Sendable {
     let headKey = try CurveKey.loadOrCreate(at: state.head + "/head.key")
     // Made before the head starts, which admits it: two processes must not both draw one.
     _ = try CurveKey.loadOrCreate(at: state.clientKey)
-    let keys = try (1...count).map { try prepareNode($0, address, headKey, milliCPUs, offer, metrics) }
+    let keys = try (1...count).map {
+      try prepareNode($0, address, headKey, milliCPUs, offer, metrics)
+    }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
     do {

@@ -77,7 +77,9 @@ struct ClusterLeaseTests {
     }
   }
 
-  @Test("a request that is taken back is answered, before it comes, while it waits and while it is granted")
+  @Test(
+    "a request that is taken back is answered, before it comes, while it waits and while it is granted"
+  )
   func takenBack() async throws {
     try await withRig(cpus: [1]) { rig in
       try await rig.registerBridges()

@@ -27,7 +27,8 @@ extension Hub {
     gauge("jobs", "Runtime jobs that have something here.", [Sample(value: Double(jobs.count))])
     gauge("processes", "Processes of runtime jobs, by kind.", processSamples())
     gauge("connections", "Open connections.", [Sample(value: Double(connections.count))])
-    gauge("tasks", "Tasks of this node's drivers and actors that are remembered, by state.",
+    gauge(
+      "tasks", "Tasks of this node's drivers and actors that are remembered, by state.",
       taskSamples())
     let stores = jobs.values.compactMap(\.store)
     gauge(
