@@ -16,6 +16,8 @@ NODES = 3
 
 @pytest.fixture
 def folder(tmp_path_factory):
+    # Tests before this one may have left a session of theirs.
+    iorun.shutdown()
     # Short: a Unix socket's path has at most 107 bytes.
     folder = tmp_path_factory.mktemp("n")
     up(folder)
