@@ -87,7 +87,7 @@ struct ZeroMQEndpointTests {
   }
 
   @Test func `where nobody listens there is no answer`() async throws {
-    let listener = try Listener(key: headKey, admitting: [])
+    let listener = try Listener(key: headKey, admitting: [], at: "tcp://127.77.0.9:0")
     let address = listener.address
     await listener.endpoint.stop()
     let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
@@ -98,7 +98,9 @@ struct ZeroMQEndpointTests {
   }
 
   @Test func `one waiter's end does not end another's wait`() async throws {
-    let listener = try Listener(key: headKey, admitting: [annaKey])
+    // An address of its own: on 127.0.0.1 a port that is free again may be taken by another program,
+    // or by the very connection that dials it.
+    let listener = try Listener(key: headKey, admitting: [annaKey], at: "tcp://127.77.0.9:0")
     let address = listener.address
     await listener.endpoint.stop()
     let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
