@@ -70,8 +70,9 @@ def endpoint(tmp_path_factory):
             pytest.fail("the server ended before it served")
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0, "it does not end in order"
+        status = server.wait(timeout=20)
         subprocess.run([binary, "down"], env=environment, check=True)
+        assert status == 0, "it does not end in order"
 
 
 def load(url: str, requests: int) -> "subprocess.Popen[str]":
