@@ -13,7 +13,6 @@ final class EndpointExecutor: TaskExecutor, @unchecked Sendable {
 
   private struct State {
     var jobs: [UnownedJob] = []
-    var thread: pthread_t?
     var isOver = false
   }
 

@@ -275,15 +275,18 @@ class TaskQueue:
             # Either nearly done, or its current task is longer than expected: look again.
             self.core.loop.after(0.01, self._look_again)
             return
-        most.stealing = True
-        most.peer.send(frame(STEAL, number=len(most.inflight) // 2))
+        self._steal(most, len(most.inflight) // 2)
+
+    def _steal(self, lease: Lease, count: int) -> None:
+        """Asks for so many unstarted tasks of a lease."""
+        lease.stealing = True
+        lease.peer.send(frame(STEAL, number=count))
 
     def _look_again(self) -> None:
         if any(not lease.inflight for lease in self.leases):
             most = max(self.leases, key=lambda lease: len(lease.inflight), default=None)
             if most is not None and len(most.inflight) > 1 and not most.stealing:
-                most.stealing = True
-                most.peer.send(frame(STEAL, number=len(most.inflight) // 2))
+                self._steal(most, len(most.inflight) // 2)
 
     def _watch_progress(self) -> None:
         """Frees what waits behind a task that turns out to be long: others may have room for it."""
@@ -302,8 +305,7 @@ class TaskQueue:
             if elapsed > patience and not lease.stealing:
                 lease.window = 1
                 lease.duration = max(lease.duration, elapsed * 1e6)
-                lease.stealing = True
-                lease.peer.send(frame(STEAL, number=len(lease.inflight) - 1))
+                self._steal(lease, len(lease.inflight) - 1)
 
     # Giving leases back
 

@@ -142,18 +142,15 @@ extension Hub {
       wish.object, self, fail: { $0.respond(ticket.connection, ticket.number, error: $1) }
     ) { hub, store in
       guard hub.connections[ticket.connection] != nil else { return true }
-      switch store.books.pin(wish.object, by: worker) {
+      let outcome = store.books.pin(wish.object, by: worker)
+      switch outcome {
       case .here(let offset, let size):
         hub.respond(
           ticket.connection, ticket.number, json: "{\"offset\":\(offset),\"size\":\(size)}".utf8)
         return true
-      case .restore(let transfer):
-        store.restore(transfer, hub)
+      case .restore, .spill, .wait:
+        hub.makeWay(for: outcome, in: store)
         return false
-      case .spill(let transfers):
-        store.spill(transfers, hub)
-        return false
-      case .wait: return false
       case .unknown:
         do {
           if let neighbour = hub.neighbour(of: store, with: wish.object) {
@@ -167,6 +164,15 @@ extension Hub {
           return true
         }
       }
+    }
+  }
+
+  /// Begins to move what keeps a pin from being had; whoever wants it asks again on the next change.
+  private func makeWay(for outcome: ObjectArena.PinOutcome, in store: ObjectStore) {
+    switch outcome {
+    case .restore(let transfer): store.restore(transfer, self)
+    case .spill(let transfers): store.spill(transfers, self)
+    case .here, .wait, .unknown: return
     }
   }
 
@@ -224,17 +230,14 @@ extension Hub {
     }
     other.attempt(object, self, fail: fail) { hub, other in
       guard let store = hub.jobs[target]?.store else { return true }
-      switch other.books.pin(object, by: ObjectStore.carrier) {
+      let outcome = other.books.pin(object, by: ObjectStore.carrier)
+      switch outcome {
       case .here(let offset, let size):
         hub.copy(object, at: offset, size: size, of: other, into: store)
         return true
-      case .restore(let transfer):
-        other.restore(transfer, hub)
+      case .restore, .spill, .wait:
+        hub.makeWay(for: outcome, in: other)
         return false
-      case .spill(let transfers):
-        other.spill(transfers, hub)
-        return false
-      case .wait: return false
       case .unknown:
         fail(hub, IorunError(.objectLost, "it was freed"))
         return true
@@ -366,18 +369,15 @@ extension Hub {
       return
     }
     store.attempt(object, self, fail: { done(.failure($1)) }) { hub, store in
-      switch store.books.pin(object, by: ObjectStore.carrier) {
+      let outcome = store.books.pin(object, by: ObjectStore.carrier)
+      switch outcome {
       case .here(let offset, let size):
         store.copies[object, default: []].insert(node)
         done(.success((store.file, offset, size)))
         return true
-      case .restore(let transfer):
-        store.restore(transfer, hub)
+      case .restore, .spill, .wait:
+        hub.makeWay(for: outcome, in: store)
         return false
-      case .spill(let transfers):
-        store.spill(transfers, hub)
-        return false
-      case .wait: return false
       case .unknown:
         done(.failure(IorunError(.objectLost, "object \(object) is not on this node")))
         return true
