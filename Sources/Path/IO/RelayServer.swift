@@ -1,0 +1,192 @@
+internal import CPath
+internal import CShim
+internal import Foundation
+public import IorunCore
+internal import Synchronization
+
+/// A relay and reflector as a service on one UDP port, and on TCP for those whose UDP is blocked:
+/// one thread, which does nothing else. It sees ciphertext only.
+public final class RelayServer: Sendable {
+  /// What it has counted since it began.
+  public struct Counters: Sendable, Hashable {
+    /// Bytes and datagrams that it passed on.
+    public var forwardedBytes: UInt64 = 0, forwardedPackets: UInt64 = 0
+    /// Datagrams from nobody who may, and those above a pair's rate or the socket's room.
+    public var refusedPackets: UInt64 = 0, droppedPackets: UInt64 = 0
+  }
+
+  private struct State {
+    var counters = Counters()
+    var bytes: [UInt32: UInt64] = [:]
+    var isStopped = false
+  }
+
+  /// The pairs that it holds at once.
+  public static let slotLimit: UInt32 = 16_384
+
+  /// The UDP port.
+  public let port: UInt16
+  /// The second UDP port, from which reflections come that nobody asked for there.
+  public let otherPort: UInt16
+  /// What it shares with the head.
+  public let secret: [UInt8]
+  private let stopSignal: Int32
+  private let state: Mutex<State>
+  private let bridge: StreamBridge?
+
+  /// Opens the ports and begins to serve.
+  ///
+  /// - Parameters:
+  ///   - address: the machine's address to serve on; `nil`: all.
+  ///   - port: the UDP port; 0: any.
+  ///   - streamPort: the TCP port of framed datagrams; `nil`: none.
+  ///   - secret: what it shares with the head.
+  /// - Throws: `addressInUse`, `fileSystem`, `internalFault`.
+  public init(
+    on address: SocketAddress? = nil, port: UInt16, streamPort: UInt16? = nil, secret: [UInt8]
+  ) throws {
+    let descriptor = try UDPSocket.open(on: address, port: port, gro: true)
+    let other: Int32
+    do {
+      other = try UDPSocket.open(on: address, port: 0, gro: false)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    let stop = iorun_eventfd_create()
+    self.port = UInt16(clamping: iorun_udp_port(descriptor))
+    otherPort = UInt16(clamping: iorun_udp_port(other))
+    self.secret = secret
+    stopSignal = stop
+    guard stop >= 0, let relay = iorun_relay_create(descriptor, Self.slotLimit) else {
+      close(descriptor)
+      close(other)
+      throw IorunError(.internalFault, "there is no memory for a relay")
+    }
+    let state = Mutex(State())
+    self.state = state
+    let desk: RelayDesk
+    do {
+      desk = try RelayDesk(secret: secret, otherPort: otherPort)
+      bridge = try streamPort.map {
+        try StreamBridge(
+          listenOn: address, port: $0, relayPort: UInt16(clamping: iorun_udp_port(descriptor)))
+      }
+    } catch {
+      iorun_relay_free(relay)
+      for each in [descriptor, other, stop] { close(each) }
+      throw error
+    }
+    // Nobody but the thread touches the relay from here on.
+    nonisolated(unsafe) let owned = relay
+    let thread = Thread { [weak self] in
+      Self.run(owned, desk, descriptor, other, stop) { counters, bytes in
+        self?.note(counters, bytes)
+      }
+      iorun_relay_free(owned)
+      for each in [descriptor, other, stop] { close(each) }
+    }
+    thread.name = "path-relay"
+    thread.start()
+  }
+
+  deinit { stop() }
+
+  /// What it has counted, at most a second ago.
+  public var counters: Counters { state.withLock { $0.counters } }
+
+  /// The bytes of each slot since the last call, for whoever is to pay for them.
+  public func takeBytes() -> [UInt32: UInt64] {
+    state.withLock { state in
+      defer { state.bytes = [:] }
+      return state.bytes
+    }
+  }
+
+  /// Ends the service.
+  public func stop() {
+    bridge?.stop()
+    state.withLock { state in
+      guard !state.isStopped else { return }
+      state.isStopped = true
+      // The thread closes the descriptors, this one too.
+      _ = iorun_eventfd_signal(stopSignal)
+    }
+  }
+
+  private func note(_ counters: Counters, _ bytes: [(UInt32, UInt64)]) {
+    state.withLock { state in
+      state.counters = counters
+      for (slot, count) in bytes { state.bytes[slot, default: 0] += count }
+    }
+  }
+
+  private static func run(
+    _ relay: OpaquePointer, _ desk: RelayDesk, _ descriptor: Int32, _ other: Int32,
+    _ stop: Int32, _ note: (Counters, [(UInt32, UInt64)]) -> Void
+  ) {
+    var desk = desk
+    let room = 64
+    let controls = UnsafeMutablePointer<iorun_relay_control>.allocate(capacity: room)
+    defer { controls.deallocate() }
+    var polled = [descriptor, other, stop].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    var nextNote = Duration.zero
+    while true {
+      poll(&polled, 3, 1000)
+      if polled[2].revents != 0 { return }
+      let now = PathClock.now()
+      let unix = UInt64(max(0, time(nil)))
+      let count = iorun_relay_turn(
+        relay, controls, Int32(room), 16, Int64(now / .nanoseconds(1)), unix)
+      for index in 0..<max(0, Int(count)) {
+        guard let from = SocketAddress(controls[index].from) else { continue }
+        let bytes = withUnsafeBytes(of: &controls[index].bytes) {
+          Array($0.prefix(Int(controls[index].count)))
+        }
+        for action in desk.receive(bytes, from: from, now: now, unixSeconds: unix) {
+          perform(action, relay, descriptor, other)
+        }
+      }
+      if polled[1].revents != 0 { drain(other) }
+      if now >= nextNote {
+        nextNote = now + .seconds(1)
+        note(read(relay), readBytes(relay))
+      }
+    }
+  }
+
+  private static func perform(
+    _ action: RelayDesk.Action, _ relay: OpaquePointer, _ descriptor: Int32, _ other: Int32
+  ) {
+    switch action {
+    case .reply(let bytes, let address, let fromOtherPort):
+      var native = address.native
+      _ = iorun_udp_send(fromOtherPort ? other : descriptor, &native, bytes, bytes.count, 0)
+    case .install(let slot, let leg, let tag, let address, let expiresAt, let rate):
+      var native = address.native
+      _ = iorun_relay_install(
+        relay, slot, Int32(leg.rawValue), tag, &native, expiresAt, rate)
+    }
+  }
+
+  /// Nobody is to write there: what comes is dropped.
+  private static func drain(_ other: Int32) {
+    var (from, buffer) = (iorun_path_address(), [UInt8](repeating: 0, count: 64))
+    for _ in 0..<64 where iorun_udp_receive(other, &from, &buffer, buffer.count) < 0 { return }
+  }
+
+  private static func read(_ relay: OpaquePointer) -> Counters {
+    var raw = iorun_relay_counters()
+    iorun_relay_read(relay, &raw)
+    return Counters(
+      forwardedBytes: raw.forwarded_bytes, forwardedPackets: raw.forwarded_packets,
+      refusedPackets: raw.refused_packets, droppedPackets: raw.dropped_packets)
+  }
+
+  private static func readBytes(_ relay: OpaquePointer) -> [(UInt32, UInt64)] {
+    var slots = [UInt32](repeating: 0, count: 256)
+    var bytes = [UInt64](repeating: 0, count: 256)
+    let count = iorun_relay_drain_bytes(relay, &slots, &bytes, 256)
+    return (0..<Int(count)).map { (slots[$0], bytes[$0]) }
+  }
+}
