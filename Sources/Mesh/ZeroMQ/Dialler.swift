@@ -206,14 +206,14 @@ final class Dialler: LinkOwner {
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
       fail(
         IorunError(
-          .keyNotAdmitted, "the peer at \(uplink.address) does not admit this key",
+          .keyNotAdmitted, "the head at \(uplink.address) does not admit this key",
           remedy: "Join with a ticket: ask the operator for `iorun ticket create`"),
         now: now, into: &events)
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
       fail(
         IorunError(
           .unreachable,
-          "\(uplink.address) answers, but is not the peer whose key this process was given",
+          "\(uplink.address) answers, but is not the head whose key this peer was given",
           remedy: "Check the address; a head that was set up anew needs new tickets"),
         now: now, into: &events)
     case ZMQ_EVENT_DISCONNECTED, ZMQ_EVENT_CLOSED:

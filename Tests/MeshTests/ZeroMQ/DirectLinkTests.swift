@@ -34,7 +34,7 @@ struct DirectLinkTests {
   }
 
   private func number(_ value: Int) -> [UInt8] {
-    [UInt8(truncatingIfNeeded: value >> 16), UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
+    [16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
   }
 
   @Test func `a transfer goes from relay to direct to relay, and nothing is lost or repeated`()
