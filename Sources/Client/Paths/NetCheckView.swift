@@ -1,3 +1,4 @@
+internal import IorunContract
 internal import IorunCore
 internal import IorunPath
 

@@ -1,4 +1,4 @@
-public import IorunContract
+internal import IorunContract
 public import IorunCore
 internal import IorunCrypto
 internal import IorunPath

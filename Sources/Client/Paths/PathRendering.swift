@@ -1,5 +1,6 @@
 public import IorunContract
-internal import IorunCore
+public import IorunCore
+internal import IorunPath
 
 /// Ways between peers for people.
 public enum PathRendering {

@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 public import IorunPath
 
 /// Where one UDP socket of this process stands on the internet: what reflectors saw of it, and how it

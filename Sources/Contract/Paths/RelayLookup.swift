@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 public import IorunPath
 
 /// Completes what the head says of relays: the head's own is where this process knows the head.

@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 
 extension PathKeeper {
   /// The largest packet, in bytes with its IP header, that reaches a reflector and is answered;

@@ -63,8 +63,7 @@ public final class RelayServer: Sendable {
       close(other)
       throw IorunError(.internalFault, "there is no memory for a relay")
     }
-    let state = Mutex(State())
-    self.state = state
+    state = Mutex(State())
     let desk: RelayDesk
     do {
       desk = try RelayDesk(secret: secret, otherPort: otherPort)
@@ -91,6 +90,9 @@ public final class RelayServer: Sendable {
   }
 
   deinit { stop() }
+
+  /// The TCP port of framed datagrams; `nil`: none.
+  public var streamPort: UInt16? { bridge?.port }
 
   /// What it has counted, at most a second ago.
   public var counters: Counters { state.withLock { $0.counters } }

@@ -45,7 +45,7 @@ struct RelayCommand: AsyncParsableCommand {
       secret: try SecureRandom.bytes(32))
     defer { server.stop() }
     let chosen = advertise.compactMap { SocketAddress(host: $0, port: server.port) }
-    let name = name ?? ProcessInfo.processInfo.hostName
+    let name = self.name ?? ProcessInfo.processInfo.hostName
     Output.write("relay \(name) serves UDP port \(server.port), TCP port \(given)\n")
     try await Signals.cancelling {
       while !Task.isCancelled {
