@@ -187,7 +187,8 @@ struct RelayServerTests {
     defer { one.shut() }
     var random = SystemRandomNumberGenerator()
     for _ in 0..<500 {
-      var bytes = (0..<Int.random(in: 1...200, using: &random)).map { _ in UInt8.random(in: 0...255) }
+      var bytes = (0..<Int.random(in: 1...200, using: &random)).map { _ in UInt8.random(in: 0...255)
+      }
       bytes[0] = [0x9C, 0x9D, 0x9E, 0x9F, 0][Int.random(in: 0..<5, using: &random)]
       one.send(bytes, to: loopback.with(port: server.port), timeToLive: nil)
       one.send(bytes, to: loopback.with(port: server.otherPort), timeToLive: nil)

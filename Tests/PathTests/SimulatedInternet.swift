@@ -144,8 +144,8 @@ struct SimulatedInternet {
 
   mutating func start(relay: Bool = true) {
     machines = [
-      PathMachine(isCaller: true, seed: random.next()),
-      PathMachine(isCaller: false, seed: random.next()),
+      PathMachine(isCaller: true, expectsRelay: relay, seed: random.next()),
+      PathMachine(isCaller: false, expectsRelay: relay, seed: random.next()),
     ]
     for host in 0..<2 {
       let (mapped, natClass) = self.mapped(host)

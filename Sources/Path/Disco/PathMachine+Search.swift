@@ -6,6 +6,17 @@ extension PathMachine {
     if case .direct = current { true } else { false }
   }
 
+  /// There are news: what was tried in vain before does not count.
+  mutating func beginAnew(now: Duration, into actions: inout [Action]) {
+    tries = 0
+    guard relayIsUp || !expectsRelay else {
+      // The relay's first word begins it, or this time.
+      nextTry = nextTry ?? now + settings.relayPatience
+      return
+    }
+    begin(now: now, into: &actions)
+  }
+
   /// One try: calls the peer and opens this end's NAT towards what is known of it.
   mutating func begin(now: Duration, into actions: inout [Action]) {
     tries += 1

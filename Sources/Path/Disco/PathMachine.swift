@@ -39,12 +39,14 @@ public struct PathMachine: Sendable {
     /// from the third one on: so long Linux's NAT remembers a ping that came too early.
     public var retries: [Duration] = [.seconds(2), .seconds(5), .seconds(35), .seconds(60)]
     /// How often an unanswered call is repeated.
-    public var callRepeat = Duration.seconds(1)
+    public var callRepeat = Duration.milliseconds(500)
     /// How often a better way than the one in use is looked for.
     public var reprobe = Duration.seconds(60)
     /// Hops of the pings that open the own NAT, one for each try. Past a home's and a carrier's
     /// routers, and short of the other end's.
-    public var holeTimesToLive = [4, 6, 3]
+    public var holeTimesToLive = [4, 3, 6]
+    /// How long a relay that there is to be may take to answer before the search goes on without.
+    public var relayPatience = Duration.seconds(2)
     /// Pings that are sent to guessed ports, and how many in 10 ms.
     public var scatterLimit = 1024, scatterBurst = 4
 
@@ -71,6 +73,7 @@ public struct PathMachine: Sendable {
   let settings: Settings
   /// True at the end that calls first: the one with the lower key.
   public let isCaller: Bool
+  let expectsRelay: Bool
   var random: SplitMix
   var own: [Candidate] = []
   var ownClass = NATClass.unknown
@@ -96,12 +99,19 @@ public struct PathMachine: Sendable {
 
   static let remoteLimit = 32
   static let pendingLimit = 256
-  static let callLimit = 4
+  static let callLimit = 6
 
-  /// Makes a machine that knows nothing yet. `seed`: drawn at random, so that no other end guesses
-  /// transactions.
-  public init(isCaller: Bool, seed: UInt64, settings: Settings = Settings()) {
+  /// Makes a machine that knows nothing yet.
+  ///
+  /// - Parameters:
+  ///   - expectsRelay: true where there is a relay, which is waited for: whoever searches without
+  ///     the other end's knowledge spoils the NATs on the way.
+  ///   - seed: drawn at random, so that no other end guesses transactions.
+  public init(
+    isCaller: Bool, expectsRelay: Bool, seed: UInt64, settings: Settings = Settings()
+  ) {
     self.isCaller = isCaller
+    self.expectsRelay = expectsRelay
     self.settings = settings
     random = SplitMix(state: seed)
     round = UInt32(truncatingIfNeeded: random.next())
@@ -134,7 +144,7 @@ public struct PathMachine: Sendable {
     guard sorted != own || natClass != ownClass else { return }
     own = sorted
     ownClass = natClass
-    if isCaller || !isFirst { begin(now: now, into: &actions) }
+    if isCaller || !isFirst { beginAnew(now: now, into: &actions) }
   }
 
   /// What the head says of the peer's addresses.
@@ -143,7 +153,7 @@ public struct PathMachine: Sendable {
   ) {
     if natClass != .unknown { peerClass = natClass }
     add(candidates)
-    if isCaller, !isDirect { begin(now: now, into: &actions) }
+    if isCaller, !isDirect { beginAnew(now: now, into: &actions) }
   }
 
   /// The relay takes datagrams for the peer, or no longer.
@@ -155,7 +165,7 @@ public struct PathMachine: Sendable {
     guard isUp else { return }
     ping(.relay, now: now, into: &actions)
     nextHeartbeat = min(nextHeartbeat ?? now + settings.heartbeat, now + settings.heartbeat)
-    if isCaller, !isDirect { begin(now: now, into: &actions) }
+    if isCaller, !isDirect { beginAnew(now: now, into: &actions) }
   }
 
   /// A message of the peer came.
@@ -209,8 +219,8 @@ public struct PathMachine: Sendable {
       if calls < Self.callLimit {
         sendCall(now: now, into: &actions)
       } else {
+        // The other end is not there: pings that it does not know of would only do harm.
         nextCall = nil
-        schedulePings(from: now, gap: .zero)
       }
     }
     if let due = pingTimes.first, due <= now {

@@ -114,7 +114,8 @@ public actor PathKeeper {
     var held = Held(
       seal: seal,
       machine: PathMachine(
-        isCaller: peer.isCaller, seed: try Self.seed(), settings: settings),
+        isCaller: peer.isCaller, expectsRelay: peer.relay != nil, seed: try Self.seed(),
+        settings: settings),
       onRoute: onRoute)
     if let pass = peer.relay {
       held.header = try RelayHeader(pass)

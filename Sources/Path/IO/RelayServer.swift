@@ -26,7 +26,7 @@ public final class RelayServer: Sendable {
 
   /// The UDP port.
   public let port: UInt16
-  /// The second UDP port, from which reflections come that nobody asked for there.
+  /// The second UDP port where it answers probes: what a NAT shows there tells its kind.
   public let otherPort: UInt16
   /// What it shares with the head.
   public let secret: [UInt8]
@@ -46,21 +46,22 @@ public final class RelayServer: Sendable {
     on address: SocketAddress? = nil, port: UInt16, streamPort: UInt16? = nil, secret: [UInt8]
   ) throws {
     let descriptor = try UDPSocket.open(on: address, port: port, gro: true)
-    let other: Int32
+    // The third one only answers: whoever gets that lets in what he has not written to.
+    var others: [Int32] = []
     do {
-      other = try UDPSocket.open(on: address, port: 0, gro: false)
+      for _ in 0..<2 { others.append(try UDPSocket.open(on: address, port: 0, gro: false)) }
     } catch {
-      close(descriptor)
+      for each in others + [descriptor] { close(each) }
       throw error
     }
+    let (other, silent) = (others[0], others[1])
     let stop = iorun_eventfd_create()
     self.port = UInt16(clamping: iorun_udp_port(descriptor))
     otherPort = UInt16(clamping: iorun_udp_port(other))
     self.secret = secret
     stopSignal = stop
     guard stop >= 0, let relay = iorun_relay_create(descriptor, Self.slotLimit) else {
-      close(descriptor)
-      close(other)
+      for each in others + [descriptor] { close(each) }
       throw IorunError(.internalFault, "there is no memory for a relay")
     }
     state = Mutex(State())
@@ -73,17 +74,17 @@ public final class RelayServer: Sendable {
       }
     } catch {
       iorun_relay_free(relay)
-      for each in [descriptor, other, stop] { close(each) }
+      for each in others + [descriptor, stop] { close(each) }
       throw error
     }
     // Nobody but the thread touches the relay from here on.
     nonisolated(unsafe) let owned = relay
     let thread = Thread { [weak self] in
-      Self.run(owned, desk, descriptor, other, stop) { counters, bytes in
+      Self.run(owned, desk, [descriptor, other, silent], stop) { counters, bytes in
         self?.note(counters, bytes)
       }
       iorun_relay_free(owned)
-      for each in [descriptor, other, stop] { close(each) }
+      for each in [descriptor, other, silent, stop] { close(each) }
     }
     thread.name = "path-relay"
     thread.start()
@@ -124,17 +125,20 @@ public final class RelayServer: Sendable {
   }
 
   private static func run(
-    _ relay: OpaquePointer, _ desk: RelayDesk, _ descriptor: Int32, _ other: Int32,
-    _ stop: Int32, _ note: (Counters, [(UInt32, UInt64)]) -> Void
+    _ relay: OpaquePointer, _ desk: RelayDesk, _ sockets: [Int32], _ stop: Int32,
+    _ note: (Counters, [(UInt32, UInt64)]) -> Void
   ) {
     var desk = desk
+    let (descriptor, other, silent) = (sockets[0], sockets[1], sockets[2])
     let room = 64
     let controls = UnsafeMutablePointer<iorun_relay_control>.allocate(capacity: room)
     defer { controls.deallocate() }
-    var polled = [descriptor, other, stop].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    var polled = [descriptor, other, stop, silent].map {
+      pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+    }
     var nextNote = Duration.zero
     while true {
-      poll(&polled, 3, 1000)
+      poll(&polled, 4, 1000)
       if polled[2].revents != 0 { return }
       let now = PathClock.now()
       let unix = UInt64(max(0, time(nil)))
@@ -146,10 +150,13 @@ public final class RelayServer: Sendable {
           Array($0.prefix(Int(controls[index].count)))
         }
         for action in desk.receive(bytes, from: from, now: now, unixSeconds: unix) {
-          perform(action, relay, descriptor, other)
+          perform(action, relay, asked: descriptor, silent: silent)
         }
       }
-      if polled[1].revents != 0 { drain(other) }
+      if polled[1].revents != 0 {
+        answer(other, silent, relay, &desk, now: now, unixSeconds: unix)
+      }
+      if polled[3].revents != 0 { drain(silent) }
       if now >= nextNote {
         nextNote = now + .seconds(1)
         note(read(relay), readBytes(relay))
@@ -158,12 +165,12 @@ public final class RelayServer: Sendable {
   }
 
   private static func perform(
-    _ action: RelayDesk.Action, _ relay: OpaquePointer, _ descriptor: Int32, _ other: Int32
+    _ action: RelayDesk.Action, _ relay: OpaquePointer, asked: Int32, silent: Int32
   ) {
     switch action {
-    case .reply(let bytes, let address, let fromOtherPort):
+    case .reply(let bytes, let address, let fromSilentPort):
       var native = address.native
-      _ = iorun_udp_send(fromOtherPort ? other : descriptor, &native, bytes, bytes.count, 0)
+      _ = iorun_udp_send(fromSilentPort ? silent : asked, &native, bytes, bytes.count, 0)
     case .install(let slot, let leg, let tag, let address, let expiresAt, let rate):
       var native = address.native
       _ = iorun_relay_install(
@@ -171,10 +178,28 @@ public final class RelayServer: Sendable {
     }
   }
 
+  /// The second port answers probes, and binds nobody: nothing is relayed there.
+  private static func answer(
+    _ other: Int32, _ silent: Int32, _ relay: OpaquePointer, _ desk: inout RelayDesk,
+    now: Duration, unixSeconds: UInt64
+  ) {
+    var (from, buffer) = (iorun_path_address(), [UInt8](repeating: 0, count: 2048))
+    for _ in 0..<64 {
+      let count = iorun_udp_receive(other, &from, &buffer, buffer.count)
+      guard count >= 0, let address = SocketAddress(from) else { return }
+      let actions = desk.receive(
+        Array(buffer.prefix(count)), from: address, now: now, unixSeconds: unixSeconds)
+      for action in actions {
+        guard case .reply = action, actions.count == 1 else { continue }
+        perform(action, relay, asked: other, silent: silent)
+      }
+    }
+  }
+
   /// Nobody is to write there: what comes is dropped.
-  private static func drain(_ other: Int32) {
+  private static func drain(_ silent: Int32) {
     var (from, buffer) = (iorun_path_address(), [UInt8](repeating: 0, count: 64))
-    for _ in 0..<64 where iorun_udp_receive(other, &from, &buffer, buffer.count) < 0 { return }
+    for _ in 0..<64 where iorun_udp_receive(silent, &from, &buffer, buffer.count) < 0 { return }
   }
 
   private static func read(_ relay: OpaquePointer) -> Counters {

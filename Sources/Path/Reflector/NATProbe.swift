@@ -31,7 +31,6 @@ public struct NATProbe: Sendable {
   private var asked: [UInt64: Asked] = [:]
   private var next = 0
   private var answered: Set<SocketAddress> = []
-  private var toOtherPort: Set<SocketAddress> = []
   /// What was found so far.
   public private(set) var findings: ReflectorFindings
   /// The best round trip to each target, by its index.
@@ -59,7 +58,7 @@ public struct NATProbe: Sendable {
     if now >= start + Self.limit { return true }
     guard !targets.isEmpty else { return true }
     let isAllAnswered = targets.allSatisfy { $0.addresses.contains { answered.contains($0) } }
-    let waits = !laterQuestions.isEmpty || asked.values.contains { $0.kind == .otherPort }
+    let waits = asked.values.contains { $0.kind == .otherPort }
     // An answer from the other port may be filtered: that is known only by waiting for it.
     return isAllAnswered && !waits && findings.unaskedPortAnswered == true
       || isAllAnswered && now >= start + .milliseconds(1000)
@@ -67,7 +66,7 @@ public struct NATProbe: Sendable {
 
   /// The questions that are due.
   public mutating func tick(now: Duration) -> [Question] {
-    var questions = takeLater(now: now)
+    var questions: [Question] = []
     while next < Self.times.count, start + Self.times[next] <= now {
       next += 1
       for (index, target) in targets.enumerated() {
@@ -90,8 +89,6 @@ public struct NATProbe: Sendable {
     let isFromThere = address == sent.address
     switch sent.kind {
     case .fromOtherPort:
-      // The reflector has answered from the port where nobody had written to, or from the usual
-      // one where it has no other.
       if address.address == sent.address.address, !isFromThere {
         findings.unaskedPortAnswered = true
       }
@@ -105,20 +102,9 @@ public struct NATProbe: Sendable {
       ReflectorFindings.Answer(reflector: address, mapped: mapped, roundTrip: roundTrip))
     guard sent.kind == .plain, answered.insert(address).inserted, otherPort != 0 else { return [] }
     if findings.unaskedPortAnswered == nil { findings.unaskedPortAnswered = false }
-    // The answer from there first: once this side has written to that port, it proves nothing.
-    let questions = question(sent.target, address, .fromOtherPort, now: now)
-    if toOtherPort.insert(address).inserted {
-      laterQuestions.append((now + .milliseconds(250), sent.target, address.with(port: otherPort)))
-    }
-    return questions
-  }
-
-  private var laterQuestions: [(at: Duration, target: Int, address: SocketAddress)] = []
-
-  private mutating func takeLater(now: Duration) -> [Question] {
-    let due = laterQuestions.filter { $0.at <= now }
-    laterQuestions.removeAll { $0.at <= now }
-    return due.flatMap { question($0.target, $0.address, .otherPort, now: now) }
+    // The silent port is another one: to write to the second port does not open it.
+    return question(sent.target, address, .fromOtherPort, now: now)
+      + question(sent.target, address.with(port: otherPort), .otherPort, now: now)
   }
 
   private mutating func question(

@@ -6,8 +6,8 @@ internal import IorunCrypto
 public struct RelayDesk: Sendable {
   /// What is to be done.
   public enum Action: Hashable, Sendable {
-    /// Send that from the port where the question came in, or from the other one.
-    case reply([UInt8], to: SocketAddress, fromOtherPort: Bool)
+    /// Send that from the port where the question came in, or from the one to which nobody writes.
+    case reply([UInt8], to: SocketAddress, fromSilentPort: Bool)
     /// Relay what comes from that address under that tag to the slot's other leg.
     case install(
       slot: UInt32, leg: RelayPass.Leg, tag: UInt32, address: SocketAddress, expiresAt: UInt64,
@@ -36,7 +36,7 @@ public struct RelayDesk: Sendable {
   ///
   /// - Parameters:
   ///   - secret: what the relay shares with the head.
-  ///   - otherPort: the second port from which it can answer; 0: none.
+  ///   - otherPort: the second port where it answers; 0: none.
   /// - Throws: `internalFault` where there is no randomness.
   public init(secret: [UInt8], otherPort: UInt16) throws {
     self.secret = secret
@@ -67,13 +67,13 @@ public struct RelayDesk: Sendable {
         return [
           .reply(
             try answer.bytes(key: reflectorKey), to: address,
-            fromOtherPort: fromOtherPort && otherPort != 0)
+            fromSilentPort: fromOtherPort)
         ]
       case .bind(let terms, let nonce):
         guard terms.expiresAt > unixSeconds else { break }
         let cookie = try cookie(terms, address, minute: unixSeconds / 60)
         let answer = RelayPacket.challenge(slot: terms.slot, nonce: nonce, cookie: cookie)
-        return [.reply(try answer.bytes(key: []), to: address, fromOtherPort: false)]
+        return [.reply(try answer.bytes(key: []), to: address, fromSilentPort: false)]
       case .answer(let terms, let nonce, let cookie):
         return try bind(
           terms, nonce, cookie, datagram, from: address, unixSeconds: unixSeconds)
@@ -108,7 +108,7 @@ public struct RelayDesk: Sendable {
       .install(
         slot: terms.slot, leg: terms.leg, tag: try RelayPass.tag(ofKey: key), address: address,
         expiresAt: terms.expiresAt, bytesPerSecond: UInt64(terms.kilobytesPerSecond) * 1000),
-      .reply(try answer.bytes(key: key), to: address, fromOtherPort: false),
+      .reply(try answer.bytes(key: key), to: address, fromSilentPort: false),
     ]
   }
 
