@@ -134,7 +134,10 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
