@@ -136,7 +136,7 @@ let package = Package(
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
       path: "Benchmarks", exclude: ["Runtime", "Scheduler"], swiftSettings: settings),
     .executableTarget(
-      name: "SchedulerBench", dependencies: ["IorunScheduler", argumentParser],
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",

@@ -16,7 +16,10 @@ struct Group: ParsableCommand {
   var matrix: String
   @Option(help: "Its format.")
   var format = MatrixFormat.netlatencyMilliseconds
-  @Option(help: ArgumentHelp("A matrix of the same sites at another time, by which the choice is judged.", valueName: "FILE"))
+  @Option(
+    help: ArgumentHelp(
+      "A matrix of the same sites at another time, by which the choice is judged.",
+      valueName: "FILE"))
   var judgedBy: String?
   @Option(name: .customLong("k"), help: ArgumentHelp("Devices of a group.", valueName: "N"))
   var devices = 16

@@ -47,7 +47,9 @@ enum MatrixFormat: String, ExpressibleByArgument, CaseIterable {
     return (0..<count).map { row in
       (0..<count).map { column in
         let offset = (row * count + column) * 16 + 4
-        let microseconds = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
+        let microseconds = (0..<4).reduce(UInt32(0)) {
+          $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1)
+        }
         return Float(microseconds) / 1000
       }
     }

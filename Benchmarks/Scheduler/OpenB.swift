@@ -9,7 +9,9 @@ struct OpenB: ParsableCommand {
 
   @Option(help: ArgumentHelp("The nodes: sn,cpu_milli,memory_mib,gpu,model.", valueName: "CSV"))
   var nodes: String
-  @Option(help: ArgumentHelp("The tasks: cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec].", valueName: "CSV"))
+  @Option(
+    help: ArgumentHelp(
+      "The tasks: cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec].", valueName: "CSV"))
   var pods: String
   @Option(help: ArgumentHelp("The arrivals, a row number of the tasks a line.", valueName: "TXT"))
   var order: String

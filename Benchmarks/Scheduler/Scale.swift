@@ -53,7 +53,8 @@ struct Scale: ParsableCommand {
       takenMilli += Int64(shape.gpuMilliTotal)
       running.append((shape, placement))
     }
-    let bytes = residentBytes() - before - Int64(timing.byteCount)
+    let bytes =
+      residentBytes() - before - Int64(timing.byteCount)
       - Int64(running.capacity * MemoryLayout<(PackingShape, PackingCluster.Placement)>.stride)
     Report([
       ("devices", Double(devices)), ("nodes", Double(nodes.count)), ("tasks", Double(tasks)),

@@ -33,8 +33,9 @@ struct BallSearch {
     balls.map { (longest($0.sites), $0.sites) }.min { $0.0 < $1.0 }?.1
   }
 
-  /// The best of the groups that grow from each site by whatever makes them least longer.
-  var grownGroup: [Int] {
+  /// The best of the groups that grow from each site by whatever makes them least longer; `nil` where
+  /// unknown round trips end them all.
+  var grownGroup: [Int]? {
     let sites = capacities.indices.filter { capacities[$0] > 0 }
     var best: (longest: Float, sites: [Int]) = (.infinity, [])
     for start in sites {
@@ -59,7 +60,7 @@ struct BallSearch {
       }
       if longest < best.longest { best = (longest, group) }
     }
-    return best.sites
+    return best.longest < .infinity ? best.sites : nil
   }
 
   private func longest(_ group: [Int]) -> Float {

@@ -36,7 +36,7 @@ public struct GroupSelector: Sendable {
     guard let lower = balls.lowerBound, lower <= limit, lower < .infinity,
       let ball = balls.bestGroup
     else { return nil }
-    let grown = balls.grownGroup
+    let grown = balls.grownGroup ?? ball
     var best = diameter(grown) < diameter(ball) ? grown : ball
     var proved = lower
     var stepsLeft = steps
@@ -63,7 +63,7 @@ public struct GroupSelector: Sendable {
       }
     }
     let reached = diameter(best)
-    guard reached <= limit else { return nil }
+    guard reached <= limit, reached < .infinity else { return nil }
     return GroupChoice(
       shares: shares(of: best, devices: devices), maxRTTMilliseconds: reached,
       lowerBoundMilliseconds: min(proved, reached))

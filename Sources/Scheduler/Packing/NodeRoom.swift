@@ -51,3 +51,15 @@ struct NodeRoom: Sendable, Hashable {
     return mask
   }
 }
+
+extension NodeRoom {
+  /// A node of which nothing is taken.
+  init(idle node: PackingCluster.Node) {
+    let count = min(Int(node.gpuCount), PackingShape.gpusPerNode)
+    var gpus = SIMD16<Int16>(repeating: 0)
+    for index in 0..<count { gpus[index] = Int16(PackingShape.wholeGPU) }
+    self.init(
+      cpuMilli: node.cpuMilli, memoryMiB: node.memoryMiB, gpus: gpus, gpuCount: UInt8(count),
+      hardwareClass: node.hardwareClass)
+  }
+}

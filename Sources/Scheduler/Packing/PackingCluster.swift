@@ -60,14 +60,7 @@ public struct PackingCluster: Sendable {
   ///
   /// - Parameter countsStrandedGPU: false for plain FGD, to compare with.
   public init(nodes: [Node], typical: TypicalTasks, countsStrandedGPU: Bool = true) {
-    rooms = nodes.map { node in
-      let count = min(Int(node.gpuCount), PackingShape.gpusPerNode)
-      var gpus = SIMD16<Int16>(repeating: 0)
-      for index in 0..<count { gpus[index] = Int16(PackingShape.wholeGPU) }
-      return NodeRoom(
-        cpuMilli: node.cpuMilli, memoryMiB: node.memoryMiB, gpus: gpus, gpuCount: UInt8(count),
-        hardwareClass: node.hardwareClass)
-    }
+    rooms = nodes.map(NodeRoom.init(idle:))
     lastChange = Array(repeating: -1, count: nodes.count)
     let potential = NodePotential(tasks: typical, countsStrandedGPU: countsStrandedGPU)
     self.potential = potential

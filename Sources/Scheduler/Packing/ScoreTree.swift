@@ -27,8 +27,11 @@ struct ScoreTree: Sendable {
       levels[level][index] = value
       let parent = index / Self.width
       // Unless the block's maximum was this entry or becomes it, nothing above changes.
-      if value < old { value = blockMaximum(level, parent) }
-      else if level + 1 < levels.count { value = max(value, levels[level + 1][parent]) }
+      if value < old {
+        value = blockMaximum(level, parent)
+      } else if level + 1 < levels.count {
+        value = max(value, levels[level + 1][parent])
+      }
       index = parent
     }
   }
@@ -47,7 +50,9 @@ struct ScoreTree: Sendable {
   private func blockMaximum(_ level: Int, _ block: Int) -> UInt8 {
     levels[level].withUnsafeBufferPointer { bytes in
       var maximum: UInt8 = 0
-      for index in block * Self.width..<(block + 1) * Self.width { maximum = max(maximum, bytes[index]) }
+      for index in block * Self.width..<(block + 1) * Self.width {
+        maximum = max(maximum, bytes[index])
+      }
       return maximum
     }
   }
