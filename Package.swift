@@ -64,6 +64,15 @@ let package = Package(
       name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto"], path: "Sources/PoW",
       swiftSettings: settings),
 
+    // Tunnels: our own WireGuard, and others' behind the same interface.
+    .target(
+      name: "CTunnel", dependencies: ["COpenSSL"], path: "Sources/Tunnel/CTunnel",
+      linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "IorunTunnel",
+      dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
+      path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
+
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
@@ -134,14 +143,23 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
+<<<<<<< HEAD
       path: "Benchmarks", exclude: ["Runtime", "Scheduler"], swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
+=======
+      path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
+>>>>>>> main
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
       path: "Benchmarks/Runtime", swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-tunnel-bench",
+      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      path: "Benchmarks/Tunnel", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -177,6 +195,12 @@ let package = Package(
       path: "Tests/SchedulerTests"),
     .testTarget(
       name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
+    .testTarget(
+      name: "TunnelTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+      ],
+      path: "Tests/TunnelTests"),
     .testTarget(
       name: "MeshTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
