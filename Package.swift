@@ -143,14 +143,10 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-<<<<<<< HEAD
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
-=======
-      path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
->>>>>>> main
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
