@@ -149,7 +149,10 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
