@@ -234,7 +234,7 @@ let package = Package(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead",
+        "IorunPath", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),
