@@ -2,8 +2,8 @@ internal import Foundation
 internal import IorunContent
 public import IorunContract
 public import IorunCore
-public import IorunPath
 internal import IorunCrypto
+public import IorunPath
 public import Logging
 
 /// Everything a head does, opened from its state folder: what the distributed actors hand on to.
@@ -109,8 +109,9 @@ public struct HeadServices: Sendable {
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
     let meeting = RendezvousDesk(
-      head: head, director: director, directory: directory, authoriser: authoriser, clock: clock,
-      firstSlot: UInt32.random(in: 0...RelayPass.lastSlot), desk: paths)
+      head: head, director: director, cluster: cluster, directory: directory,
+      authoriser: authoriser, clock: clock, firstSlot: UInt32.random(in: 0...RelayPass.lastSlot),
+      desk: paths)
     return HeadServices(
       jobs: director,
       nodes: NodeDesk(

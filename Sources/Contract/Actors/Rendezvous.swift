@@ -32,8 +32,8 @@ public distributed actor Rendezvous: WellKnownActor, MailboxTraits {
     try await service.offerRelay(registration, caller: caller)
   }
 
-  /// A node says where it is.
-  public distributed func report(_ report: PathReport) async throws {
+  /// A node says where it is, and hears with which nodes it has business.
+  public distributed func report(_ report: PathReport) async throws -> [LinkOffer] {
     try await service.report(report, caller: caller)
   }
 

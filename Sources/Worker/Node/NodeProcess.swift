@@ -69,7 +69,9 @@ public struct NodeProcess: Sendable {
       let bridge = HubBridge(mailbox: hubMailbox, head: headID)
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
-        rendezvous: try Rendezvous.at(headID, using: system), logger: logger)
+        rendezvous: try Rendezvous.at(headID, using: system),
+        links: DirectLinks(endpoint: endpoint, publicKey: identity.publicKey, logger: logger),
+        logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },

@@ -19,6 +19,7 @@ actor NodePathAgent: PathDeskService {
   nonisolated let headAddress: String
   private let rendezvous: Rendezvous
   private let logger: Logger
+  private let links: DirectLinks
   private let socket: UDPSocket
   private let place: PathPlace
   private var relays: [RelayOffer] = []
@@ -28,7 +29,10 @@ actor NodePathAgent: PathDeskService {
   private var own: [SocketAddress] = []
   private var gatheredAt: ContinuousClock.Instant?
 
-  init(head: PeerID, headAddress: String, rendezvous: Rendezvous, logger: Logger) throws {
+  init(
+    head: PeerID, headAddress: String, rendezvous: Rendezvous, links: DirectLinks, logger: Logger
+  ) throws {
+    self.links = links
     self.head = head
     self.headAddress = headAddress
     self.rendezvous = rendezvous
@@ -104,10 +108,11 @@ actor NodePathAgent: PathDeskService {
         await place.gather(relays)
         gatheredAt = now
       }
-      try await rendezvous.report(
+      let offers = try await rendezvous.report(
         PathReport(
           end: await place.end, relayRoundTripsMilliseconds: await place.roundTrips,
-          paths: Array(await summaries().prefix(PathSummary.limit))))
+          paths: Array(await summaries().prefix(PathSummary.limit)), link: await links.end()))
+      await links.set(offers)
     } catch {
       // The head is away, or older than this: asked again with the next look.
       logger.debug("the head was not told of this node's paths: \(error)")
@@ -121,6 +126,7 @@ actor NodePathAgent: PathDeskService {
       all.append(PathSummary(peer, purpose: "ping", status))
     }
     for ways in others.values { all += await ways() }
+    all += await links.summaries()
     return all
   }
 }
