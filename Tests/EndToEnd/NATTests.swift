@@ -43,7 +43,7 @@ extension RealProcesses {
             #expect(ping.status == 0, "\(ping)")
             #expect(ways.last == "direct", "\(ping)")
           } else {
-            #expect(ping.status == 1, "\(ping)")
+            #expect(ping.status == 7, "\(ping)")
             #expect(ways.last == "relay", "\(ping)")
           }
         }
