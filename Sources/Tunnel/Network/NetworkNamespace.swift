@@ -18,6 +18,15 @@ public final class NetworkNamespace: Sendable {
     descriptor = made
   }
 
+  /// Takes part in one that another descriptor names, which stays its owner's. Throws `networkSetup`.
+  public init(sharing descriptor: Int32) throws(IorunError) {
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+    guard copy >= 0 else {
+      throw NetworkFailure.error("a network namespace cannot be used", errno: errno)
+    }
+    self.descriptor = copy
+  }
+
   deinit { close(descriptor) }
 
   /// What tells the namespace from all others of this machine: its inode.
