@@ -1,5 +1,5 @@
 internal import Foundation
-public import IorunCore
+internal import IorunCore
 
 /// Tunnels by the kernel's own WireGuard, set up by netlink: the fastest where the module is there.
 public struct KernelWireGuard: TunnelBackend {

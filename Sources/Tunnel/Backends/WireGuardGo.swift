@@ -1,6 +1,6 @@
 internal import Foundation
 internal import Glibc
-public import IorunCore
+internal import IorunCore
 internal import IorunCrypto
 
 /// Tunnels by the program `wireguard-go`, one process each: the choice where neither the kernel's

@@ -82,7 +82,7 @@ final class WireGuardGoProcess: Sendable {
     var rest = Array(request.utf8)[...]
     while !rest.isEmpty {
       let done = rest.withUnsafeBytes {
-        send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+        send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       if done < 0 && errno == EINTR { continue }
       guard done > 0 else { throw NetworkFailure.error("wireguard-go does not listen", errno: errno) }

@@ -22,7 +22,7 @@ public struct RouteSocket: Sendable {
 
   /// The longest name of an interface, in bytes (IFNAMSIZ less the zero byte).
   public static let longestName = 15
-  private static let up = UInt32(IFF_UP.rawValue)
+  private static let up = UInt32(IFF_UP)
 
   /// Speaks to `namespace`, else to the one of this process. Throws `networkSetup`.
   public init(in namespace: NetworkNamespace? = nil) throws(IorunError) {
