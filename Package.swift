@@ -97,7 +97,7 @@ let package = Package(
       name: "IorunWorker",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "CShim", logging,
+        "IorunContract", "IorunTunnel", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
@@ -205,7 +205,7 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunWorker", "CShim", logging,
+        "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],

@@ -41,6 +41,9 @@ struct JobFlags: ParsableArguments {
   @Option(help: "How often to start again after a failure.")
   var retries: Int?
 
+  @Option(help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).")
+  var network: JobSpec.Network?
+
   @Option(
     name: .customLong("working-dir"), help: "The folder whose files the ranks find.",
     completion: .directory)
@@ -80,6 +83,7 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
+    if let network { spec.network = network }
     return spec
   }
 
@@ -101,3 +105,5 @@ struct JobFlags: ParsableArguments {
     IorunError(.specInvalid, "\(flag): '\(value)' is not allowed", remedy: "Give \(allowed)")
   }
 }
+
+extension JobSpec.Network: @retroactive ExpressibleByArgument {}

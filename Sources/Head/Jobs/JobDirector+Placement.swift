@@ -1,6 +1,7 @@
 internal import IorunContract
 internal import IorunCore
 internal import IorunScheduler
+internal import Logging
 
 /// The queue: first in, first out, with smaller jobs going first where the head of the queue does
 /// not fit.
