@@ -41,8 +41,10 @@ struct JobFlags: ParsableArguments {
   @Option(help: "How often to start again after a failure.")
   var retries: Int?
 
-  @Option(help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).")
-  var network: JobSpec.Network?
+  @Option(
+    help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
+    completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
+  var network: String?
 
   @Option(
     name: .customLong("working-dir"), help: "The folder whose files the ranks find.",
@@ -83,7 +85,12 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
-    if let network { spec.network = network }
+    if let network {
+      guard let known = JobSpec.Network(rawValue: network) else {
+        throw invalid("--network", network, "gang or host")
+      }
+      spec.network = known
+    }
     return spec
   }
 
@@ -105,5 +112,3 @@ struct JobFlags: ParsableArguments {
     IorunError(.specInvalid, "\(flag): '\(value)' is not allowed", remedy: "Give \(allowed)")
   }
 }
-
-extension JobSpec.Network: @retroactive ExpressibleByArgument {}

@@ -23,8 +23,8 @@ import Testing
       + [11, 0, 2, 0] + Array("iorun0".utf8) + [0, 0]  // IFNAME
       + [36, 0, 3, 0] + filled(0x22)  // PRIVATE_KEY
       + [6, 0, 6, 0, 0x92, 0x10, 0, 0]  // LISTEN_PORT
-      + [156, 0, 8, 0x80]  // PEERS
-      + [152, 0, 0, 0x80]
+      + [148, 0, 8, 0x80]  // PEERS
+      + [144, 0, 0, 0x80]
       + [36, 0, 1, 0] + filled(0x11)  // PUBLIC_KEY
       + [36, 0, 2, 0] + filled(0x33)  // PRESHARED_KEY
       + [8, 0, 3, 0, 2, 0, 0, 0]  // FLAGS: replace the allowed addresses

@@ -34,8 +34,8 @@ struct `Network namespaces` {
     #expect(Set(try routes.routes()).isSuperset(of: [
       try prefix("10.9.8.0/24"), try prefix("192.0.2.0/24"), try prefix("fd09::/64"),
     ]))
-    #expect(try Reach.tcp("10.9.8.2", from: one, to: other))
-    #expect(try Reach.tcp("fd09::2", from: one, to: other))
+    #expect(try Reach.tcp("10.9.8.2", from: one, to: other, within: 10))
+    #expect(try Reach.tcp("fd09::2", from: one, to: other, within: 10))
     try routes.remove(link)
     #expect(throws: IorunError.self) { try RouteSocket(in: other).link("wire1") }
   }
