@@ -33,7 +33,8 @@ public struct OverlayNetwork: Hashable, Codable, Sendable {
   /// must not make a node claim somebody's address. Throws `malformed`.
   public func check(nodes: Int) throws(IorunError) {
     let isFourGood =
-      !four.address.isIPv6 && Self.privateFour.contains { $0.overlaps(four) && $0.length <= four.length }
+      !four.address.isIPv6
+      && Self.privateFour.contains { $0.overlaps(four) && $0.length <= four.length }
       && (8...30).contains(four.length)
     let isSixGood = six.address.isIPv6 && six.length == 64 && Self.privateSix.contains(six.network)
     guard isFourGood, isSixGood, (1...Self.mostNodes).contains(nodes),

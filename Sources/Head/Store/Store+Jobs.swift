@@ -109,7 +109,8 @@ extension Store {
       arguments: [
         job.state.rawValue, job.attempt, job.unstartedAttempts, job.epoch,
         try StoredJSON.text(optional: job.ending), try StoredJSON.text(job.lostNodes.sorted()),
-        try StoredJSON.text(optional: job.network), job.reason, job.exitStatus, job.startedAt, job.endedAt, job.revision, job.id.description,
+        try StoredJSON.text(optional: job.network), job.reason, job.exitStatus, job.startedAt,
+        job.endedAt, job.revision, job.id.description,
       ])
   }
 

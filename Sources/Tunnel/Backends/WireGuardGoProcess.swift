@@ -85,7 +85,9 @@ final class WireGuardGoProcess: Sendable {
         send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       if done < 0 && errno == EINTR { continue }
-      guard done > 0 else { throw NetworkFailure.error("wireguard-go does not listen", errno: errno) }
+      guard done > 0 else {
+        throw NetworkFailure.error("wireguard-go does not listen", errno: errno)
+      }
       rest = rest.dropFirst(done)
     }
     var answer: [UInt8] = []

@@ -28,7 +28,8 @@ struct GenericNetlink: Sendable {
 
   /// Sends a request. Throws `networkSetup`.
   @discardableResult
-  func request(_ message: NetlinkMessage, _ what: String) throws(IorunError) -> [NetlinkAttributes] {
+  func request(_ message: NetlinkMessage, _ what: String) throws(IorunError) -> [NetlinkAttributes]
+  {
     try netlink.request(message, what).map { $0.attributes(after: 4) }
   }
 }

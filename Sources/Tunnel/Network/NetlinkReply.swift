@@ -18,7 +18,8 @@ struct NetlinkReply: Hashable, Sendable {
     var replies: [NetlinkReply] = []
     var rest = bytes[...]
     while rest.count >= headerSize {
-      guard let length = rest.number(UInt32.self, at: 0), let type = rest.number(UInt16.self, at: 4),
+      guard let length = rest.number(UInt32.self, at: 0),
+        let type = rest.number(UInt16.self, at: 4),
         let sequence = rest.number(UInt32.self, at: 8), length >= headerSize, length <= rest.count
       else { throw IorunError(.malformed, "the kernel's netlink message is cut") }
       replies.append(

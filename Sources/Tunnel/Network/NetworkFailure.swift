@@ -13,7 +13,8 @@ enum NetworkFailure {
         remedy: "Run the node as root, or give it CAP_NET_ADMIN and CAP_SYS_ADMIN")
     case EADDRINUSE:
       return IorunError(
-        .addressInUse, "\(what): \(reason)", remedy: "Leave the port to the system, or end who has it")
+        .addressInUse, "\(what): \(reason)",
+        remedy: "Leave the port to the system, or end who has it")
     case EOPNOTSUPP, ENOENT, ENODEV, EPROTONOSUPPORT, EAFNOSUPPORT:
       return IorunError(
         .networkSetup, "\(what): \(reason)",

@@ -17,7 +17,9 @@ public struct DataPlaneProbe: Sendable {
   public init(backends: [any TunnelBackend] = Self.standard) { self.backends = backends }
 
   /// Every backend, the fastest first.
-  public static var standard: [any TunnelBackend] { [KernelWireGuard(), WireGuardGo()] }
+  public static var standard: [any TunnelBackend] {
+    [KernelWireGuard(), SwiftWireGuardBackend(), WireGuardGo()]
+  }
 
   /// Tries namespaces, the firewall and the tunnels. Leaves nothing behind; takes some milliseconds.
   public func find() async -> Finding {

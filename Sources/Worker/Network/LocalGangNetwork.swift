@@ -50,11 +50,17 @@ struct LocalGangNetwork: Sendable {
       IPPrefix(seat.network.four(of: seat.node), length: seat.network.four.length),
       IPPrefix(seat.network.six(of: seat.node), length: 64),
     ].compactMap { $0 }
-    let tunnel = try await backend.open(
-      TunnelConfig(
-        interfaceName: GangNetworks.interface, privateKey: key, addresses: addresses),
-      in: .namespace(descriptor: namespace.descriptor))
-    device = tunnel
+    do {
+      device = try await backend.open(
+        TunnelConfig(
+          interfaceName: GangNetworks.interface, privateKey: key, addresses: addresses),
+        in: .namespace(descriptor: namespace.descriptor))
+    } catch {
+      // Whatever it was, it is this node's fault and not the job's: the head looks for another.
+      throw IorunError(
+        .networkSetup, "no tunnel by \(backend.name) could be made for a gang's network",
+        remedy: (error as? IorunError)?.remedy, cause: error)
+    }
     member = TunnelMember(publicKey: try key.publicKey.bytes, endpoints: [])
   }
 

@@ -62,7 +62,8 @@ struct RankEnvironment: Sendable {
 
   /// What programs must be told in a network of the gang's own: InfiniBand would go around it.
   private var tunnel: [String: String] {
-    interface == nil ? ["IORUN_NETWORK": "host"] : ["IORUN_NETWORK": "gang", "NCCL_IB_DISABLE": "1"]
+    interface == nil
+      ? ["IORUN_NETWORK": "host"] : ["IORUN_NETWORK": "gang", "NCCL_IB_DISABLE": "1"]
   }
 
   private var devices: [String: String] {

@@ -40,7 +40,8 @@ struct OverlayNetworkTests {
       TunnelMember(publicKey: [UInt8](repeating: number, count: 32), endpoints: endpoints)
     }
     let secret = [UInt8](repeating: 0, count: 32)
-    let good = GangNetwork(presharedKey: secret, members: [member(1), member(2)], nodes: [0, 1, 1])
+    let good = GangNetwork(
+      presharedKey: secret, members: [member(1), member(2)], nodes: [0, 1, 1])
     try good.check(seat)
     let nowhere = SocketAddress(v4: 0, 0, 0, 0, port: 1)
     for wrong in [
@@ -48,7 +49,8 @@ struct OverlayNetworkTests {
       GangNetwork(presharedKey: secret, members: [member(1)], nodes: [0, 1]),
       GangNetwork(presharedKey: secret, members: [member(1), member(1)], nodes: [0, 1]),
       GangNetwork(presharedKey: secret, members: good.members, nodes: [0, 2]),
-      GangNetwork(presharedKey: secret, members: [member(1), member(2, [nowhere])], nodes: [0, 1]),
+      GangNetwork(
+        presharedKey: secret, members: [member(1), member(2, [nowhere])], nodes: [0, 1]),
     ] {
       #expect(throws: IorunError.self) { try wrong.check(seat) }
     }

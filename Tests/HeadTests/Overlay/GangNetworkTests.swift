@@ -76,7 +76,9 @@ struct GangNetworkTests {
     try await withRig(planes: [Self.able, Self.able, Self.able]) { (rig) async throws in
       await rig.nodes[2].set(holdsPreparation: true)
       let job = try await rig.submit(spec(nil, ranks: 6))
-      try await eventually { try await rig.status(job.id).ranks.count { $0.state == .prepared } == 4 }
+      try await eventually {
+        try await rig.status(job.id).ranks.count { $0.state == .prepared } == 4
+      }
       let before = try #require(try await rig.services.store.job(job.id)).0.network
       await rig.kill()
       await rig.nodes[2].set(holdsPreparation: false)

@@ -8,9 +8,11 @@ import Testing
 /// What every backend must do, tried on each that is at hand.
 @Suite(.enabled(if: Rights.canMakeTunnels, "\(Rights.needed)"), .serialized)
 struct `Every tunnel backend` {
-  private static let all: [any TunnelBackend] = [KernelWireGuard(), WireGuardGo()]
+  private static let all: [any TunnelBackend] = [
+    KernelWireGuard(), SwiftWireGuardBackend(), WireGuardGo(),
+  ]
 
-  @Test(arguments: ["kernel", "wireguard-go"])
+  @Test(arguments: ["kernel", "iorun", "wireguard-go"])
   func `joins two namespaces whose only way out it is`(_ name: String) async throws {
     let backend = try #require(Self.all.first { $0.name == name })
     if case .unavailable(let reason) = await backend.probe() {
@@ -74,7 +76,8 @@ struct `Every tunnel backend` {
         TunnelConfig(
           interfaceName: "iorun0", privateKey: key,
           addresses: [
-            try #require(IPPrefix("100.64.3.\(number)/24")), try #require(IPPrefix("fd03::\(number)/64")),
+            try #require(IPPrefix("100.64.3.\(number)/24")),
+            try #require(IPPrefix("fd03::\(number)/64")),
           ]),
         in: .namespace(descriptor: space.descriptor))
     }

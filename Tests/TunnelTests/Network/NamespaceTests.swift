@@ -31,9 +31,10 @@ struct `Network namespaces` {
     #expect(link.isUp && link.mtu == 1400)
     try routes.addRoute(to: try prefix("192.0.2.0/24"), through: link)
     #expect(try routes.addresses().contains(try prefix("10.9.8.1/24")))
-    #expect(Set(try routes.routes()).isSuperset(of: [
-      try prefix("10.9.8.0/24"), try prefix("192.0.2.0/24"), try prefix("fd09::/64"),
-    ]))
+    #expect(
+      Set(try routes.routes()).isSuperset(of: [
+        try prefix("10.9.8.0/24"), try prefix("192.0.2.0/24"), try prefix("fd09::/64"),
+      ]))
     #expect(try Reach.tcp("10.9.8.2", from: one, to: other, within: 10))
     #expect(try Reach.tcp("fd09::2", from: one, to: other, within: 10))
     try routes.remove(link)
@@ -78,8 +79,11 @@ enum Descriptors {
     for descriptor in 0..<Int32(1024) {
       var path = [CChar](repeating: 0, count: 64)
       guard readlink("/proc/self/fd/\(descriptor)", &path, 63) > 0 else { continue }
-      let text = String(decoding: path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      guard text.hasPrefix("net:["), let number = UInt64(text.dropFirst(5).dropLast()) else { continue }
+      let text = String(
+        decoding: path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      guard text.hasPrefix("net:["), let number = UInt64(text.dropFirst(5).dropLast()) else {
+        continue
+      }
       numbers.insert(number)
     }
     return numbers
