@@ -154,7 +154,10 @@ let package = Package(
 
     .executableTarget(
       name: "iorun-tunnel-bench",
-      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunTunnel", "IorunContract", "IorunWorker", "WanLink", argumentParser,
+        logging,
+      ],
       path: "Benchmarks/Tunnel", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.

@@ -148,7 +148,8 @@ extension RealProcesses {
         for rank in 0..<3 {
           let folder = "\(world.network.root)/\(host)/node/leases/\(job)-1-\(rank)/work"
           if FileManager.default.fileExists(atPath: folder) {
-            try world.network.write("", to: folder.dropFirst(world.network.root.count + 1) + "/stop")
+            try world.network.write(
+              "", to: folder.dropFirst(world.network.root.count + 1) + "/stop")
           }
         }
       }
