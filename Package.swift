@@ -102,8 +102,8 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
@@ -160,7 +160,10 @@ let package = Package(
 
     .executableTarget(
       name: "iorun-tunnel-bench",
-      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunTunnel", "IorunContract", "IorunWorker", "WanLink", argumentParser,
+        logging,
+      ],
       path: "Benchmarks/Tunnel", swiftSettings: settings),
 
     .target(name: "CPathBench", path: "Benchmarks/Path/CPathBench"),
@@ -231,7 +234,7 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunWorker", "CShim", logging,
+        "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],

@@ -6,8 +6,14 @@ enum StoreSchema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
+    migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
     return migrator
   }
+
+  private static let gangNetworks = """
+    ALTER TABLE jobs ADD COLUMN network TEXT;
+    ALTER TABLE ranks ADD COLUMN tunnel TEXT;
+    """
 
   private static let first = """
     CREATE TABLE meta (
