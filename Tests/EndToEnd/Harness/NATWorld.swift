@@ -69,15 +69,18 @@ struct NATWorld {
   }
 
   /// Joins a machine as a node of its own name, and waits until the head knows where it is.
-  func join(_ place: String) async throws {
+  func join(_ place: String, cpus: Int = 4) async throws {
     let node = try start(
-      ["join", "-", "--name", place], in: place, state: "node-\(place)",
+      ["join", "-", "--name", place, "--cpus", "\(cpus)"], in: place, state: "node-\(place)",
       input: try await ticket("supplier"))
     try await eventually("\(place) has said where it is") {
       let status = try await iorun("status", "--json", in: "head").json()
-      return (status["paths"] as? [[String: Any]] ?? []).contains {
+      let known = (status["paths"] as? [[String: Any]] ?? []).filter {
         ($0["nat"] as? String ?? "unknown") != "unknown"
       }
+      let nodes = try await iorun("nodes", "--json", in: "head").json()["nodes"]
+      let id = (nodes as? [[String: Any]] ?? []).first { $0["name"] as? String == place }?["id"]
+      return known.contains { $0["node"] as? String == id as? String && id != nil }
     } detail: {
       node.errors
     }
