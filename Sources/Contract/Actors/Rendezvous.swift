@@ -38,8 +38,11 @@ public distributed actor Rendezvous: WellKnownActor, MailboxTraits {
   }
 
   /// Brings the caller together with a node.
-  public distributed func meet(_ node: PeerID, _ end: PathEnd) async throws -> PathOffer {
-    try await service.meet(node, end, caller: caller)
+  public distributed func meet(
+    _ node: PeerID, _ end: PathEnd, relayRoundTripsMilliseconds: [String: Double]
+  ) async throws -> PathOffer {
+    try await service.meet(
+      node, end, relayRoundTripsMilliseconds: relayRoundTripsMilliseconds, caller: caller)
   }
 
   /// How long a word to a node and back takes, in milliseconds.

@@ -65,10 +65,10 @@ actor RendezvousDesk: RendezvousService {
   func report(_ report: PathReport, caller: PeerID) async throws -> [LinkOffer] {
     try authoriser.check(caller, may: .offerNode)
     try report.end.check()
-    guard report.paths.count <= PathSummary.limit,
-      report.relayRoundTripsMilliseconds.count <= RelayBook.limit,
-      report.relayRoundTripsMilliseconds.values.allSatisfy({ $0.isFinite && $0 >= 0 })
-    else { throw IorunError(.malformed, "a node's report of its paths is out of bounds") }
+    try Self.check(report.relayRoundTripsMilliseconds)
+    guard report.paths.count <= PathSummary.limit else {
+      throw IorunError(.malformed, "a node's report of its paths is out of bounds")
+    }
     // Only nodes are looked for, so only theirs is kept; the directory bounds how many there are.
     guard await directory.node(caller) != nil else { return [] }
     if let link = report.link {
@@ -97,8 +97,11 @@ actor RendezvousDesk: RendezvousService {
     }
   }
 
-  func meet(_ node: PeerID, _ end: PathEnd, caller: PeerID) async throws -> PathOffer {
+  func meet(
+    _ node: PeerID, _ end: PathEnd, relayRoundTripsMilliseconds: [String: Double], caller: PeerID
+  ) async throws -> PathOffer {
     try end.check()
+    try Self.check(relayRoundTripsMilliseconds)
     let name = try await check(caller, mayReach: node)
     guard let report = reports[node]?.report else {
       throw IorunError(
@@ -113,8 +116,7 @@ actor RendezvousDesk: RendezvousService {
     }
     meetings[pair] = now
     let relay = book.best(
-      reports[caller]?.report.relayRoundTripsMilliseconds ?? [:],
-      report.relayRoundTripsMilliseconds, head: head)
+      relayRoundTripsMilliseconds, report.relayRoundTripsMilliseconds, head: head)
     func offer(to receiver: PeerID, about other: PeerID, _ name: String, _ end: PathEnd) throws
       -> PathOffer
     {
@@ -171,6 +173,12 @@ actor RendezvousDesk: RendezvousService {
         let shown = role == .operator || node == caller ? kept.report.paths : []
         return NodePaths(node: node, natClass: kept.report.end.natClass, paths: shown)
       }
+  }
+
+  private static func check(_ roundTrips: [String: Double]) throws {
+    guard roundTrips.count <= RelayBook.limit,
+      roundTrips.values.allSatisfy({ $0.isFinite && $0 >= 0 })
+    else { throw IorunError(.malformed, "round trips to relays are out of bounds") }
   }
 
   /// A gang's name in `PathSummary.purpose` and in what relays counted.
