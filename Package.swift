@@ -176,7 +176,9 @@ let package = Package(
       name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
     .testTarget(
       name: "MeshTests",
-      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport",
+      ],
       path: "Tests/MeshTests"),
     .testTarget(
       name: "RuntimeTests",
@@ -198,8 +200,8 @@ let package = Package(
     .testTarget(
       name: "HeadTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunContract",
+        "IorunScheduler", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

@@ -14,6 +14,8 @@ public struct NodeProcess: Sendable {
   private let registry: NodeRegistry
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
+  private let credentials: NodeCredentials
+  private let admissions: Admissions
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -34,6 +36,8 @@ public struct NodeProcess: Sendable {
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
     let headID = CurveKey.peer(of: uplink.key)
+    credentials = try NodeCredentials(
+      folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
     let facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
@@ -78,6 +82,7 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    admissions = try Admissions.at(headID, using: system)
     metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
@@ -128,6 +133,7 @@ public struct NodeProcess: Sendable {
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }
+      await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
       try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }
