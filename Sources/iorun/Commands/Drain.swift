@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import IorunClient
 internal import IorunContract
+internal import IorunCore
 
 /// `iorun drain`: a node gets no new work.
 struct Drain: AsyncParsableCommand {
