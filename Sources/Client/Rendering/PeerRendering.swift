@@ -36,7 +36,8 @@ public enum PeerRendering {
 
   static func labels(_ labels: [String: String]) -> String {
     labels.isEmpty
-      ? "-" : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+      ? "-"
+      : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
   }
 
   private static func certificate(_ peer: PeerStatus, now: Double) -> String {

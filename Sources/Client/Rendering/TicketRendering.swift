@@ -7,7 +7,8 @@ public enum TicketRendering {
   public static func table(_ tickets: [TicketStatus], now: Double) -> Table {
     Table(
       columns: [
-        .init("TICKET"), .init("ROLE"), .init("OWNER", mayShrink: true), .init("USES LEFT", isRightAligned: true),
+        .init("TICKET"), .init("ROLE"), .init("OWNER", mayShrink: true),
+        .init("USES LEFT", isRightAligned: true),
         .init("EXPIRES"), .init("LABEL", mayShrink: true),
       ],
       rows: tickets.map { ticket in

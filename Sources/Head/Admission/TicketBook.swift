@@ -47,7 +47,8 @@ struct TicketBook: AdmissionService {
     let now = clock.now()
     let ticket = TicketRecord(
       id: "ticket-" + peer.short, peer: peer, publicKey: fresh.publicKey, role: request.role,
-      owner: request.owner, labels: labels, usesLeft: request.uses, createdAt: now, expiresAt: now + request.lifetimeSeconds,
+      owner: request.owner, labels: labels, usesLeft: request.uses, createdAt: now,
+      expiresAt: now + request.lifetimeSeconds,
       isRevoked: false, label: request.label)
     try await store.insert(ticket)
     peers.add(ticket)

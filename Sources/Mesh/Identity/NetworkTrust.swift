@@ -61,13 +61,15 @@ public struct NetworkTrust: Sendable, Hashable {
     }
     guard constantTimeEqual(certificate.publicKey, publicKey) else {
       throw IorunError(
-        .certificateInvalid, "the certificate is another peer's: it names \(certificate.peer.short)")
+        .certificateInvalid,
+        "the certificate is another peer's: it names \(certificate.peer.short)")
     }
     guard moment + Self.clockSkew >= certificate.notBefore,
       moment - Self.clockSkew < certificate.notAfter
     else {
       throw IorunError(
-        .certificateExpired, "the certificate of \(certificate.peer.short) is not good at this time",
+        .certificateExpired,
+        "the certificate of \(certificate.peer.short) is not good at this time",
         remedy: "Check the clocks; a peer that reaches its head renews its certificate by itself")
     }
     guard !isRevoked(certificate) else {
@@ -77,8 +79,8 @@ public struct NetworkTrust: Sendable, Hashable {
     }
     guard roles.contains(certificate.role) else {
       throw IorunError(
-        .notAllowed, "peer \(certificate.peer.short) is a \(certificate.role.rawValue) and may not "
-          + "do this")
+        .notAllowed,
+        "peer \(certificate.peer.short) is a \(certificate.role.rawValue) and may not do this")
     }
     return certificate
   }

@@ -67,11 +67,13 @@ final class NodeCredentials: Sendable {
   }
 
   /// Asks the head for a fresh certificate where one is due, or keys or revocations have changed.
-  func renew(ifNewer sequence: Int64, from admissions: Admissions) async {
+  /// Returns the peers that this node hears to be revoked for the first time.
+  func renew(ifNewer sequence: Int64, from admissions: Admissions) async -> Set<PeerID> {
     let isDue = state.withLock { state in
       now() >= state.renewAt || sequence > (state.trust?.bundle.sequence ?? -1)
     }
-    guard isDue else { return }
+    guard isDue else { return [] }
+    let before = revoked
     do {
       let fresh = try await MeshActorSystem.$callTimeout.withValue(.seconds(5)) {
         try await admissions.renew()
@@ -81,6 +83,7 @@ final class NodeCredentials: Sendable {
       // Tried again with the next heartbeat; the certificate is good for hours.
       logger.warning("the certificate could not be renewed: \(error)")
     }
+    return revoked.subtracting(before)
   }
 
   /// Takes what the head gave, and keeps it.
@@ -105,7 +108,9 @@ final class NodeCredentials: Sendable {
   private func keep(_ certificate: [UInt8]) {
     let moment = now()
     state.withLock { state in
-      guard let known = try? state.trust?.check(certificate, of: publicKey, at: moment) else { return }
+      guard let known = try? state.trust?.check(certificate, of: publicKey, at: moment) else {
+        return
+      }
       state.certificate = certificate
       // Half of its life is left for a head that is away; nodes do not all come at once.
       let life = Double(known.notAfter - known.notBefore)

@@ -133,7 +133,8 @@ public struct NodeProcess: Sendable {
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }
-      await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
+      let revoked = await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
+      for peer in revoked { endpoint.expel(peer) }
       try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }

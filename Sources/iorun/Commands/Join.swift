@@ -40,7 +40,8 @@ struct Join: AsyncParsableCommand {
     try StateFolder.make(folder)
     let lock = try FileLock(folder + "/lock")
     defer { lock.unlock() }
-    let given = ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
+    let given =
+      ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
     var membership = try await membership(folder, ticket: given.map(TicketArgument.read))
     membership.metrics = offering.metrics
     try await NodeCommand.serve(folder, membership, owner: try owner.watch())

@@ -49,7 +49,8 @@ struct TicketCommand: AsyncParsableCommand {
         labels[String(label[..<split])] = String(label[label.index(after: split)...])
       }
       let request = TicketRequest(
-        role: role, owner: owner, labels: labels, uses: uses, lifetimeSeconds: seconds, label: label)
+        role: role, owner: owner, labels: labels, uses: uses, lifetimeSeconds: seconds, label: label
+      )
       let text = try await client.withHead { try await $0.network.createTicket(request) }
       Output.write(
         client.json ? try JSONOutput.line(NewTicketView(text: text, request: request)) : text + "\n"

@@ -24,7 +24,9 @@ struct MembershipTests {
       #expect(expelled.withLock { $0 } == [node.id])
       let key = before.certificate.isEmpty ? [] : sampleKey(UInt8(100 + rig.index(of: node)))
       #expect(rig.services.peers.admits(publicKey: key) == nil)
-      await expect(throwsCode: .keyNotAdmitted) { try await node.register(with: rig.services.nodes) }
+      await expect(throwsCode: .keyNotAdmitted) {
+        try await node.register(with: rig.services.nodes)
+      }
       await expect(throwsCode: .keyNotAdmitted) {
         try await rig.services.admission.renew(caller: node.id)
       }
@@ -127,7 +129,8 @@ struct MembershipTests {
       _ = try await rig.services.network.drain(
         rig.nodes[0].id.description, isDrained: false, caller: rig.operatorID)
       #expect(
-        try await rig.services.placement.plan(.sample(ranks: 2), caller: rig.buyer).places.count == 2)
+        try await rig.services.placement.plan(.sample(ranks: 2), caller: rig.buyer).places.count
+          == 2)
     }
   }
 

@@ -176,11 +176,14 @@ struct RightsTests {
     let folder = URL(filePath: #filePath).deletingLastPathComponent()
       .appending(path: "../../../Sources/Contract/Actors")
     var found: Set<String> = []
-    for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+    for file in try FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: nil)
     {
       let text = try String(contentsOf: file, encoding: .utf8)
       guard let actor = text.firstMatch(of: /distributed actor (\w+)/)?.1 else { continue }
-      for match in text.matches(of: /distributed func (\w+)/) { found.insert("\(actor).\(match.1)") }
+      for match in text.matches(of: /distributed func (\w+)/) {
+        found.insert("\(actor).\(match.1)")
+      }
     }
     #expect(found.count > 50)
     #expect(found == Set(MethodRights.table.keys))

@@ -73,14 +73,18 @@ struct NetworkTrustTests {
     #expect(certificate.labels == ["b": "2", "a": "x=y"])
   }
 
-  @Test("attack: another peer's certificate, an expired one, one of a wrong role, one of another network")
+  @Test(
+    "attack: another peer's certificate, an expired one, one of a wrong role, one of another network"
+  )
   func refused() throws {
     let authority = try TestAuthority()
     let (key, thief) = (try CurveKey(), try CurveKey())
     let trust = try NetworkTrust(pinning: try authority.signed())
     let bytes = try authority.certificate(of: key)
     expect(.certificateInvalid) { _ = try trust.check(bytes, of: thief.publicKey, at: now) }
-    expect(.notAllowed) { _ = try trust.check(bytes, of: key.publicKey, roles: [.operator], at: now) }
+    expect(.notAllowed) {
+      _ = try trust.check(bytes, of: key.publicKey, roles: [.operator], at: now)
+    }
     let late = now + Double(TestAuthority.day + NetworkTrust.clockSkew)
     expect(.certificateExpired) { _ = try trust.check(bytes, of: key.publicKey, at: late) }
     _ = try trust.check(bytes, of: key.publicKey, at: late - 1)

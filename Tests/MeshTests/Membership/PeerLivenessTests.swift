@@ -31,7 +31,9 @@ struct PeerLivenessTests {
 
   @Test("a silent one is suspect, then out of reach, in less than 3 s on a LAN and 5 s at 200 ms")
   func silence() throws {
-    for (roundTrip, limit) in [(Duration.zero, Duration.seconds(3)), (.milliseconds(200), .seconds(5))] {
+    for (roundTrip, limit) in [
+      (Duration.zero, Duration.seconds(3)), (.milliseconds(200), .seconds(5)),
+    ] {
       let (peer, last) = steady(roundTrip: roundTrip)
       #expect(peer.verdict(at: last + .milliseconds(600) + roundTrip).state == .alive)
       let suspect = try #require(moment(peer, .suspect, after: last))
@@ -43,7 +45,9 @@ struct PeerLivenessTests {
 
   @Test("one whose connection was closed in use and that does not come back is dead as soon")
   func killed() throws {
-    for (roundTrip, limit) in [(Duration.zero, Duration.seconds(3)), (.milliseconds(200), .seconds(5))] {
+    for (roundTrip, limit) in [
+      (Duration.zero, Duration.seconds(3)), (.milliseconds(200), .seconds(5)),
+    ] {
       var (peer, last) = steady(roundTrip: roundTrip)
       let end = last + .milliseconds(400)
       peer.disconnected(at: end, wasClosed: true)
