@@ -48,6 +48,8 @@ public struct HeadServices: Sendable {
   private let clusterDirector: ClusterDirector
   private let directory: NodeDirectory
   private let probe: ReachProbe
+  /// The ways between nodes.
+  let map: NetworkMap
   private let book: TicketBook
   private let expulsion: Expulsion
   private let clock: HeadClock
@@ -101,11 +103,12 @@ public struct HeadServices: Sendable {
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
     let expulsion = Expulsion()
+    let map = NetworkMap(head: head, directory: directory, clock: clock)
     let probe = ReachProbe(head: head, directory: directory, agent: agent, tasks: TaskPool())
     return HeadServices(
       jobs: director,
       nodes: NodeDesk(
-        directory: directory, director: director, authoriser: authoriser, authority: authority,
+        directory: directory, map: map, director: director, authoriser: authoriser, authority: authority,
         options: options),
       content: content,
       network: NetworkDesk(
@@ -127,7 +130,7 @@ public struct HeadServices: Sendable {
       cluster: cluster,
       runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers,
       networkID: network, authorityKey: authority.publicKey, store: store,
-      director: director, clusterDirector: cluster, directory: directory, probe: probe, book: book,
+      director: director, clusterDirector: cluster, directory: directory, probe: probe, map: map, book: book,
       expulsion: expulsion, clock: clock, options: options, logger: logger)
   }
 

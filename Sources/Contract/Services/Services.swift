@@ -53,6 +53,8 @@ public protocol NodeService: Sendable {
   /// goes on. Bytes the head already has are ignored.
   func appendLog(_ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, caller: PeerID)
     async throws -> Int64
+  /// What a node has measured of its ways to others; answers whom to measure next.
+  func measured(_ measurements: NodeMeasurements, caller: PeerID) async throws -> ProbeOrders
   /// A node goes for good, in order.
   func leave(caller: PeerID) async throws
 }

@@ -6,6 +6,7 @@ internal import IorunMesh
 /// What nodes ask for and tell: the directory keeps who is alive, the director what becomes of jobs.
 struct NodeDesk: NodeService {
   let directory: NodeDirectory
+  let map: NetworkMap
   let director: JobDirector
   let authoriser: Authoriser
   let authority: CertificateAuthority
@@ -54,8 +55,14 @@ struct NodeDesk: NodeService {
       lease, epoch: epoch, offset: offset, bytes: bytes, from: caller)
   }
 
+  func measured(_ measurements: NodeMeasurements, caller: PeerID) async throws -> ProbeOrders {
+    try authoriser.check(caller, may: .offerNode)
+    return try await map.take(measurements, from: caller)
+  }
+
   func leave(caller: PeerID) async throws {
     try authoriser.check(caller, may: .offerNode)
+    await map.forget(caller)
     try await directory.leave(caller)
     await director.lose(caller, reason: "it left the network")
     try await director.settle()

@@ -16,6 +16,7 @@ public struct NodeProcess: Sendable {
   private let hub: RuntimeHub
   private let credentials: NodeCredentials
   private let admissions: Admissions
+  private let prober: NodeProber
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -83,6 +84,8 @@ public struct NodeProcess: Sendable {
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
     admissions = try Admissions.at(headID, using: system)
+    prober = NodeProber(
+      head: headID, registry: registry, uplink: endpoint.uplinkMonitor, system: system)
     metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
@@ -94,6 +97,8 @@ public struct NodeProcess: Sendable {
   /// - Throws: `fileSystem` where the state folder cannot be used.
   public func run() async throws {
     try await agent.removeLeftovers()
+    let measuring = Task { [prober] in await prober.run() }
+    defer { measuring.cancel() }
     while !Task.isCancelled {
       do {
         try await converse()
@@ -105,6 +110,7 @@ public struct NodeProcess: Sendable {
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
+    measuring.cancel()
     metrics?.stop()
     await hub.stop()
     await agent.shutDown()

@@ -107,6 +107,10 @@ struct RightsTests {
           id: LeaseID(job: .sample, attempt: 1, rank: 0), epoch: 1, executor: .sample(1),
           state: .running), caller: caller)
     },
+    "NodeRegistry.measured": {
+      _ = try await $0.rig.services.nodes.measured(
+        NodeMeasurements(coordinate: NetworkCoordinate(), peers: []), caller: $1)
+    },
     "NodeRegistry.leave": { try await $0.rig.services.nodes.leave(caller: $1) },
     "LogSink.append": {
       _ = try await $0.rig.services.nodes.appendLog(
