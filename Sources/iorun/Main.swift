@@ -71,6 +71,7 @@ struct Iorun: AsyncParsableCommand {
     subcommands: [
       Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
       Cancel.self, List.self, Timeline.self, HeadCommand.self, Join.self, NodeCommand.self,
-      TicketCommand.self, Peers.self, Revoke.self, AuthorityCommand.self, Drain.self, Undrain.self,
+      TicketCommand.self, NetCheckCommand.self, Ping.self, RelayCommand.self, Peers.self,
+      Revoke.self, AuthorityCommand.self, Drain.self, Undrain.self,
     ])
 }

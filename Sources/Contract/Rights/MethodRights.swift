@@ -56,6 +56,16 @@ public enum MethodRights {
     "ClusterControl.groups": .offerNode,
     "ClusterControl.clusterNodes": .offerNode,
 
+    "Rendezvous.relays": .seeNetwork,
+    "Rendezvous.paths": .seeNetwork,
+    "Rendezvous.meet": .reachOwnNodes,
+    "Rendezvous.echo": .reachOwnNodes,
+    "Rendezvous.report": .offerNode,
+    "Rendezvous.offerRelay": .offerNode,
+    "Rendezvous.gangPasses": .serveOwnGang,
+
+    "PathDesk.meet": .orderNode,
+    "PathDesk.echo": .orderNode,
     "NodeAgent.prepare": .orderNode,
     "NodeAgent.start": .orderNode,
     "NodeAgent.stop": .orderNode,

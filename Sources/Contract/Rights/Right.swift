@@ -15,6 +15,10 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
   case moveContent
   /// Offer a node, and speak for it and for nothing else.
   case offerNode
+  /// Reach a node on which one has a rank, or with which one's node shares a gang.
+  case reachOwnNodes
+  /// Serve a gang of which one's node has a rank.
+  case serveOwnGang
   /// Manage tickets, peers, the authority's keys, and nodes.
   case manageNetwork
   /// Renew one's own certificate and hear whom to believe.
@@ -32,15 +36,17 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
   public var roles: Set<Role> {
     switch self {
     case .submit, .plan, .seeJobs: [.operator, .buyer]
-    case .seeNetwork, .moveContent, .beMember: [.operator, .buyer, .supplier]
-    case .offerNode: [.operator, .supplier]
+    case .seeNetwork, .moveContent, .beMember, .reachOwnNodes: [.operator, .buyer, .supplier]
+    case .offerNode, .serveOwnGang: [.operator, .supplier]
     case .manageNetwork: [.operator]
     case .join, .orderNode, .serveNodes, .beRank: []
     }
   }
 
   /// True where a caller reaches only what belongs to itself or its tenant; an operator reaches all.
-  public var isForOwnOnly: Bool { self == .seeJobs }
+  public var isForOwnOnly: Bool {
+    self == .seeJobs || self == .reachOwnNodes || self == .serveOwnGang
+  }
 
   /// The same for people, after "must not".
   public var phrase: String {
@@ -51,6 +57,8 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
     case .seeNetwork: "see the network"
     case .moveContent: "read or write content"
     case .offerNode: "offer a node"
+    case .reachOwnNodes: "reach nodes"
+    case .serveOwnGang: "serve gangs"
     case .manageNetwork: "manage the network"
     case .beMember: "have a certificate"
     case .join: "join"

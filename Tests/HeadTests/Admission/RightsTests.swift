@@ -117,6 +117,29 @@ struct RightsTests {
         LeaseID(job: .sample, attempt: 1, rank: 0), epoch: 1, offset: 0, bytes: Data(),
         caller: $1)
     },
+    "Rendezvous.relays": { _ = try await $0.rig.services.rendezvous.relays(caller: $1) },
+    "Rendezvous.paths": { _ = try await $0.rig.services.rendezvous.paths(caller: $1) },
+    "Rendezvous.meet": {
+      _ = try await $0.rig.services.rendezvous.meet(
+        $0.rig.nodes[1].id, RightsTests.pathEnd, caller: $1)
+    },
+    "Rendezvous.echo": {
+      _ = try await $0.rig.services.rendezvous.echo($0.rig.nodes[1].id, caller: $1)
+    },
+    "Rendezvous.report": {
+      try await $0.rig.services.rendezvous.report(
+        PathReport(
+          end: RightsTests.pathEnd, relayRoundTripsMilliseconds: [:], paths: []), caller: $1)
+    },
+    "Rendezvous.offerRelay": {
+      try await $0.rig.services.rendezvous.offerRelay(
+        RelayRegistration(
+          name: "r", addresses: [], streamPort: 0, secret: Array(repeating: 1, count: 32),
+          bytes: [:]), caller: $1)
+    },
+    "Rendezvous.gangPasses": {
+      _ = try await $0.rig.services.rendezvous.gangPasses($0.job.id, attempt: 1, caller: $1)
+    },
     "ClusterControl.register": { scene, caller in
       _ = try await scene.rig.cluster.register(
         ClusterRegistration(
@@ -170,9 +193,12 @@ struct RightsTests {
     "ClusterControl.clusterNodes": { _ = try await $0.rig.cluster.clusterNodes(caller: $1) },
   ]
 
+  private static let pathEnd = PathEnd(
+    key: Array(repeating: 2, count: 32), natClass: .unknown, candidates: [])
+
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk",
   ]
 
   @Test("every distributed method has a right, and a call here where the head serves it")
@@ -251,6 +277,12 @@ struct RightsTests {
           let outcome = await outcome(call, scene, caller)
           if !isAllowed {
             #expect(outcome == .refused, "\(name) by \(who)")
+          } else if right == .reachOwnNodes || right == .serveOwnGang {
+            // Nothing of theirs runs on that node; an operator reaches every node.
+            let expected: Outcome? =
+              role == .operator ? (right == .reachOwnNodes ? nil : .refused) : .refused
+            #expect(
+              expected.map { $0 == outcome } ?? (outcome != .refused), "\(name) by \(who)")
           } else if right.isForOwnOnly, who == "another buyer", name != "RuntimeOverview.nodes" {
             #expect(outcome == .hidden, "\(name) by \(who)")
           } else if right.isForOwnOnly, role == .operator {

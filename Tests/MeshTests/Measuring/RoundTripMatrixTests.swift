@@ -44,7 +44,8 @@ struct RoundTripMatrixTests {
   /// Round trips between hosts of PlanetLab, in milliseconds (NetLatency-Data, MIT).
   private static let planetLab: [[Float]]? = {
     let folder = ProcessInfo.processInfo.environment["IORUN_DATA"] ?? "../shared/data"
-    guard let text = try? String(contentsOfFile: folder + "/latency/PlanetLabData_1", encoding: .utf8)
+    guard
+      let text = try? String(contentsOfFile: folder + "/latency/PlanetLabData_1", encoding: .utf8)
     else { return nil }
     return text.split(separator: "\n").map { line in
       line.split(whereSeparator: \.isWhitespace).compactMap { Float($0) }
