@@ -49,6 +49,10 @@ final class Acceptor: LinkOwner {
   private var routes: [MeshEngine.LinkID: Route] = [:]
   /// The connection of each route that has greeted.
   private var routeOfDescriptor: [Int32: Route] = [:]
+  /// Connections that have ended, of which messages may still wait.
+  private var closing: [Int32] = []
+  /// The connection of the message at hand, where its route has no link.
+  private var descriptor: Int32?
   let monitor: ListenerMonitor
   private let board: LinkBoard
   /// Peers that were revoked while they were connected: whatever they send is dropped.
@@ -76,11 +80,15 @@ final class Acceptor: LinkOwner {
 
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
-    endClosed(into: &events)
+    closing += monitor.ended()
     var bytes = 0
     for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
       guard let parts = socket.receive(partLimit: 2, unless: { links[$0] != nil })
-      else { return }
+      else {
+        // All that closed connections had sent is taken.
+        endClosed(into: &events)
+        return
+      }
       bytes += parts.last?.bytes.count ?? 0
       guard parts.count == 2, let userID = userID(parts) else { continue }
       let route = parts[0].bytes
@@ -89,11 +97,7 @@ final class Acceptor: LinkOwner {
         end(route, into: &events)
         continue
       }
-      if let descriptor = parts[1].descriptor {
-        // An earlier connection of the same descriptor has ended, of which the monitor knows.
-        endClosed(into: &events)
-        routeOfDescriptor[descriptor] = route
-      }
+      descriptor = parts[1].descriptor
       for frame in frames {
         handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
       }
@@ -129,9 +133,20 @@ final class Acceptor: LinkOwner {
 
   /// Ends the links whose connections were closed.
   private func endClosed(into events: inout [Event]) {
-    for descriptor in monitor.ended() {
+    for descriptor in closing {
       guard let route = routeOfDescriptor.removeValue(forKey: descriptor) else { continue }
       end(route, wasClosed: true, into: &events)
+    }
+    closing.removeAll(keepingCapacity: true)
+  }
+
+  /// Notes which connection a greeting came over. An earlier one of the same descriptor has ended, of
+  /// which the monitor has told by now.
+  private func note(_ descriptor: Int32, of route: Route, into events: inout [Event]) {
+    closing += monitor.ended()
+    closing.removeAll { $0 == descriptor }
+    if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
+      end(old, wasClosed: true, into: &events)
     }
   }
 
@@ -219,6 +234,7 @@ final class Acceptor: LinkOwner {
   }
 
   private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
+    if let descriptor { note(descriptor, of: route, into: &events) }
     if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
     end(route, isReplaced: true, into: &events)
     var link = link

@@ -2,6 +2,7 @@ import Foundation
 import IorunContract
 import IorunCore
 import IorunCrypto
+import IorunPath
 import IorunWire
 import Testing
 
@@ -278,11 +279,11 @@ struct RightsTests {
           if !isAllowed {
             #expect(outcome == .refused, "\(name) by \(who)")
           } else if right == .reachOwnNodes || right == .serveOwnGang {
-            // Nothing of theirs runs on that node; an operator reaches every node.
-            let expected: Outcome? =
-              role == .operator ? (right == .reachOwnNodes ? nil : .refused) : .refused
-            #expect(
-              expected.map { $0 == outcome } ?? (outcome != .refused), "\(name) by \(who)")
+            // The buyer has a rank there and the node may share its gang; nobody else has.
+            if who == "another buyer" { #expect(outcome == .refused, "\(name) by \(who)") }
+            if role == .operator, right == .reachOwnNodes {
+              #expect(outcome != .refused, "\(name) by \(who)")
+            }
           } else if right.isForOwnOnly, who == "another buyer", name != "RuntimeOverview.nodes" {
             #expect(outcome == .hidden, "\(name) by \(who)")
           } else if right.isForOwnOnly, role == .operator {
