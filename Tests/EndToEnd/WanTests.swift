@@ -70,7 +70,7 @@ extension RealProcesses {
       async throws
     {
       try await TestNetwork.with(nodes: 0) { network in
-        try await Self.linked(network, longPath) { world in
+        try await Self.linked(network, Self.longPath) { world in
           try await world.join("far", in: "node")
           let marks = network.root + "/marks"
           let submit = try world.start(
