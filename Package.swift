@@ -142,7 +142,9 @@ let package = Package(
     // Benchmarks: `make bench`.
     .executableTarget(
       name: "iorun-bench",
-      dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
+      ],
       path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
