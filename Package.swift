@@ -145,7 +145,10 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
