@@ -66,6 +66,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self._dead: Dict[bytes, Dict[str, Any]] = {}
         self._listener: Optional[socket.socket] = None
         self._socket_path = ""
+        self._bringing = {}
         self.peer_handlers = self._make_handlers()
         self.loop.housekeeping = self._housekeeping
         self.hub = hub.HubConnection(self, self.loop, hub_path)
@@ -253,10 +254,14 @@ class CoreWorker(Neighbours, Storing, Waiting):
         if self.executor is not None:
             info = serialization.loads(data[start:end])
             self.executor.set_gpus(info.get("gpus") or [])
+            self.executor.set_threads(info.get("cpus") or 0)
 
-    def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
+    def introduce_lease(self, lease: Any, request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""
-        info = {"gpus": lease.info.get("gpus") or []}
+        info = {
+            "gpus": lease.info.get("gpus") or [],
+            "cpus": (request.get("resources") or {}).get("CPU", 0),
+        }
         lease.peer.send(frames.frame(frames.LEASE_INFO, body=serialization.dumps(info, 5)))
 
     def _housekeeping(self) -> None:

@@ -39,6 +39,7 @@ logger = logging.getLogger("iorun")
 
 _perf = time.perf_counter
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_THREADS = "OMP_NUM_THREADS"
 
 
 class Executor(Answers):
@@ -60,6 +61,7 @@ class Executor(Answers):
         self.actor_status: Dict[str, Any] = {}
         self.actor_meta: Dict[str, Any] = {}
         self.gpus: List[Any] = []
+        self.own_threads = _THREADS in os.environ
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
@@ -189,6 +191,11 @@ class Executor(Answers):
                 call.waiter.count_down()
 
     # Context
+
+    def set_threads(self, cpus: float) -> None:
+        """Libraries for numbers start as many threads as the task has CPUs, not the machine."""
+        if not self.own_threads:
+            os.environ[_THREADS] = str(max(1, int(cpus)))
 
     def set_gpus(self, gpus: List[Any]) -> None:
         """The GPUs that what runs here may use; libraries look at the variable when they start."""
@@ -361,6 +368,9 @@ class Executor(Answers):
                 args = kwargs = None  # noqa: F841 - references in them go now
             self.reply(call, value, start)
         except BaseException as error:
+            if self.stopping == "exit":
+                # The answer is out, and was the last one.
+                raise
             self.reply_error(call, error, start)
         finally:
             self.running.pop(key, None)

@@ -307,7 +307,7 @@ def dump_function(function: Any) -> bytes:
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(
-            f"Could not serialize {name}: {error}\nIt, or something that it uses from the outside "
+            f"Could not serialize the {_kind(function)} {name}: {error}\nIt, or something that it uses from the outside "
             "(a global, a closure's variable, a default), cannot be pickled. Create such things "
             "inside the function, or pass them as arguments. "
             "`util.inspect_serializability()` finds them."
@@ -315,11 +315,15 @@ def dump_function(function: Any) -> bytes:
     if len(code) > _FUNCTION_LIMIT:
         name = getattr(function, "__qualname__", repr(function))
         raise ValueError(
-            f"{name} is too large to be sent: {len(code) >> 20} MiB of at most "
-            f"{_FUNCTION_LIMIT >> 20}. It probably captures a large array or another big object "
+            f"The {_kind(function)} {name} is too large to be sent: {len(code) >> 20} MiB of at "
+            f"most {_FUNCTION_LIMIT >> 20}. It probably captures a large array or another big object "
             "from outside. Use `put()` on that, and pass the reference as an argument."
         )
     return code
+
+
+def _kind(function: Any) -> str:
+    return "actor class" if isinstance(function, type) else "remote function"
 
 
 def dump_error(error: BaseException) -> bytes:
