@@ -13,7 +13,15 @@ from iorun._core.tasks import STREAMING, Template
 from iorun.object_ref import ObjectRef
 from iorun.remote_function import Arity, returned
 
-__all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "make_actor_class", "method"]
+__all__ = [
+    "ActorClass",
+    "ActorClassInheritanceException",
+    "ActorHandle",
+    "ActorMethod",
+    "exit_actor",
+    "make_actor_class",
+    "method",
+]
 
 _UNKNOWN = object()
 _OPTIONS = "__iorun_method_options__"
@@ -27,6 +35,10 @@ _HANDLE_KEYS = (
     "out_of_order",
     "concurrency_groups",
 )
+
+
+class ActorClassInheritanceException(TypeError):
+    """A class was derived from an actor class."""
 
 
 def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
@@ -111,10 +123,12 @@ class ActorClass:
         self.__ray_actor_class__ = cls
 
     def __init_subclass__(cls, **_: Any) -> None:
-        raise TypeError("Inheriting from actor classes is not supported: inherit before @remote.")
+        raise ActorClassInheritanceException(
+            "Inheriting from actor classes is not supported: inherit before @remote."
+        )
 
     def __mro_entries__(self, bases: Any) -> Any:
-        raise TypeError(
+        raise ActorClassInheritanceException(
             "Attempted to define a subclass of an actor class. Inheriting from actor classes is "
             "not currently supported. Inherit from the plain class, and decorate the subclass."
         )

@@ -208,7 +208,8 @@ class Answers:
             wrapped = exceptions.TaskCancelledError(call.task_id().hex())
         elif type(error).__name__ == "CancelledError" and call.cancelled:
             flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
+            # The method has seen it, and could have said something else: it is the method's error.
+            wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
         else:
             wrapped = self.wrap(call, error)
             try:
@@ -282,9 +283,11 @@ class Answers:
                 tag, flags, data = ERROR, REPLY_ERROR, serialization.dump_error(died)
             with self.core.loop.lock:
                 call.release(self.core)
-                call.peer.send(
-                    frame(REPLY, flags, units, call.number, encode_results([(tag, data)]))
-                )
+                # A crash is not answered: its callers may have retries left for it.
+                if intended:
+                    call.peer.send(
+                        frame(REPLY, flags, units, call.number, encode_results([(tag, data)]))
+                    )
                 self.core.hub.note(ops.EXITING, {"intended": intended, "reason": reason})
         else:
             reason = f"the task called sys.exit({getattr(error, 'code', None)!r})"

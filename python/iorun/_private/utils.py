@@ -6,9 +6,12 @@ import inspect
 import os
 from typing import Any
 
+from iorun._common.utils import get_or_create_event_loop
+
 __all__ = [
     "binary_to_hex",
     "get_num_cpus",
+    "get_or_create_event_loop",
     "get_system_memory",
     "hex_to_binary",
     "is_async_func",
