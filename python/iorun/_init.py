@@ -165,7 +165,9 @@ def _check_options(others: Dict[str, Any]) -> None:
 
 
 def _check_address(address: Optional[str]) -> None:
-    if address is not None and address.startswith("ray://"):
+    # Ray Client's notation for this machine means any network on it.
+    local = ("ray://localhost", "ray://127.0.0.1")
+    if address is not None and address.startswith("ray://") and not address.startswith(local):
         raise ValueError(
             f"{address}: there is no Ray Client here. A program attaches to a node on its own "
             "machine: run `iorun join` with a ticket of that network, and then init() or "

@@ -317,7 +317,8 @@ class AsyncMode:
             args = kwargs = None
             if template.is_async and not inspect.isasyncgen(value):
                 value = await value
-            elif inspect.isawaitable(value):
+            elif inspect.iscoroutine(value):
+                # Not whatever can be awaited: a reference is a value.
                 value = await value
             if template.returns.__class__ is not int:
                 await self._stream(call, value, start)

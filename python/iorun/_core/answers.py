@@ -201,14 +201,13 @@ class Answers:
         if isinstance(error, DependencyLost):
             self.core.report_lost(error.id, error.where)
             wrapped: BaseException = self.core.lost_error(error.id)
-        elif (
-            isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError)) and call.cancelled
+        elif call.cancelled and (
+            isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
+            or type(error).__name__ == "CancelledError"
         ):
             flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
-        elif type(error).__name__ == "CancelledError" and call.cancelled:
-            flags |= REPLY_CANCELLED
-            # The method has seen it, and could have said something else: it is the method's error.
+            # It ran, and could have said something else: programs catch this as an error of its own,
+            # or as what it is.
             wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
         else:
             wrapped = self.wrap(call, error)

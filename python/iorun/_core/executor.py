@@ -319,7 +319,7 @@ class Executor(Answers):
             elif name == "__ray_ready__":
                 function = _ready
             else:
-                function = getattr(self.actor, name)
+                function = self._method(name)
         else:
             function = self.functions.get(template.hash)
             if function is None:
@@ -333,6 +333,13 @@ class Executor(Answers):
             function
         )
         return function
+
+    def _method(self, name: str) -> Any:
+        """A method of the class: an attribute of the instance may have the same name."""
+        member = inspect.getattr_static(type(self.actor), name, None)
+        if inspect.isfunction(member):
+            return member.__get__(self.actor)
+        return getattr(self.actor, name)
 
     def _ray_call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(self.actor, *args, **kwargs)

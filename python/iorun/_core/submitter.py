@@ -68,6 +68,8 @@ class TaskSubmitter:
         else:
             task.take_arguments(given)
         self.open[number] = task
+        if not core.reporter.watching:
+            core.reporter.watch()
         entries = core.objects.entries
         if template.returns == 1:
             id = core.worker_id + id_suffix(number, 0)
@@ -212,7 +214,8 @@ class TaskSubmitter:
                 ids = []
             else:
                 self.core.streams.ended(task, results[0], failed)
-                if task.template.returns == DYNAMIC and not failed:
+                if task.template.returns == DYNAMIC and not task.cancelled:
+                    # An error is the last thing that it yielded.
                     results = [(FULL, self.core.streams.collected(task))]
             kept = task.generator.kept
         for id, (tag, data) in zip(ids, results):

@@ -35,10 +35,34 @@ class _CoreWorker:
             return counts
 
 
+class _Node:
+    """The node, as far as programs ask for it."""
+
+    @property
+    def unique_id(self) -> str:
+        """Its id."""
+        return iorun.get_runtime_context().get_node_id()
+
+    node_id = unique_id
+
+    @property
+    def node_ip_address(self) -> str:
+        """Its address."""
+        return global_state.require().address
+
+    @property
+    def address(self) -> str:
+        """The head's host:port."""
+        return iorun.get_runtime_context().gcs_address
+
+    gcs_address = address
+
+
 class _GlobalWorker:
     """This process, as far as it is attached to a network."""
 
     core_worker = _CoreWorker()
+    node = _Node()
 
     @property
     def connected(self) -> bool:

@@ -78,6 +78,19 @@ class CompiledDAG:
             for actor in self.actor_refs:
                 iorun.kill(actor)
 
-    def visualize(self, *_: Any, **__: Any) -> str:
-        """Drawings of graphs are not there."""
-        raise NotImplementedError("Graphs are not drawn here: print(node) names their parts.")
+    def visualize(self, filename: str = "", format: str = "ascii", **_: Any) -> str:
+        """The graph as text of the dot language, which Graphviz draws; written to a file if named."""
+        lines = []
+
+        def describe(node: DAGNode) -> DAGNode:
+            lines.append(f'  "{node.get_stable_uuid()}" [label="{node._name()}"];')
+            for child in node._get_all_child_nodes():
+                lines.append(f'  "{child.get_stable_uuid()}" -> "{node.get_stable_uuid()}";')
+            return node
+
+        self._root.apply_recursive(describe)
+        text = "\n".join(["digraph {", *lines, "}"])
+        if filename:
+            with open(f"{filename}.dot", "w") as file:
+                file.write(text)
+        return text
