@@ -133,7 +133,9 @@ public struct PeerLiveness: Sendable {
       return Verdict(state: .dead, reason: "no word came from it for \(Self.seconds(limit))")
     }
     let pause = ended != nil ? .zero : hasBytes ? settings.pauseOfBusy : settings.pause
-    if detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
+    // One that lost its connection has half of the time that another takes: most are back by then.
+    let mayDial = ended.map { now - $0.at < timeToRedial / 2 } ?? false
+    if !mayDial, detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
       let why =
         if hasBytes {
           "its connection stands, but its agent does not answer"

@@ -52,6 +52,8 @@ struct PeerLivenessTests {
       let end = last + .milliseconds(400)
       peer.disconnected(at: end, wasClosed: true)
       #expect(peer.verdict(at: end).state == .suspect)
+      // One that dials again, over a long way, is out of reach of nobody meanwhile.
+      #expect(peer.verdict(at: end + .milliseconds(700) + roundTrip * 4).state == .suspect)
       let dead = try #require(moment(peer, .dead, after: end))
       #expect(dead < limit, "\(roundTrip): \(dead)")
       #expect(peer.verdict(at: end + dead).reason?.contains("agent has ended") == true)
