@@ -77,7 +77,7 @@ extension RealProcesses {
           try await eventually("the tunnel is direct at both ends", within: .seconds(40)) {
             try await Self.ways(world) == ["direct"]
           } detail: {
-            submit.output.suffix(300) + submit.errors.suffix(300)
+            "\(submit.output.suffix(300)) \(submit.errors.suffix(300))"
           }
           try await world.cut()
           try await eventually("both ends are on the relay", within: .seconds(30)) {
