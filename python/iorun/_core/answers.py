@@ -209,6 +209,9 @@ class Answers:
             # It ran, and could have said something else: programs catch this as an error of its own,
             # or as what it is.
             wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
+        elif _is_fatal(error):
+            self._crash(error)
+            return
         else:
             wrapped = self.wrap(call, error)
             try:
@@ -248,6 +251,15 @@ class Answers:
             actor_id=self.actor_id.hex() if self.actor_id else None,
         )
         return wrapped
+
+    def _crash(self, error: BaseException) -> None:
+        """Ends the process by an error that programs must not catch, as Ray does."""
+        traceback.print_exception(type(error), error, error.__traceback__)
+        with self.core.loop.lock:
+            self.core.hub.note(
+                ops.EXITING, {"intended": False, "reason": f"{type(error).__name__}: {error}"[:500]}
+            )
+        self.leave(1)
 
     def reply_cancelled(self, call: Call) -> None:
         """Answers a call that was not started. With the lock held."""
@@ -376,3 +388,11 @@ class Answers:
             call.peer.send(frame(REPLY, 0, units, call.number, encode_results([(PLAIN, value)])))
         if call.template.max_calls:
             self.count_call(call)
+
+
+def _is_fatal(error: BaseException) -> bool:
+    """Whether it is no `Exception`, and none of those that have a meaning of their own."""
+    if isinstance(error, (Exception, KeyboardInterrupt, GeneratorExit)):
+        return False
+    # `BaseExceptionGroup` and asyncio's are told to the caller; the latter is a BaseException.
+    return type(error).__name__ not in ("CancelledError", "BaseExceptionGroup")

@@ -35,7 +35,7 @@ def concurrency_groups(given: Any) -> "Dict[str, int]":
         if not isinstance(name, str) or isinstance(limit, bool) or not isinstance(limit, int):
             raise TypeError(f"concurrency_groups are names and counts, not {name!r}: {limit!r}.")
         if limit < 1:
-            raise ValueError(f"max_concurrency of the group {name!r} must be positive.")
+            raise ValueError(f"The group {name!r}: max_concurrency must be greater than 0.")
     return dict(given or {})
 
 
