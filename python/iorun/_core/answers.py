@@ -28,6 +28,7 @@ from iorun._core.frames import (
     REPLY,
     REPLY_CANCELLED,
     REPLY_ERROR,
+    REPLY_LOST,
     REPLY_PLAIN,
     REPLY_RETRY,
     U32,
@@ -199,7 +200,7 @@ class Answers:
             self._exit(call, error, units)
             return
         if isinstance(error, DependencyLost):
-            self.core.report_lost(error.id, error.where)
+            flags |= REPLY_LOST
             wrapped: BaseException = self.core.lost_error(error.id)
         elif call.cancelled and (
             isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
