@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any, Callable, Dict, Optional
 
@@ -59,8 +60,14 @@ def exit_actor() -> None:
     core = global_state.worker()
     if core is None or core.executor is None or core.executor.actor_id is None:
         raise TypeError(
-            "exit_actor called on a non-actor worker. Call exit_actor within an actor's methods."
+            "exit_actor API is called on a non-actor worker. Call it within an actor's methods."
         )
+    executor = core.executor
+    try:
+        asyncio.get_running_loop().call_soon(executor.exit_actor)
+    except RuntimeError:
+        # Not in a coroutine: the method that is left by the exception ends the process.
+        pass
     raise ActorExit
 
 

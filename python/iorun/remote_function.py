@@ -95,7 +95,7 @@ class RemoteFunction:
             )
         self._function = function
         self._function_name = (
-            f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
+            f"{function.__module__}.{function.__name__}"
         )
         self._default_options = dict(options)
         self._arity = Arity(function)

@@ -65,9 +65,13 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
         _, args, kwargs = executor.prepare(call)
         # The instance exists before its constructor runs: a handle to itself works in there.
         if _has_coroutines(function):
-            # Before Python 3.10 locks and queues take the loop that is there when they are made.
-            asyncio.set_event_loop(asyncio.new_event_loop())
-        executor.actor = function(*args, **kwargs)
+            # In the loop: constructors start tasks of their own, and before Python 3.10 locks and
+            # queues take the loop that is there when they are made.
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            executor.actor = loop.run_until_complete(_constructed(function, args, kwargs))
+        else:
+            executor.actor = function(*args, **kwargs)
         executor.main_call = None
         mode = _mode(executor, function, meta)
     except BaseException as error:
@@ -83,6 +87,10 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
         for early in waiting:
             mode.take(early)
     core.loop.flush()
+
+
+async def _constructed(cls: type, args: Any, kwargs: Any) -> Any:
+    return cls(*args, **kwargs)
 
 
 def _failed(executor: "Executor", call: Call, error: BaseException) -> None:

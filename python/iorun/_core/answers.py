@@ -241,7 +241,7 @@ class Answers:
                 actor = repr(self.actor)
             except Exception:
                 actor = object.__repr__(self.actor)
-        name = call.template.spec.get("function") or call.template.name
+        name = call.template.name
         wrapped = exceptions.RayTaskError(
             str(name),
             text,

@@ -225,6 +225,10 @@ class AsyncMode:
         else:
             self.main.loop.stop()
 
+    def stop(self) -> None:
+        """Ends the main thread's loop, and with it the process."""
+        self.executor.core.in_loop(self.main.loop, self.main.loop.stop)
+
     def run(self) -> None:
         """The main thread's life: its asyncio loop.
 

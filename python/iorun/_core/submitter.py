@@ -132,7 +132,7 @@ class TaskSubmitter:
         if isinstance(error, exceptions.RayTaskError):
             return data
         text = f"An argument of it has failed.\n{type(error).__name__}: {error}\n"
-        name = str(task.template.spec.get("function") or task.template.name)
+        name = task.template.name
         return serialization.dump_error(exceptions.RayTaskError(name, text, error))
 
     # Ends
