@@ -49,6 +49,10 @@ def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
     option_rules.check(options, option_rules.METHOD_OPTIONS, "actor methods")
 
     def annotate(function: Any) -> Any:
+        option_rules.check_returns(
+            options.get("num_returns"),
+            inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+        )
         setattr(function, _OPTIONS, options)
         return function
 
@@ -159,6 +163,9 @@ class ActorClass:
         if cls is None or name.startswith("__"):
             raise AttributeError(name)
         return getattr(cls, name)
+
+    def __dir__(self) -> Any:
+        return [*self._methods, "bind", "options", "remote"]
 
     def options(self, **options: Any) -> "_WithOptions":
         """The same class with other options."""

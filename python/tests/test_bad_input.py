@@ -25,6 +25,7 @@ HEADER = struct.Struct("<IBBHQ")
 
 @pytest.fixture(scope="module")
 def network():
+    ray.shutdown()
     ray.init(num_cpus=2, object_store_memory=100 * 2**20, log_to_driver=False)
     yield global_state.require()
     ray.shutdown()

@@ -30,6 +30,7 @@ class Log:
 
 @pytest.fixture
 def cluster():
+    ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     cluster.add_node(num_cpus=1, resources={"far": 1})
     cluster.wait_for_nodes()
@@ -40,6 +41,7 @@ def cluster():
 
 
 def test_on_one_node_by_several_threads():
+    ray.shutdown()
     ray.init(num_cpus=2, log_to_driver=False)
     try:
         log = ray.remote(Log).remote()

@@ -226,6 +226,8 @@ class ThreadMode:
         executor = self.executor
         while executor.stopping is None:
             with executor.core.loop.lock:
+                if executor.stopping is not None:
+                    return
                 executor.waiter = waiter = Waiter(1)
             executor.core.loop.wait(waiter, 0.05 if executor.draining else None)
             if executor.draining and not executor.running:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 import traceback
@@ -66,6 +65,9 @@ class Answers:
     interrupting: bool
     stopping: Optional[str]
     give_back: Any
+    mode: Any
+    wake: Any
+    exit_code: int
     check_interrupt: Any
 
     def reply(self, call: Call, value: Any, start: float) -> None:
@@ -118,7 +120,9 @@ class Answers:
             )
         return values
 
-    def _taken(self, call: Call, generator: Any, returns: int) -> List[Tuple[int, Any, List[bytes]]]:
+    def _taken(
+        self, call: Call, generator: Any, returns: int
+    ) -> List[Tuple[int, Any, List[bytes]]]:
         """The results of a generator with a number of results: each leaves memory as it comes.
 
         Where it ends early or fails, what it yielded before is good; the rest is the error.
@@ -324,14 +328,15 @@ class Answers:
         """Ends this process, after all that was said is written."""
         self.core.drain_output(2.0)
         self.stopping = "exit"
-        if threading.get_ident() == self.main_thread:
-            raise SystemExit(code)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                pass
-        os._exit(code)
+        self.exit_code = code
+        if threading.get_ident() != self.main_thread:
+            # The main thread runs what the program has registered for the end.
+            with self.core.loop.lock:
+                self.wake()
+            self.core.loop.tell_poller()
+            if hasattr(self.mode, "stop"):
+                self.mode.stop()
+        raise SystemExit(code)
 
     # Generators
 

@@ -257,4 +257,4 @@ class AsyncMode:
         finally:
             core_loop.watched = False
         if self.executor.stopping is not None:
-            raise SystemExit(0)
+            raise SystemExit(self.executor.exit_code)

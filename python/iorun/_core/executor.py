@@ -66,6 +66,7 @@ class Executor(Answers):
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
+        self.exit_code = 0
         self.draining = False
         self.interrupting = False
         self._blocked = 0
@@ -420,9 +421,7 @@ class Executor(Answers):
             asyncio.get_running_loop().call_later(0.01, self.exit_actor)
             return
         with self.core.loop.lock:
-            self.core.hub.note(
-                ops.EXITING, {"intended": True, "reason": "exit_actor() was called"}
-            )
+            self.core.hub.note(ops.EXITING, {"intended": True, "reason": "exit_actor() was called"})
         self.core.drain_output(2.0)
         self.stopping = "exit"
         self.mode.stop()
