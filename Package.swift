@@ -77,7 +77,9 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime", "CShim",
+      ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -102,7 +104,7 @@ let package = Package(
       name: "IorunClient",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        yams, logging,
+        "CShim", yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
 

@@ -14,17 +14,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int iorun_network_of(pid_t pid) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -errno;
+int iorun_namespace_of(pid_t pid, const char *kind, int *fd) {
+  char path[64], own[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/%.8s", (int)pid, kind);
+  snprintf(own, sizeof own, "/proc/self/ns/%.8s", kind);
+  *fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (*fd < 0) return -errno;
   struct stat theirs, ours;
-  int reason = 0;
-  if (fstat(fd, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0) reason = errno;
-  if (reason == 0 && (theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev)) return fd;
-  close(fd);
-  return reason == 0 ? -1 : -reason;
+  int reason = fstat(*fd, &theirs) < 0 || stat(own, &ours) < 0 ? errno : 0;
+  if (reason == 0 && (theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev)) return 0;
+  close(*fd);
+  *fd = -1;
+  return -reason;
 }
 
 struct attempt {

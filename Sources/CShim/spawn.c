@@ -40,6 +40,7 @@ static int become(const char *path, char *const argv[], char *const envp[], cons
                   int limit) {
   if (setsid() < 0) return errno;
   if (streams->network >= 0 && setns(streams->network, CLONE_NEWNET) < 0) return errno;
+  if (streams->mounts >= 0 && setns(streams->mounts, CLONE_NEWNS) < 0) return errno;
   int null = -1;
   if (streams->input < 0) {
     null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -67,7 +68,7 @@ static int become(const char *path, char *const argv[], char *const envp[], cons
 int iorun_spawn(const char *path, char *const argv[], char *const envp[], const char *cwd,
                 int output, const int *inherited, int inherited_count, pid_t *pid) {
   const struct iorun_streams streams = {
-      .input = -1, .output = output, .errors = output, .network = -1};
+      .input = -1, .output = output, .errors = output, .network = -1, .mounts = -1};
   return iorun_spawn_with(path, argv, envp, cwd, &streams, inherited, inherited_count, pid);
 }
 

@@ -80,13 +80,14 @@ int iorun_send_byte(int socket, uint8_t byte);
 // id once the program runs, else the errno of the step that failed. At most 8 are inherited.
 int iorun_spawn(const char *path, char *const argv[], char *const envp[], const char *cwd,
                 int output, const int *inherited, int inherited_count, pid_t *pid);
-// The descriptors that a program begins with: `input` -1 is /dev/null. `network` is the network
-// namespace to begin in, -1 for the present one; another one needs CAP_SYS_ADMIN.
+// The descriptors that a program begins with: `input` -1 is /dev/null. `network` and `mounts` are
+// the namespaces to begin in, -1 for the present ones; others need CAP_SYS_ADMIN.
 struct iorun_streams {
   int input;
   int output;
   int errors;
   int network;
+  int mounts;
 };
 // The same with streams of its own.
 int iorun_spawn_with(const char *path, char *const argv[], char *const envp[], const char *cwd,
@@ -109,8 +110,9 @@ int iorun_terminal_make_raw(int fd, pid_t *guard);
 
 // network.c: sockets in another network namespace.
 
-// The network namespace of a process as a descriptor; -1 where it is the caller's own, or -errno.
-int iorun_network_of(pid_t pid);
+// A namespace of a process ("net", "mnt") as a descriptor. 0 and `*fd`, which is -1 where it is the
+// caller's own, or -errno.
+int iorun_namespace_of(pid_t pid, const char *kind, int *fd);
 // Begins a TCP connection to the address `ip` (4 or 16 bytes, network order) in `network` (-1: the
 // present one). A non-blocking descriptor that becomes writable once its fate is known, or -errno.
 int iorun_tcp_begin_connect(int network, const uint8_t *ip, int ip_length, uint16_t port);

@@ -41,4 +41,9 @@ public distributed actor NodeAgent: WellKnownActor, MailboxTraits {
   public distributed func forget(_ lease: LeaseID) async throws {
     try await service.forget(lease, caller: caller)
   }
+
+  /// A client's process may reach a running rank for a while.
+  public distributed func admit(_ pass: ClientPass) async throws {
+    try await service.admit(pass, caller: caller)
+  }
 }

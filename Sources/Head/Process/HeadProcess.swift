@@ -74,6 +74,7 @@ public struct HeadProcess: Sendable {
     let relays = HeadRelays { endpoint.setRelays($0) }
     await services.onExecutorRoutesChanged { relays.set(executors: $0) }
     await services.onClusterMembersChanged { relays.set(nodes: $0) }
+    await services.onAttachmentsChanged { relays.set(attached: $0) }
     self.served = served
     self.services = services
     self.system = system

@@ -24,4 +24,9 @@ struct RemoteAgent: AgentService {
   }
 
   func forget(_ lease: LeaseID, caller: PeerID) async throws { try await agent.forget(lease) }
+
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    // A person waits for it.
+    try await MeshActorSystem.$callTimeout.withValue(.seconds(15)) { try await agent.admit(pass) }
+  }
 }

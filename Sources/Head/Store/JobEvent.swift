@@ -4,6 +4,8 @@ struct JobEvent: Sendable, Hashable {
   enum Kind: String, Sendable, Hashable {
     case submitted, queued, placed, prepared, started, stopping, rankEnded, nodeLost
     case succeeded, failed, cancelled, cancelRequested
+    /// An operator reached into a rank of another's job.
+    case attached
   }
 
   var kind: Kind

@@ -29,4 +29,8 @@ struct AgentDesk: AgentService {
   func forget(_ lease: LeaseID, caller: PeerID) async throws {
     try await agent.forget(lease, caller: caller)
   }
+
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    try await agent.admit(pass, caller: caller)
+  }
 }

@@ -125,6 +125,13 @@ actor FakeNode: AgentService {
     forgotten.append(lease)
   }
 
+  private(set) var passes: [ClientPass] = []
+
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    try reach()
+    passes.append(pass)
+  }
+
   private func reach() throws {
     if isUnreachable { throw IorunError(.unreachable, "no answer") }
   }
