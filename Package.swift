@@ -64,6 +64,15 @@ let package = Package(
       name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto"], path: "Sources/PoW",
       swiftSettings: settings),
 
+    // Tunnels: our own WireGuard, and others' behind the same interface.
+    .target(
+      name: "CTunnel", dependencies: ["COpenSSL"], path: "Sources/Tunnel/CTunnel",
+      linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "IorunTunnel",
+      dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
+      path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
+
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
@@ -176,6 +185,12 @@ let package = Package(
       path: "Tests/SchedulerTests"),
     .testTarget(
       name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
+    .testTarget(
+      name: "TunnelTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+      ],
+      path: "Tests/TunnelTests"),
     .testTarget(
       name: "MeshTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],

@@ -1,0 +1,3 @@
+#include "ctunnel.h"
+
+int ct_version(void) { return 1; }
