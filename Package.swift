@@ -178,7 +178,9 @@ let package = Package(
       path: "Tests/ContentTests"),
     .testTarget(
       name: "ContractTests",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunContract"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "TestSupport",
+      ],
       path: "Tests/ContractTests"),
     .testTarget(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
@@ -216,7 +218,7 @@ let package = Package(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead",
+        "IorunHead", "IorunMesh",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

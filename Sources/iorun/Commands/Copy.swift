@@ -78,7 +78,12 @@ struct Copy: AsyncParsableCommand {
       Output.writeError(CopyRendering.refusals(report))
       Output.write(CopyRendering.summary(report))
     }
-    guard report.refusalCount == 0 else { throw ExitCode(1) }
+    guard report.refusalCount > 0 else { return }
+    // With --json the report is the one object.
+    if client.json { throw ExitCode(1) }
+    throw IorunError(
+      .copyIncomplete, "\(report.refusalCount) of the paths were not copied",
+      remedy: "Mend what is named above and run the command again: what is there is not sent again")
   }
 
   /// Opens the stream, copies, and waits until the other side has everything.
