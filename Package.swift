@@ -145,11 +145,19 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
       path: "Benchmarks/Runtime", swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-tunnel-bench",
+      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      path: "Benchmarks/Tunnel", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(

@@ -14,6 +14,8 @@ public struct TunnelPublicKey: Sendable, Hashable {
     guard bytes.count == Self.byteCount else { return nil }
     self.bytes = Array(bytes)
   }
+
+  init(unchecked bytes: [UInt8]) { self.bytes = bytes }
 }
 
 extension TunnelPublicKey: Comparable {
@@ -73,7 +75,7 @@ public struct TunnelPrivateKey: Sendable, Hashable {
 
   /// The public half. Throws `identityUnusable` where OpenSSL refuses the key.
   public var publicKey: TunnelPublicKey {
-    get throws { try Curve25519.publicKey(of: self) }
+    get throws { TunnelPublicKey(unchecked: try X25519(secretKey: bytes).publicKey) }
   }
 
   /// Base 64, as `wg` and `wireguard-go` read it. For files and pipes that nobody else reads.

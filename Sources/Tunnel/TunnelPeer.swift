@@ -13,15 +13,21 @@ public struct TunnelPeer: Sendable, Hashable {
   public var endpoint: TunnelEndpoint?
   /// How often to send something, so that a NAT on the way remembers; `nil`: never for its own sake.
   public var keepalive: Duration?
-  /// Whether this side may begin a handshake. Where two sides begin at once on a path with delay,
-  /// both can refuse the other's answer for many seconds; of two ends that punch a hole only the one
-  /// with the lower key begins. Backends that cannot hold back ignore it.
+  /// Whether this side begins handshakes. Where two sides begin at once on a path with delay, other
+  /// implementations can refuse each other's answers for many seconds; of two ends that punch a hole
+  /// only the one with the lower key should begin. The other one begins only when it has wanted a
+  /// key for 15 s. Backends that cannot hold back ignore it.
   public var startsHandshakes: Bool
+  /// Whether an authentic datagram from elsewhere makes that place the endpoint (a relay never
+  /// replaces a direct one). False: only ``TunnelDevice/setEndpoint(_:of:)`` does. Backends that
+  /// always roam ignore it.
+  public var roams: Bool
 
   /// Makes a description of a peer.
   public init(
     publicKey: TunnelPublicKey, presharedKey: TunnelPresharedKey? = nil, allowedIPs: [IPPrefix],
-    endpoint: TunnelEndpoint? = nil, keepalive: Duration? = nil, startsHandshakes: Bool = true
+    endpoint: TunnelEndpoint? = nil, keepalive: Duration? = nil,
+    startsHandshakes: Bool = true, roams: Bool = true
   ) {
     self.publicKey = publicKey
     self.presharedKey = presharedKey
@@ -29,5 +35,6 @@ public struct TunnelPeer: Sendable, Hashable {
     self.endpoint = endpoint
     self.keepalive = keepalive
     self.startsHandshakes = startsHandshakes
+    self.roams = roams
   }
 }

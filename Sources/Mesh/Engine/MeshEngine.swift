@@ -23,8 +23,7 @@ struct MeshEngine: Sendable {
   /// The adjacent peer that knows the way to everybody else: a node's head, an executor's agent.
   let uplink: PeerID?
 
-  private var links: [LinkID: PeerID] = [:]
-  private var linkOf: [PeerID: LinkID] = [:]
+  private var links = LinkTable()
   private var relays = RelayTable()
   private var sessions: [PeerID: Session] = [:]
   private var nextIncarnation: UInt64
@@ -38,6 +37,7 @@ struct MeshEngine: Sendable {
     self.local = local
     nextIncarnation = incarnation
     self.uplink = uplink
+    if let uplink { links.setCarrier(uplink, true) }
   }
 
   /// The earliest time at which `tick` has something to do.
@@ -47,10 +47,10 @@ struct MeshEngine: Sendable {
   func roundTrip(to peer: PeerID) -> Duration? { sessions[peer]?.roundTrip }
 
   /// True where a peer has a link or a session.
-  func knows(_ peer: PeerID) -> Bool { linkOf[peer] != nil || sessions[peer] != nil }
+  func knows(_ peer: PeerID) -> Bool { links.link(to: peer) != nil || sessions[peer] != nil }
 
   /// True where a link to that adjacent peer is up.
-  func hasLink(to peer: PeerID) -> Bool { linkOf[peer] != nil }
+  func hasLink(to peer: PeerID) -> Bool { links.link(to: peer) != nil }
 
   /// True where a peer that answers has not yet acknowledged something.
   var hasUnacknowledged: Bool { sessions.values.contains(where: \.hasUnacknowledged) }
@@ -58,18 +58,30 @@ struct MeshEngine: Sendable {
   /// Replaces what this process relays between other peers.
   mutating func setRelays(_ table: RelayTable) { relays = table }
 
-  /// A link to an authenticated peer is up; it replaces an older one to the same peer.
+  /// Says whether an adjacent peer may carry packets between this process and others, as the uplink
+  /// may: a relay that was dialled for that.
+  mutating func setCarrier(_ peer: PeerID, _ isCarrier: Bool) {
+    guard peer != uplink else { return }
+    links.setCarrier(peer, isCarrier)
+  }
+
+  /// Names the carrier through which a peer is reached while it has no link of its own; `nil` leaves
+  /// it to the relay table and the uplink.
+  mutating func setCarrier(
+    _ carrier: PeerID?, of peer: PeerID, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let before = path(to: peer)
+    links.setCarrier(carrier, of: peer)
+    if let path = path(to: peer), path != before { resume([peer], now: now, into: &actions) }
+  }
+
+  /// A link to an authenticated peer is up. It is used from now on, whatever other ways there are:
+  /// what was on its way over them is sent again, and arrives once.
   mutating func linkUp(
     _ link: LinkID, peer: PeerID, now: MonotonicTime, into actions: inout [Action]
   ) {
-    if let old = linkOf[peer] { links[old] = nil }
-    links[link] = peer
-    linkOf[peer] = link
-    for remote in sessions.keys where path(to: remote) == link {
-      update(remote, into: &actions) { session, actions in
-        session.pathIsBack(now: now, into: &actions)
-      }
-    }
+    links.add(link, to: peer)
+    resume(served(by: peer).filter { path(to: $0) == link }, now: now, into: &actions)
   }
 
   /// Asks the peer at the other end of a link that is not up yet who it is, so that its answer comes
@@ -83,10 +95,12 @@ struct MeshEngine: Sendable {
     if let question = sessions[peer]?.question { actions.append(.transmit(link, question)) }
   }
 
-  /// A link is gone.
-  mutating func linkDown(_ link: LinkID) {
-    guard let peer = links.removeValue(forKey: link) else { return }
-    if linkOf[peer] == link { linkOf[peer] = nil }
+  /// A link is gone. Whoever can be reached another way hears at once what may be lost.
+  mutating func linkDown(_ link: LinkID, now: MonotonicTime, into actions: inout [Action]) {
+    guard let peer = links.peer(at: link) else { return }
+    let affected = served(by: peer).filter { path(to: $0) == link }
+    _ = links.remove(link)
+    resume(affected.filter { path(to: $0) != nil }, now: now, into: &actions)
   }
 
   /// Queues a payload for a peer.
@@ -120,9 +134,10 @@ struct MeshEngine: Sendable {
   mutating func receive(
     _ packet: Packet, over link: LinkID, now: MonotonicTime, into actions: inout [Action]
   ) {
-    guard let adjacent = links[link] else { return }
+    guard let adjacent = links.peer(at: link) else { return }
+    let isCarrier = links.isCarrier(adjacent)
     guard packet.source != local,
-      packet.source == adjacent || adjacent == uplink || relays.isBehind(packet.source, adjacent)
+      packet.source == adjacent || isCarrier || relays.isBehind(packet.source, adjacent)
     else {
       refusedPackets += 1
       return
@@ -130,7 +145,7 @@ struct MeshEngine: Sendable {
     if packet.destination == local {
       // Whoever lives behind another peer is relayed to its group and has no business with us: a
       // peer that vouches for others must not be able to speak to us as one of them.
-      guard packet.source == adjacent || adjacent == uplink else {
+      guard packet.source == adjacent || isCarrier else {
         refusedPackets += 1
         return
       }
@@ -208,10 +223,32 @@ struct MeshEngine: Sendable {
     actions.append(.transmit(next, packet))
   }
 
+  /// The best way there is: a link of its own, the carrier that was named for it, whoever it lives
+  /// behind, the uplink.
   private func path(to peer: PeerID) -> LinkID? {
-    if let link = linkOf[peer] { return link }
-    if let adjacent = relays.adjacent(to: peer) { return linkOf[adjacent] }
-    return uplink.flatMap { linkOf[$0] }
+    if let link = links.link(to: peer) { return link }
+    if let carrier = links.carrier(of: peer), let link = links.link(to: carrier) { return link }
+    if let adjacent = relays.adjacent(to: peer) { return links.link(to: adjacent) }
+    return uplink.flatMap { links.link(to: $0) }
+  }
+
+  /// The peers with a session whose packets may go to that adjacent peer.
+  private func served(by adjacent: PeerID) -> [PeerID] {
+    guard adjacent == uplink || links.leadsOn(adjacent) || relays.hasPeers(behind: adjacent) else {
+      // The rule at a head with thousands of peers, which must not look at all for each.
+      return sessions.index(forKey: adjacent) == nil ? [] : [adjacent]
+    }
+    return Array(sessions.keys)
+  }
+
+  private mutating func resume(
+    _ peers: [PeerID], now: MonotonicTime, into actions: inout [Action]
+  ) {
+    for peer in peers {
+      update(peer, into: &actions) { session, actions in
+        session.pathIsBack(now: now, into: &actions)
+      }
+    }
   }
 
   /// Runs a session's step and carries its actions on; true where the session ended by it.

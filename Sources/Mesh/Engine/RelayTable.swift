@@ -33,6 +33,8 @@ public struct RelayTable: Sendable, Hashable {
   private var routes: [PeerID: Route]
   private var groups: [PeerID: String]
   private var pairs: Set<Pair>
+  /// Adjacent peers behind which others live.
+  private var fronts: Set<PeerID>
 
   /// Makes a table. `remoteMembers` are members of a group whose place this process does not know:
   /// what it has for them goes to its uplink.
@@ -41,6 +43,7 @@ public struct RelayTable: Sendable, Hashable {
   ) {
     self.routes = routes
     self.pairs = pairs
+    fronts = Set(routes.lazy.filter { $0.key != $0.value.adjacent }.map(\.value.adjacent))
     groups = routes.mapValues(\.group).merging(remoteMembers) { local, _ in local }
   }
 
@@ -49,6 +52,9 @@ public struct RelayTable: Sendable, Hashable {
 
   /// The adjacent peer behind which `peer` lives.
   func adjacent(to peer: PeerID) -> PeerID? { routes[peer]?.adjacent }
+
+  /// True where others live behind that adjacent peer.
+  func hasPeers(behind adjacent: PeerID) -> Bool { fronts.contains(adjacent) }
 
   /// True where both are of one group, or a pair.
   func mayRelay(from source: PeerID, to destination: PeerID) -> Bool {

@@ -46,6 +46,24 @@ struct MeshEngineTests {
     return engine
   }
 
+  @Test func `a pair is relayed in both directions, and its members to nobody else`() {
+    var engine = MeshEngine(local: .head, incarnation: 1, uplink: nil)
+    var actions: [MeshEngine.Action] = []
+    engine.linkUp(1, peer: .node, now: now, into: &actions)
+    engine.linkUp(2, peer: .anna, now: now, into: &actions)
+    engine.linkUp(3, peer: .bert, now: now, into: &actions)
+    engine.setRelays(RelayTable(pairs: [RelayTable.Pair(.anna, .node)]))
+    #expect(transmitted(receive(&engine, packet(from: .anna, to: .node), over: 2)).map(\.0) == [1])
+    #expect(transmitted(receive(&engine, packet(from: .node, to: .anna), over: 1)).map(\.0) == [2])
+    #expect(receive(&engine, packet(from: .bert, to: .node), over: 3).isEmpty)
+    #expect(receive(&engine, packet(from: .node, to: .bert), over: 1).isEmpty)
+    #expect(receive(&engine, packet(from: .anna, to: .bert), over: 2).isEmpty)
+    #expect(receive(&engine, packet(from: .anna, to: .node), over: 3).isEmpty)
+    #expect(engine.refusedPackets == 4)
+    engine.setRelays(RelayTable())
+    #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
+  }
+
   @Test func `a packet with another's source is refused`() {
     var engine = relay()
     #expect(receive(&engine, packet(from: .bert, to: .node), over: 2).isEmpty)
@@ -63,7 +81,8 @@ struct MeshEngineTests {
   @Test func `a packet over an unknown or an ended link is nothing`() {
     var engine = relay()
     #expect(receive(&engine, packet(from: .anna, to: .node), over: 99).isEmpty)
-    engine.linkDown(2)
+    var actions: [MeshEngine.Action] = []
+    engine.linkDown(2, now: now, into: &actions)
     #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
   }
 
@@ -126,7 +145,8 @@ struct MeshEngineTests {
 
   @Test func `open to a member without a way is answered with unreachable`() {
     var engine = relay()
-    engine.linkDown(3)
+    var actions: [MeshEngine.Action] = []
+    engine.linkDown(3, now: now, into: &actions)
     let answers = transmitted(receive(&engine, packet(from: .anna, to: .bert), over: 2))
     #expect(answers.map(\.0) == [2])
     #expect(answers.map(\.1.kind) == [.unreachable])
@@ -153,12 +173,13 @@ struct MeshEngineTests {
     }
   }
 
-  @Test func `a newer link of a peer replaces the older, whose end then means nothing`() {
+  @Test func `of two links to a peer the newer is used, and packets count over both`() {
     var engine = relay()
     var actions: [MeshEngine.Action] = []
     engine.linkUp(8, peer: .anna, now: now, into: &actions)
-    #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
-    engine.linkDown(2)
+    let answer = transmitted(receive(&engine, packet(from: .anna, to: .node), over: 2))
+    #expect(answer.map(\.0) == [8])
+    engine.linkDown(2, now: now, into: &actions)
     #expect(engine.hasLink(to: .anna))
     #expect(!receive(&engine, packet(from: .anna, to: .node), over: 8).isEmpty)
   }

@@ -1,3 +1,0 @@
-#include "ctunnel.h"
-
-int ct_version(void) { return 1; }
