@@ -63,7 +63,10 @@ public final class ExecSession: Sendable {
       }
       while true {
         do {
-          if let last = try await group.next() ?? nil { return last }
+          guard let result = try await group.next() else {
+            throw IorunError(.peerLost, "the node ended the session without a word")
+          }
+          if let result { return result }
         } catch let error as IorunError where error.code == .cancelled {
           // The command has ended and takes no more input: its last word is on its way.
           continue

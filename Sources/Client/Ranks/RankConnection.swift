@@ -78,7 +78,9 @@ public final class RankConnection: Sendable {
       let desk = try RankDesk.at(attachment.node, using: head.system)
       let limit = try await MeshActorSystem.$callTimeout.withValue(.seconds(30)) {
         try await desk.open(
-          StreamRequest(lease: attachment.lease, stream: id, window: window, purpose: purpose))
+          StreamRequest(
+            lease: attachment.lease, client: head.system.localPeer, stream: id, window: window,
+            purpose: purpose))
       }
       stream.grant(limit)
       return stream

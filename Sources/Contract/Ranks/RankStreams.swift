@@ -16,6 +16,8 @@ public struct StreamRequest: Hashable, Codable, Sendable {
 
   /// The rank.
   public var lease: LeaseID
+  /// The asking process's address on the mesh; one of the caller's own.
+  public var client: PeerID
   /// The stream's number, drawn by the client.
   public var stream: UInt64
   /// What the client takes at first, in bytes.
@@ -24,8 +26,11 @@ public struct StreamRequest: Hashable, Codable, Sendable {
   public var purpose: Purpose
 
   /// Describes a request.
-  public init(lease: LeaseID, stream: UInt64, window: UInt64, purpose: Purpose) {
+  public init(
+    lease: LeaseID, client: PeerID, stream: UInt64, window: UInt64, purpose: Purpose
+  ) {
     self.lease = lease
+    self.client = client
     self.stream = stream
     self.window = window
     self.purpose = purpose

@@ -68,7 +68,9 @@ actor RankAccess: RankService, RankGuests {
 
   func open(_ request: StreamRequest, caller: PeerID) async throws -> UInt64 {
     let lease = request.lease
-    guard let (client, pass) = pass(of: caller, for: lease) else {
+    let client = request.client
+    guard let pass = pass(of: client, for: lease), caller == client || caller == pass.principal
+    else {
       throw IorunError(
         .notAllowed, "the head has not let this client reach rank \(lease.rank) of \(lease.job)",
         remedy: "Only a job's owner may; try again if the rank has just started")
@@ -110,13 +112,8 @@ actor RankAccess: RankService, RankGuests {
     }
   }
 
-  private func pass(of caller: PeerID, for lease: LeaseID) -> (PeerID, Pass)? {
-    let now = ContinuousClock.now
-    guard let present = passes[lease] else { return nil }
-    if let pass = present[caller], pass.endsAt > now { return (caller, pass) }
-    // Where the mesh proves the principal itself, the process is one of its own.
-    return present.first { $0.value.principal == caller && $0.value.endsAt > now }
-      .map { ($0.key, $0.value) }
+  private func pass(of client: PeerID, for lease: LeaseID) -> Pass? {
+    passes[lease]?[client].flatMap { $0.endsAt > .now ? $0 : nil }
   }
 
   private func prepare(_ purpose: StreamRequest.Purpose, _ view: RankView) async throws -> RankVisit
