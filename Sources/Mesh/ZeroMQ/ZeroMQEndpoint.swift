@@ -73,7 +73,8 @@ public final class ZeroMQEndpoint: MeshTransport {
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
     loop = Mutex(
       EndpointLoop(
-        local: localPeer, sockets: sockets, mailbox: mailbox, executor: executor))
+        local: localPeer, identity: try MeshIdentity(identity, instance: instance),
+        sockets: sockets, mailbox: mailbox, executor: executor))
   }
 
   /// The I/O thread, for tasks that are short and never block; see `MeshTransport`.
