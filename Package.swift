@@ -73,6 +73,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
       path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
 
+    // Paths: the way from here to a peer behind any NAT.
+    .target(name: "CPath", path: "Sources/Path/CPath"),
+    .target(
+      name: "IorunPath", dependencies: ["IorunCore", "IorunCrypto", "CPath", "CShim"],
+      path: "Sources/Path", exclude: ["CPath"], swiftSettings: settings),
+
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
@@ -87,7 +93,8 @@ let package = Package(
     .target(
       name: "IorunContract",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime", "CShim",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
+        "CShim",
       ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
@@ -98,22 +105,24 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime",
         "IorunContract", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
-        "CShim", yams, logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
+        "IorunContract", "CShim", yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
 
@@ -128,7 +137,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
+        "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -206,6 +216,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
     .testTarget(
+      name: "PathTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunPath", "CPath", "TestSupport", "WanLink",
+      ],
+      path: "Tests/PathTests"),
+    .testTarget(
       name: "RuntimeTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "TestSupport"],
       path: "Tests/RuntimeTests"),
@@ -226,7 +242,7 @@ let package = Package(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead", "IorunMesh",
+        "IorunPath", "IorunHead", "IorunMesh",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

@@ -67,7 +67,7 @@ struct Iorun: AsyncParsableCommand {
     subcommands: [
       Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
       Cancel.self, Exec.self, PortForward.self, Copy.self, List.self, Timeline.self,
-      HeadCommand.self, Join.self, NodeCommand.self,
-      TicketCommand.self,
+      HeadCommand.self, Join.self, NodeCommand.self, TicketCommand.self, NetCheckCommand.self,
+      Ping.self, RelayCommand.self,
     ])
 }
