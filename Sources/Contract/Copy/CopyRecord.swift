@@ -160,6 +160,11 @@ struct CopyRecordReader: Sendable {
 
   init(_ stream: any ByteStream) { self.stream = stream }
 
+  /// The next record where it was read already.
+  mutating func buffered() throws -> CopyRecord? {
+    try records.next().map { try CopyRecord(kind: $0.kind, body: $0.body) }
+  }
+
   /// The next record; `nil` at the stream's end.
   mutating func next() async throws -> CopyRecord? {
     while true {

@@ -46,14 +46,21 @@ public struct CopySink: Sendable {
       try Self.place(of: target, isFolder: isFolder, name: name, folder)
     }
     let desk = CopyDesk(folder: folder, place: place, isFolder: isFolder)
+    var outbox = CopyOutbox(stream)
     while !(await desk.isComplete) {
-      guard let record = try await records.next() else {
+      var record = try records.buffered()
+      if record == nil {
+        try await outbox.flush()
+        record = try await records.next()
+      }
+      guard let record else {
         throw IorunError(.peerLost, "the other end of the copy ended early")
       }
-      for answer in try await desk.take(record) { try await stream.write(answer.encoded) }
+      for answer in try await desk.take(record) { try await outbox.put(answer) }
       progress(await desk.progress)
     }
-    try await stream.write(CopyRecord.finished.encoded)
+    try await outbox.put(.finished)
+    try await outbox.flush()
     try await stream.finish()
     return await desk.report
   }

@@ -70,11 +70,14 @@ public struct CopySource: Sendable {
         throw IorunError(.peerLost, "the other end of the copy ended early")
       }
       group.addTask {
-        try await list(folder, isFolder: isFolder, name: name, stream, tally)
-        try await stream.write(CopyRecord.listed.encoded)
+        var outbox = CopyOutbox(stream)
+        try await list(folder, isFolder: isFolder, name: name, &outbox, tally)
+        try await outbox.put(.listed)
+        try await outbox.flush()
         for await record in wants {
           guard case .want(let index, let offset, let digest) = record else { continue }
-          try await send(tally.file(index), index, from: offset, digest, folder, stream, tally)
+          try await send(tally.file(index), index, from: offset, digest, folder, &outbox, tally)
+          if !tally.hasMoreAfterServing() { try await outbox.flush() }
         }
       }
       try await group.waitForAll()
@@ -86,11 +89,11 @@ public struct CopySource: Sendable {
   // MARK: Listing
 
   private func list(
-    _ folder: CopyFolder, isFolder: Bool, name: String, _ stream: any ByteStream, _ tally: Tally
+    _ folder: CopyFolder, isFolder: Bool, name: String, _ outbox: inout CopyOutbox, _ tally: Tally
   ) async throws {
     guard isFolder else {
       let status = try await Blocking.run { [path] in try folder.openFile(path).status() }
-      return try await announce(name, path, status, stream, tally)
+      return try await announce(name, path, status, &outbox, tally)
     }
     var waiting = [""]
     while let below = waiting.popLast() {
@@ -98,7 +101,7 @@ public struct CopySource: Sendable {
       let names = try await Blocking.run { try folder.names(in: place) }
       for name in names {
         guard let name else {
-          try await refuse(below + "/?", "its name is not UTF-8", stream, tally)
+          try await refuse(below + "/?", "its name is not UTF-8", &outbox, tally)
           continue
         }
         // What a copy that was cut off left.
@@ -106,7 +109,7 @@ public struct CopySource: Sendable {
         let below = CopyFolder.join(below, name)
         let whole = CopyFolder.join(path, below)
         guard RelativePath.parts(below) != nil, RelativePath.parts(whole) != nil else {
-          try await refuse(String(below.prefix(200)), "its path is too long", stream, tally)
+          try await refuse(String(below.prefix(200)), "its path is too long", &outbox, tally)
           continue
         }
         guard let status = try await Blocking.run({ try folder.status(of: whole) }) else {
@@ -116,37 +119,36 @@ public struct CopySource: Sendable {
         case S_IFDIR:
           try tally.countEntry()
           tally.update { $0.folders += 1 }
-          try await stream.write(
-            CopyRecord.folder(path: below, mode: UInt16(status.st_mode & 0o777)).encoded)
+          try await outbox.put(.folder(path: below, mode: UInt16(status.st_mode & 0o777)))
           waiting.append(below)
-        case S_IFREG: try await announce(below, whole, status, stream, tally)
+        case S_IFREG: try await announce(below, whole, status, &outbox, tally)
         default:
-          try await refuse(below, "it is \(Self.kind(status.st_mode))", stream, tally)
+          try await refuse(below, "it is \(Self.kind(status.st_mode))", &outbox, tally)
         }
       }
     }
   }
 
   private func announce(
-    _ below: String, _ whole: String, _ status: stat, _ stream: any ByteStream, _ tally: Tally
+    _ below: String, _ whole: String, _ status: stat, _ outbox: inout CopyOutbox, _ tally: Tally
   ) async throws {
     let size = UInt64(max(0, status.st_size))
     guard size <= CopyLimits.fileSize.rawValue else {
-      return try await refuse(below, "it is larger than \(CopyLimits.fileSize)", stream, tally)
+      return try await refuse(below, "it is larger than \(CopyLimits.fileSize)", &outbox, tally)
     }
     let index = try tally.add(File(path: whole, size: size), shown: below)
-    try await stream.write(
-      CopyRecord.file(
+    try await outbox.put(
+      .file(
         index: index, size: size, mode: UInt16(status.st_mode & 0o777), path: below
-      ).encoded)
+      ))
   }
 
   private func refuse(
-    _ path: String, _ reason: String, _ stream: any ByteStream, _ tally: Tally
+    _ path: String, _ reason: String, _ outbox: inout CopyOutbox, _ tally: Tally
   ) async throws {
     try tally.countEntry()
     tally.update { $0.refuse(path, reason) }
-    try await stream.write(CopyRecord.refused(path: path, reason: reason).encoded)
+    try await outbox.put(.refused(path: path, reason: reason))
   }
 
   static func kind(_ mode: mode_t) -> String {
@@ -163,7 +165,7 @@ public struct CopySource: Sendable {
 
   private func send(
     _ file: File, _ index: UInt32, from offset: UInt64, _ digest: Digest, _ folder: CopyFolder,
-    _ stream: any ByteStream, _ tally: Tally
+    _ outbox: inout CopyOutbox, _ tally: Tally
   ) async throws {
     let reader: FileReader
     do {
@@ -172,20 +174,20 @@ public struct CopySource: Sendable {
       }
     } catch let error as IorunError {
       tally.gone(index, error.message)
-      return try await stream.write(CopyRecord.gone(index: index, reason: error.message).encoded)
+      return try await outbox.put(.gone(index: index, reason: error.message))
     }
-    try await stream.write(CopyRecord.begin(index: index, offset: reader.start).encoded)
+    try await outbox.put(.begin(index: index, offset: reader.start))
     while let bytes = try await Blocking.run({ try reader.next() }) {
-      try await stream.write(CopyRecord.data(bytes).encoded)
+      try await outbox.put(.data(bytes))
       tally.sent(bytes.count)
       progress(tally.progress)
     }
     if reader.isShort {
       let reason = "it became shorter while it was copied"
       tally.gone(index, reason)
-      try await stream.write(CopyRecord.gone(index: index, reason: reason).encoded)
+      try await outbox.put(.gone(index: index, reason: reason))
     } else {
-      try await stream.write(CopyRecord.end(reader.digest()).encoded)
+      try await outbox.put(.end(reader.digest()))
     }
   }
 
@@ -251,6 +253,7 @@ public struct CopySource: Sendable {
       var files: [File] = []
       var shown: [String] = []
       var wanted: [UInt8] = []
+      var unserved = 0
       var entries = 0
       var report = CopyReport()
       var progress = CopyProgress()
@@ -295,6 +298,14 @@ public struct CopySource: Sendable {
 
     func file(_ index: UInt32) -> File { state.withLock { $0.files[Int(index)] } }
 
+    /// One wish is served; true where another one waits.
+    func hasMoreAfterServing() -> Bool {
+      state.withLock { state in
+        state.unserved -= 1
+        return state.unserved > 0
+      }
+    }
+
     func sent(_ count: Int) { state.withLock { $0.progress.bytesDone += UInt64(count) } }
 
     func gone(_ index: UInt32, _ reason: String) {
@@ -311,6 +322,7 @@ public struct CopySource: Sendable {
             offset <= state.files[place].size
           else { throw IorunError(.malformed, "the other end of a copy wants what was not listed") }
           state.wanted[place] += 1
+          state.unserved += 1
         case .done(let index, let resumed):
           guard state.files.indices.contains(Int(index)) else {
             throw IorunError(.malformed, "the other end of a copy has what was not listed")
