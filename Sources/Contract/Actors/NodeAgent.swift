@@ -46,4 +46,9 @@ public distributed actor NodeAgent: WellKnownActor, MailboxTraits {
   public distributed func admit(_ pass: ClientPass) async throws {
     try await service.admit(pass, caller: caller)
   }
+
+  /// Whether a host answers at an IP address.
+  public distributed func reaches(_ address: String, milliseconds: Int) async throws -> Bool {
+    try await service.reaches(address, milliseconds: milliseconds, caller: caller)
+  }
 }

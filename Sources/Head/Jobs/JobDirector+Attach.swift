@@ -66,17 +66,18 @@ extension JobDirector {
     state == .cancelled ? "was cancelled" : state.rawValue
   }
 
-  /// An operator looks into somebody else's job: its history says so.
+  /// Somebody else than the owner looks into a job: its history says who.
   private func noteVisit(by caller: PeerID, to rank: RankRecord) {
     guard live[rank.lease.job] != nil else { return }
+    let who = authoriser.peers.role(of: caller) == .operator ? "operator" : "peer"
     live[rank.lease.job]?.events.append(
       JobEvent(
-        kind: .attached, detail: "operator \(caller.short) reached into rank \(rank.rank)",
+        kind: .attached, detail: "\(who) \(caller.short) reached into rank \(rank.rank)",
         time: clock.now()))
     markDirty(rank.lease.job)
     logger.notice(
-      "an operator reached into a job of another",
-      metadata: ["operator": "\(caller)", "lease": "\(rank.lease)"])
+      "somebody else than its owner reached into a job",
+      metadata: ["peer": "\(caller)", "lease": "\(rank.lease)"])
     Task { await settleLater() }
   }
 

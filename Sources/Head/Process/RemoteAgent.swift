@@ -29,4 +29,10 @@ struct RemoteAgent: AgentService {
     // A person waits for it.
     try await MeshActorSystem.$callTimeout.withValue(.seconds(15)) { try await agent.admit(pass) }
   }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try await MeshActorSystem.$callTimeout.withValue(.milliseconds(milliseconds) + .seconds(2)) {
+      try await agent.reaches(address, milliseconds: milliseconds)
+    }
+  }
 }

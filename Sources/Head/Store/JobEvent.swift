@@ -4,7 +4,7 @@ struct JobEvent: Sendable, Hashable {
   enum Kind: String, Sendable, Hashable {
     case submitted, queued, placed, prepared, started, stopping, rankEnded, nodeLost
     case succeeded, failed, cancelled, cancelRequested
-    /// An operator reached into a rank of another's job.
+    /// Somebody else than the owner reached into a rank.
     case attached
   }
 

@@ -33,4 +33,8 @@ struct AgentDesk: AgentService {
   func admit(_ pass: ClientPass, caller: PeerID) async throws {
     try await agent.admit(pass, caller: caller)
   }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try await agent.reaches(address, milliseconds: milliseconds, caller: caller)
+  }
 }

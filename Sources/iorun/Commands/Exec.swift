@@ -13,7 +13,7 @@ struct Exec: AsyncParsableCommand {
     discussion: """
       The command runs in the rank's working folder, with its environment and in its network, and
       ends with the rank at the latest, or when this command is gone. Its exit status is this one's;
-      128 + N where signal N ended it. Only the job's owner may, and operators, whose visit the job's
+      128 + N where signal N ended it. Only the job's owner may, peers of its tenant, and operators, whose visits the job's
       history keeps.
 
         iorun exec train -- nvidia-smi

@@ -10,7 +10,7 @@ struct PortForward: AsyncParsableCommand {
     abstract: "Reach ports of a running rank from this machine.",
     discussion: """
       Connections to LOCAL on this machine lead to REMOTE on the rank's loopback, until Ctrl-C or the
-      rank's end. The node needs no open port. Only the job's owner may, and operators, whose visit
+      rank's end. The node needs no open port. Only the job's owner may, peers of its tenant, and operators, whose visits
       the job's history keeps.
 
         iorun port-forward notebook 8888
