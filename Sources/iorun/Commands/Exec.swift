@@ -13,8 +13,8 @@ struct Exec: AsyncParsableCommand {
     discussion: """
       The command runs in the rank's working folder, with its environment and in its network, and
       ends with the rank at the latest, or when this command is gone. Its exit status is this one's;
-      128 + N where signal N ended it. Only the job's owner may, peers of its tenant, and operators, whose visits the job's
-      history keeps.
+      128 + N where signal N ended it. Only the job's owner may, peers of its tenant, and operators;
+      the job's history keeps the visits of others than the owner.
 
         iorun exec train -- nvidia-smi
         iorun exec train:3 -it -- bash

@@ -10,8 +10,8 @@ struct PortForward: AsyncParsableCommand {
     abstract: "Reach ports of a running rank from this machine.",
     discussion: """
       Connections to LOCAL on this machine lead to REMOTE on the rank's loopback, until Ctrl-C or the
-      rank's end. The node needs no open port. Only the job's owner may, peers of its tenant, and operators, whose visits
-      the job's history keeps.
+      rank's end. The node needs no open port. Only the job's owner may, peers of its tenant, and
+      operators; the job's history keeps the visits of others than the owner.
 
         iorun port-forward notebook 8888
         iorun port-forward serve:1 9000:8000 9001:8001
