@@ -92,7 +92,10 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
+        "CShim",
+      ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -109,15 +112,16 @@ let package = Package(
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime", "IorunContract",
-        yams, logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
+        "IorunContract", "CShim", yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
 
@@ -132,7 +136,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
+        "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -201,7 +206,9 @@ let package = Package(
       path: "Tests/ContentTests"),
     .testTarget(
       name: "ContractTests",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunContract"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "TestSupport",
+      ],
       path: "Tests/ContractTests"),
     .testTarget(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],

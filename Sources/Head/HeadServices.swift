@@ -171,6 +171,14 @@ public struct HeadServices: Sendable {
     await director.onRoutesChanged(handler)
   }
 
+  /// Calls `handler` at once and whenever the clients change that reach into ranks: the mesh relays
+  /// between each of them and its node. There is one handler at a time.
+  public func onAttachmentsChanged(
+    _ handler: @escaping @Sendable (Set<AttachmentBook.Way>) -> Void
+  ) async {
+    await director.onAttachmentsChanged(handler)
+  }
+
   /// Calls `handler` with the nodes that take part in runtime jobs at once and whenever they change:
   /// the mesh relays between them. There is one handler at a time.
   public func onClusterMembersChanged(_ handler: @escaping @Sendable (Set<PeerID>) -> Void) async {

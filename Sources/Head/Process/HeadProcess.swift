@@ -83,6 +83,7 @@ public struct HeadProcess: Sendable {
     let relays = HeadRelays { endpoint.setRelays($0) }
     await services.onExecutorRoutesChanged { relays.set(executors: $0) }
     await services.onClusterMembersChanged { relays.set(nodes: $0) }
+    await services.onAttachmentsChanged { relays.set(attached: $0) }
     services.onExpelled { endpoint.expel($0) }
     // Bounded: of more changes than that, the latest tell enough.
     let changes = AsyncStream.makeStream(

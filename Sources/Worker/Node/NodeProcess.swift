@@ -101,7 +101,15 @@ public struct NodeProcess: Sendable {
     guard let parts else {
       throw IorunError(.internalFault, "the node's actors were not made")
     }
-    (agent, registry, served, paths) = parts
+    agent = parts.agent
+    registry = parts.registry
+    paths = parts.paths
+    let access = RankAccess(agent: agent, port: StreamPort(on: system), logger: logger)
+    await agent.attach(access)
+    served =
+      parts.served + [
+        system.named(RankDesk.wellKnownName) { RankDesk(access, actorSystem: system) }
+      ]
     let hub = try RuntimeHub(
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)

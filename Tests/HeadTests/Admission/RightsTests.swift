@@ -47,6 +47,9 @@ struct RightsTests {
     "JobManager.outputs": { scene, caller in
       _ = try await scene.rig.jobs.outputs(scene.job.id, after: -1, caller: caller)
     },
+    "JobManager.attach": { scene, caller in
+      _ = try await scene.rig.jobs.attach(scene.job.id, rank: 0, instance: 1, caller: caller)
+    },
     "Placer.plan": { scene, caller in
       _ = try await scene.rig.services.placement.plan(.sample(), caller: caller)
     },
@@ -199,7 +202,8 @@ struct RightsTests {
 
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "RankDesk", "BulkStreams",
+    "TerminalStreams",
   ]
 
   @Test("every distributed method has a right, and a call here where the head serves it")
