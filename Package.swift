@@ -192,6 +192,7 @@ let package = Package(
       name: "TunnelTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+        "iorun-tunnel-bench",
       ],
       path: "Tests/TunnelTests"),
     .testTarget(
