@@ -73,6 +73,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
       path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
 
+    // Paths: the way from here to a peer behind any NAT.
+    .target(name: "CPath", path: "Sources/Path/CPath"),
+    .target(
+      name: "IorunPath", dependencies: ["IorunCore", "IorunCrypto", "CPath", "CShim"],
+      path: "Sources/Path", exclude: ["CPath"], swiftSettings: settings),
+
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
@@ -86,7 +92,7 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime"],
+      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime"],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -96,21 +102,21 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
         "IorunContract", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime", "IorunContract",
         yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
@@ -126,7 +132,7 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -142,8 +148,13 @@ let package = Package(
     // Benchmarks: `make bench`.
     .executableTarget(
       name: "iorun-bench",
-      dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", exclude: ["Runtime", "Tunnel"], swiftSettings: settings),
+      dependencies: [
+        "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
+      ],
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
@@ -200,6 +211,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
     .testTarget(
+      name: "PathTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunPath", "CPath", "TestSupport", "WanLink",
+      ],
+      path: "Tests/PathTests"),
+    .testTarget(
       name: "RuntimeTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "TestSupport"],
       path: "Tests/RuntimeTests"),
@@ -220,7 +237,7 @@ let package = Package(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead",
+        "IorunPath", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

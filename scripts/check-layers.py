@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 FLOORS = [
-    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel"},
+    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel", "CPath"},
     {"IorunCore"},
     {"IorunCrypto"},
-    {"IorunWire", "IorunContent", "IorunScheduler", "IorunPoW", "IorunTunnel"},
+    {"IorunWire", "IorunContent", "IorunScheduler", "IorunPoW", "IorunTunnel",
+     "IorunPath"},
     {"IorunMesh"},
     {"IorunRuntime"},
     {"IorunContract"},

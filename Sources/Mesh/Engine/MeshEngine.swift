@@ -17,15 +17,20 @@ struct MeshEngine: Sendable {
     case freed(PeerID, byteCount: Int)
     /// All calls to and from that peer's present incarnation are over.
     case peerLost(PeerID, IorunError)
+    /// The process at an address that others carry packets for proved whose it is.
+    case identified(PeerID, principal: PeerID)
   }
 
   let local: PeerID
   /// The adjacent peer that knows the way to everybody else: a node's head, an executor's agent.
   let uplink: PeerID?
 
+  /// What this process proves to peers that others carry its packets to; without it, none are.
+  private let identity: MeshIdentity?
   private var links = LinkTable()
   private var relays = RelayTable()
   private var sessions: [PeerID: Session] = [:]
+  private var deadlines = DeadlineQueue<PeerID>()
   private var nextIncarnation: UInt64
   private var spare: [Session.Action] = []
   /// Packets dropped because their source may not speak on their link, or may not be relayed.
@@ -33,15 +38,18 @@ struct MeshEngine: Sendable {
 
   /// - Parameter incarnation: the first session's; drawn at random, so that no other run of this
   ///   process comes near it.
-  init(local: PeerID, incarnation: UInt64, uplink: PeerID?) {
+  init(
+    local: PeerID, incarnation: UInt64, uplink: PeerID?, identity: MeshIdentity? = nil
+  ) {
     self.local = local
+    self.identity = identity
     nextIncarnation = incarnation
     self.uplink = uplink
     if let uplink { links.setCarrier(uplink, true) }
   }
 
   /// The earliest time at which `tick` has something to do.
-  var deadline: MonotonicTime? { sessions.values.lazy.map(\.deadline).min() }
+  var deadline: MonotonicTime? { deadlines.first }
 
   /// The smoothed round trip to a peer, once one was measured.
   func roundTrip(to peer: PeerID) -> Duration? { sessions[peer]?.roundTrip }
@@ -127,7 +135,9 @@ struct MeshEngine: Sendable {
   mutating func consumed(
     _ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime
   ) {
-    sessions[peer]?.consumed(byteCount, in: trafficClass, now: now)
+    guard let index = sessions.index(forKey: peer) else { return }
+    sessions.values[index].consumed(byteCount, in: trafficClass, now: now)
+    deadlines.note(peer, at: sessions.values[index].deadline)
   }
 
   /// A packet came over a link: it is for us, for someone behind us, or refused.
@@ -149,7 +159,11 @@ struct MeshEngine: Sendable {
         refusedPackets += 1
         return
       }
-      receiveLocally(packet, now: now, into: &actions)
+      if packet.source == adjacent {
+        receiveLocally(packet, now: now, into: &actions)
+      } else {
+        receiveCarried(packet, now: now, into: &actions)
+      }
     } else {
       forward(packet, cameOver: link, into: &actions)
     }
@@ -157,8 +171,7 @@ struct MeshEngine: Sendable {
 
   /// Does what is due in every session.
   mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
-    let due = sessions.compactMap { $0.value.deadline <= now ? $0.key : nil }
-    for peer in due {
+    for peer in deadlines.takeDue(now) {
       update(peer, into: &actions) { session, actions in
         session.tick(now: now, into: &actions)
       }
@@ -175,7 +188,10 @@ struct MeshEngine: Sendable {
   }
 
   /// Ends the session with a peer that the application knows to be gone.
-  mutating func forget(_ peer: PeerID) { sessions[peer] = nil }
+  mutating func forget(_ peer: PeerID) {
+    sessions[peer] = nil
+    deadlines.forget(peer)
+  }
 
   private mutating func receiveLocally(
     _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
@@ -185,7 +201,7 @@ struct MeshEngine: Sendable {
       switch packet.kind {
       case .open where packet.destinationIncarnation == 0:
         begin(with: peer, now: now)
-      case .open, .data, .acknowledge:
+      case .open, .data, .acknowledge, .sealed:
         // The other side remembers a session that this side does not have.
         transmit(Session.reset(answering: packet), into: &actions)
         return
@@ -201,10 +217,58 @@ struct MeshEngine: Sendable {
     }
   }
 
+  /// A packet for this process that a carrier brought: the carrier proves nothing of its source.
+  private mutating func receiveCarried(
+    _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let peer = packet.source
+    if let greeting = packet.greeting,
+      MeshIdentity.principal(of: greeting, at: peer) == nil
+    {
+      refusedPackets += 1
+      return
+    }
+    switch packet.kind {
+    case .data, .acknowledge:
+      // Nothing that others carried counts unsealed.
+      refusedPackets += 1
+      return
+    case .open, .accept, .sealed, .reset, .unreachable: break
+    }
+    if sessions.index(forKey: peer) == nil {
+      switch packet.kind {
+      case .open where packet.destinationIncarnation == 0 && packet.greeting != nil:
+        begin(with: peer, now: now)
+      case .open, .sealed:
+        transmit(Session.reset(answering: packet), into: &actions)
+        return
+      case .accept, .reset, .unreachable, .data, .acknowledge: return
+      }
+    }
+    let wasKnown = sessions[peer]?.remoteIncarnation != nil
+    let wasLost = update(peer, into: &actions) { session, actions in
+      session.receiveCarried(packet, now: now, into: &actions)
+    }
+    if wasLost {
+      // It restarted and waits for an answer: a new session tells it who is here.
+      begin(with: peer, now: now)
+      update(peer, into: &actions) { session, actions in session.tick(now: now, into: &actions) }
+    } else if !wasKnown, let principal = sessions[peer]?.principal, principal != peer {
+      // Before what it delivered in this very step.
+      let step = actions.firstIndex { if case .deliver(peer, _, _) = $0 { true } else { false } }
+      actions.insert(.identified(peer, principal: principal), at: step ?? actions.endIndex)
+    }
+  }
+
   private mutating func begin(with peer: PeerID, now: MonotonicTime) {
     // 0 stands for an unknown incarnation.
     if nextIncarnation == 0 { nextIncarnation = 1 }
-    sessions[peer] = Session(local: local, remote: peer, incarnation: nextIncarnation, now: now)
+    let seal = identity.flatMap {
+      try? SessionSeal(identity: $0, local: local, remote: peer, incarnation: nextIncarnation)
+    }
+    sessions[peer] = Session(
+      local: local, remote: peer, incarnation: nextIncarnation, now: now, seal: seal)
+    deadlines.note(peer, at: now)
     nextIncarnation &+= 1
   }
 
@@ -262,6 +326,7 @@ struct MeshEngine: Sendable {
     var sessionActions = spare.take()
     // In place: a copy would copy the queues.
     step(&sessions.values[index], &sessionActions)
+    deadlines.note(peer, at: sessions.values[index].deadline)
     var isLost = false
     for action in sessionActions {
       switch action {
@@ -270,7 +335,7 @@ struct MeshEngine: Sendable {
         actions.append(.deliver(from: peer, trafficClass, payload))
       case .freed(let byteCount): actions.append(.freed(peer, byteCount: byteCount))
       case .lost(let error):
-        sessions[peer] = nil
+        forget(peer)
         isLost = true
         actions.append(.peerLost(peer, error))
       }
@@ -280,9 +345,17 @@ struct MeshEngine: Sendable {
     return isLost
   }
 
-  private func transmit(_ packet: Packet, into actions: inout [Action]) {
-    guard let link = path(to: packet.destination) else { return }
-    actions.append(.transmit(link, packet))
+  private mutating func transmit(_ packet: Packet, into actions: inout [Action]) {
+    let remote = packet.destination
+    guard let link = path(to: remote) else { return }
+    if links.peer(at: link) == remote {
+      actions.append(.transmit(link, packet))
+    } else if let index = sessions.index(forKey: remote) {
+      guard let packet = sessions.values[index].carried(packet) else { return }
+      actions.append(.transmit(link, packet))
+    } else if case .reset = packet.kind {
+      actions.append(.transmit(link, packet))
+    }
   }
 
   private func unreachable(_ packet: Packet) -> Packet {

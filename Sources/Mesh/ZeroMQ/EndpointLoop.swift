@@ -33,13 +33,15 @@ final class EndpointLoop {
   private var stopped: [@Sendable () -> Void] = []
 
   init(
-    local: PeerID, sockets: LinkSockets, mailbox: EndpointMailbox, executor: EndpointExecutor
+    local: PeerID, identity: MeshIdentity, sockets: LinkSockets, mailbox: EndpointMailbox,
+    executor: EndpointExecutor
   ) {
     self.sockets = sockets
     self.mailbox = mailbox
     self.executor = executor
     engine = MeshEngine(
-      local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: sockets.uplink)
+      local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: sockets.uplink,
+      identity: identity)
   }
 
   /// The monotonic clock.
@@ -209,6 +211,7 @@ final class EndpointLoop {
       case .peerLost(let peer, let error):
         mailbox.releaseAll(for: peer)
         lost.append((peer, error))
+      case .identified(let address, let principal): principals[address] = principal
       }
     }
     actions.removeAll(keepingCapacity: true)

@@ -71,9 +71,13 @@ public final class ZeroMQEndpoint: MeshTransport {
       identity: identity, instance: instance, security: security, uplink: uplink,
       uplinkMonitor: uplinkMonitor)
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
+    if security == .curve, let address = addresses.first {
+      try StrangerTest.run(at: address, serverKey: identity.publicKey)
+    }
     loop = Mutex(
       EndpointLoop(
-        local: localPeer, sockets: sockets, mailbox: mailbox, executor: executor))
+        local: localPeer, identity: try MeshIdentity(identity, instance: instance),
+        sockets: sockets, mailbox: mailbox, executor: executor))
   }
 
   /// The I/O thread, for tasks that are short and never block; see `MeshTransport`.

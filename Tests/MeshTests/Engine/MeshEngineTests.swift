@@ -227,7 +227,7 @@ struct MeshEngineSessionTests {
           guard !isCut else { continue }
           perform(packet.destination) { [now] in $0.receive(packet, over: 1, now: now, into: &$1) }
         case .deliver(_, _, let payload): delivered[peer, default: []].append(payload)
-        case .freed: break
+        case .freed, .identified: break
         case .peerLost(_, let error): lost[peer, default: []].append(error)
         }
       }
