@@ -7,7 +7,7 @@ struct TunnelBench: AsyncParsableCommand {
     commandName: "iorun-tunnel-bench",
     abstract: "Measures WireGuard tunnels between two network namespaces. Needs root.",
     subcommands: [
-      CompareCommand.self, HostCommand.self, ServeCommand.self, StreamCommand.self,
-      RoundTripCommand.self,
+      CompareCommand.self, GangCommand.self, HostCommand.self, ServeCommand.self,
+      StreamCommand.self, RoundTripCommand.self,
     ], defaultSubcommand: CompareCommand.self)
 }

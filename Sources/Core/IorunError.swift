@@ -61,6 +61,12 @@ extension IorunError.Code {
   public static let notAllowed = Self(rawValue: 1005)
   /// A key or state file is missing, damaged or readable by others.
   public static let identityUnusable = Self(rawValue: 1006)
+  /// A certificate that no authority of this network signed for this key.
+  public static let certificateInvalid = Self(rawValue: 1007)
+  /// A certificate that is not good yet, or no more.
+  public static let certificateExpired = Self(rawValue: 1008)
+  /// The peer was revoked.
+  public static let peerRevoked = Self(rawValue: 1009)
 
   // 11xx: transport.
 
@@ -119,6 +125,9 @@ extension IorunError.Code {
   public static let notRunning = Self(rawValue: 1404)
   /// A process could not be started.
   public static let spawnFailed = Self(rawValue: 1405)
+
+  /// The kernel, or a program, refused what the network of a gang needs.
+  public static let networkSetup = Self(rawValue: 1410)
 
   // 15xx: tasks, actors and objects.
 

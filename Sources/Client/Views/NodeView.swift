@@ -6,6 +6,8 @@ public struct NodeView: Encodable, Sendable {
   let id: String
   let name: String
   let state: String
+  let reason: String?
+  let isDrained: Bool
   let hostname: String
   let address: String
   let interface: String
@@ -18,6 +20,14 @@ public struct NodeView: Encodable, Sendable {
   let leases: Int
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
+  let dataPlane: DataPlaneView?
+
+  /// What the node can do for the networks of gangs.
+  struct DataPlaneView: Encodable, Sendable {
+    let backend: String?
+    let reason: String?
+    let localPrefixes: [String]
+  }
 
   /// One accelerator.
   struct GPUView: Encodable, Sendable {
@@ -32,6 +42,8 @@ public struct NodeView: Encodable, Sendable {
     id = node.id.description
     name = node.facts.name
     state = node.state.rawValue
+    reason = node.reason
+    isDrained = node.isDrained
     hostname = node.facts.hostname
     address = node.facts.address
     interface = node.facts.interface
@@ -46,6 +58,11 @@ public struct NodeView: Encodable, Sendable {
     leases = node.leases
     lastSeenAtUnixSeconds = node.lastSeenAt
     roundTripMilliseconds = node.roundTripMilliseconds
+    dataPlane = node.facts.dataPlane.map { plane in
+      DataPlaneView(
+        backend: plane.backend, reason: plane.reason,
+        localPrefixes: plane.localPrefixes.map(\.description))
+    }
   }
 }
 

@@ -40,15 +40,15 @@ extension Store {
     }
   }
 
-  /// Jobs, newest first; only `owner`'s where given.
-  func jobs(owner: PeerID?, limit: Int) async throws -> [(JobRecord, [RankRecord])] {
+  /// Jobs, newest first; only those of `owners` where given.
+  func jobs(owners: Set<PeerID>?, limit: Int) async throws -> [(JobRecord, [RankRecord])] {
     try await read { db in
       try Row.fetchAll(
         db,
         sql: """
-          SELECT * FROM jobs WHERE ?1 IS NULL OR owner = ?1
+          SELECT * FROM jobs WHERE ?1 IS NULL OR owner IN (SELECT value FROM json_each(?1))
           ORDER BY submitted_at DESC, id DESC LIMIT ?2
-          """, arguments: [owner?.description, limit]
+          """, arguments: [try StoredJSON.text(optional: owners), limit]
       ).map { row in
         let job = try Self.job(row)
         return (job, try Self.latestRanks(of: job, db))
@@ -72,15 +72,15 @@ extension Store {
     }
   }
 
-  /// How many jobs are in each state; only `owner`'s where given.
-  func jobCounts(owner: PeerID?) async throws -> [String: Int] {
+  /// How many jobs are in each state; only those of `owners` where given.
+  func jobCounts(owners: Set<PeerID>?) async throws -> [String: Int] {
     try await read { db in
       let rows = try Row.fetchAll(
         db,
         sql: """
           SELECT state, count(*) AS count FROM jobs
-          WHERE ?1 IS NULL OR owner = ?1 GROUP BY state
-          """, arguments: [owner?.description])
+          WHERE ?1 IS NULL OR owner IN (SELECT value FROM json_each(?1)) GROUP BY state
+          """, arguments: [try StoredJSON.text(optional: owners)])
       return Dictionary(uniqueKeysWithValues: rows.map { ($0["state"], $0["count"]) })
     }
   }
@@ -102,13 +102,15 @@ extension Store {
     try db.execute(
       sql: """
         UPDATE jobs SET state = ?, attempt = ?, unstarted_attempts = ?, epoch = ?, ending = ?,
-          lost_nodes = ?, reason = ?, exit_status = ?, started_at = ?, ended_at = ?, revision = ?
+          lost_nodes = ?, network = ?, reason = ?, exit_status = ?, started_at = ?, ended_at = ?,
+          revision = ?
         WHERE id = ?
         """,
       arguments: [
         job.state.rawValue, job.attempt, job.unstartedAttempts, job.epoch,
         try StoredJSON.text(optional: job.ending), try StoredJSON.text(job.lostNodes.sorted()),
-        job.reason, job.exitStatus, job.startedAt, job.endedAt, job.revision, job.id.description,
+        try StoredJSON.text(optional: job.network), job.reason, job.exitStatus, job.startedAt,
+        job.endedAt, job.revision, job.id.description,
       ])
   }
 
@@ -132,6 +134,7 @@ extension Store {
     job.epoch = row["epoch"]
     job.ending = try StoredJSON.value(optional: JobEnding.self, row["ending"])
     job.lostNodes = Set(try StoredJSON.value([PeerID].self, row["lost_nodes"]))
+    job.network = try StoredJSON.value(optional: OverlayAllotment.self, row["network"])
     job.reason = row["reason"]
     job.exitStatus = row["exit_status"]
     job.startedAt = row["started_at"]
