@@ -30,13 +30,13 @@ struct CompareCommand: AsyncParsableCommand {
     for _ in 0..<max(1, rounds) {
       for kind in kinds { samples[kind, default: []].append(try await measure(kind)) }
     }
-    let results = kinds.map { Result($0, samples[$0] ?? []) }
+    let results = kinds.map { TunnelResult($0, samples[$0] ?? []) }
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       print(String(decoding: try encoder.encode(results), as: UTF8.self))
     } else {
-      print(Result.table(results))
+      print(TunnelResult.table(results))
     }
   }
 
@@ -92,7 +92,7 @@ struct Sample {
 }
 
 /// One kind, the medians of its samples.
-struct Result: Encodable {
+struct TunnelResult: Encodable {
   var kind: TunnelKind
   var gigabitsPerSecond: Double
   var roundTripP50Milliseconds: Double
@@ -115,7 +115,7 @@ struct Result: Encodable {
   }
 
   /// Text with the peers beside each other.
-  static func table(_ results: [Result]) -> String {
+  static func table(_ results: [TunnelResult]) -> String {
     func cell(_ value: Double?, _ digits: Int) -> String {
       let text = value.map { String(format: "%.\(digits)f", $0) } ?? "-"
       return String(repeating: " ", count: max(0, 12 - text.count)) + text
