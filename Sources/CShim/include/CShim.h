@@ -133,4 +133,8 @@ enum {
 // the network namespace of its descriptor, see iorun_enter_network. Returns the exit status.
 int iorun_supervise(int argc, char *const argv[]);
 
+/// Overwrites what follows `prefix` in each of the process's arguments that holds it, where
+/// /proc/PID/cmdline shows it. Returns in how many. The program must have its copies before.
+int iorun_hide_arguments(const char *prefix);
+
 #endif

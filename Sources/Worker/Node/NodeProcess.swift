@@ -15,6 +15,9 @@ public struct NodeProcess: Sendable {
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
   private let networks: GangNetworks?
+  private let credentials: NodeCredentials
+  private let admissions: Admissions
+  private let prober: NodeProber
   private let paths: NodePathAgent
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
@@ -36,6 +39,8 @@ public struct NodeProcess: Sendable {
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
     let headID = CurveKey.peer(of: uplink.key)
+    credentials = try NodeCredentials(
+      folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
     let dataPlane = await DataPlaneProbe().find()
@@ -97,6 +102,9 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    admissions = try Admissions.at(headID, using: system)
+    prober = NodeProber(
+      head: headID, registry: registry, uplink: endpoint.uplinkMonitor, system: system)
     metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
@@ -110,6 +118,8 @@ public struct NodeProcess: Sendable {
   public func run() async throws {
     try await agent.removeLeftovers()
     try await networks?.removeLeftovers()
+    let measuring = Task { [prober] in await prober.run() }
+    defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
     defer { search.cancel() }
     while !Task.isCancelled {
@@ -123,6 +133,7 @@ public struct NodeProcess: Sendable {
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
+    measuring.cancel()
     metrics?.stop()
     await hub.stop()
     await agent.shutDown()
@@ -151,6 +162,8 @@ public struct NodeProcess: Sendable {
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }
+      let revoked = await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
+      for peer in revoked { endpoint.expel(peer) }
       try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }

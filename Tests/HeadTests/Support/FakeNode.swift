@@ -28,6 +28,8 @@ actor FakeNode: AgentService {
   private(set) var startCalls = 0
   /// It says nothing of its tunnel, as an older agent would.
   var losesTunnels = false
+  /// Whether it finds every host that it is asked about.
+  private var reachesHosts = false
 
   init(id: PeerID, facts: NodeFacts) {
     self.id = id
@@ -135,6 +137,13 @@ actor FakeNode: AgentService {
     try reach()
     held[lease] = nil
     forgotten.append(lease)
+  }
+
+  func set(reachesHosts: Bool) { self.reachesHosts = reachesHosts }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try reach()
+    return reachesHosts
   }
 
   private func reach() throws {
