@@ -151,7 +151,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"], swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
@@ -167,6 +167,12 @@ let package = Package(
         logging,
       ],
       path: "Benchmarks/Tunnel", swiftSettings: settings),
+
+    .target(name: "CPathBench", path: "Benchmarks/Path/CPathBench"),
+    .executableTarget(
+      name: "iorun-path-bench",
+      dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
+      path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(

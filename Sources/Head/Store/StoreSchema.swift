@@ -6,8 +6,8 @@ enum StoreSchema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
-    migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
+    migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     return migrator
   }
 

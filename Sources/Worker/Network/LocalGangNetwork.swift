@@ -90,9 +90,10 @@ struct LocalGangNetwork: Sendable {
           ],
           endpoint: await paths.firstEndpoint(of: peer, in: id),
           // The lower key says something at once and then now and then, so the session is there
-          // before the first rank speaks, and a router on the way remembers it. Only it begins:
-          // with delay between them, two that begin at once can refuse each other for long.
-          keepalive: own < key ? .seconds(20) : nil, startsHandshakes: own < key))
+          // before the first rank speaks, and a router on the way remembers it.
+          keepalive: own < key ? .seconds(20) : nil,
+          // Two ends that begin at once over a way with delay refuse each other's answers.
+          startsHandshakes: own < key))
     }
     await paths.attach(id, device: device, own: seat.node, peers: peers)
   }

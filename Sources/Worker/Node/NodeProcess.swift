@@ -46,9 +46,10 @@ public struct NodeProcess: Sendable {
     let dataPlane = await DataPlaneProbe().find()
     var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     facts.dataPlane = dataPlane.facts
+    let gangPaths = PathedGangPaths(headAddress: membership.headAddress, logger: logger)
     let networks = dataPlane.backend.map {
       GangNetworks(
-        backend: $0, facts: facts, addresses: DataPlaneProbe.ownAddresses,
+        backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
         stateFolder: stateFolder, logger: logger)
     }
     let known = facts
@@ -84,7 +85,9 @@ public struct NodeProcess: Sendable {
       let bridge = HubBridge(mailbox: hubMailbox, head: headID)
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
-        rendezvous: try Rendezvous.at(headID, using: system), logger: logger)
+        rendezvous: try Rendezvous.at(headID, using: system),
+        links: DirectLinks(endpoint: endpoint, publicKey: identity.publicKey, logger: logger),
+        logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
@@ -92,6 +95,7 @@ public struct NodeProcess: Sendable {
         system.named(NodeObjects.wellKnownName) { NodeObjects(bridge, actorSystem: system) },
         system.named(PathDesk.wellKnownName) { PathDesk(paths, actorSystem: system) },
       ]
+      gangPaths.attach(paths)
       parts = (agent, registry, served, paths)
     }
     guard let parts else {
