@@ -93,7 +93,8 @@ public struct PeerLiveness: Sendable {
   /// The round trip to it. Everything takes longer on a long way, and is less regular there.
   public mutating func measured(roundTrip: Duration) {
     self.roundTrip = min(max(.zero, roundTrip), .seconds(5))
-    detector.leastDeviation = max(settings.heartbeat / 5, self.roundTrip / 2)
+    // Two lost segments in a row, each sent again after about two round trips, are no silence yet.
+    detector.leastDeviation = max(settings.heartbeat / 5, self.roundTrip * 5 / 4)
   }
 
   /// It has a connection (again).
@@ -133,8 +134,9 @@ public struct PeerLiveness: Sendable {
       return Verdict(state: .dead, reason: "no word came from it for \(Self.seconds(limit))")
     }
     let pause = ended != nil ? .zero : hasBytes ? settings.pauseOfBusy : settings.pause
-    // One that lost its connection has half of the time that another takes: most are back by then.
-    let mayDial = ended.map { now - $0.at < timeToRedial / 2 } ?? false
+    // One that lost its connection in use has half of the time that another takes: most are back by
+    // then.
+    let mayDial = ended.map { $0.isProof && now - $0.at < timeToRedial / 2 } ?? false
     if !mayDial, detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
       let why =
         if hasBytes {
