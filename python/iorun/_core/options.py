@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
-from iorun._core.option_checks import ACTOR_OPTIONS, METHOD_OPTIONS, TASK_OPTIONS, check
+from iorun._core.option_checks import (
+    ACTOR_OPTIONS,
+    METHOD_OPTIONS,
+    TASK_OPTIONS,
+    check,
+    check_returns,
+)
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
+
 
 def resources_of(options: Dict[str, Any], default_cpus: float) -> Dict[str, float]:
     """The resources that a task or actor holds."""
@@ -35,7 +42,7 @@ def concurrency_groups(given: Any) -> "Dict[str, int]":
         if not isinstance(name, str) or isinstance(limit, bool) or not isinstance(limit, int):
             raise TypeError(f"concurrency_groups are names and counts, not {name!r}: {limit!r}.")
         if limit < 1:
-            raise ValueError(f"max_concurrency of the group {name!r} must be positive.")
+            raise ValueError(f"The group {name!r}: max_concurrency must be greater than 0.")
     return dict(given or {})
 
 
@@ -142,6 +149,7 @@ __all__ = [
     "METHOD_OPTIONS",
     "TASK_OPTIONS",
     "check",
+    "check_returns",
     "concurrency_groups",
     "queue_key",
     "request_of",
