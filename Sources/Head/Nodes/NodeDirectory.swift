@@ -125,7 +125,7 @@ actor NodeDirectory {
     let stall = now - lastTick - options.tick * 2
     guard stall > options.stallAfter else { return }
     lastTick = now
-    for node in entries.keys { entries[node]?.liveness.forgive(stall) }
+    for node in entries.keys { entries[node]?.liveness.forgive(stall, at: now) }
   }
 
   private func look(at node: PeerID, _ entry: Entry, _ now: Duration) {

@@ -106,8 +106,13 @@ struct PeerLivenessTests {
   func stall() {
     var (peer, last) = steady()
     peer.disconnected(at: last + .seconds(30), wasClosed: true)
-    peer.forgive(.seconds(30))
+    peer.forgive(.seconds(30), at: last + .seconds(30))
     #expect(peer.verdict(at: last + .seconds(30)).state == .alive)
+    // What the kernel had kept comes later: the end of a connection that the peer had given up.
+    peer.disconnected(at: last + .seconds(30), wasClosed: true)
+    #expect(peer.verdict(at: last + .seconds(39)).state == .suspect)
+    #expect(peer.verdict(at: last + .seconds(41)).state == .unreachable)
+    #expect(peer.verdict(at: last + .seconds(50)).state == .dead)
   }
 
   @Test(
