@@ -92,7 +92,7 @@ int iorun_tcp_connect_result(int fd) {
   return -reason;
 }
 
-int iorun_tcp_listen(const char *address, uint16_t port, uint16_t *bound) {
+int iorun_local_listen(const char *address, uint16_t port, uint16_t *bound) {
   union {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -125,7 +125,7 @@ int iorun_tcp_listen(const char *address, uint16_t port, uint16_t *bound) {
   return fd;
 }
 
-int iorun_tcp_accept(int listener) {
+int iorun_local_accept(int listener) {
   int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return -errno;
   int on = 1;

@@ -120,9 +120,9 @@ int iorun_tcp_begin_connect(int network, const uint8_t *ip, int ip_length, uint1
 int iorun_tcp_connect_result(int fd);
 // Listens at an IPv4 or IPv6 address, non-blocking; port 0: any. The descriptor, or -errno;
 // `*bound` is the port.
-int iorun_tcp_listen(const char *address, uint16_t port, uint16_t *bound);
+int iorun_local_listen(const char *address, uint16_t port, uint16_t *bound);
 // The next connection, non-blocking and close-on-exec, or -errno.
-int iorun_tcp_accept(int listener);
+int iorun_local_accept(int listener);
 // Closing this connection tells the other side that it broke (RST). 0, or -errno.
 int iorun_tcp_abort_on_close(int fd);
 

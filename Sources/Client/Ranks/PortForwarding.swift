@@ -58,7 +58,7 @@ public struct PortForwarding: Sendable {
     self.rank = rank
     listeners = try pairs.map { pair in
       var bound: UInt16 = 0
-      let number = iorun_tcp_listen(address, pair.local, &bound)
+      let number = iorun_local_listen(address, pair.local, &bound)
       guard number >= 0 else {
         throw IorunError(
           .addressInUse,
@@ -111,7 +111,7 @@ public struct PortForwarding: Sendable {
   private func accept(_ socket: Descriptor) async throws -> Int32 {
     while true {
       try Task.checkCancellation()
-      let number = iorun_tcp_accept(socket.number)
+      let number = iorun_local_accept(socket.number)
       if number >= 0 { return number }
       if number == -EAGAIN {
         await socket.readable()
