@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import IorunClient
 internal import IorunContract
+internal import IorunCore
 
 /// `iorun nodes`: what the network offers.
 struct Nodes: AsyncParsableCommand {
