@@ -92,7 +92,9 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
+      ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -109,14 +111,16 @@ let package = Package(
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime", "IorunContract",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
+        "IorunContract",
         yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
@@ -132,7 +136,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
+        "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -151,7 +156,8 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"],
+      swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
@@ -212,6 +218,7 @@ let package = Package(
       name: "TunnelTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+        "iorun-tunnel-bench",
       ],
       path: "Tests/TunnelTests"),
     .testTarget(

@@ -208,7 +208,7 @@ class ActorClass:
                 resources["CPU"] = 1
             else:
                 placement = {**resources, "CPU": 1}
-        request, spec = option_rules.request_of(core, options, resources)
+        request, spec = option_rules.request_of(core, options, resources, placement)
         name = options.get("name")
         request.update(
             className=self.__name__,

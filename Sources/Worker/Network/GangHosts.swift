@@ -28,6 +28,9 @@ struct GangHosts: Sendable {
         lines.append("\(seat.network.four(of: node)) \(some)")
       }
       lines.append("\(seat.network.six(of: node)) node-\(node)")
+      // A socket of both families sees IPv4 peers so; PyTorch looks these up backwards. Under a name
+      // of its own, so that nobody who looks `node-N` up gets this form.
+      lines.append("::ffff:\(seat.network.four(of: node)) node-\(node).gang")
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -62,7 +62,10 @@ class Executor(Answers):
         self.actor_status: Dict[str, Any] = {}
         self.actor_meta: Dict[str, Any] = {}
         self.gpus: List[Any] = []
-        self.own_threads = _THREADS in os.environ
+        # Of the user, or of the task's environment.
+        self.own_threads = os.environ.get(_THREADS, "1") != "1" or (
+            os.environ.pop("IORUN_OWN_THREADS", "") != "0"
+        )
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None

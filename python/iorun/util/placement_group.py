@@ -348,6 +348,8 @@ def _check_bundles(bundles: Any) -> None:
                 "Bundles must be a non-empty list of resource dictionaries. For example: "
                 f'`[{{"CPU": 1.0}}, {{"GPU": 1.0}}]`. Got {bundle!r} instead.'
             )
+        if "bundle" in bundle:
+            raise ValueError(f"A bundle cannot ask for the resource 'bundle': {bundle}.")
         if not any(amount > 0 for amount in bundle.values()):
             raise ValueError(
                 "Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: "
