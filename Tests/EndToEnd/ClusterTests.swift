@@ -1,15 +1,21 @@
+import Foundation
 import Testing
 
 extension RealProcesses {
   /// A Swift program of a runtime job: `Tests/Support/ClusterProgram`.
   @Suite(.serialized)
   struct `A Swift cluster program` {
-    @Test(
-      .timeLimit(.minutes(1)),
-      arguments: ["tasks", "errors", "cancel", "streams", "objects", "actors", "named", "groups"])
-    func `uses tasks, actors and objects of one node`(scenario: String) async throws {
+    @Test(.timeLimit(.minutes(2)))
+    func `uses tasks, actors and objects of one node`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
-        try await Self.run(scenario, network)
+        for scenario in [
+          "tasks", "errors", "cancel", "streams", "objects", "actors", "named", "groups", "parts",
+          "environment", "labels", "retries",
+        ] {
+          try await Self.run(scenario, network)
+        }
+        try await Self.run("detach", network)
+        try await Self.run("attach", network)
       }
     }
 
@@ -17,28 +23,104 @@ extension RealProcesses {
     func `uses those of other nodes`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         try await Self.run("nodes", network)
+        try await Self.run("broken-far", network)
+        // An actor that outlives its driver is called by the next one, on another node.
+        try await Self.run("detach-far", network)
+        try await Self.run("attach-far", network)
       }
     }
 
     @Test(.timeLimit(.minutes(1)))
-    func `leaves a detached actor to the next program`() async throws {
+    func `has its calls run in their order, a hundred thousand of them`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
-        try await Self.run("detach", network)
-        try await Self.run("attach", network)
+        try await Self.run("order", network)
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `has its calls run in their order, once each, when the nodes lose each other`()
+      async throws
+    {
+      try await TestNetwork.with(nodes: 2, cpus: 2) { network in
+        let program = try network.startCluster("far-order")
+        let head = try network.pid(of: "head")
+        for round in 1...2 {
+          try await eventually("\(round) of two are under way") {
+            program.output.components(separatedBy: "under way").count > round
+          } detail: {
+            program.errors
+          }
+          // Everything between the nodes goes through the head. Both give their links up while it
+          // hears nothing, and make new ones.
+          kill(head, SIGSTOP)
+          defer { kill(head, SIGCONT) }
+          try await eventually("the links are given up", within: .seconds(20)) {
+            (1...2).allSatisfy { number in
+              network.read("s/log/node-\(number).log").components(separatedBy: "is gone").count
+                > round
+            }
+          }
+        }
+        try Self.check(try await program.finish(within: .seconds(40)), "far-order")
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `has results made again that were lost with a node`() async throws {
+      try await TestNetwork.with(nodes: 2, cpus: 2) { network in
+        let program = try network.startCluster("lineage")
+        try await program.prints("on node-")
+        let name = try #require(program.output.split(separator: "\n").last?.split(separator: " ").last)
+        kill(try network.pid(of: String(name)), SIGKILL)
+        try Self.check(try await program.finish(within: .seconds(50)), "lineage")
+      }
+    }
+
+    /// A rank holds a processor of one of the nodes for as long as the test lasts.
+    @Test(.timeLimit(.minutes(1)))
+    func `runs nested tasks beside a rank of a gang`() async throws {
+      try await TestNetwork.with(nodes: 2, cpus: 2) { network in
+        let rank = try await network.iorun("submit", "--detach", "--", "sleep", "60")
+        try #require(rank.status == 0, "\(rank)")
+        try await Self.run("gang", network)
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `is listed with its tasks that run and that wait`() async throws {
+      try await TestNetwork.with(nodes: 1, cpus: 2) { network in
+        let program = try network.startCluster("running")
+        try await program.prints("listed now")
+        try await eventually("one runs, one waits, one is over") {
+          let rows = try await network.iorun("list", "tasks", "--json").json()["items"]
+          let states = (rows as? [[String: Any]] ?? []).map {
+            "\($0["name"] ?? ""): \($0["state"] ?? "")"
+          }
+          return Set(states) == [
+            "cluster_program.Forever: RUNNING", "cluster_program.Forever: PENDING",
+            "cluster_program.Square: FINISHED",
+          ]
+        }
+        try network.write("", to: "seen")
+        try Self.check(try await program.finish(within: .seconds(20)), "running")
       }
     }
 
     @Test
     func `says what to do where no network runs`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
-        let end = try await network.cluster("tasks")
+        let end = try await network.startCluster("tasks").finish(within: .seconds(20))
         #expect(end.status == 1)
         #expect(end.errors.contains("iorun up"), "\(end)")
       }
     }
 
     private static func run(_ scenario: String, _ network: TestNetwork) async throws {
-      let end = try await network.cluster(scenario)
+      try check(
+        try await network.startCluster(scenario).finish(within: .seconds(50)), scenario)
+    }
+
+    private static func check(_ end: CommandResult, _ scenario: String) throws {
       #expect(end.status == 0, "\(end)")
       #expect(end.output.contains("ok \(scenario)"), "\(end)")
     }
@@ -46,11 +128,10 @@ extension RealProcesses {
 }
 
 extension TestNetwork {
-  /// Runs a scenario of the cluster program as a driver in this network.
-  fileprivate func cluster(_ scenario: String) async throws -> CommandResult {
-    try await RunningCommand(
+  /// Starts a scenario of the cluster program as a driver in this network.
+  fileprivate func startCluster(_ scenario: String) throws -> RunningCommand {
+    try RunningCommand(
       Binaries.clusterProgram, [scenario], scratch: root + "/commands",
-      environment: ["IORUN_STATE_DIR": state], directory: root
-    ).finish(within: .seconds(50))
+      environment: ["IORUN_STATE_DIR": state, "SEEN": root + "/seen"], directory: root)
   }
 }

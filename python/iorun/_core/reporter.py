@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
 
 from iorun._core import ops, serialization
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 _EVERY = 0.2
+#: How often it is told which tasks wait and which run.
+_OPEN_EVERY = 1.0
 #: More tasks than that in one interval are not told of one by one.
 _MOST = 200
 
@@ -25,11 +28,44 @@ class Reporter:
         self.units = 0
         self._rows: List[List[Any]] = []
         self._scheduled = False
+        #: Whether somebody will look at what is open.
+        self.looking = False
+        #: Numbers of the tasks of which the agent believes that they are not over: their end is told
+        #: in any case.
+        self.told: Set[int] = set()
+
+    def submitted(self) -> None:
+        """There are open tasks. With the lock held."""
+        self.looking = True
+        self.core.loop.after(_OPEN_EVERY, self._look)
+
+    def _look(self) -> None:
+        """Notes which tasks wait and which run, as far as a report has room for it."""
+        tasks = self.core.tasks.open
+        self.looking = False
+        if not tasks:
+            return
+        now, clock = time.time(), time.perf_counter()
+        # The oldest ones are those that run.
+        for number, task in itertools.islice(tasks.items(), _MOST):
+            place = task.place
+            inflight = getattr(place, "inflight", None)
+            # Whoever runs calls runs them in their order.
+            running = bool(inflight) and next(iter(inflight)) == number
+            since = getattr(place, "progress_at", 0.0) if running else 0.0
+            when = now - (clock - since) if since else now
+            self._rows.append(self._row(task, "RUNNING" if running else "PENDING", "", when))
+            self.told.add(number)
+        if not self._scheduled:
+            self._schedule()
+        self.submitted()
 
     def ended(self, task: Any, error: Optional[bytes]) -> None:
         """A task has ended. With the lock held."""
         rows = self._rows
-        if len(rows) >= _MOST:
+        if task.number in self.told:
+            self.told.discard(task.number)
+        elif len(rows) >= _MOST:
             # Until the next interval: the hot path does not even call.
             self.wanted = False
             return

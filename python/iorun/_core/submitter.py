@@ -68,6 +68,8 @@ class TaskSubmitter:
         else:
             task.take_arguments(given)
         self.open[number] = task
+        if not core.reporter.looking:
+            core.reporter.submitted()
         entries = core.objects.entries
         if template.returns == 1:
             id = core.worker_id + id_suffix(number, 0)
@@ -189,7 +191,7 @@ class TaskSubmitter:
             if callbacks is not None:
                 entry.callbacks = None
                 core.objects.call_back(callbacks)
-        if core.reporter.wanted:
+        if core.reporter.wanted or task.number in core.reporter.told:
             core.reporter.ended(task, None)
 
     def finish(self, task: Task, results: List[Tuple[int, bytes]], failed: bool) -> None:
@@ -224,7 +226,7 @@ class TaskSubmitter:
         for id, (tag, data) in zip(ids, results):
             objects.settle(id, tag, data)
         task.release_arguments()
-        if self.core.reporter.wanted:
+        if self.core.reporter.wanted or task.number in self.core.reporter.told:
             self.core.reporter.ended(task, results[0][1] if failed else None)
 
     def fail(self, task: Task, error: BaseException) -> None:

@@ -78,12 +78,12 @@ struct HubBridge: BridgeService, ObjectService {
     try await onHub { $0.scheduler.returned(lease, holder: holder.worker, isBroken: broken, $0) }
   }
 
-  func startActor(_ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob, caller: PeerID)
-    async throws -> WorkerID
-  {
+  func startActor(
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
+  ) async throws -> WorkerID {
     try fromHead(caller)
     return try await onHub {
-      try $0.startActor(spec, incarnation: incarnation, record: job)
+      try $0.startActor(spec, incarnation: incarnation, restarts: restarts, record: job)
     }
   }
 
@@ -116,9 +116,9 @@ struct HubBridge: BridgeService, ObjectService {
     try await onHub { $0.releaseBundles(group) }
   }
 
-  func recall(caller: PeerID) async throws {
+  func recall(sole: ProcessAddress?, caller: PeerID) async throws {
     try await fromNode(caller)
-    try await onHub { $0.recallAll() }
+    try await onHub { $0.recallAll(sole: sole) }
   }
 
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws {

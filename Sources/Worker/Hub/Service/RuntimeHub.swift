@@ -113,7 +113,7 @@ final class RuntimeHub: Sendable {
       do {
         return try await reserveNow(lease, amounts, gpus: gpus, mailbox)
       } catch let error as IorunError where error.code == .wrongState {
-        mailbox.post { $0.recallAll() }
+        mailbox.post { $0.recallAll(sole: nil) }
         try await Task.sleep(for: .milliseconds(100))
       }
     }

@@ -58,7 +58,8 @@ struct LeaseBrokerTests {
         ["refused \(key.number): \((error as? IorunError)?.code.description ?? "?")"]
       case .workerFree(let worker, let isBroken): ["free \(worker.low)" + (isBroken ? " !" : "")]
       case .stop(let worker, _): ["stop \(worker.low)"]
-      case .recall(let holder): ["recall \(holder.worker.high)"]
+      case .recall(let holder, let sole):
+        ["recall \(holder.worker.high)" + (sole == holder ? ", its own" : "")]
       }
     }
   }
