@@ -27,6 +27,8 @@ final class ActorLine: Sendable {
   /// A call at the actor's process.
   private struct Sent: Sendable {
     var call: Call
+    /// Tells one sending of a call from the next.
+    let turn: UInt64
     /// Its number in the table of replies.
     let number: UInt64
     let incarnation: Int
@@ -37,6 +39,7 @@ final class ActorLine: Sendable {
     var status: RuntimeActorStatus?
     var isWatched = false
     var lastOrder: UInt64 = 0
+    var lastTurn: UInt64 = 0
     /// Not sent, by their order.
     var waiting: [Call] = []
     var head = 0
@@ -115,8 +118,10 @@ final class ActorLine: Sendable {
       state.lost.removeAll { isOver || Self.isPast($0, status) }
       // At a place that the actor has left nobody answers; at one that was lost with the actor the
       // process's end is heard of, after the answers that it still sent.
+      // Nobody is left to its own answer, or its turn among the others would come too late.
       let past = state.sent.values.filter { $0.incarnation < status.incarnation }
-      for sent in past where process.replies.forget(sent.number) {
+      for sent in past {
+        _ = process.replies.forget(sent.number)
         state.sent[sent.call.order] = nil
         settle(sent, status, &again, &outcomes)
       }
@@ -139,8 +144,9 @@ final class ActorLine: Sendable {
     update(status)
   }
 
-  /// Ends the waits whose time is up.
+  /// Ends the waits whose time is up, and tries again where a process could not be reached.
   func sweep(_ now: ContinuousClock.Instant) {
+    tell(state.withLock { pump(&$0) })
     fail(ReplyTable.late) { call in call.deadline.map { $0 <= now } ?? false }
   }
 
@@ -173,7 +179,7 @@ final class ActorLine: Sendable {
         guard let peer = try state.peer ?? reach(status) else { return outcomes }
         state.peer = peer
         try send(call, to: peer, status, &state)
-      } catch let error as IorunError where error.code == .processLost {
+      } catch let error as IorunError where Self.isGone(error) {
         // The head's word of what follows is on its way.
         state.peer = nil
         return outcomes
@@ -192,20 +198,23 @@ final class ActorLine: Sendable {
       status.state == .alive || (status.state == .placed && node != process.address.node),
       !process.peers.isLost(worker)
     else { return nil }
-    do {
-      return try process.peers.peer(ProcessAddress(node: node, worker: worker))
-    } catch let error as IorunError where error.code == .processLost {
-      return nil
-    }
+    return try process.peers.peer(ProcessAddress(node: node, worker: worker))
+  }
+
+  /// True where the actor's process cannot be spoken to: it is gone, or will be told to be.
+  private static func isGone(_ error: IorunError) -> Bool {
+    error.code == .processLost || error.code == .unreachable
   }
 
   private func send(
     _ call: Call, to peer: Peer, _ status: RuntimeActorStatus, _ state: inout State
   ) throws {
     let order = call.order
+    state.lastTurn += 1
+    let turn = state.lastTurn
     let number = process.replies.insert(from: peer.address.worker, deadline: call.deadline) {
       [weak self] result in
-      self?.ended(order, result)
+      self?.ended(order, turn, result)
     }
     do {
       try process.objects.lend(call.arguments.objects, to: peer.address)
@@ -219,7 +228,7 @@ final class ActorLine: Sendable {
       throw error
     }
     state.sent[order] = Sent(
-      call: call, number: number, incarnation: status.incarnation, restarts: status.restarts)
+      call: call, turn: turn, number: number, incarnation: status.incarnation, restarts: status.restarts)
   }
 
   /// True where the actor has left, or lost, the place where a call was sent.
@@ -262,12 +271,14 @@ final class ActorLine: Sendable {
   // MARK: Answers
 
   /// A call was answered, or its process is gone.
-  private func ended(_ order: UInt64, _ result: Result<PeerReply, any Error>) {
+  private func ended(_ order: UInt64, _ turn: UInt64, _ result: Result<PeerReply, any Error>) {
     let outcomes = state.withLock { state -> [Outcome] in
-      guard let sent = state.sent.removeValue(forKey: order) else { return [] }
-      guard case .failure(let error as IorunError) = result, error.code == .processLost,
-        let status = state.status, status.state != .dead
+      guard let sent = state.sent[order], sent.turn == turn else { return [] }
+      state.sent[order] = nil
+      guard case .failure(let lost as IorunError) = result, lost.code == .processLost,
+        let status = state.status
       else { return [(sent.call.waiter, result)] }
+      if status.state == .dead { return [(sent.call.waiter, .failure(error(status)))] }
       guard Self.isPast(sent, status) else {
         state.peer = nil
         state.lost.append(sent)

@@ -96,7 +96,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     self.role = role
     registration = (tasks, actors)
     loop = try StreamLoop()
-    executor = ClusterExecutor(sockets: loop)
+    executor = ClusterExecutor(sockets: loop, threads: Self.threads)
     loop.attach(executor)
     let actorSystem = ClusterActorSystem(self)
     parts = Parts(
@@ -106,6 +106,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
       actorSystem: actorSystem, userInfo: [.actorSystemKey: actorSystem])
     let peers = peers
     loop.onFlush { peers.flush() }
+  }
+
+  /// How many threads run the program's tasks: a processor each, unless the environment says otherwise.
+  private static var threads: Int {
+    let wish = ProcessInfo.processInfo.environment["IORUN_RUNTIME_THREADS"].flatMap(Int.init)
+    return wish.map { min(max(1, $0), 256) } ?? ClusterExecutor.usualThreads
   }
 
   private var whole: Parts {

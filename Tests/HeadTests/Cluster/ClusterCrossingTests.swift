@@ -71,12 +71,14 @@ struct ClusterCrossingTests {
     try await withRig(cpus: [1, 4, 4]) { rig in
       try await rig.registerBridges()
       let job = try await rig.openJob()
-      let far = rig.bridge(1)
-      await far.set(holdsStarts: true)
+      for bridge in [rig.bridge(1), rig.bridge(2)] { await bridge.set(holdsStarts: true) }
+      // Two processors: more than the creator's node has.
+      let spec = RuntimeActorSpec.sample(1, job, cpus: 2)
+      let first = try await rig.create(spec).status
+      #expect(first.state == .placed)
+      let far = try #require([rig.bridge(1), rig.bridge(2)].first { $0.node == first.node })
       await far.set(refusal: IorunError(.overloaded, "no room"))
-      let spec = RuntimeActorSpec.sample(1, job, strategy: .node(far.node, soft: true))
-      #expect(try await rig.create(spec).status.node == far.node)
-      await far.set(holdsStarts: false)
+      for bridge in [rig.bridge(1), rig.bridge(2)] { await bridge.set(holdsStarts: false) }
       // It is not asked again before it says that there is room: another node has it.
       try await eventually { try await rig.status(spec.actor).incarnation == 2 }
       let status = try await rig.status(spec.actor)

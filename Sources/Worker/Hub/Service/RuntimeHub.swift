@@ -73,12 +73,17 @@ final class RuntimeHub: Sendable {
             continuation.resume(throwing: CancellationError())
           }
         }
+        if Task.isCancelled { return }
         let over = try await MeshActorSystem.$callTimeout.withValue(.seconds(10)) {
           try await cluster.register(registration)
         }
         mailbox.post { $0.registered(over) }
         return
+      } catch is CancellationError {
+        // The hub is being stopped: there is nothing to register any more.
+        return
       } catch {
+        if Task.isCancelled { return }
         logger.warning("the head did not take the node's runtime side: \(error)")
         // Cancelled or not, the attempts are few; the next registration of the node tries again.
         try? await Task.sleep(for: .milliseconds(200 << attempt))
