@@ -64,6 +64,21 @@ let package = Package(
       name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto"], path: "Sources/PoW",
       swiftSettings: settings),
 
+    // Tunnels: our own WireGuard, and others' behind the same interface.
+    .target(
+      name: "CTunnel", dependencies: ["COpenSSL"], path: "Sources/Tunnel/CTunnel",
+      linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "IorunTunnel",
+      dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
+      path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
+
+    // Paths: the way from here to a peer behind any NAT.
+    .target(name: "CPath", path: "Sources/Path/CPath"),
+    .target(
+      name: "IorunPath", dependencies: ["IorunCore", "IorunCrypto", "CPath", "CShim"],
+      path: "Sources/Path", exclude: ["CPath"], swiftSettings: settings),
+
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
@@ -77,7 +92,7 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunRuntime"],
+      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime"],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -87,21 +102,21 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
         "IorunContract", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunMesh", "IorunRuntime", "IorunContract",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime", "IorunContract",
         yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
@@ -117,7 +132,7 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -134,11 +149,19 @@ let package = Package(
     .executableTarget(
       name: "iorun-bench",
       dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser],
-      path: "Benchmarks", exclude: ["Runtime"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+    .executableTarget(
+      name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
+      path: "Benchmarks/Scheduler", swiftSettings: settings),
     .executableTarget(
       name: "iorun-runtime-bench",
       dependencies: ["IorunCore", "IorunWire", "IorunRuntime", argumentParser],
       path: "Benchmarks/Runtime", swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-tunnel-bench",
+      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      path: "Benchmarks/Tunnel", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -175,9 +198,21 @@ let package = Package(
     .testTarget(
       name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
     .testTarget(
+      name: "TunnelTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+      ],
+      path: "Tests/TunnelTests"),
+    .testTarget(
       name: "MeshTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
       path: "Tests/MeshTests"),
+    .testTarget(
+      name: "PathTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunPath", "CPath", "TestSupport", "WanLink",
+      ],
+      path: "Tests/PathTests"),
     .testTarget(
       name: "RuntimeTests",
       dependencies: ["IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "TestSupport"],
@@ -199,7 +234,7 @@ let package = Package(
       name: "HeadTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunHead",
+        "IorunPath", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

@@ -277,6 +277,51 @@ void   iorun__wire__packet__free_unpacked
   assert(message->base.descriptor == &iorun__wire__packet__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   iorun__wire__greeting__init
+                     (Iorun__Wire__Greeting         *message)
+{
+  static const Iorun__Wire__Greeting init_value = IORUN__WIRE__GREETING__INIT;
+  *message = init_value;
+}
+size_t iorun__wire__greeting__get_packed_size
+                     (const Iorun__Wire__Greeting *message)
+{
+  assert(message->base.descriptor == &iorun__wire__greeting__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t iorun__wire__greeting__pack
+                     (const Iorun__Wire__Greeting *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &iorun__wire__greeting__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t iorun__wire__greeting__pack_to_buffer
+                     (const Iorun__Wire__Greeting *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &iorun__wire__greeting__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Iorun__Wire__Greeting *
+       iorun__wire__greeting__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Iorun__Wire__Greeting *)
+     protobuf_c_message_unpack (&iorun__wire__greeting__descriptor,
+                                allocator, len, data);
+}
+void   iorun__wire__greeting__free_unpacked
+                     (Iorun__Wire__Greeting *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &iorun__wire__greeting__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   iorun__wire__envelope__init
                      (Iorun__Wire__Envelope         *message)
 {
@@ -848,7 +893,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_probe__descriptor =
   (ProtobufCMessageInit) iorun__wire__link_probe__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue iorun__wire__packet__kind__enum_values_by_number[7] =
+static const ProtobufCEnumValue iorun__wire__packet__kind__enum_values_by_number[8] =
 {
   { "KIND_UNSPECIFIED", "IORUN__WIRE__PACKET__KIND__KIND_UNSPECIFIED", 0 },
   { "OPEN", "IORUN__WIRE__PACKET__KIND__OPEN", 1 },
@@ -857,11 +902,12 @@ static const ProtobufCEnumValue iorun__wire__packet__kind__enum_values_by_number
   { "ACK", "IORUN__WIRE__PACKET__KIND__ACK", 4 },
   { "RESET", "IORUN__WIRE__PACKET__KIND__RESET", 5 },
   { "UNREACHABLE", "IORUN__WIRE__PACKET__KIND__UNREACHABLE", 6 },
+  { "SEALED", "IORUN__WIRE__PACKET__KIND__SEALED", 7 },
 };
 static const ProtobufCIntRange iorun__wire__packet__kind__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex iorun__wire__packet__kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex iorun__wire__packet__kind__enum_values_by_name[8] =
 {
   { "ACCEPT", 2 },
   { "ACK", 4 },
@@ -869,6 +915,7 @@ static const ProtobufCEnumValueIndex iorun__wire__packet__kind__enum_values_by_n
   { "KIND_UNSPECIFIED", 0 },
   { "OPEN", 1 },
   { "RESET", 5 },
+  { "SEALED", 7 },
   { "UNREACHABLE", 6 },
 };
 const ProtobufCEnumDescriptor iorun__wire__packet__kind__descriptor =
@@ -878,9 +925,9 @@ const ProtobufCEnumDescriptor iorun__wire__packet__kind__descriptor =
   "Kind",
   "Iorun__Wire__Packet__Kind",
   "iorun.wire",
-  7,
+  8,
   iorun__wire__packet__kind__enum_values_by_number,
-  7,
+  8,
   iorun__wire__packet__kind__enum_values_by_name,
   1,
   iorun__wire__packet__kind__value_ranges,
@@ -916,7 +963,7 @@ const ProtobufCEnumDescriptor iorun__wire__packet__traffic_class__descriptor =
   iorun__wire__packet__traffic_class__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__packet__field_descriptors[12] =
+static const ProtobufCFieldDescriptor iorun__wire__packet__field_descriptors[13] =
 {
   {
     "source_high",
@@ -1062,6 +1109,18 @@ static const ProtobufCFieldDescriptor iorun__wire__packet__field_descriptors[12]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "greeting",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Packet, greeting),
+    &iorun__wire__greeting__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__packet__field_indices_by_name[] = {
   9,   /* field[9] = acknowledged */
@@ -1069,6 +1128,7 @@ static const unsigned iorun__wire__packet__field_indices_by_name[] = {
   2,   /* field[2] = destination_high */
   5,   /* field[5] = destination_incarnation */
   3,   /* field[3] = destination_low */
+  12,   /* field[12] = greeting */
   6,   /* field[6] = kind */
   11,   /* field[11] = payload */
   8,   /* field[8] = sequence */
@@ -1080,7 +1140,7 @@ static const unsigned iorun__wire__packet__field_indices_by_name[] = {
 static const ProtobufCIntRange iorun__wire__packet__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor iorun__wire__packet__descriptor =
 {
@@ -1090,11 +1150,88 @@ const ProtobufCMessageDescriptor iorun__wire__packet__descriptor =
   "Iorun__Wire__Packet",
   "iorun.wire",
   sizeof(Iorun__Wire__Packet),
-  12,
+  13,
   iorun__wire__packet__field_descriptors,
   iorun__wire__packet__field_indices_by_name,
   1,  iorun__wire__packet__number_ranges,
   (ProtobufCMessageInit) iorun__wire__packet__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor iorun__wire__greeting__field_descriptors[4] =
+{
+  {
+    "public_key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Greeting, public_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ephemeral_key",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Greeting, ephemeral_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instance",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Greeting, instance),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proof",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__Greeting, proof),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned iorun__wire__greeting__field_indices_by_name[] = {
+  1,   /* field[1] = ephemeral_key */
+  2,   /* field[2] = instance */
+  3,   /* field[3] = proof */
+  0,   /* field[0] = public_key */
+};
+static const ProtobufCIntRange iorun__wire__greeting__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor iorun__wire__greeting__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "iorun.wire.Greeting",
+  "Greeting",
+  "Iorun__Wire__Greeting",
+  "iorun.wire",
+  sizeof(Iorun__Wire__Greeting),
+  4,
+  iorun__wire__greeting__field_descriptors,
+  iorun__wire__greeting__field_indices_by_name,
+  1,  iorun__wire__greeting__number_ranges,
+  (ProtobufCMessageInit) iorun__wire__greeting__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor iorun__wire__envelope__field_descriptors[3] =

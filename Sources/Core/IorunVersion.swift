@@ -5,5 +5,5 @@ public enum IorunVersion {
 
   /// The wire protocol's number; peers with different numbers refuse each other with
   /// `versionMismatch`.
-  public static let wireProtocol: UInt32 = 1
+  public static let wireProtocol: UInt32 = 2
 }

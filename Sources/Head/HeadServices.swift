@@ -2,6 +2,7 @@ internal import Foundation
 internal import IorunContent
 public import IorunContract
 public import IorunCore
+public import IorunPath
 internal import IorunCrypto
 public import Logging
 
@@ -16,6 +17,8 @@ public struct HeadServices: Sendable {
   public typealias AgentLookup = @Sendable (PeerID) async throws -> any AgentService
   /// Reaches one node's runtime side; its calls fail as those of `AgentLookup` do.
   public typealias BridgeLookup = @Sendable (PeerID) throws -> any BridgeService
+  /// Reaches one node's search for paths.
+  public typealias PathsLookup = @Sendable (PeerID) throws -> any PathDeskService
   /// Those of some chunks that the head lacks.
   typealias MissingChunks = @Sendable ([Digest]) async throws -> [Digest]
 
@@ -35,6 +38,8 @@ public struct HeadServices: Sendable {
   public let cluster: any ClusterService
   /// Runtime jobs for people.
   public let runtime: any RuntimeOverviewService
+  /// Relays, and where peers find each other.
+  public var rendezvous: any RendezvousService { meeting }
   /// Which keys may connect; answers without waiting.
   public let peers: PeerDirectory
 
@@ -44,6 +49,7 @@ public struct HeadServices: Sendable {
   public let authorityKey: [UInt8]
 
   let store: Store
+  private let meeting: RendezvousDesk
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
   private let book: TicketBook
@@ -64,12 +70,17 @@ public struct HeadServices: Sendable {
   ///   - makeTicket: makes a ticket's secret and text.
   ///   - agent: reaches a node's agent.
   ///   - bridge: reaches a node's runtime side.
+  ///   - paths: reaches a node's search for paths.
   ///   - logger: where faults are told.
   /// - Throws: `identityUnusable` for a damaged database or key, `diskFull`, `fileSystem`.
   public static func open(
     stateFolder: String, head: PeerID, clock: HeadClock, options: HeadOptions = HeadOptions(),
     makeTicket: @escaping @Sendable () throws -> NewTicket, agent: @escaping AgentLookup,
-    bridge: @escaping BridgeLookup, logger: Logger = Logger(label: "iorun.head")
+    bridge: @escaping BridgeLookup,
+    paths: @escaping PathsLookup = { node in
+      throw IorunError(.unreachable, "node \(node.short) has no search for paths")
+    },
+    logger: Logger = Logger(label: "iorun.head")
   ) async throws -> HeadServices {
     let store = try await Store.open(in: stateFolder)
     let network = try await store.networkID { "net-" + Base32.encode(try SecureRandom.bytes(10)) }
@@ -97,6 +108,9 @@ public struct HeadServices: Sendable {
       logger: logger)
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
+    let meeting = RendezvousDesk(
+      head: head, director: director, directory: directory, authoriser: authoriser, clock: clock,
+      firstSlot: UInt32.random(in: 0...RelayPass.lastSlot), desk: paths)
     return HeadServices(
       jobs: director,
       nodes: NodeDesk(
@@ -108,7 +122,7 @@ public struct HeadServices: Sendable {
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
       cluster: cluster,
       runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers,
-      networkID: network, authorityKey: authority.publicKey, store: store,
+      networkID: network, authorityKey: authority.publicKey, store: store, meeting: meeting,
       director: director, clusterDirector: cluster, book: book, clock: clock, options: options,
       logger: logger)
   }
@@ -117,6 +131,11 @@ public struct HeadServices: Sendable {
   /// machine. `publicKey` is a Curve25519 key of 32 bytes.
   public func admit(publicKey: [UInt8], name: String, role: Role) async throws -> Admission {
     try await book.admitDirectly(publicKey: publicKey, name: name, role: role)
+  }
+
+  /// The head's own relay serves from now on.
+  public func addOwn(relay: RelayServer, streamPort: UInt16) async throws {
+    try await meeting.addOwn(relay, streamPort: streamPort)
   }
 
   /// The processes of all live ranks: the mesh relays between those of the same job and attempt.

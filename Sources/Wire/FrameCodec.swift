@@ -92,8 +92,29 @@ public enum FrameCodec {
     case .acknowledge: body.kind = IORUN__WIRE__PACKET__KIND__ACK
     case .reset: body.kind = IORUN__WIRE__PACKET__KIND__RESET
     case .unreachable: body.kind = IORUN__WIRE__PACKET__KIND__UNREACHABLE
+    case .sealed(let counter, let content):
+      body.kind = IORUN__WIRE__PACKET__KIND__SEALED
+      body.sequence = counter
+      payload = content
     }
     message.body_case = IORUN__WIRE__FRAME__BODY_PACKET
+    if let greeting = packet.greeting {
+      let arena = Arena()
+      body.greeting = arena.message { field in
+        iorun__wire__greeting__init(field)
+        field.pointee.public_key = arena.binary(greeting.publicKey)
+        field.pointee.ephemeral_key = arena.binary(greeting.ephemeralKey)
+        field.pointee.instance = greeting.instance
+        field.pointee.proof = arena.binary(greeting.proof)
+      }
+      withExtendedLifetime(arena) {
+        withUnsafeMutablePointer(to: &body) { pointer in
+          message.packet = pointer
+          pack(&message, into: &bytes)
+        }
+      }
+      return
+    }
     payload.withUnsafeMutableBufferPointer { content in
       body.payload = ProtobufCBinaryData(len: content.count, data: content.baseAddress)
       withUnsafeMutablePointer(to: &body) { pointer in
@@ -185,6 +206,11 @@ public enum FrameCodec {
     case IORUN__WIRE__PACKET__KIND__ACK: kind = .acknowledge
     case IORUN__WIRE__PACKET__KIND__RESET: kind = .reset
     case IORUN__WIRE__PACKET__KIND__UNREACHABLE: kind = .unreachable
+    case IORUN__WIRE__PACKET__KIND__SEALED:
+      guard body.sequence > 0,
+        body.payload.len <= WireLimits.payloadBytes + WireLimits.sealBytes
+      else { throw IorunError(.malformed, "a sealed packet has no number, or is too large") }
+      kind = .sealed(counter: body.sequence, content: bytes(body.payload))
     default: throw IorunError(.malformed, "a packet is of no known kind")
     }
     return Packet(
@@ -192,6 +218,26 @@ public enum FrameCodec {
       destination: PeerID(high: body.destination_high, low: body.destination_low),
       sourceIncarnation: body.source_incarnation,
       destinationIncarnation: body.destination_incarnation, kind: kind,
-      trafficClass: trafficClass, acknowledged: body.acknowledged, creditLimit: body.credit_limit)
+      trafficClass: trafficClass, acknowledged: body.acknowledged, creditLimit: body.credit_limit,
+      greeting: try greeting(body, of: kind))
+  }
+
+  private static func greeting(
+    _ body: Iorun__Wire__Packet, of kind: Packet.Kind
+  ) throws -> SessionGreeting? {
+    guard let field = body.greeting?.pointee else { return nil }
+    switch kind {
+    case .open, .accept: break
+    case .data, .acknowledge, .reset, .unreachable, .sealed:
+      throw IorunError(.malformed, "a packet that greets nobody has a greeting")
+    }
+    guard
+      [field.public_key, field.ephemeral_key, field.proof].allSatisfy({
+        $0.len <= WireLimits.greetingPartBytes
+      })
+    else { throw IorunError(.tooLarge, "a greeting's key is over the limit") }
+    return SessionGreeting(
+      publicKey: bytes(field.public_key), ephemeralKey: bytes(field.ephemeral_key),
+      instance: field.instance, proof: bytes(field.proof))
   }
 }

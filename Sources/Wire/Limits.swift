@@ -4,6 +4,12 @@ public enum WireLimits {
   /// The largest payload of one packet, in bytes.
   public static let payloadBytes = 1 << 20
 
+  /// How much longer than its payload a sealed packet's content may be, in bytes.
+  public static let sealBytes = 64
+
+  /// The longest key or proof in a greeting, in bytes.
+  public static let greetingPartBytes = 64
+
   /// The largest frame, in bytes: a payload and its packet header.
   public static let frameBytes = payloadBytes + 1024
 

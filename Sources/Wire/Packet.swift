@@ -27,6 +27,8 @@ public struct Packet: Sendable, Hashable {
     case reset
     /// Someone in between has no way to the destination now.
     case unreachable
+    /// Holds a `data` or `acknowledge` that only the destination can open, under the seal's counter.
+    case sealed(counter: UInt64, content: [UInt8])
   }
 
   /// The peer that made the packet.
@@ -45,12 +47,14 @@ public struct Packet: Sendable, Hashable {
   public var acknowledged: UInt64
   /// The source takes payload bytes of the class up to this total since the session began.
   public var creditLimit: UInt64
+  /// Who made the packet (`open` and `accept` only).
+  public var greeting: SessionGreeting?
 
   /// Makes a packet.
   public init(
     source: PeerID, destination: PeerID, sourceIncarnation: UInt64,
     destinationIncarnation: UInt64, kind: Kind, trafficClass: TrafficClass,
-    acknowledged: UInt64 = 0, creditLimit: UInt64 = 0
+    acknowledged: UInt64 = 0, creditLimit: UInt64 = 0, greeting: SessionGreeting? = nil
   ) {
     self.source = source
     self.destination = destination
@@ -60,5 +64,6 @@ public struct Packet: Sendable, Hashable {
     self.trafficClass = trafficClass
     self.acknowledged = acknowledged
     self.creditLimit = creditLimit
+    self.greeting = greeting
   }
 }

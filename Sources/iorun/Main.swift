@@ -67,6 +67,6 @@ struct Iorun: AsyncParsableCommand {
     subcommands: [
       Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
       Cancel.self, List.self, Timeline.self, HeadCommand.self, Join.self, NodeCommand.self,
-      TicketCommand.self,
+      TicketCommand.self, NetCheckCommand.self, Ping.self, RelayCommand.self,
     ])
 }

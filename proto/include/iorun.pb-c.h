@@ -21,6 +21,7 @@ typedef struct Iorun__Wire__LinkWelcome Iorun__Wire__LinkWelcome;
 typedef struct Iorun__Wire__LinkRefusal Iorun__Wire__LinkRefusal;
 typedef struct Iorun__Wire__LinkProbe Iorun__Wire__LinkProbe;
 typedef struct Iorun__Wire__Packet Iorun__Wire__Packet;
+typedef struct Iorun__Wire__Greeting Iorun__Wire__Greeting;
 typedef struct Iorun__Wire__Envelope Iorun__Wire__Envelope;
 typedef struct Iorun__Wire__Call Iorun__Wire__Call;
 typedef struct Iorun__Wire__Reply Iorun__Wire__Reply;
@@ -37,7 +38,12 @@ typedef enum _Iorun__Wire__Packet__Kind {
   IORUN__WIRE__PACKET__KIND__DATA = 3,
   IORUN__WIRE__PACKET__KIND__ACK = 4,
   IORUN__WIRE__PACKET__KIND__RESET = 5,
-  IORUN__WIRE__PACKET__KIND__UNREACHABLE = 6
+  IORUN__WIRE__PACKET__KIND__UNREACHABLE = 6,
+  /*
+   * `payload` holds another packet's content, closed for the destination alone; `sequence` is the
+   * counter of the seal.
+   */
+  IORUN__WIRE__PACKET__KIND__SEALED = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(IORUN__WIRE__PACKET__KIND)
 } Iorun__Wire__Packet__Kind;
 typedef enum _Iorun__Wire__Packet__TrafficClass {
@@ -179,10 +185,42 @@ struct  Iorun__Wire__Packet
    */
   uint64_t credit_limit;
   ProtobufCBinaryData payload;
+  /*
+   * Who made the packet, for sessions that pass a third process (OPEN and ACCEPT only).
+   */
+  Iorun__Wire__Greeting *greeting;
 };
 #define IORUN__WIRE__PACKET__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__packet__descriptor) \
-    , 0, 0, 0, 0, 0, 0, IORUN__WIRE__PACKET__KIND__KIND_UNSPECIFIED, IORUN__WIRE__PACKET__TRAFFIC_CLASS__CONTROL, 0, 0, 0, {0,NULL} }
+    , 0, 0, 0, 0, 0, 0, IORUN__WIRE__PACKET__KIND__KIND_UNSPECIFIED, IORUN__WIRE__PACKET__TRAFFIC_CLASS__CONTROL, 0, 0, 0, {0,NULL}, NULL }
+
+
+/*
+ * What a session's side says of itself.
+ */
+struct  Iorun__Wire__Greeting
+{
+  ProtobufCMessage base;
+  /*
+   * The Curve25519 public key whose hash the source's address is.
+   */
+  ProtobufCBinaryData public_key;
+  /*
+   * The X25519 public key that was drawn for this session.
+   */
+  ProtobufCBinaryData ephemeral_key;
+  /*
+   * Which of its peer's processes it is, as in LinkHello.
+   */
+  uint64_t instance;
+  /*
+   * That the sender has the secret halves, and knows the other side's greeting (relayed ACCEPT only).
+   */
+  ProtobufCBinaryData proof;
+};
+#define IORUN__WIRE__GREETING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__greeting__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, {0,NULL} }
 
 
 typedef enum {
@@ -419,6 +457,25 @@ Iorun__Wire__Packet *
 void   iorun__wire__packet__free_unpacked
                      (Iorun__Wire__Packet *message,
                       ProtobufCAllocator *allocator);
+/* Iorun__Wire__Greeting methods */
+void   iorun__wire__greeting__init
+                     (Iorun__Wire__Greeting         *message);
+size_t iorun__wire__greeting__get_packed_size
+                     (const Iorun__Wire__Greeting   *message);
+size_t iorun__wire__greeting__pack
+                     (const Iorun__Wire__Greeting   *message,
+                      uint8_t             *out);
+size_t iorun__wire__greeting__pack_to_buffer
+                     (const Iorun__Wire__Greeting   *message,
+                      ProtobufCBuffer     *buffer);
+Iorun__Wire__Greeting *
+       iorun__wire__greeting__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   iorun__wire__greeting__free_unpacked
+                     (Iorun__Wire__Greeting *message,
+                      ProtobufCAllocator *allocator);
 /* Iorun__Wire__Envelope methods */
 void   iorun__wire__envelope__init
                      (Iorun__Wire__Envelope         *message);
@@ -534,6 +591,9 @@ typedef void (*Iorun__Wire__LinkProbe_Closure)
 typedef void (*Iorun__Wire__Packet_Closure)
                  (const Iorun__Wire__Packet *message,
                   void *closure_data);
+typedef void (*Iorun__Wire__Greeting_Closure)
+                 (const Iorun__Wire__Greeting *message,
+                  void *closure_data);
 typedef void (*Iorun__Wire__Envelope_Closure)
                  (const Iorun__Wire__Envelope *message,
                   void *closure_data);
@@ -563,6 +623,7 @@ extern const ProtobufCMessageDescriptor iorun__wire__link_probe__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__packet__descriptor;
 extern const ProtobufCEnumDescriptor    iorun__wire__packet__kind__descriptor;
 extern const ProtobufCEnumDescriptor    iorun__wire__packet__traffic_class__descriptor;
+extern const ProtobufCMessageDescriptor iorun__wire__greeting__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__envelope__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__call__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__reply__descriptor;

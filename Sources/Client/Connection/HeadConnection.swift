@@ -12,6 +12,10 @@ public struct HeadConnection: Sendable {
   public let network: NetworkOverview
   /// Runtime jobs.
   public let runtime: RuntimeOverview
+  /// Where peers find each other.
+  public let rendezvous: Rendezvous
+  /// The head's `host:port`.
+  public let headAddress: String
   /// Placement.
   public let placer: Placer
   /// Content-addressed chunks.
@@ -32,7 +36,7 @@ public struct HeadConnection: Sendable {
     let system = MeshActorSystem(transport: endpoint)
     do {
       try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
-      return try HeadConnection(system: system, head: CurveKey.peer(of: uplink.key))
+      return try HeadConnection(system: system, uplink: uplink)
     } catch {
       await system.shutdown(within: .zero)
       throw error
@@ -85,9 +89,11 @@ public struct HeadConnection: Sendable {
     return try await open(identity: identity, uplink: uplink, within: limit)
   }
 
-  private init(system: MeshActorSystem, head: PeerID) throws {
+  private init(system: MeshActorSystem, uplink: MeshUplink) throws {
     self.system = system
-    self.head = head
+    head = CurveKey.peer(of: uplink.key)
+    headAddress = String(uplink.address.trimmingPrefix("tcp://"))
+    rendezvous = try Rendezvous.at(head, using: system)
     jobs = try JobManager.at(head, using: system)
     network = try NetworkOverview.at(head, using: system)
     runtime = try RuntimeOverview.at(head, using: system)

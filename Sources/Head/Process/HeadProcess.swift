@@ -1,7 +1,9 @@
 internal import Foundation
 internal import IorunContract
 public import IorunCore
+internal import IorunCrypto
 internal import IorunMesh
+internal import IorunPath
 internal import IorunRuntime
 public import Logging
 internal import Synchronization
@@ -17,6 +19,7 @@ public struct HeadProcess: Sendable {
 
   private let services: HeadServices
   private let system: MeshActorSystem
+  private let relay: RelayServer?
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
 
@@ -55,6 +58,9 @@ public struct HeadProcess: Sendable {
       bridge: { node in
         RemoteBridge(bridge: try NodeBridge.at(node, using: try reference.system()))
       },
+      paths: { node in
+        RemotePathDesk(desk: try PathDesk.at(node, using: try reference.system()))
+      },
       logger: logger)
     _ = try await services.admit(
       publicKey: localOperator, name: "local operator", role: .operator)
@@ -74,6 +80,7 @@ public struct HeadProcess: Sendable {
     let relays = HeadRelays { endpoint.setRelays($0) }
     await services.onExecutorRoutesChanged { relays.set(executors: $0) }
     await services.onClusterMembersChanged { relays.set(nodes: $0) }
+    relay = await Self.serveRelay(services, listen: listen, logger: logger)
     self.served = served
     self.services = services
     self.system = system
@@ -87,7 +94,8 @@ public struct HeadProcess: Sendable {
   public func run() async throws {
     await services.run()
     // In a task of its own: this one is cancelled, and the database must still be closed.
-    await Task { [services, system] in
+    await Task { [services, system, relay] in
+      relay?.stop()
       await services.shutDown()
       await system.shutdown(within: .seconds(1))
     }.value
@@ -111,6 +119,9 @@ public struct HeadProcess: Sendable {
       system.named(Admissions.wellKnownName) {
         Admissions(services.admission, actorSystem: system)
       },
+      system.named(Rendezvous.wellKnownName) {
+        Rendezvous(services.rendezvous, actorSystem: system)
+      },
       system.named(Placer.wellKnownName) { Placer(services.placement, actorSystem: system) },
       system.named(ClusterControl.wellKnownName) {
         ClusterControl(services.cluster, actorSystem: system)
@@ -119,6 +130,34 @@ public struct HeadProcess: Sendable {
         RuntimeOverview(services.runtime, actorSystem: system)
       },
     ]
+  }
+
+  /// The head is a relay and a reflector as well, on the UDP port of the same number and the TCP port
+  /// after it. A head without them serves all the same: nodes then have no NAT class and no way
+  /// around one but the mesh's own.
+  private static func serveRelay(
+    _ services: HeadServices, listen: String, logger: Logger
+  ) async -> RelayServer? {
+    do {
+      let (address, port) = place(listen)
+      let server = try RelayServer(
+        on: address, port: port, streamPort: port == .max ? nil : port + 1,
+        secret: try SecureRandom.bytes(32))
+      try await services.addOwn(relay: server, streamPort: port == .max ? 0 : port + 1)
+      return server
+    } catch {
+      logger.warning("the head serves no relay: \(error)")
+      return nil
+    }
+  }
+
+  /// The address (`nil`: all) and the port of `HOST:PORT`.
+  private static func place(_ listen: String) -> (SocketAddress?, UInt16) {
+    let port = UInt16(listen.split(separator: ":").last ?? "") ?? 0
+    guard let address = SocketAddress(listen), !address.address.allSatisfy({ $0 == 0 }) else {
+      return (nil, port)
+    }
+    return (address, port)
   }
 
   /// A wildcard is no address to dial: loopback reaches it on this machine.

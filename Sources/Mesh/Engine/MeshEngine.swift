@@ -17,16 +17,20 @@ struct MeshEngine: Sendable {
     case freed(PeerID, byteCount: Int)
     /// All calls to and from that peer's present incarnation are over.
     case peerLost(PeerID, IorunError)
+    /// The process at an address that others carry packets for proved whose it is.
+    case identified(PeerID, principal: PeerID)
   }
 
   let local: PeerID
   /// The adjacent peer that knows the way to everybody else: a node's head, an executor's agent.
   let uplink: PeerID?
 
-  private var links: [LinkID: PeerID] = [:]
-  private var linkOf: [PeerID: LinkID] = [:]
+  /// What this process proves to peers that others carry its packets to; without it, none are.
+  private let identity: MeshIdentity?
+  private var links = LinkTable()
   private var relays = RelayTable()
   private var sessions: [PeerID: Session] = [:]
+  private var deadlines = DeadlineQueue<PeerID>()
   private var nextIncarnation: UInt64
   private var spare: [Session.Action] = []
   /// Packets dropped because their source may not speak on their link, or may not be relayed.
@@ -34,23 +38,27 @@ struct MeshEngine: Sendable {
 
   /// - Parameter incarnation: the first session's; drawn at random, so that no other run of this
   ///   process comes near it.
-  init(local: PeerID, incarnation: UInt64, uplink: PeerID?) {
+  init(
+    local: PeerID, incarnation: UInt64, uplink: PeerID?, identity: MeshIdentity? = nil
+  ) {
     self.local = local
+    self.identity = identity
     nextIncarnation = incarnation
     self.uplink = uplink
+    if let uplink { links.setCarrier(uplink, true) }
   }
 
   /// The earliest time at which `tick` has something to do.
-  var deadline: MonotonicTime? { sessions.values.lazy.map(\.deadline).min() }
+  var deadline: MonotonicTime? { deadlines.first }
 
   /// The smoothed round trip to a peer, once one was measured.
   func roundTrip(to peer: PeerID) -> Duration? { sessions[peer]?.roundTrip }
 
   /// True where a peer has a link or a session.
-  func knows(_ peer: PeerID) -> Bool { linkOf[peer] != nil || sessions[peer] != nil }
+  func knows(_ peer: PeerID) -> Bool { links.link(to: peer) != nil || sessions[peer] != nil }
 
   /// True where a link to that adjacent peer is up.
-  func hasLink(to peer: PeerID) -> Bool { linkOf[peer] != nil }
+  func hasLink(to peer: PeerID) -> Bool { links.link(to: peer) != nil }
 
   /// True where a peer that answers has not yet acknowledged something.
   var hasUnacknowledged: Bool { sessions.values.contains(where: \.hasUnacknowledged) }
@@ -58,18 +66,30 @@ struct MeshEngine: Sendable {
   /// Replaces what this process relays between other peers.
   mutating func setRelays(_ table: RelayTable) { relays = table }
 
-  /// A link to an authenticated peer is up; it replaces an older one to the same peer.
+  /// Says whether an adjacent peer may carry packets between this process and others, as the uplink
+  /// may: a relay that was dialled for that.
+  mutating func setCarrier(_ peer: PeerID, _ isCarrier: Bool) {
+    guard peer != uplink else { return }
+    links.setCarrier(peer, isCarrier)
+  }
+
+  /// Names the carrier through which a peer is reached while it has no link of its own; `nil` leaves
+  /// it to the relay table and the uplink.
+  mutating func setCarrier(
+    _ carrier: PeerID?, of peer: PeerID, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let before = path(to: peer)
+    links.setCarrier(carrier, of: peer)
+    if let path = path(to: peer), path != before { resume([peer], now: now, into: &actions) }
+  }
+
+  /// A link to an authenticated peer is up. It is used from now on, whatever other ways there are:
+  /// what was on its way over them is sent again, and arrives once.
   mutating func linkUp(
     _ link: LinkID, peer: PeerID, now: MonotonicTime, into actions: inout [Action]
   ) {
-    if let old = linkOf[peer] { links[old] = nil }
-    links[link] = peer
-    linkOf[peer] = link
-    for remote in sessions.keys where path(to: remote) == link {
-      update(remote, into: &actions) { session, actions in
-        session.pathIsBack(now: now, into: &actions)
-      }
-    }
+    links.add(link, to: peer)
+    resume(served(by: peer).filter { path(to: $0) == link }, now: now, into: &actions)
   }
 
   /// Asks the peer at the other end of a link that is not up yet who it is, so that its answer comes
@@ -83,10 +103,12 @@ struct MeshEngine: Sendable {
     if let question = sessions[peer]?.question { actions.append(.transmit(link, question)) }
   }
 
-  /// A link is gone.
-  mutating func linkDown(_ link: LinkID) {
-    guard let peer = links.removeValue(forKey: link) else { return }
-    if linkOf[peer] == link { linkOf[peer] = nil }
+  /// A link is gone. Whoever can be reached another way hears at once what may be lost.
+  mutating func linkDown(_ link: LinkID, now: MonotonicTime, into actions: inout [Action]) {
+    guard let peer = links.peer(at: link) else { return }
+    let affected = served(by: peer).filter { path(to: $0) == link }
+    _ = links.remove(link)
+    resume(affected.filter { path(to: $0) != nil }, now: now, into: &actions)
   }
 
   /// Queues a payload for a peer.
@@ -113,16 +135,19 @@ struct MeshEngine: Sendable {
   mutating func consumed(
     _ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime
   ) {
-    sessions[peer]?.consumed(byteCount, in: trafficClass, now: now)
+    guard let index = sessions.index(forKey: peer) else { return }
+    sessions.values[index].consumed(byteCount, in: trafficClass, now: now)
+    deadlines.note(peer, at: sessions.values[index].deadline)
   }
 
   /// A packet came over a link: it is for us, for someone behind us, or refused.
   mutating func receive(
     _ packet: Packet, over link: LinkID, now: MonotonicTime, into actions: inout [Action]
   ) {
-    guard let adjacent = links[link] else { return }
+    guard let adjacent = links.peer(at: link) else { return }
+    let isCarrier = links.isCarrier(adjacent)
     guard packet.source != local,
-      packet.source == adjacent || adjacent == uplink || relays.isBehind(packet.source, adjacent)
+      packet.source == adjacent || isCarrier || relays.isBehind(packet.source, adjacent)
     else {
       refusedPackets += 1
       return
@@ -130,11 +155,15 @@ struct MeshEngine: Sendable {
     if packet.destination == local {
       // Whoever lives behind another peer is relayed to its group and has no business with us: a
       // peer that vouches for others must not be able to speak to us as one of them.
-      guard packet.source == adjacent || adjacent == uplink else {
+      guard packet.source == adjacent || isCarrier else {
         refusedPackets += 1
         return
       }
-      receiveLocally(packet, now: now, into: &actions)
+      if packet.source == adjacent {
+        receiveLocally(packet, now: now, into: &actions)
+      } else {
+        receiveCarried(packet, now: now, into: &actions)
+      }
     } else {
       forward(packet, cameOver: link, into: &actions)
     }
@@ -142,8 +171,7 @@ struct MeshEngine: Sendable {
 
   /// Does what is due in every session.
   mutating func tick(now: MonotonicTime, into actions: inout [Action]) {
-    let due = sessions.compactMap { $0.value.deadline <= now ? $0.key : nil }
-    for peer in due {
+    for peer in deadlines.takeDue(now) {
       update(peer, into: &actions) { session, actions in
         session.tick(now: now, into: &actions)
       }
@@ -160,7 +188,10 @@ struct MeshEngine: Sendable {
   }
 
   /// Ends the session with a peer that the application knows to be gone.
-  mutating func forget(_ peer: PeerID) { sessions[peer] = nil }
+  mutating func forget(_ peer: PeerID) {
+    sessions[peer] = nil
+    deadlines.forget(peer)
+  }
 
   private mutating func receiveLocally(
     _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
@@ -170,7 +201,7 @@ struct MeshEngine: Sendable {
       switch packet.kind {
       case .open where packet.destinationIncarnation == 0:
         begin(with: peer, now: now)
-      case .open, .data, .acknowledge:
+      case .open, .data, .acknowledge, .sealed:
         // The other side remembers a session that this side does not have.
         transmit(Session.reset(answering: packet), into: &actions)
         return
@@ -186,10 +217,58 @@ struct MeshEngine: Sendable {
     }
   }
 
+  /// A packet for this process that a carrier brought: the carrier proves nothing of its source.
+  private mutating func receiveCarried(
+    _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
+  ) {
+    let peer = packet.source
+    if let greeting = packet.greeting,
+      MeshIdentity.principal(of: greeting, at: peer) == nil
+    {
+      refusedPackets += 1
+      return
+    }
+    switch packet.kind {
+    case .data, .acknowledge:
+      // Nothing that others carried counts unsealed.
+      refusedPackets += 1
+      return
+    case .open, .accept, .sealed, .reset, .unreachable: break
+    }
+    if sessions.index(forKey: peer) == nil {
+      switch packet.kind {
+      case .open where packet.destinationIncarnation == 0 && packet.greeting != nil:
+        begin(with: peer, now: now)
+      case .open, .sealed:
+        transmit(Session.reset(answering: packet), into: &actions)
+        return
+      case .accept, .reset, .unreachable, .data, .acknowledge: return
+      }
+    }
+    let wasKnown = sessions[peer]?.remoteIncarnation != nil
+    let wasLost = update(peer, into: &actions) { session, actions in
+      session.receiveCarried(packet, now: now, into: &actions)
+    }
+    if wasLost {
+      // It restarted and waits for an answer: a new session tells it who is here.
+      begin(with: peer, now: now)
+      update(peer, into: &actions) { session, actions in session.tick(now: now, into: &actions) }
+    } else if !wasKnown, let principal = sessions[peer]?.principal, principal != peer {
+      // Before what it delivered in this very step.
+      let step = actions.firstIndex { if case .deliver(peer, _, _) = $0 { true } else { false } }
+      actions.insert(.identified(peer, principal: principal), at: step ?? actions.endIndex)
+    }
+  }
+
   private mutating func begin(with peer: PeerID, now: MonotonicTime) {
     // 0 stands for an unknown incarnation.
     if nextIncarnation == 0 { nextIncarnation = 1 }
-    sessions[peer] = Session(local: local, remote: peer, incarnation: nextIncarnation, now: now)
+    let seal = identity.flatMap {
+      try? SessionSeal(identity: $0, local: local, remote: peer, incarnation: nextIncarnation)
+    }
+    sessions[peer] = Session(
+      local: local, remote: peer, incarnation: nextIncarnation, now: now, seal: seal)
+    deadlines.note(peer, at: now)
     nextIncarnation &+= 1
   }
 
@@ -208,10 +287,32 @@ struct MeshEngine: Sendable {
     actions.append(.transmit(next, packet))
   }
 
+  /// The best way there is: a link of its own, the carrier that was named for it, whoever it lives
+  /// behind, the uplink.
   private func path(to peer: PeerID) -> LinkID? {
-    if let link = linkOf[peer] { return link }
-    if let adjacent = relays.adjacent(to: peer) { return linkOf[adjacent] }
-    return uplink.flatMap { linkOf[$0] }
+    if let link = links.link(to: peer) { return link }
+    if let carrier = links.carrier(of: peer), let link = links.link(to: carrier) { return link }
+    if let adjacent = relays.adjacent(to: peer) { return links.link(to: adjacent) }
+    return uplink.flatMap { links.link(to: $0) }
+  }
+
+  /// The peers with a session whose packets may go to that adjacent peer.
+  private func served(by adjacent: PeerID) -> [PeerID] {
+    guard adjacent == uplink || links.leadsOn(adjacent) || relays.hasPeers(behind: adjacent) else {
+      // The rule at a head with thousands of peers, which must not look at all for each.
+      return sessions.index(forKey: adjacent) == nil ? [] : [adjacent]
+    }
+    return Array(sessions.keys)
+  }
+
+  private mutating func resume(
+    _ peers: [PeerID], now: MonotonicTime, into actions: inout [Action]
+  ) {
+    for peer in peers {
+      update(peer, into: &actions) { session, actions in
+        session.pathIsBack(now: now, into: &actions)
+      }
+    }
   }
 
   /// Runs a session's step and carries its actions on; true where the session ended by it.
@@ -225,6 +326,7 @@ struct MeshEngine: Sendable {
     var sessionActions = spare.take()
     // In place: a copy would copy the queues.
     step(&sessions.values[index], &sessionActions)
+    deadlines.note(peer, at: sessions.values[index].deadline)
     var isLost = false
     for action in sessionActions {
       switch action {
@@ -233,7 +335,7 @@ struct MeshEngine: Sendable {
         actions.append(.deliver(from: peer, trafficClass, payload))
       case .freed(let byteCount): actions.append(.freed(peer, byteCount: byteCount))
       case .lost(let error):
-        sessions[peer] = nil
+        forget(peer)
         isLost = true
         actions.append(.peerLost(peer, error))
       }
@@ -243,9 +345,17 @@ struct MeshEngine: Sendable {
     return isLost
   }
 
-  private func transmit(_ packet: Packet, into actions: inout [Action]) {
-    guard let link = path(to: packet.destination) else { return }
-    actions.append(.transmit(link, packet))
+  private mutating func transmit(_ packet: Packet, into actions: inout [Action]) {
+    let remote = packet.destination
+    guard let link = path(to: remote) else { return }
+    if links.peer(at: link) == remote {
+      actions.append(.transmit(link, packet))
+    } else if let index = sessions.index(forKey: remote) {
+      guard let packet = sessions.values[index].carried(packet) else { return }
+      actions.append(.transmit(link, packet))
+    } else if case .reset = packet.kind {
+      actions.append(.transmit(link, packet))
+    }
   }
 
   private func unreachable(_ packet: Packet) -> Packet {

@@ -19,11 +19,14 @@ public struct RelayTable: Sendable, Hashable {
 
   private var routes: [PeerID: Route]
   private var groups: [PeerID: String]
+  /// Adjacent peers behind which others live.
+  private var fronts: Set<PeerID>
 
   /// Makes a table. `remoteMembers` are members of a group whose place this process does not know:
   /// what it has for them goes to its uplink.
   public init(routes: [PeerID: Route] = [:], remoteMembers: [PeerID: String] = [:]) {
     self.routes = routes
+    fronts = Set(routes.lazy.filter { $0.key != $0.value.adjacent }.map(\.value.adjacent))
     groups = routes.mapValues(\.group).merging(remoteMembers) { local, _ in local }
   }
 
@@ -32,6 +35,9 @@ public struct RelayTable: Sendable, Hashable {
 
   /// The adjacent peer behind which `peer` lives.
   func adjacent(to peer: PeerID) -> PeerID? { routes[peer]?.adjacent }
+
+  /// True where others live behind that adjacent peer.
+  func hasPeers(behind adjacent: PeerID) -> Bool { fronts.contains(adjacent) }
 
   /// True where both are of one group.
   func mayRelay(from source: PeerID, to destination: PeerID) -> Bool {

@@ -19,7 +19,7 @@ struct Session: Sendable {
     case lost(IorunError)
   }
 
-  private enum Phase: Sendable {
+  enum Phase: Sendable {
     /// The other side's incarnation is not known yet.
     case opening(since: MonotonicTime, retryAt: MonotonicTime)
     /// Both sides know each other.
@@ -40,13 +40,22 @@ struct Session: Sendable {
   /// Unique to this session: a process that gives a session up and begins another with the same
   /// peer must not be taken for the one whose numbers the other side remembers.
   let incarnation: UInt64
-  private var phase: Phase
+  /// Protects what passes third processes; `nil` where this process has no keys, and then nothing
+  /// does.
+  var seal: SessionSeal?
+  var phase: Phase
+  /// When the other side was last asked who it is now.
+  var challengedAt: MonotonicTime?
   private var channels: [Channel] = TrafficClass.allCases.map { Channel($0) }
   private var lastHeard: MonotonicTime
   private var probedAt: MonotonicTime?
 
   /// A session that this side starts; call `open` next.
-  init(local: PeerID, remote: PeerID, incarnation: UInt64, now: MonotonicTime) {
+  init(
+    local: PeerID, remote: PeerID, incarnation: UInt64, now: MonotonicTime,
+    seal: SessionSeal? = nil
+  ) {
+    self.seal = seal
     self.local = local
     self.remote = remote
     self.incarnation = incarnation
@@ -107,18 +116,22 @@ struct Session: Sendable {
     channels[trafficClass.rawValue].consumed(byteCount, now: now)
   }
 
-  /// Takes a packet from the other side. The caller has checked that its source is `remote`.
+  /// Takes a packet that came from the other side itself, over a link that proves it. The caller has
+  /// checked that its source is `remote`. What others carried goes to `receiveCarried`.
   mutating func receive(_ packet: Packet, now: MonotonicTime, into actions: inout [Action]) {
     if packet.destinationIncarnation != 0, packet.destinationIncarnation != incarnation {
       // Meant for an earlier session of these two peers.
       switch packet.kind {
       case .reset, .unreachable: return
-      case .open, .accept, .data, .acknowledge:
+      case .open, .accept, .data, .acknowledge, .sealed:
         actions.append(.transmit(Self.reset(answering: packet)))
         return
       }
     }
     switch packet.kind {
+    case .sealed:
+      // Sealed for a way through others, which then was another.
+      receiveCarried(packet, now: now, into: &actions)
     case .open, .accept:
       greeted(by: packet, now: now, into: &actions)
     case .reset:
@@ -136,16 +149,24 @@ struct Session: Sendable {
         actions.append(.transmit(make(.open, .control)))
         return
       }
-      heard(now)
-      acknowledge(packet, now: now, into: &actions)
-      let isNext = channels[packet.trafficClass.rawValue].receive(
-        sequence: sequence, byteCount: payload.count, now: now)
-      if isNext { actions.append(.deliver(packet.trafficClass, payload)) }
+      take(sequence, payload, of: packet, now: now, into: &actions)
     case .acknowledge:
       guard packet.sourceIncarnation == remoteIncarnation else { return }
       heard(now)
       acknowledge(packet, now: now, into: &actions)
     }
+  }
+
+  /// Takes a payload of the other side's present incarnation.
+  mutating func take(
+    _ sequence: UInt64, _ payload: [UInt8], of packet: Packet, now: MonotonicTime,
+    into actions: inout [Action]
+  ) {
+    heard(now)
+    acknowledge(packet, now: now, into: &actions)
+    let isNext = channels[packet.trafficClass.rawValue].receive(
+      sequence: sequence, byteCount: payload.count, now: now)
+    if isNext { actions.append(.deliver(packet.trafficClass, payload)) }
   }
 
   /// The path to the other side was lost and is back.
@@ -218,22 +239,36 @@ struct Session: Sendable {
       actions.append(.lost(lostError("restarted")))
       return
     }
-    heard(now)
+    if let greeting = packet.greeting,
+      MeshIdentity.principal(of: greeting, at: remote) != nil
+    {
+      seal?.meet(greeting, incarnation: packet.sourceIncarnation)
+    }
     let isNew = remoteIncarnation == nil
-    phase = .established(incarnation: packet.sourceIncarnation)
+    establish(packet.sourceIncarnation, now: now)
     if case .open = packet.kind { actions.append(.transmit(make(.accept, .control))) }
-    guard isNew else { return }
+    if isNew { flushAll(now: now, into: &actions) }
+  }
+
+  /// The other side is known, and proved who it is.
+  mutating func establish(_ incarnation: UInt64, now: MonotonicTime) {
+    heard(now)
+    phase = .established(incarnation: incarnation)
+  }
+
+  /// Sends what waits and may go.
+  mutating func flushAll(now: MonotonicTime, into actions: inout [Action]) {
     for trafficClass in TrafficClass.allCases {
       flush(trafficClass, now: now, into: &actions)
     }
   }
 
-  private mutating func heard(_ now: MonotonicTime) {
+  mutating func heard(_ now: MonotonicTime) {
     lastHeard = now
     probedAt = nil
   }
 
-  private mutating func acknowledge(
+  mutating func acknowledge(
     _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
   ) {
     let freed = channels[packet.trafficClass.rawValue].acknowledged(
@@ -252,17 +287,23 @@ struct Session: Sendable {
     }
   }
 
-  private func make(_ kind: Packet.Kind, _ trafficClass: TrafficClass) -> Packet {
+  func make(_ kind: Packet.Kind, _ trafficClass: TrafficClass) -> Packet {
     let index = trafficClass.rawValue
+    let greeting: SessionGreeting? =
+      switch kind {
+      case .open, .accept: seal?.ourGreeting
+      case .data, .acknowledge, .reset, .unreachable, .sealed: nil
+      }
     // The first `open` asks whoever is there and names no incarnation; later ones ask for the other
     // side of this very session.
     return Packet(
       source: local, destination: remote, sourceIncarnation: incarnation,
       destinationIncarnation: remoteIncarnation ?? 0, kind: kind, trafficClass: trafficClass,
-      acknowledged: channels[index].received, creditLimit: channels[index].announcedCredit)
+      acknowledged: channels[index].received, creditLimit: channels[index].announcedCredit,
+      greeting: greeting)
   }
 
-  private func lostError(_ reason: String) -> IorunError {
+  func lostError(_ reason: String) -> IorunError {
     IorunError(
       .peerLost, "peer \(remote.short) \(reason)",
       remedy: "The call may or may not have run: check before you repeat it")

@@ -213,6 +213,7 @@ public final class InProcessNetwork: Sendable {
       case .peerLost(let lost, let error):
         state.budgets[peer]?.releaseAll(for: lost)
         state.deliveries.append(.lost(peer, lost, error))
+      case .identified: continue
       }
     }
   }

@@ -6,7 +6,7 @@ internal import IorunWire
 ///
 /// A peer is who CURVE and ZAP proved (`User-Id` on every message). The routing id that libzmq gave
 /// its connection is only where answers go; the newest greeting of the same process decides it.
-final class Acceptor {
+final class Acceptor: LinkOwner {
   /// What happened to links.
   enum Event {
     case up(MeshEngine.LinkID, address: PeerID, principal: PeerID)
@@ -42,20 +42,29 @@ final class Acceptor {
   let socket: ZMQSocket
   let addresses: [String]
   private let security: LinkSecurity
+  private let authenticator: Authenticator
+  private let domain: String
   private var links: [Route: Link] = [:]
   private var routeOf: [PeerID: Route] = [:]
   private var routes: [MeshEngine.LinkID: Route] = [:]
 
+  /// - Throws: `addressInUse`.
   init(
-    addresses: [String], identity: CurveKey, domain: String, security: LinkSecurity
+    addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
+    security: LinkSecurity
   ) throws {
     self.security = security
+    let authenticator = try Authenticator.shared.get()
+    domain = authenticator.register(admits)
+    self.authenticator = authenticator
     socket = try HardenedSocket.listener(identity: identity, domain: domain, security: security)
     self.addresses = try addresses.map { [socket] address in
       try socket.bind(address)
       return socket.lastEndpoint
     }
   }
+
+  deinit { authenticator.unregister(domain) }
 
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
@@ -95,6 +104,17 @@ final class Acceptor {
     for (route, link) in links where now - link.lastHeard > Self.silence {
       end(route, into: &events)
     }
+  }
+
+  /// Ends the links of a peer's processes.
+  func endLinks(to principal: PeerID, into events: inout [Event]) {
+    for (route, link) in links where link.principal == principal { end(route, into: &events) }
+  }
+
+  /// Closes the socket and ends every link.
+  func close(into events: inout [Event]) {
+    for route in Array(links.keys) { end(route, into: &events) }
+    socket.close()
   }
 
   private func userID(_ parts: [ZMQSocket.Part]) -> String? {

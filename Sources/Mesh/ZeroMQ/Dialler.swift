@@ -6,7 +6,7 @@ internal import IorunWire
 /// The dialling end of one link: connects, greets, sends heartbeats, and connects again for as long
 /// as it lives. Owned by the I/O thread. Each attempt has a socket of its own, so that nothing of an
 /// old connection reaches a new one.
-final class Dialler {
+final class Dialler: LinkOwner {
   /// What happened to the link.
   enum Event {
     /// Bytes may be sent; whether the other side admits us is not known yet.
@@ -30,7 +30,9 @@ final class Dialler {
   }
 
   let peer: PeerID
-  private let uplink: MeshUplink
+  let uplink: MeshUplink
+  let purpose: LinkPurpose
+  let state: UplinkMonitor
   private let identity: CurveKey
   private let instance: UInt64
   private let security: LinkSecurity
@@ -41,14 +43,16 @@ final class Dialler {
   private(set) var monitor: ZMQSocket?
   private var outbox = LinkOutbox()
   /// The last heartbeat's round trip.
-  private(set) var roundTrip: Duration?
+  private var roundTrip: Duration?
   private var attempt = 0
 
   init(
-    _ uplink: MeshUplink, identity: CurveKey, instance: UInt64, security: LinkSecurity,
-    now: MonotonicTime
+    _ uplink: MeshUplink, as purpose: LinkPurpose, telling state: UplinkMonitor,
+    identity: CurveKey, instance: UInt64, security: LinkSecurity, now: MonotonicTime
   ) {
     self.uplink = uplink
+    self.purpose = purpose
+    self.state = state
     self.instance = instance
     self.identity = identity
     self.security = security
@@ -67,7 +71,20 @@ final class Dialler {
     }
   }
 
-  func send(_ packet: Packet) { outbox.append(.packet(packet)) }
+  /// The link that is up or being made.
+  var link: MeshEngine.LinkID? {
+    switch phase {
+    case .waiting: nil
+    case .connecting(let link, _), .up(let link, _, _): link
+    }
+  }
+
+  func send(_ packet: Packet, over link: MeshEngine.LinkID) { outbox.append(.packet(packet)) }
+
+  /// Tells whoever watches the link how long its last heartbeat took.
+  func tellRoundTrip() {
+    if let roundTrip { state.measured(roundTrip) }
+  }
 
   func flush() {
     guard let socket, !outbox.isEmpty else { return }

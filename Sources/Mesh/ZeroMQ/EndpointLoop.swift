@@ -16,16 +16,13 @@ final class EndpointLoop {
   /// Jobs of tasks that run in one turn, so that they cannot keep the sockets waiting.
   static let jobsPerTurn = 4096
 
-  private let acceptor: Acceptor?
-  private let dialler: Dialler?
+  private let sockets: LinkSockets
   private let mailbox: EndpointMailbox
   private let executor: EndpointExecutor
-  private let uplinkMonitor: UplinkMonitor
   private var engine: MeshEngine
-  private var nextLink: MeshEngine.LinkID = 0
-  private var dialledLink: MeshEngine.LinkID?
   /// Whose process lives at an address, for addresses that are not the peer's own id.
   private var principals: [PeerID: PeerID] = [:]
+  private var events: [LinkSockets.Event] = []
   private var actions: [MeshEngine.Action] = []
   private var inbound: [InboundPayload] = []
   private var lost: [(PeerID, IorunError)] = []
@@ -36,16 +33,15 @@ final class EndpointLoop {
   private var stopped: [@Sendable () -> Void] = []
 
   init(
-    local: PeerID, acceptor: Acceptor?, dialler: Dialler?, mailbox: EndpointMailbox,
-    executor: EndpointExecutor, uplinkMonitor: UplinkMonitor
+    local: PeerID, identity: MeshIdentity, sockets: LinkSockets, mailbox: EndpointMailbox,
+    executor: EndpointExecutor
   ) {
-    self.acceptor = acceptor
-    self.dialler = dialler
+    self.sockets = sockets
     self.mailbox = mailbox
     self.executor = executor
-    self.uplinkMonitor = uplinkMonitor
     engine = MeshEngine(
-      local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: dialler?.peer)
+      local: local, incarnation: UInt64.random(in: 1 ... .max), uplink: sockets.uplink,
+      identity: identity)
   }
 
   /// The monotonic clock.
@@ -70,18 +66,12 @@ final class EndpointLoop {
       carryOut()
       deliver(to: receiver)
       runJobs(now: now, receiver: receiver)
-      acceptor?.flush()
-      dialler?.flush()
+      sockets.flush()
     }
     executor.finish()
     sayGoodbye()
-    acceptor?.socket.close()
-    dialler?.close()
-    let ended = IorunError(.unreachable, "this process has left the mesh")
-    uplinkMonitor.failed(ended)
-    for command in mailbox.stop() {
-      if case .stop(_, let done) = command { stopped.append(done) }
-    }
+    sockets.close()
+    for command in mailbox.stop() { EndpointMailbox.answerAfterEnd(command) }
     for done in stopped { done() }
   }
 
@@ -99,8 +89,7 @@ final class EndpointLoop {
     engine.acknowledgeNow(into: &actions)
     guard !actions.isEmpty else { return }
     carryOut()
-    acceptor?.flush()
-    dialler?.flush()
+    sockets.flush()
     // libzmq's own thread carries it out; closing with LINGER 0 would take it back.
     usleep(5000)
   }
@@ -116,11 +105,7 @@ final class EndpointLoop {
       zmq_pollitem_t(
         socket: nil, fd: mailbox.descriptor, events: Int16(ZMQ_POLLIN), revents: 0)
     ]
-    for socket in [acceptor?.socket, dialler?.socket, dialler?.monitor] {
-      guard let handle = socket?.handle else { continue }
-      items.append(
-        zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
-    }
+    sockets.appendPollItems(to: &items)
     zmq_poll(&items, Int32(items.count), timeout)
     if items[0].revents != 0 { _ = iorun_eventfd_drain(mailbox.descriptor) }
   }
@@ -128,53 +113,34 @@ final class EndpointLoop {
   private func timeout(_ now: MonotonicTime) -> Int {
     var next = min(nextReceiverTick, nextSweep)
     if let due = engine.deadline { next = min(next, max(due, nextEngineTick)) }
-    if let due = dialler?.deadline { next = min(next, due) }
+    if let due = sockets.deadline { next = min(next, due) }
     if let stopBy { next = min(next, stopBy) }
     let wait = (next - now).wholeNanoseconds
     return wait <= 0 ? 0 : Int((wait + 999_999) / 1_000_000)
   }
 
   private func receiveFrames(now: MonotonicTime) {
-    if let acceptor {
-      var events: [Acceptor.Event] = []
-      acceptor.receive(now: now, nextLink: &nextLink, into: &events)
-      for event in events { handle(event, now: now) }
-    }
-    if let dialler {
-      var events: [Dialler.Event] = []
-      dialler.receive(now: now, into: &events)
-      dialler.tick(now: now, nextLink: &nextLink, into: &events)
-      for event in events { handle(event, now: now) }
-    }
+    sockets.receive(now: now, into: &events)
+    handleEvents(now: now)
   }
 
-  private func handle(_ event: Acceptor.Event, now: MonotonicTime) {
-    switch event {
-    case .up(let link, let address, let principal):
-      if address != principal { principals[address] = principal }
-      engine.linkUp(link, peer: address, now: now, into: &actions)
-    case .down(let link): engine.linkDown(link)
-    case .packet(let link, let packet):
-      engine.receive(packet, over: link, now: now, into: &actions)
+  private func handleEvents(now: MonotonicTime) {
+    for event in events {
+      switch event {
+      case .opened(let link, let peer):
+        // Right behind the greeting: over a long way a round trip less until the first call.
+        engine.open(peer, over: link, now: now, into: &actions)
+      case .dialled(let link, let peer):
+        engine.linkUp(link, peer: peer, now: now, into: &actions)
+      case .accepted(let link, let address, let principal):
+        if address != principal { principals[address] = principal }
+        engine.linkUp(link, peer: address, now: now, into: &actions)
+      case .down(let link): engine.linkDown(link, now: now, into: &actions)
+      case .packet(let link, let packet):
+        engine.receive(packet, over: link, now: now, into: &actions)
+      }
     }
-  }
-
-  private func handle(_ event: Dialler.Event, now: MonotonicTime) {
-    switch event {
-    case .opened(let link, let peer):
-      dialledLink = link
-      // Right behind the greeting: over a long way a round trip less until the first call.
-      engine.open(peer, over: link, now: now, into: &actions)
-    case .up(let link, let peer):
-      engine.linkUp(link, peer: peer, now: now, into: &actions)
-      uplinkMonitor.isUp()
-    case .down(let link):
-      dialledLink = nil
-      engine.linkDown(link)
-    case .packet(let link, let packet):
-      engine.receive(packet, over: link, now: now, into: &actions)
-    case .failed(let error): uplinkMonitor.failed(error)
-    }
+    events.removeAll(keepingCapacity: true)
   }
 
   private func perform(_ command: EndpointMailbox.Command, now: MonotonicTime) {
@@ -188,6 +154,25 @@ final class EndpointLoop {
       engine.forget(peer)
       mailbox.releaseAll(for: peer)
       lost.append((peer, IorunError(.peerLost, "peer \(peer.short) is gone for good")))
+    case .dial(let link, let purpose, let monitor):
+      engine.setCarrier(CurveKey.peer(of: link.key), purpose == .carrier)
+      sockets.dial(link, as: purpose, telling: monitor, now: now, into: &events)
+      handleEvents(now: now)
+    case .hangUp(let peer):
+      engine.setCarrier(peer, false)
+      sockets.hangUp(peer, into: &events)
+      handleEvents(now: now)
+    case .endLinks(let principal):
+      sockets.endLinks(to: principal, into: &events)
+      handleEvents(now: now)
+    case .listen(let addresses, let admits, let reply):
+      reply(Result { try sockets.listen(on: addresses, admits: admits) })
+    case .closeListener(let number):
+      sockets.closeListener(number, into: &events)
+      handleEvents(now: now)
+    case .carrier(let carrier, let peer):
+      engine.setCarrier(carrier, of: peer, now: now, into: &actions)
+    case .isDirect(let peer, let reply): reply(.success(engine.hasLink(to: peer)))
     case .stop(let limit, let done):
       stopBy = limit
       stopped.append(done)
@@ -200,13 +185,11 @@ final class EndpointLoop {
       nextEngineTick = now + Self.engineTick
     }
     if now >= nextSweep {
-      var events: [Acceptor.Event] = []
-      acceptor?.sweep(now: now, into: &events)
-      for event in events { handle(event, now: now) }
+      sockets.sweep(now: now, into: &events)
+      handleEvents(now: now)
       // A process that has neither link nor session is over.
       principals = principals.filter { engine.knows($0.key) }
       nextSweep = now + .seconds(1)
-      if let roundTrip = dialler?.roundTrip { uplinkMonitor.measured(roundTrip) }
     }
     if now >= nextReceiverTick {
       receiver.tick(now: now)
@@ -218,11 +201,7 @@ final class EndpointLoop {
     for action in actions {
       switch action {
       case .transmit(let link, let packet):
-        if link == dialledLink {
-          dialler?.send(packet)
-        } else {
-          acceptor?.send(packet, over: link)
-        }
+        sockets.send(packet, over: link)
       case .deliver(let peer, let trafficClass, let bytes):
         inbound.append(
           InboundPayload(
@@ -232,6 +211,7 @@ final class EndpointLoop {
       case .peerLost(let peer, let error):
         mailbox.releaseAll(for: peer)
         lost.append((peer, error))
+      case .identified(let address, let principal): principals[address] = principal
       }
     }
     actions.removeAll(keepingCapacity: true)

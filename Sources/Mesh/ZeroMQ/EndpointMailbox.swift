@@ -13,8 +13,18 @@ final class EndpointMailbox: Sendable {
     case consumed(Int, from: PeerID, TrafficClass)
     case relays(RelayTable)
     case forget(PeerID)
+    case dial(MeshUplink, LinkPurpose, UplinkMonitor)
+    case hangUp(PeerID)
+    case endLinks(PeerID)
+    case listen([String], KeyAdmission, Reply<LinkListener>)
+    case closeListener(UInt64)
+    case carrier(PeerID?, of: PeerID)
+    case isDirect(PeerID, Reply<Bool>)
     case stop(MonotonicTime, @Sendable () -> Void)
   }
+
+  /// Called once, on the I/O thread or after its end.
+  typealias Reply<Value> = @Sendable (Result<Value, any Error>) -> Void
 
   private struct State {
     var commands: [Command] = []
@@ -52,15 +62,25 @@ final class EndpointMailbox: Sendable {
 
   /// Posts a command. One that is not urgent waits for the loop's next turn.
   func post(_ command: Command, isUrgent: Bool = true) {
-    let wake = state.withLock { state in
-      guard !state.isStopped else {
-        if case .stop(_, let done) = command { done() }
-        return false
-      }
+    let (isOver, wake) = state.withLock { state in
+      guard !state.isStopped else { return (true, false) }
       state.commands.append(command)
-      return isUrgent ? state.isSleeping.take() : false
+      return (false, isUrgent ? state.isSleeping.take() : false)
     }
+    if isOver { Self.answerAfterEnd(command) }
     if wake { iorun_eventfd_signal(descriptor) }
+  }
+
+  /// Nobody will carry a command out any more: whoever waits for it hears so.
+  static func answerAfterEnd(_ command: Command) {
+    let ended = IorunError(.unreachable, "this process has left the mesh")
+    switch command {
+    case .stop(_, let done): done()
+    case .listen(_, _, let reply): reply(.failure(ended))
+    case .isDirect(_, let reply): reply(.failure(ended))
+    case .dial(_, _, let monitor): monitor.failed(ended)
+    case .send, .consumed, .relays, .forget, .hangUp, .endLinks, .closeListener, .carrier: return
+    }
   }
 
   /// Makes the thread take a turn: there is something for it elsewhere.

@@ -1,7 +1,8 @@
 public import IorunCore
 internal import Synchronization
 
-/// What is known of the way to the uplink, for whoever waits for it or shows it.
+/// What is known of a link that was dialled, such as the uplink, for whoever waits for it or shows
+/// it.
 public final class UplinkMonitor: Sendable {
   private struct State {
     var isUp = false

@@ -26,10 +26,12 @@ public final class ZeroMQEndpoint: MeshTransport {
   let identity: CurveKey
   /// The addresses it listens on, with the ports that the kernel chose.
   public let addresses: [String]
-  private let domain: String?
-  private let mailbox: EndpointMailbox
+  let mailbox: EndpointMailbox
   private let executor: EndpointExecutor
   private let loop: Mutex<EndpointLoop?>
+  /// What was dialled beside the uplink.
+  let dialled = Mutex<[PeerID: DialledLink]>([:])
+  let uplinkPeer: PeerID?
   /// What is known of the way to the uplink.
   public let uplinkMonitor = UplinkMonitor()
 
@@ -64,25 +66,15 @@ public final class ZeroMQEndpoint: MeshTransport {
     localPeer = MeshInstance.address(of: instance, of: identity.peer)
     mailbox = try EndpointMailbox()
     executor = EndpointExecutor(mailbox: mailbox)
-    let clock = EndpointLoop.now()
-    var domain: String?
-    var acceptor: Acceptor?
-    if !listening.isEmpty {
-      let registered = try Authenticator.shared.get().register(admits)
-      domain = registered
-      acceptor = try Acceptor(
-        addresses: listening, identity: identity, domain: registered, security: security)
-    }
-    self.domain = domain
-    addresses = acceptor?.addresses ?? []
-    let dialler = uplink.map {
-      Dialler(
-        $0, identity: identity, instance: instance, security: security, now: clock)
-    }
+    uplinkPeer = uplink.map { CurveKey.peer(of: $0.key) }
+    let sockets = LinkSockets(
+      identity: identity, instance: instance, security: security, uplink: uplink,
+      uplinkMonitor: uplinkMonitor)
+    addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
     loop = Mutex(
       EndpointLoop(
-        local: localPeer, acceptor: acceptor, dialler: dialler, mailbox: mailbox,
-        executor: executor, uplinkMonitor: uplinkMonitor))
+        local: localPeer, identity: try MeshIdentity(identity, instance: instance),
+        sockets: sockets, mailbox: mailbox, executor: executor))
   }
 
   /// The I/O thread, for tasks that are short and never block; see `MeshTransport`.
@@ -118,7 +110,6 @@ public final class ZeroMQEndpoint: MeshTransport {
   /// Closes all sockets and ends the thread, once what was sent has been acknowledged or `limit`
   /// has passed. Returns when that is done.
   public func stop(drainingFor limit: Duration = .seconds(1)) async {
-    if let domain { try? Authenticator.shared.get().unregister(domain) }
     // A loop that was never started has nothing to drain; its sockets close with it.
     guard loop.withLock({ $0.take() }) == nil else { return }
     await withCheckedContinuation { continuation in

@@ -14,6 +14,7 @@ public struct NodeProcess: Sendable {
   private let registry: NodeRegistry
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
+  private let paths: NodePathAgent
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -42,7 +43,11 @@ public struct NodeProcess: Sendable {
     let machine = Self.share(hubMailbox)
     let hubSettings = try Self.hubSettings(
       membership, facts: facts, node: NodeID(identity.peer), agent: settings)
-    var parts: (agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable])?
+    var parts:
+      (
+        agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
+        paths: NodePathAgent
+      )?
     let system = try MeshActorSystem(transport: endpoint) { system in
       let registry = try NodeRegistry.at(headID, using: system)
       let agent = NodeAgentCore(
@@ -62,18 +67,22 @@ public struct NodeProcess: Sendable {
         machine: machine, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let bridge = HubBridge(mailbox: hubMailbox, head: headID)
+      let paths = try NodePathAgent(
+        head: headID, headAddress: membership.headAddress,
+        rendezvous: try Rendezvous.at(headID, using: system), logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
         system.named(NodeBridge.wellKnownName) { NodeBridge(bridge, actorSystem: system) },
         system.named(NodeObjects.wellKnownName) { NodeObjects(bridge, actorSystem: system) },
+        system.named(PathDesk.wellKnownName) { PathDesk(paths, actorSystem: system) },
       ]
-      parts = (agent, registry, served)
+      parts = (agent, registry, served, paths)
     }
     guard let parts else {
       throw IorunError(.internalFault, "the node's actors were not made")
     }
-    (agent, registry, served) = parts
+    (agent, registry, served, paths) = parts
     let hub = try RuntimeHub(
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
@@ -89,6 +98,8 @@ public struct NodeProcess: Sendable {
   /// - Throws: `fileSystem` where the state folder cannot be used.
   public func run() async throws {
     try await agent.removeLeftovers()
+    let search = Task { [paths] in await paths.run() }
+    defer { search.cancel() }
     while !Task.isCancelled {
       do {
         try await converse()

@@ -28,13 +28,14 @@ struct Status: AsyncParsableCommand {
       }
       let network = try await head.network.status()
       let jobs = try await head.jobs.jobs(limit: limit)
+      let paths = try await head.rendezvous.paths()
       let programs = try RuntimeItems(.jobs, try await head.runtime.list(.jobs, limit: limit))
       if client.json {
         Output.write(
           try JSONOutput.line(
             View(
               network: NetworkView(network), jobs: jobs.map(JobView.init),
-              runtimeJobs: programs.identifiers)))
+              runtimeJobs: programs.identifiers, paths: paths.map(NodePathsView.init))))
         return
       }
       Output.write(StatusRendering.text(network, now: Output.now))
@@ -44,6 +45,12 @@ struct Status: AsyncParsableCommand {
       if !programs.identifiers.isEmpty {
         Output.write("\nprograms:\n" + programs.table(Output.style, now: Output.now))
       }
+      if paths.contains(where: { !$0.paths.isEmpty }) {
+        let names = try await head.network.nodes().map { ($0.id, $0.facts.name) }
+        let ways = PathRendering.text(
+          paths, names: Dictionary(names, uniquingKeysWith: { $1 }))
+        Output.write("\npaths:\n" + ways)
+      }
     }
   }
 
@@ -52,5 +59,6 @@ struct Status: AsyncParsableCommand {
     var jobs: [JobView]
     /// Ids; `iorun list jobs --json` tells more.
     var runtimeJobs: [String]
+    var paths: [NodePathsView]
   }
 }

@@ -63,7 +63,8 @@ struct MeshEngineTests {
   @Test func `a packet over an unknown or an ended link is nothing`() {
     var engine = relay()
     #expect(receive(&engine, packet(from: .anna, to: .node), over: 99).isEmpty)
-    engine.linkDown(2)
+    var actions: [MeshEngine.Action] = []
+    engine.linkDown(2, now: now, into: &actions)
     #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
   }
 
@@ -126,7 +127,8 @@ struct MeshEngineTests {
 
   @Test func `open to a member without a way is answered with unreachable`() {
     var engine = relay()
-    engine.linkDown(3)
+    var actions: [MeshEngine.Action] = []
+    engine.linkDown(3, now: now, into: &actions)
     let answers = transmitted(receive(&engine, packet(from: .anna, to: .bert), over: 2))
     #expect(answers.map(\.0) == [2])
     #expect(answers.map(\.1.kind) == [.unreachable])
@@ -153,12 +155,13 @@ struct MeshEngineTests {
     }
   }
 
-  @Test func `a newer link of a peer replaces the older, whose end then means nothing`() {
+  @Test func `of two links to a peer the newer is used, and packets count over both`() {
     var engine = relay()
     var actions: [MeshEngine.Action] = []
     engine.linkUp(8, peer: .anna, now: now, into: &actions)
-    #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
-    engine.linkDown(2)
+    let answer = transmitted(receive(&engine, packet(from: .anna, to: .node), over: 2))
+    #expect(answer.map(\.0) == [8])
+    engine.linkDown(2, now: now, into: &actions)
     #expect(engine.hasLink(to: .anna))
     #expect(!receive(&engine, packet(from: .anna, to: .node), over: 8).isEmpty)
   }
@@ -224,7 +227,7 @@ struct MeshEngineSessionTests {
           guard !isCut else { continue }
           perform(packet.destination) { [now] in $0.receive(packet, over: 1, now: now, into: &$1) }
         case .deliver(_, _, let payload): delivered[peer, default: []].append(payload)
-        case .freed: break
+        case .freed, .identified: break
         case .peerLost(_, let error): lost[peer, default: []].append(error)
         }
       }

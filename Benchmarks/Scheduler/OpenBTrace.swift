@@ -1,0 +1,75 @@
+import ArgumentParser
+import IorunScheduler
+
+/// A GPU cluster and the tasks that arrive there, in the format of Alibaba's trace GPU v2023.
+struct OpenBTrace {
+  var nodes: [PackingCluster.Node]
+  var tasks: [PackingShape]
+  var arrivals: [Int]
+
+  var gpuMilli: Int64 { nodes.reduce(0) { $0 + 1000 * Int64($1.gpuCount) } }
+
+  init(nodes nodeFile: String, pods: String, order: String, nodeOrder: String?) throws {
+    let table = try CSVTable(nodeFile)
+    let names = try table.texts("sn")
+    let models = try table.texts("model").map(String.init)
+    let catalogue = Array(Set(models)).sorted()
+    guard catalogue.count <= 64 else { throw ValidationError("\(nodeFile): over 64 GPU models") }
+    let cpu = try table.integers("cpu_milli")
+    let memory = try table.integers("memory_mib")
+    let gpus = try table.integers("gpu")
+    let rank = try nodeOrder.map(Self.ranks) ?? [:]
+    let sorted = names.indices.sorted { left, right in
+      (rank[names[left]] ?? .max, left) < (rank[names[right]] ?? .max, right)
+    }
+    nodes = try sorted.map { row in
+      guard let cpu = Int32(exactly: cpu[row]), let memory = Int32(exactly: memory[row]), cpu >= 0,
+        memory >= 0, (0...PackingShape.gpusPerNode).contains(gpus[row]),
+        let model = catalogue.firstIndex(of: models[row])
+      else { throw ValidationError("\(nodeFile), line \(row + 2): no node has such amounts") }
+      return PackingCluster.Node(
+        cpuMilli: cpu, memoryMiB: memory, gpuCount: UInt8(gpus[row]), hardwareClass: UInt8(model))
+    }
+    let tasks = try Self.tasks(pods, catalogue: catalogue)
+    self.tasks = tasks
+    arrivals = try readLines(order).enumerated().map { line, text in
+      guard let index = Int(text), tasks.indices.contains(index) else {
+        throw ValidationError("\(order), line \(line + 1): '\(text)' is no row of \(pods)")
+      }
+      return index
+    }
+  }
+
+  private static func ranks(_ path: String) throws -> [Substring: Int] {
+    var ranks: [Substring: Int] = [:]
+    for (line, text) in try readLines(path).enumerated() {
+      let fields = text.split(separator: ",")
+      guard fields.count == 2, let rank = Int(fields[1]) else {
+        throw ValidationError("\(path), line \(line + 1): not NODE,NUMBER")
+      }
+      ranks[fields[0]] = rank
+    }
+    return ranks
+  }
+
+  private static func tasks(_ path: String, catalogue: [String]) throws -> [PackingShape] {
+    let table = try CSVTable(path)
+    let cpu = try table.integers("cpu_milli")
+    let memory = try table.integers("memory_mib")
+    let count = try table.integers("num_gpu")
+    let milli = try table.integers("gpu_milli")
+    let models = try table.texts("gpu_spec", missing: "")
+    return try table.rows.indices.map { row in
+      let named = models[row].split(separator: "|").compactMap { model in
+        catalogue.firstIndex(of: String(model))
+      }
+      let shape = PackingShape(
+        cpuMilli: cpu[row], memoryMiB: memory[row], gpuCount: count[row], gpuMilli: milli[row],
+        classes: models[row].isEmpty ? .all : ClassSet(named))
+      guard let shape else {
+        throw ValidationError("\(path), line \(row + 2): no task asks for such amounts")
+      }
+      return shape
+    }
+  }
+}

@@ -1,0 +1,90 @@
+internal import IorunCore
+public import IorunPath
+
+/// Where one UDP socket of this process stands on the internet: what reflectors saw of it, and how it
+/// reaches relays where UDP is blocked. Used by nodes, for each of their sockets, and by clients.
+public actor PathPlace {
+  /// The search for paths from that socket.
+  public nonisolated let keeper: PathKeeper
+  private let lookup: RelayLookup
+  private var shims: [SocketAddress: StreamShim] = [:]
+  /// What reflectors saw last.
+  public private(set) var findings = ReflectorFindings()
+  /// The round trip to each relay, by its peer id, in milliseconds.
+  public private(set) var roundTrips: [String: Double] = [:]
+
+  /// Makes a place; `keeper` has begun.
+  public init(keeper: PathKeeper, headAddress: String) {
+    self.keeper = keeper
+    lookup = RelayLookup(headAddress: headAddress)
+  }
+
+  /// This end, as others are told of it.
+  public var end: PathEnd {
+    PathEnd(
+      key: keeper.publicKey, natClass: findings.natClass,
+      candidates: Candidate.sorted(
+        findings.own.map { Candidate(.host, $0) }
+          + findings.mapped.filter { !findings.own.contains($0) }.map { Candidate(.mapped, $0) }))
+  }
+
+  /// The relays with all their addresses.
+  public func complete(_ offers: [RelayOffer]) async -> [RelayOffer] {
+    await lookup.complete(offers)
+  }
+
+  /// Asks the relays what they see of the socket, and tells the searches.
+  public func gather(_ offers: [RelayOffer]) async {
+    let relays = await lookup.complete(offers)
+    let (found, times) = await keeper.gather(relays.map(\.target))
+    findings = found
+    for (index, time) in times where index < relays.count {
+      roundTrips[relays[index].id.description] = time / .milliseconds(1)
+    }
+    let end = end
+    await keeper.setOwn(end.candidates, natClass: end.natClass)
+  }
+
+  /// Begins to look for the peer of an offer.
+  ///
+  /// - Throws: `malformed`, `overloaded`.
+  public func add(
+    _ name: String, _ offer: PathOffer, context: [UInt8] = [],
+    onRoute: @escaping @Sendable (PathRoute?) -> Void
+  ) async throws {
+    try offer.end.check()
+    var peer = PathKeeper.Peer(
+      key: offer.end.key, context: context, isCaller: offer.isCaller,
+      candidates: offer.end.candidates, natClass: offer.end.natClass)
+    var through: [SocketAddress]?
+    if let pass = offer.relay {
+      let completed = await lookup.complete(pass, port: offer.relayPort)
+      peer.relay = completed
+      through = try shim(completed, streamPort: offer.relayStreamPort)
+    }
+    try await keeper.add(name, peer, through: through, onRoute: onRoute)
+  }
+
+  /// Where the relay is reached instead, if UDP is blocked here.
+  private func shim(_ pass: RelayPass, streamPort: UInt16) throws -> [SocketAddress]? {
+    guard findings.natClass == .udpBlocked, streamPort != 0, let first = pass.addresses.first else {
+      return nil
+    }
+    let shim: StreamShim
+    if let known = shims[first] {
+      shim = known
+    } else {
+      guard shims.count < 16 else { return nil }
+      shim = try StreamShim(to: pass.addresses.map { $0.with(port: streamPort) })
+      shims[first] = shim
+    }
+    return [shim.address]
+  }
+
+  /// Ends the searches.
+  public func stop() async {
+    await keeper.stop()
+    for shim in shims.values { shim.stop() }
+    shims = [:]
+  }
+}

@@ -1,0 +1,211 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunPath
+
+/// Brings peers together: knows the relays, where nodes say that they are, and who may reach whom.
+actor RendezvousDesk: RendezvousService {
+  /// Reaches one node's search for paths.
+  typealias DeskLookup = @Sendable (PeerID) throws -> any PathDeskService
+
+  /// How long a report counts.
+  static let reportLife = Duration.seconds(60)
+  /// How long a client's meeting with a node is kept.
+  static let meetingLife = Duration.seconds(600)
+  /// Meetings of one caller at once.
+  static let meetingLimit = 64
+
+  private struct Report {
+    var report: PathReport
+    var heardAt: Duration
+  }
+
+  private let head: PeerID
+  private let director: JobDirector
+  private let directory: NodeDirectory
+  private let authoriser: Authoriser
+  private let clock: HeadClock
+  private let desk: DeskLookup
+  private var book: RelayBook
+  private var reports: [PeerID: Report] = [:]
+  private var meetings: [RelayBook.Pair: Duration] = [:]
+  private var ownBytes: (@Sendable () -> [UInt32: UInt64])?
+
+  init(
+    head: PeerID, director: JobDirector, directory: NodeDirectory, authoriser: Authoriser,
+    clock: HeadClock, firstSlot: UInt32, desk: @escaping DeskLookup
+  ) {
+    self.head = head
+    self.director = director
+    self.directory = directory
+    self.authoriser = authoriser
+    self.clock = clock
+    self.desk = desk
+    book = RelayBook(firstSlot: firstSlot)
+  }
+
+  /// The head's own relay serves.
+  func addOwn(_ server: RelayServer, streamPort: UInt16) throws {
+    try book.addOwn(head, port: server.port, streamPort: streamPort, secret: server.secret)
+    ownBytes = { server.takeBytes() }
+  }
+
+  func relays(caller: PeerID) async throws -> [RelayOffer] {
+    try authoriser.check(caller, may: .seeNetwork)
+    sweep(await director.gangNames())
+    return book.offers(head: head)
+  }
+
+  func offerRelay(_ registration: RelayRegistration, caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    try book.add(registration, of: caller, now: clock.elapsed())
+  }
+
+  func report(_ report: PathReport, caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    try report.end.check()
+    guard report.paths.count <= PathSummary.limit,
+      report.relayRoundTripsMilliseconds.count <= RelayBook.limit,
+      report.relayRoundTripsMilliseconds.values.allSatisfy({ $0.isFinite && $0 >= 0 })
+    else { throw IorunError(.malformed, "a node's report of its paths is out of bounds") }
+    // Only nodes are looked for, so only theirs is kept; the directory bounds how many there are.
+    guard await directory.node(caller) != nil else { return }
+    reports[caller] = Report(report: report, heardAt: clock.elapsed())
+  }
+
+  func meet(_ node: PeerID, _ end: PathEnd, caller: PeerID) async throws -> PathOffer {
+    try end.check()
+    let name = try await check(caller, mayReach: node)
+    guard let report = reports[node]?.report else {
+      throw IorunError(
+        .unreachable, "node \(name) has not said where it is yet",
+        remedy: "Try again in a few seconds; old versions of iorun never say so")
+    }
+    let now = clock.elapsed()
+    meetings = meetings.filter { now - $0.value < Self.meetingLife }
+    let pair = RelayBook.Pair("ping \(caller.short)", caller, node)
+    guard meetings.keys.count(where: { $0.purpose == pair.purpose }) < Self.meetingLimit else {
+      throw IorunError(.overloaded, "this client looks for too many paths at once")
+    }
+    meetings[pair] = now
+    let relay = book.best(
+      reports[caller]?.report.relayRoundTripsMilliseconds ?? [:],
+      report.relayRoundTripsMilliseconds, head: head)
+    func offer(to receiver: PeerID, about other: PeerID, _ name: String, _ end: PathEnd) throws
+      -> PathOffer
+    {
+      let given = try relay.flatMap {
+        try book.pass(
+          pair, for: receiver, relay: $0, unixSeconds: UInt64(max(0, clock.now())))
+      }
+      return PathOffer(
+        peer: other, name: name, end: end, relay: given?.pass, relayPort: given?.relay.port ?? 0,
+        relayStreamPort: given?.relay.registration.streamPort ?? 0,
+        isCaller: receiver == pair.lower)
+    }
+    let theirs = try offer(to: node, about: caller, caller.short, end)
+    let mine = try offer(to: caller, about: node, name, report.end)
+    try await desk(node).meet(theirs, caller: head)
+    return mine
+  }
+
+  func echo(_ node: PeerID, caller: PeerID) async throws -> Double {
+    _ = try await check(caller, mayReach: node)
+    let start = clock.elapsed()
+    try await desk(node).echo(caller: head)
+    return (clock.elapsed() - start) / .milliseconds(1)
+  }
+
+  func gangPasses(_ job: JobID, attempt: Int, caller: PeerID) async throws -> [GangPass] {
+    try authoriser.check(caller, may: .offerNode)
+    let nodes = await director.gangNodes(job, attempt: attempt)
+    guard nodes.contains(caller) else {
+      throw IorunError(.notAllowed, "this node has no rank of attempt \(attempt) of \(job)")
+    }
+    let own = reports[caller]?.report.relayRoundTripsMilliseconds ?? [:]
+    return try nodes.enumerated().compactMap { number, node in
+      guard node != caller else { return nil }
+      let other = reports[node]?.report.relayRoundTripsMilliseconds ?? [:]
+      let pair = RelayBook.Pair(Self.purpose(job, attempt), caller, node)
+      guard let relay = book.best(own, other, head: head),
+        let given = try book.pass(
+          pair, for: caller, relay: relay, unixSeconds: UInt64(max(0, clock.now())))
+      else { return nil }
+      return GangPass(
+        node: number, peer: node, pass: given.pass, relayPort: given.relay.port,
+        relayStreamPort: given.relay.registration.streamPort)
+    }
+  }
+
+  func paths(caller: PeerID) async throws -> [NodePaths] {
+    let role = try authoriser.check(caller, may: .seeNetwork)
+    let now = clock.elapsed()
+    return reports.filter { now - $0.value.heardAt < Self.reportLife }
+      .sorted { $0.key < $1.key }
+      .map { node, kept in
+        // Whose gangs run where is the operator's to see, and the node's own.
+        let shown = role == .operator || node == caller ? kept.report.paths : []
+        return NodePaths(node: node, natClass: kept.report.end.natClass, paths: shown)
+      }
+  }
+
+  /// A gang's name in `PathSummary.purpose` and in what relays counted.
+  static func purpose(_ job: JobID, _ attempt: Int) -> String { "\(job)/\(attempt)" }
+
+  private func check(_ caller: PeerID, mayReach node: PeerID) async throws -> String {
+    let role = try authoriser.check(caller, may: .seeNetwork)
+    guard let snapshot = await directory.node(node) else {
+      throw IorunError(.notFound, "there is no such node", remedy: "List them with `iorun nodes`")
+    }
+    // A node's addresses are for the operator, for whoever has a rank there, and for nodes that
+    // share a gang with it.
+    let isAllowed: Bool
+    if role == .operator || caller == node {
+      isAllowed = true
+    } else {
+      isAllowed = await director.shares(caller, with: node)
+    }
+    guard isAllowed else {
+      throw IorunError(
+        .notAllowed, "nothing of yours runs on node \(snapshot.facts.name)",
+        remedy: "Ask an operator, or try again while a job of yours runs there")
+    }
+    return snapshot.facts.name
+  }
+
+  private func sweep(_ gangs: Set<String>) {
+    if let ownBytes { book.count(ownBytes()) }
+    let now = clock.elapsed()
+    reports = reports.filter { now - $0.value.heardAt < Self.reportLife * 10 }
+    book.sweep(now: now) { pair in
+      gangs.contains(pair.purpose) || meetings[pair].map { now - $0 < Self.meetingLife } ?? false
+    }
+  }
+}
+
+extension JobDirector {
+  /// The nodes of a live gang in the order of their lowest ranks: the order of their numbers.
+  func gangNodes(_ job: JobID, attempt: Int) -> [PeerID] {
+    guard let lifecycle = live[job]?.lifecycle, lifecycle.record.attempt == attempt else {
+      return []
+    }
+    var nodes: [PeerID] = []
+    for rank in lifecycle.ranks.sorted(by: { $0.rank < $1.rank }) where !nodes.contains(rank.node) {
+      nodes.append(rank.node)
+    }
+    return nodes
+  }
+
+  /// All live gangs, as relays' slots name them.
+  func gangNames() -> Set<String> {
+    Set(live.map { RendezvousDesk.purpose($0.key, $0.value.lifecycle.record.attempt) })
+  }
+
+  /// Whether a rank of the caller's runs on a node, or the caller is a node of one of its gangs.
+  func shares(_ caller: PeerID, with node: PeerID) -> Bool {
+    jobs(on: node).contains { id in
+      guard let lifecycle = live[id]?.lifecycle else { return false }
+      return lifecycle.record.owner == caller
+        || lifecycle.ranks.contains { $0.node == caller && !$0.isEnded }
+    }
+  }
+}

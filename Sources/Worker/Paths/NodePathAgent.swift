@@ -1,0 +1,136 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunCrypto
+internal import IorunPath
+internal import Logging
+
+/// A node's search for paths: says where the node is, answers those whom the head sends, and keeps
+/// the list of the ways that there are.
+actor NodePathAgent: PathDeskService {
+  /// How often reflectors are asked anew: NATs forget after 30 s at the earliest.
+  static let gatherEvery = Duration.seconds(25)
+  /// How often own addresses are looked at.
+  static let lookEvery = Duration.seconds(5)
+  /// How long a way that the head asked for is kept.
+  static let meetingLife = Duration.seconds(600)
+  static let meetingLimit = 256
+
+  nonisolated let head: PeerID
+  nonisolated let headAddress: String
+  private let rendezvous: Rendezvous
+  private let logger: Logger
+  private let socket: UDPSocket
+  private let place: PathPlace
+  private var relays: [RelayOffer] = []
+  private var meetings: [PeerID: ContinuousClock.Instant] = [:]
+  /// Ways of gangs' tunnels, by whoever keeps them.
+  private var others: [String: @Sendable () async -> [PathSummary]] = [:]
+  private var own: [SocketAddress] = []
+  private var gatheredAt: ContinuousClock.Instant?
+
+  init(head: PeerID, headAddress: String, rendezvous: Rendezvous, logger: Logger) throws {
+    self.head = head
+    self.headAddress = headAddress
+    self.rendezvous = rendezvous
+    self.logger = logger
+    socket = try UDPSocket()
+    place = PathPlace(
+      keeper: PathKeeper(channel: socket, key: try X25519()), headAddress: headAddress)
+  }
+
+  /// Looks, asks and reports until the task is cancelled.
+  func run() async {
+    await place.keeper.start()
+    while !Task.isCancelled {
+      await look()
+      guard (try? await Task.sleep(for: Self.lookEvery)) != nil else { break }
+    }
+    await place.stop()
+    socket.shut()
+  }
+
+  /// The relays, as far as the head has told them.
+  var knownRelays: [RelayOffer] { relays }
+
+  /// The relays; asks the head where none is known yet.
+  func freshRelays() async -> [RelayOffer] {
+    if relays.isEmpty { relays = (try? await rendezvous.relays()) ?? [] }
+    return relays
+  }
+
+  /// The passes to the other nodes of a gang.
+  nonisolated func gangPasses(_ job: JobID, attempt: Int) async throws -> [GangPass] {
+    try await rendezvous.gangPasses(job, attempt: attempt)
+  }
+
+  /// Adds ways to what is reported, under a name; `nil` takes them out.
+  func setOthers(_ name: String, _ ways: (@Sendable () async -> [PathSummary])?) {
+    others[name] = ways
+  }
+
+  /// What stands before this node.
+  var natClass: NATClass { get async { await place.findings.natClass } }
+
+  func meet(_ offer: PathOffer, caller: PeerID) async throws {
+    guard caller == head else {
+      throw IorunError(.notAllowed, "only the head brings peers together")
+    }
+    let now = ContinuousClock.now
+    for (peer, since) in meetings where now - since > Self.meetingLife {
+      meetings[peer] = nil
+      await place.keeper.remove(peer.description)
+    }
+    guard meetings[offer.peer] != nil || meetings.count < Self.meetingLimit else {
+      throw IorunError(.overloaded, "this node looks for \(meetings.count) paths already")
+    }
+    meetings[offer.peer] = now
+    try await place.add(offer.peer.description, offer) { _ in }
+  }
+
+  func echo(caller: PeerID) async throws {
+    guard caller == head else {
+      throw IorunError(.notAllowed, "only the head asks for an echo")
+    }
+  }
+
+  private func look() async {
+    let now = ContinuousClock.now
+    let addresses = OwnAddresses.all(port: socket.port)
+    let isDue = gatheredAt.map { now - $0 > Self.gatherEvery } ?? true
+    do {
+      if isDue || addresses != own {
+        own = addresses
+        relays = try await rendezvous.relays()
+        await place.gather(relays)
+        gatheredAt = now
+      }
+      try await rendezvous.report(
+        PathReport(
+          end: await place.end, relayRoundTripsMilliseconds: await place.roundTrips,
+          paths: Array(await summaries().prefix(PathSummary.limit))))
+    } catch {
+      // The head is away, or older than this: asked again with the next look.
+      logger.debug("the head was not told of this node's paths: \(error)")
+    }
+  }
+
+  private func summaries() async -> [PathSummary] {
+    var all: [PathSummary] = []
+    for peer in meetings.keys {
+      guard let status = await place.keeper.status(peer.description) else { continue }
+      all.append(PathSummary(peer, purpose: "ping", status))
+    }
+    for ways in others.values { all += await ways() }
+    return all
+  }
+}
+
+extension PathSummary {
+  /// Describes a way as its keeper sees it.
+  init(_ peer: PeerID, purpose: String, _ status: PathStatus) {
+    self.init(
+      peer: peer, purpose: purpose, isDirect: status.route?.isDirect,
+      roundTripMilliseconds: status.roundTrip.map { $0 / .milliseconds(1) },
+      address: status.route?.address.description)
+  }
+}
