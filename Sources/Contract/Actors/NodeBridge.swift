@@ -100,6 +100,12 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     try await service.processLost(job, process, cause, caller: caller)
   }
 
+  /// Agent: a job runs a program that the caller lacks. Given by the driver's node: the program's
+  /// manifest, as the head's chunks have it.
+  public distributed func program(_ job: JobID) async throws -> Blob {
+    try await service.program(job, caller: caller)
+  }
+
   /// Agent: objects of a job are not needed any more.
   public distributed func free(_ job: JobID, objects: [Data]) async throws {
     try await service.free(job, objects: objects, caller: caller)

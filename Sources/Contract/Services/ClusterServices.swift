@@ -1,4 +1,5 @@
 public import Foundation
+public import IorunContent
 public import IorunCore
 public import IorunWire
 
@@ -110,6 +111,9 @@ public protocol BridgeService: Sendable {
   /// Agent: processes of a job on the caller's node are gone.
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
+  /// Agent: a job runs a program that the caller lacks. Given by the driver's node: the program's
+  /// manifest, as the head's chunks have it.
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob
   /// Agent: objects of a job are not needed any more.
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws
   /// Head: what this node knows of one kind of thing, for `iorun list`; JSON text of an array.

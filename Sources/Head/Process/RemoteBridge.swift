@@ -81,6 +81,10 @@ struct RemoteBridge: BridgeService {
     try await bridge.processLost(job, process, cause)
   }
 
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    try await bridge.program(job)
+  }
+
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
     try await bridge.free(job, objects: objects)
   }

@@ -1,4 +1,5 @@
 import Foundation
+import IorunContent
 import IorunContract
 import IorunCore
 import IorunWire
@@ -202,6 +203,10 @@ actor FakeBridge: BridgeService {
   func fetch(_ job: JobID, object: Data, offset: Int64, count: Int, caller: PeerID) async throws
     -> Data
   { throw IorunError(.objectLost, "no object") }
+
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    throw IorunError(.notFound, "no program")
+  }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {}
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import IorunContent
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
@@ -8,6 +9,7 @@ internal import IorunWire
 struct HubBridge: BridgeService, ObjectService {
   let mailbox: HubMailbox
   let head: PeerID
+  var programs: ProgramStore?
 
   /// Runs `work` on the hub's thread.
   private func onHub<Answer: Sendable>(
@@ -180,6 +182,18 @@ struct HubBridge: BridgeService, ObjectService {
       throw IorunError(.malformed, "a node asked for bytes beyond the end of object \(object)")
     }
     return Data(bytes)
+  }
+
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    try await fromNode(caller)
+    let path = try await onHub { hub in
+      guard let record = hub.jobs[job]?.record, record.driver.node == hub.settings.node,
+        record.launcher.kind == .program, let path = record.launcher.argv.first
+      else { throw IorunError(.notFound, "this node has no program of job \(job)") }
+      return path
+    }
+    guard let programs else { throw IorunError(.notFound, "this node gives no programs away") }
+    return try await programs.offer(path)
   }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
