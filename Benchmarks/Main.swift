@@ -35,10 +35,14 @@ struct CallsCommand: AsyncParsableCommand {
     commandName: "calls", abstract: "Distributed actor calls beside plain libzmq.")
 
   @OptionGroup var options: BenchOptions
+  @Flag(help: "Only the lines over TCP with CURVE.") var secure = false
 
   func run() async throws {
     var report = Report(machine: try Machine())
-    report.calls = try CallsBenchmark(options).run()
+    let lines = (Line.all + Line.bulk).filter {
+      !secure || ($0.carrier == .tcp && $0.isEncrypted)
+    }
+    report.calls = try CallsBenchmark(options, lines: lines).run()
     try report.finish(asJSON: options.json)
   }
 }

@@ -1,24 +1,31 @@
 internal import Foundation
 internal import IorunCore
 
-/// Measures every line with both contenders, one right after the other in every round: a virtual
-/// machine has slow and fast minutes, and both must see the same ones.
+/// Measures every line with all contenders, one right after the other in every round: a virtual
+/// machine has slow and fast minutes, and all must see the same ones.
 struct CallsBenchmark {
   private let options: BenchOptions
 
-  init(_ options: BenchOptions) { self.options = options }
+  private let lines: [Line]
+
+  init(_ options: BenchOptions, lines: [Line] = Line.all + Line.bulk) {
+    self.options = options
+    self.lines = lines
+  }
 
   func run() throws -> [LineResult] {
     let folder = try TemporaryFolder()
     defer { folder.remove() }
-    var results = Line.all.map { LineResult(line: $0) }
+    var results = lines.map { LineResult(line: $0) }
     for round in 1...options.rounds {
       for index in results.indices {
         let line = results[index].line
         Progress.show(
           "round \(round) of \(options.rounds): \(line.name), \(line.outstanding) outstanding")
-        results[index].iorun.append(try measure(.iorun, line, folder.path))
-        results[index].libzmq.append(try measure(.libzmq, line, folder.path))
+        for contender in line.contenders {
+          results[index].samples[contender, default: []]
+            .append(try measure(contender, line, folder.path))
+        }
       }
     }
     Progress.clear()
@@ -30,6 +37,7 @@ struct CallsBenchmark {
     let arguments =
       ["__party", contender.rawValue, line.carrier.rawValue]
       + (line.isEncrypted ? ["--encrypted"] : []) + ["--outstanding", "\(line.outstanding)"]
+      + ["--message-bytes", "\(line.messageBytes)"]
     let server = try Child(Machine.executable, arguments + [address])
     defer { server.end() }
     let place: Party.Announcement = try server.readLine()

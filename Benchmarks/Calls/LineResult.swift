@@ -1,16 +1,22 @@
 /// What all rounds gave for one line.
 struct LineResult: Encodable {
   let line: Line
-  var iorun: [Sample] = []
-  var libzmq: [Sample] = []
+  var samples: [Contender: [Sample]] = [:]
 
   init(line: Line) { self.line = line }
 
-  /// Our rate over libzmq's: the median over the rounds, each of which had its own machine weather.
-  var ratio: Double { zip(iorun, libzmq).map { $0.callsPerSecond / $1.callsPerSecond }.median }
+  /// A contender's rate over libzmq's: the median over the rounds, each of which had its own machine
+  /// weather. `nil` where it was not measured.
+  func ratio(_ contender: Contender) -> Double? {
+    guard let ours = samples[contender], let floor = samples[.libzmq] else { return nil }
+    return zip(ours, floor).map { $0.callsPerSecond / $1.callsPerSecond }.median
+  }
+
+  func summary(_ contender: Contender) -> Summary? { samples[contender].map(Summary.init) }
 
   private enum CodingKeys: String, CodingKey {
-    case carrier, isEncrypted, outstandingCalls, iorun, libzmq, ratio
+    case carrier, isEncrypted, outstandingCalls, messageBytes, iorun, session, libzmq, ratio
+    case sessionRatio
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -18,9 +24,12 @@ struct LineResult: Encodable {
     try container.encode(line.carrier, forKey: .carrier)
     try container.encode(line.isEncrypted, forKey: .isEncrypted)
     try container.encode(line.outstanding, forKey: .outstandingCalls)
-    try container.encode(Summary(iorun), forKey: .iorun)
-    try container.encode(Summary(libzmq), forKey: .libzmq)
-    try container.encode(ratio, forKey: .ratio)
+    try container.encode(line.messageBytes, forKey: .messageBytes)
+    try container.encodeIfPresent(summary(.iorun), forKey: .iorun)
+    try container.encodeIfPresent(summary(.session), forKey: .session)
+    try container.encodeIfPresent(summary(.libzmq), forKey: .libzmq)
+    try container.encodeIfPresent(ratio(.iorun), forKey: .ratio)
+    try container.encodeIfPresent(ratio(.session), forKey: .sessionRatio)
   }
 
   /// The medians of one contender's rounds.

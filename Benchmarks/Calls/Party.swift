@@ -41,16 +41,21 @@ struct PartyCommand: AsyncParsableCommand {
   @Argument var carrier: Carrier
   @Argument var address: String
   @Option var outstanding: Int
+  @Option var messageBytes = 100
   @Flag var encrypted = false
   @Option(help: "The server's key in base 32; makes this process the caller.") var key: String?
   @Option var server: Int32 = 0
   @Option var seconds = 1.0
 
   func run() async throws {
-    let line = Line(carrier: carrier, isEncrypted: encrypted, outstanding: outstanding)
+    let line = Line(
+      carrier: carrier, isEncrypted: encrypted, outstanding: outstanding,
+      messageBytes: messageBytes)
     guard let key else {
       switch contender {
       case .iorun: try ActorParty.serve(line, at: address)
+      case .session: try SessionParty.serve(line, at: address)
+      case .libzmq where line.isBulk: try BulkSocketParty.serve(line, at: address)
       case .libzmq: try SocketParty.serve(line, at: address)
       }
       return
@@ -60,6 +65,14 @@ struct PartyCommand: AsyncParsableCommand {
     case .iorun:
       Party.printLine(
         try await ActorParty.call(
+          line, at: address, key: serverKey, server: server, seconds: seconds))
+    case .session:
+      Party.printLine(
+        try await SessionParty.call(
+          line, at: address, key: serverKey, server: server, seconds: seconds))
+    case .libzmq where line.isBulk:
+      Party.printLine(
+        try BulkSocketParty.call(
           line, at: address, key: serverKey, server: server, seconds: seconds))
     case .libzmq:
       Party.printLine(

@@ -34,12 +34,30 @@ public enum FrameCodec {
     }
   }
 
-  /// Reads every frame of a message.
+  /// Appends a frame with its length in front, but for the packet's payload, which is the message's
+  /// second part: a large payload then goes to the socket without being copied here.
+  ///
+  /// - Returns: the payload; empty where the packet has none, and the frame is whole.
+  public static func appendSplit(_ packet: Packet, to bytes: inout [UInt8]) -> [UInt8] {
+    guard packet.greeting == nil else {
+      append(.packet(packet), to: &bytes)
+      return []
+    }
+    let payload = packet.payload
+    PacketCodec.appendHeader(packet, payloadBytes: payload.count, to: &bytes)
+    return payload
+  }
+
+  /// Reads every frame of a message, whose second part, where there is one, is the payload of its last
+  /// frame.
   ///
   /// - Throws: `malformed` for bytes that no peer of this version sends, `tooLarge` for a frame
   ///   beyond `WireLimits.frameBytes`. Frames before the fault are not returned: a peer that sends
   ///   garbage is not to be believed in part.
-  public static func decode(_ message: UnsafeRawBufferPointer) throws -> [Frame] {
+  public static func decode(
+    _ message: UnsafeRawBufferPointer, tail: [UInt8]? = nil
+  ) throws -> [Frame] {
+    var tail = tail
     var frames: [Frame] = []
     var offset = 0
     while offset < message.count {
@@ -51,12 +69,24 @@ public enum FrameCodec {
       guard length <= WireLimits.frameBytes else {
         throw IorunError(.tooLarge, "a frame of \(length) bytes is over the limit")
       }
+      if let end = tail, length == message.count - offset + end.count {
+        let packet = try PacketCodec.decode(
+          UnsafeRawBufferPointer(rebasing: message[offset...]), tail: end)
+        guard let packet else { break }
+        frames.append(.packet(packet))
+        tail = nil
+        offset = message.count
+        continue
+      }
       guard length <= message.count - offset else {
         throw IorunError(.malformed, "a frame is cut off")
       }
       frames.append(
         try decodeFrame(UnsafeRawBufferPointer(rebasing: message[offset..<offset + length])))
       offset += length
+    }
+    guard tail == nil else {
+      throw IorunError(.malformed, "a message's second part belongs to no frame")
     }
     return frames
   }
@@ -70,6 +100,19 @@ public enum FrameCodec {
   private static func appendPacket(
     _ packet: Packet, message: inout Iorun__Wire__Frame, to bytes: inout [UInt8]
   ) {
+    guard let greeting = packet.greeting else {
+      let payload = packet.payload
+      PacketCodec.appendHeader(packet, payloadBytes: payload.count, to: &bytes)
+      bytes += payload
+      return
+    }
+    appendGreeted(packet, greeting, message: &message, to: &bytes)
+  }
+
+  private static func appendGreeted(
+    _ packet: Packet, _ greeting: SessionGreeting, message: inout Iorun__Wire__Frame,
+    to bytes: inout [UInt8]
+  ) {
     var body = Iorun__Wire__Packet()
     iorun__wire__packet__init(&body)
     body.source_high = packet.source.high
@@ -81,42 +124,23 @@ public enum FrameCodec {
     body.traffic_class = .init(rawValue: UInt32(packet.trafficClass.rawValue))
     body.acknowledged = packet.acknowledged
     body.credit_limit = packet.creditLimit
-    var payload: [UInt8] = []
-    switch packet.kind {
-    case .open: body.kind = IORUN__WIRE__PACKET__KIND__OPEN
-    case .accept: body.kind = IORUN__WIRE__PACKET__KIND__ACCEPT
-    case .data(let sequence, let content):
-      body.kind = IORUN__WIRE__PACKET__KIND__DATA
-      body.sequence = sequence
-      payload = content
-    case .acknowledge: body.kind = IORUN__WIRE__PACKET__KIND__ACK
-    case .reset: body.kind = IORUN__WIRE__PACKET__KIND__RESET
-    case .unreachable: body.kind = IORUN__WIRE__PACKET__KIND__UNREACHABLE
-    case .sealed(let counter, let content):
-      body.kind = IORUN__WIRE__PACKET__KIND__SEALED
-      body.sequence = counter
-      payload = content
-    }
+    body.kind =
+      switch packet.kind {
+      case .open: IORUN__WIRE__PACKET__KIND__OPEN
+      case .accept, .data, .acknowledge, .reset, .unreachable, .sealed:
+        // Nothing else greets.
+        IORUN__WIRE__PACKET__KIND__ACCEPT
+      }
     message.body_case = IORUN__WIRE__FRAME__BODY_PACKET
-    if let greeting = packet.greeting {
-      let arena = Arena()
-      body.greeting = arena.message { field in
-        iorun__wire__greeting__init(field)
-        field.pointee.public_key = arena.binary(greeting.publicKey)
-        field.pointee.ephemeral_key = arena.binary(greeting.ephemeralKey)
-        field.pointee.instance = greeting.instance
-        field.pointee.proof = arena.binary(greeting.proof)
-      }
-      withExtendedLifetime(arena) {
-        withUnsafeMutablePointer(to: &body) { pointer in
-          message.packet = pointer
-          pack(&message, into: &bytes)
-        }
-      }
-      return
+    let arena = Arena()
+    body.greeting = arena.message { field in
+      iorun__wire__greeting__init(field)
+      field.pointee.public_key = arena.binary(greeting.publicKey)
+      field.pointee.ephemeral_key = arena.binary(greeting.ephemeralKey)
+      field.pointee.instance = greeting.instance
+      field.pointee.proof = arena.binary(greeting.proof)
     }
-    payload.withUnsafeMutableBufferPointer { content in
-      body.payload = ProtobufCBinaryData(len: content.count, data: content.baseAddress)
+    withExtendedLifetime(arena) {
       withUnsafeMutablePointer(to: &body) { pointer in
         message.packet = pointer
         pack(&message, into: &bytes)
@@ -161,6 +185,12 @@ public enum FrameCodec {
   }
 
   private static func decodeFrame(_ bytes: UnsafeRawBufferPointer) throws -> Frame {
+    if let packet = try PacketCodec.decode(bytes) { return .packet(packet) }
+    return try decodeGenerated(bytes)
+  }
+
+  /// Reads a frame with the generated code.
+  static func decodeGenerated(_ bytes: UnsafeRawBufferPointer) throws -> Frame {
     let unpacked = iorun__wire__frame__unpack(
       nil, bytes.count, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
     guard let unpacked else { throw IorunError(.malformed, "a frame does not decode") }

@@ -50,6 +50,18 @@ public struct Packet: Sendable, Hashable {
   /// Who made the packet (`open` and `accept` only).
   public var greeting: SessionGreeting?
 
+  /// How many bytes `data` and `sealed` carry; 0 for the others.
+  public var payloadByteCount: Int { payload.count }
+
+  /// What `data` and `sealed` carry; empty for the others.
+  var payload: [UInt8] {
+    switch kind {
+    case .data(_, let payload): payload
+    case .sealed(_, let content): content
+    case .open, .accept, .acknowledge, .reset, .unreachable: []
+    }
+  }
+
   /// Makes a packet.
   public init(
     source: PeerID, destination: PeerID, sourceIncarnation: UInt64,

@@ -1,7 +1,8 @@
 import IorunCore
-import IorunWire
 import TestSupport
 import Testing
+
+@testable import IorunWire
 
 /// The bytes of a ZeroMQ message: what goes in comes out, and lies are refused.
 struct FrameCodecTests {
@@ -22,7 +23,14 @@ struct FrameCodecTests {
     .ping(token: .max), .pong(token: 0),
     packet(.open, .control), packet(.accept, .control), packet(.data(sequence: 1, payload: [])),
     packet(.data(sequence: .max, payload: Array(0...255)), .bulk), packet(.acknowledge),
-    packet(.reset), packet(.unreachable),
+    packet(.reset), packet(.unreachable), packet(.sealed(counter: 9, content: [1, 2, 3])),
+    .packet(
+      Packet(
+        source: one, destination: two, sourceIncarnation: 3, destinationIncarnation: 0,
+        kind: .open, trafficClass: .control,
+        greeting: SessionGreeting(
+          publicKey: [UInt8](repeating: 1, count: 32), ephemeralKey: [2, 3], instance: .max,
+          proof: [4]))),
   ]
 
   private func encode(_ frames: [Frame]) -> [UInt8] {
@@ -39,6 +47,52 @@ struct FrameCodecTests {
   @Test func `several frames of one message come back in order`() throws {
     #expect(try decode(encode(Self.frames)) == Self.frames)
     #expect(try decode([]) == [])
+  }
+
+  @Test(arguments: [1, 2, 3] as [UInt64])
+  func `packets read by hand are those that the generated code reads`(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    for _ in 0..<4000 {
+      let frame = Self.frames[Int.random(in: 0..<Self.frames.count, using: &random)]
+      var bytes = Array(encode([frame]).dropFirst(4))
+      for _ in 0..<Int.random(in: 0...2, using: &random) {
+        let place = Int.random(in: bytes.indices, using: &random)
+        bytes[place] = UInt8.random(in: .min ... .max, using: &random)
+      }
+      try bytes.withUnsafeBytes { bytes in
+        // What is refused by hand would be refused by the generated code, too, and what is taken is
+        // the same; what is left to it needs no comparison.
+        do {
+          guard let packet = try PacketCodec.decode(bytes) else { return }
+          #expect(try FrameCodec.decodeGenerated(bytes) == .packet(packet))
+        } catch let error as IorunError {
+          #expect(error.code == .malformed)
+          #expect(throws: IorunError.self) { try FrameCodec.decodeGenerated(bytes) }
+        }
+      }
+    }
+  }
+
+  @Test func `a large payload may come as a part of its own, and nothing else may`() throws {
+    let payload = [UInt8](repeating: 7, count: 100_000)
+    let packet = Packet(
+      source: Self.one, destination: Self.two, sourceIncarnation: 3, destinationIncarnation: 4,
+      kind: .data(sequence: 6, payload: payload), trafficClass: .bulk)
+    var bytes = encode([.ping(token: 1)])
+    let tail = FrameCodec.appendSplit(packet, to: &bytes)
+    #expect(tail == payload)
+    func decode(_ bytes: [UInt8], _ tail: [UInt8]) throws -> [Frame] {
+      try bytes.withUnsafeBytes { try FrameCodec.decode($0, tail: tail) }
+    }
+    #expect(try decode(bytes, tail) == [.ping(token: 1), .packet(packet)])
+    for wrong in [[], payload.dropLast(), payload + [1]] as [[UInt8]] {
+      #expect(throws: IorunError.self) { try decode(bytes, wrong) }
+    }
+    for count in 0..<bytes.count {
+      #expect(throws: IorunError.self) { try decode(Array(bytes.prefix(count)), tail) }
+    }
+    #expect(throws: IorunError.self) { try decode(encode([.ping(token: 1)]), [1]) }
+    #expect(throws: IorunError.self) { try decode([], [1]) }
   }
 
   @Test func `a payload of the largest size fits a frame`() throws {

@@ -51,6 +51,12 @@ from iorun.runtime_context import get_runtime_context
 from iorun.job_config import JobConfig
 from iorun import util
 from iorun import cloudpickle, internal
+from iorun.client_builder import ClientBuilder, client
+from iorun.cross_language import Language, cpp_function, java_actor_class, java_function
+from iorun import _absent
+
+_absent.install()
+__getattr__ = _absent.attribute
 
 ObjectID = ObjectRef
 DynamicObjectRefGenerator = ObjectRefGenerator
@@ -65,12 +71,14 @@ __commit__ = ""
 __all__ = [
     "ActorClassID",
     "ActorID",
+    "ClientBuilder",
     "ClusterID",
     "DynamicObjectRefGenerator",
     "FunctionID",
     "JobConfig",
     "JobID",
     "LOCAL_MODE",
+    "Language",
     "LoggingConfig",
     "NodeID",
     "ObjectID",
@@ -87,8 +95,10 @@ __all__ = [
     "actor",
     "available_resources",
     "cancel",
+    "client",
     "cloudpickle",
     "cluster_resources",
+    "cpp_function",
     "exceptions",
     "get",
     "get_actor",
@@ -98,6 +108,8 @@ __all__ = [
     "init",
     "internal",
     "is_initialized",
+    "java_actor_class",
+    "java_function",
     "kill",
     "method",
     "nodes",

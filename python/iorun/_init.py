@@ -121,6 +121,7 @@ def init(
         if namespace is not None and (not isinstance(namespace, str) or not namespace):
             raise ValueError(f"namespace must be a non-empty text, not {namespace!r}.")
         address = address or os.environ.get("IORUN_ADDRESS") or None
+        _check_address(address)
         offers = {
             "num_cpus": num_cpus,
             "num_gpus": num_gpus,
@@ -161,6 +162,17 @@ def _check_options(others: Dict[str, Any]) -> None:
         raise RuntimeError(f"Unknown keyword argument(s): {', '.join(sorted(unknown))}")
     if others.get("local_mode"):
         logger.warning("local_mode is ignored: tasks run in processes of their own.")
+
+
+def _check_address(address: Optional[str]) -> None:
+    # Ray Client's notation for this machine means any network on it.
+    local = ("ray://localhost", "ray://127.0.0.1")
+    if address is not None and address.startswith("ray://") and not address.startswith(local):
+        raise ValueError(
+            f"{address}: there is no Ray Client here. A program attaches to a node on its own "
+            "machine: run `iorun join` with a ticket of that network, and then init() or "
+            'init("auto"); or send the program to the network by `iorun submit`.'
+        )
 
 
 def _find(address: Optional[str], offers: Dict[str, Any]) -> Optional[_network.Hub]:

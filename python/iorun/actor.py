@@ -13,7 +13,15 @@ from iorun._core.tasks import STREAMING, Template
 from iorun.object_ref import ObjectRef
 from iorun.remote_function import Arity, returned
 
-__all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "make_actor_class", "method"]
+__all__ = [
+    "ActorClass",
+    "ActorClassInheritanceException",
+    "ActorHandle",
+    "ActorMethod",
+    "exit_actor",
+    "make_actor_class",
+    "method",
+]
 
 _UNKNOWN = object()
 _OPTIONS = "__iorun_method_options__"
@@ -27,6 +35,10 @@ _HANDLE_KEYS = (
     "out_of_order",
     "concurrency_groups",
 )
+
+
+class ActorClassInheritanceException(TypeError):
+    """A class was derived from an actor class."""
 
 
 def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
@@ -83,6 +95,9 @@ def _methods_of(cls: type) -> Dict[str, Dict[str, Any]]:
                 info[key] = given[option]
         if given.get("retry_exceptions"):
             info["retry"] = option_rules.retry_spec(given["retry_exceptions"])
+        if inspect.isfunction(function):
+            skip = not isinstance(member, staticmethod)
+            info["parameters"] = Arity(function, skip).plain()
         methods[name] = info
     return methods
 
@@ -108,10 +123,12 @@ class ActorClass:
         self.__ray_actor_class__ = cls
 
     def __init_subclass__(cls, **_: Any) -> None:
-        raise TypeError("Inheriting from actor classes is not supported: inherit before @remote.")
+        raise ActorClassInheritanceException(
+            "Inheriting from actor classes is not supported: inherit before @remote."
+        )
 
     def __mro_entries__(self, bases: Any) -> Any:
-        raise TypeError(
+        raise ActorClassInheritanceException(
             "Attempted to define a subclass of an actor class. Inheriting from actor classes is "
             "not currently supported. Inherit from the plain class, and decorate the subclass."
         )
@@ -138,7 +155,7 @@ class ActorClass:
 
     def options(self, **options: Any) -> "_WithOptions":
         """The same class with other options."""
-        option_rules.check(options, option_rules.ACTOR_OPTIONS, "actors")
+        option_rules.check(options, option_rules.ACTOR_OPTIONS, "actors", True)
         return _WithOptions(self, {**self._default_options, **options})
 
     def remote(self, *args: Any, **kwargs: Any) -> "ActorHandle":
@@ -151,8 +168,8 @@ class ActorClass:
         return self.options(**options).remote(*(args or ()), **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        """Lazy graphs of calls are not there."""
-        raise NotImplementedError("Graphs of calls (`bind`) are not supported; use `remote`.")
+        """A node of a graph of calls: an actor that each execution makes anew."""
+        return self.options().bind(*args, **kwargs)
 
     def _create(self, args: Any, kwargs: Any, options: Dict[str, Any]) -> "ActorHandle":
         from iorun._init import connected_worker
@@ -195,7 +212,9 @@ class ActorClass:
             "methods": self._methods,
             "code": self._code,
             "max_concurrency": options.get("max_concurrency"),
-            "concurrency_groups": options.get("concurrency_groups"),
+            "concurrency_groups": option_rules.concurrency_groups(
+                options.get("concurrency_groups")
+            ),
             "max_task_retries": options.get("max_task_retries") or 0,
             "max_pending_calls": options.get("max_pending_calls") or -1,
             "out_of_order": bool(options.get("allow_out_of_order_execution")),
@@ -203,7 +222,7 @@ class ActorClass:
         }
         given = arguments.encode(core, args, kwargs)
         id, ref, known = core.actors.create(meta, request, given)
-        return ActorHandle(id, known, ref, self._arities, self._cls)
+        return ActorHandle(id, known, ref, self._arities)
 
 
 class _WithOptions:
@@ -216,6 +235,12 @@ class _WithOptions:
     def remote(self, *args: Any, **kwargs: Any) -> "ActorHandle":
         """Makes an actor; returns its handle at once."""
         return self._actor_class._create(args, kwargs, self._options)
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """A node of a graph of calls: an actor that each execution makes anew."""
+        from iorun.dag.class_node import ClassNode
+
+        return ClassNode(self._actor_class, args, kwargs, self._options)
 
     def options(self, **options: Any) -> "_WithOptions":
         """Still other options."""
@@ -230,7 +255,7 @@ class _WithOptions:
 class ActorHandle:
     """Calls the methods of an actor: `handle.method.remote(...)`."""
 
-    __slots__ = ("__weakref__", "_arities", "_client", "_cls", "_id", "_meta", "_ref", "_templates")
+    __slots__ = ("__weakref__", "_arities", "_client", "_id", "_meta", "_ref", "_templates")
 
     def __init__(
         self,
@@ -238,14 +263,13 @@ class ActorHandle:
         meta: Dict[str, Any],
         ref: Optional[ObjectRef],
         arities: Optional[Dict[str, Arity]] = None,
-        cls: Optional[type] = None,
     ):
         self._id = id
         self._meta = {key: meta[key] for key in _HANDLE_KEYS if key in meta}
         #: Counts the handle; None where nobody counts them.
         self._ref = ref
-        self._arities = arities
-        self._cls = cls
+        #: Shared by the handles of one class.
+        self._arities: Dict[str, Arity] = {} if arities is None else arities
         self._templates: Dict[str, Template] = {}
         core = global_state.require()
         self._client = core.actors.adopt(id, ref)
@@ -326,8 +350,13 @@ class ActorMethod:
         return ActorMethod(self._handle, self._name, self._info, {**self._options, **options})
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        """Lazy graphs of calls are not there."""
-        raise NotImplementedError("Graphs of calls (`bind`) are not supported; use `remote`.")
+        """A node of a graph of calls, which `execute` makes."""
+        from iorun.dag.class_node import PARENT_CLASS_NODE_KEY, ClassMethodNode
+
+        node = ClassMethodNode(
+            self._name, args, kwargs, self._options, {PARENT_CLASS_NODE_KEY: self._handle}
+        )
+        return node._outputs(self._options.get("num_returns") or self._info.get("returns"))
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the method; returns its reference (or references, or a generator of them)."""
@@ -341,8 +370,7 @@ class ActorMethod:
         else:
             known = handle._templates.get(self._name)
             template = known if known is not None else self._make_template(core)
-        if handle._cls is not None:
-            self._check(args, kwargs)
+        self._check(args, kwargs)
         given = arguments.encode(core, args, kwargs)
         parent = core.executor.current_number() if core.executor is not None else 0
         with core.loop.lock:
@@ -360,16 +388,9 @@ class ActorMethod:
 
     def _check(self, args: Any, kwargs: Any) -> None:
         arities = self._handle._arities
-        if arities is None or self._name in _SPECIAL:
-            return
         arity = arities.get(self._name)
         if arity is None:
-            member = inspect.getattr_static(self._handle._cls, self._name)
-            if isinstance(member, (staticmethod, classmethod)):
-                arity = Arity(member.__func__, isinstance(member, classmethod))
-            else:
-                arity = Arity(member, True)
-            arities[self._name] = arity
+            arity = arities[self._name] = Arity.of(self._info.get("parameters"))
         arity.check(args, kwargs)
 
     def _group(self, options: Dict[str, Any], info: Dict[str, Any]) -> str:

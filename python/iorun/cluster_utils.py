@@ -12,12 +12,16 @@ from typing import Any, Dict, List, Optional
 import iorun
 from iorun import _network
 
-__all__ = ["Cluster", "ClusterNode"]
+__all__ = ["Cluster", "ClusterNode", "cluster_not_supported"]
+
+#: Several nodes on one machine work everywhere where this package does.
+cluster_not_supported = False
 
 _START_SECONDS = 30.0
 
 # Ray's options of nodes that mean nothing here.
 _IGNORED = {
+    "enable_object_reconstruction",
     "dashboard_host",
     "dashboard_port",
     "env_vars",

@@ -28,8 +28,35 @@ class Arity:
         except (TypeError, ValueError):
             # Builtins without a signature check by themselves.
             return
-        parameters = list(signature.parameters.values())[1 if skip_first else 0 :]
-        self.signature = signature.replace(parameters=parameters)
+        self._take(list(signature.parameters.values())[1 if skip_first else 0 :])
+
+    @classmethod
+    def of(cls, plain: Any) -> "Arity":
+        """From `plain()`, in another process."""
+        arity = cls.__new__(cls)
+        arity.signature, arity.least, arity.most = None, 0, -1
+        if plain is not None:
+            arity._take(
+                [
+                    inspect.Parameter(
+                        name, kind, default=None if default else inspect.Parameter.empty
+                    )
+                    for name, kind, default in plain
+                ]
+            )
+        return arity
+
+    def plain(self) -> Any:
+        """Names, kinds, and whether there are defaults; None where nothing is known."""
+        if self.signature is None:
+            return None
+        return [
+            (p.name, int(p.kind), p.default is not inspect.Parameter.empty)
+            for p in self.signature.parameters.values()
+        ]
+
+    def _take(self, parameters: List[inspect.Parameter]) -> None:
+        self.signature = inspect.Signature(parameters)
         positional = [
             p
             for p in parameters
@@ -57,7 +84,15 @@ class RemoteFunction:
     """A function that runs as a task: `f.remote(...)` returns references at once."""
 
     def __init__(self, function: Any, options: Dict[str, Any]):
-        option_rules.check(options, option_rules.TASK_OPTIONS, "tasks")
+        option_rules.check(options, option_rules.TASK_OPTIONS, "remote functions")
+        if options.get("num_gpus") and options.get("max_calls") is None:
+            # A process that has used a GPU keeps memory there: it ends with the task.
+            options = {**options, "max_calls": 1}
+        if inspect.iscoroutinefunction(function):
+            raise ValueError(
+                "'async def' should not be used for remote tasks. You can wrap the async function "
+                "with `asyncio.run(f())`, or use an async actor."
+            )
         self._function = function
         self._function_name = (
             f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
@@ -85,7 +120,7 @@ class RemoteFunction:
 
     def options(self, **options: Any) -> "RemoteFunction":
         """The same function with other options."""
-        option_rules.check(options, option_rules.TASK_OPTIONS, "tasks")
+        option_rules.check(options, option_rules.TASK_OPTIONS, "remote functions", True)
         other = RemoteFunction.__new__(RemoteFunction)
         other.__dict__.update(self.__dict__)
         other._default_options = _merged(self._default_options, options)
@@ -116,8 +151,10 @@ class RemoteFunction:
         return target.remote(*(args or ()), **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        """Lazy graphs of calls are not there."""
-        raise NotImplementedError("Graphs of calls (`bind`) are not supported; use `remote`.")
+        """A node of a graph of calls, which `execute` makes."""
+        from iorun.dag.function_node import FunctionNode
+
+        return FunctionNode(self, args, kwargs, self._default_options)
 
     def _prepare(self) -> Any:
         from iorun._init import connected_worker

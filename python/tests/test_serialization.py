@@ -67,6 +67,6 @@ def test_an_error_that_does_not_pickle_keeps_its_text():
 
 
 def test_a_function_that_captures_too_much_is_refused():
-    big = bytes(17 << 20)
+    big = bytes(96 << 20)
     with pytest.raises(ValueError, match="too large"):
         serialization.dump_function(lambda: big)

@@ -70,11 +70,11 @@ final class Acceptor: LinkOwner {
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
     var bytes = 0
     for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
-      guard let parts = socket.receive(partLimit: 2) else { return }
+      guard let parts = socket.receive(partLimit: 3) else { return }
       bytes += parts.last?.bytes.count ?? 0
-      guard parts.count == 2, let userID = userID(parts) else { continue }
+      guard (2...3).contains(parts.count), let userID = userID(parts) else { continue }
       let route = parts[0].bytes
-      guard let frames = try? parts[1].bytes.withUnsafeBytes({ try FrameCodec.decode($0) }) else {
+      guard let frames = try? frames(of: parts) else {
         // An admitted peer that sends garbage is broken or hostile: its link ends here.
         end(route, into: &events)
         continue
@@ -82,6 +82,12 @@ final class Acceptor: LinkOwner {
       for frame in frames {
         handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
       }
+    }
+  }
+
+  private func frames(of parts: [ZMQSocket.Part]) throws -> [Frame] {
+    try parts[1].bytes.withUnsafeBytes { bytes in
+      try FrameCodec.decode(bytes, tail: parts.count > 2 ? parts[2].bytes : nil)
     }
   }
 
@@ -93,8 +99,8 @@ final class Acceptor: LinkOwner {
   /// Hands everything that waits to libzmq.
   func flush() {
     for (route, link) in links where !link.outbox.isEmpty {
-      links[route]?.outbox.flush { [socket] bytes in
-        socket.send(route, more: true) && socket.send(bytes)
+      links[route]?.outbox.flush { [socket] message in
+        socket.send(route, more: true) && socket.send(message)
       }
     }
   }

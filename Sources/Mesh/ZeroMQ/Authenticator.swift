@@ -16,6 +16,7 @@ final class Authenticator: Sendable {
   private struct State {
     var nextToken: UInt64 = 1
     var rules: [String: KeyAdmission] = [:]
+    var limiter = HandshakeLimiter()
   }
 
   private let state = Mutex(State())
@@ -58,17 +59,31 @@ final class Authenticator: Sendable {
   }
 
   private func answer(_ request: [[UInt8]], over socket: ZMQSocket) {
-    let peer = admitted(request)
+    let (peer, status) = verdict(request)
     let requestID = request.count > 1 ? request[1] : []
-    // 400 is final for the connection; diallers of ours reconnect on their own terms.
-    let status = peer == nil ? ("400", "key not admitted") : ("200", "OK")
     let parts = [
-      Array("1.0".utf8), requestID, Array(status.0.utf8), Array(status.1.utf8),
+      Array("1.0".utf8), requestID, Array(status.code.utf8), Array(status.text.utf8),
       Array((peer?.description ?? "").utf8), [],
     ]
     for (index, part) in parts.enumerated() {
       _ = socket.send(part, more: index < parts.count - 1)
     }
+  }
+
+  /// 400 tells the dialler that its key is not admitted, 300 (try later) closes the connection without
+  /// a word: to whoever comes too often nothing is told.
+  private func verdict(
+    _ request: [[UInt8]]
+  ) -> (peer: PeerID?, status: (code: String, text: String)) {
+    let peer = admitted(request)
+    let isInTime = state.withLock { state in
+      state.limiter.takes(
+        key: peer == nil ? nil : request[6], address: request.count > 3 ? request[3] : [],
+        now: EndpointLoop.now())
+    }
+    guard isInTime else { return (nil, ("300", "too many handshakes")) }
+    guard let peer else { return (nil, ("400", "key not admitted")) }
+    return (peer, ("200", "OK"))
   }
 
   private func admitted(_ request: [[UInt8]]) -> PeerID? {

@@ -111,9 +111,10 @@ final class Dialler: LinkOwner {
 
   /// Takes what has arrived, from the peer and from libzmq's monitor.
   func receive(now: MonotonicTime, into events: inout [Event]) {
-    while let parts = socket?.receive(partLimit: 1) {
+    while let parts = socket?.receive(partLimit: 2) {
+      let tail = parts.count > 1 ? parts[1].bytes : nil
       guard let bytes = parts.first?.bytes,
-        let frames = try? bytes.withUnsafeBytes({ try FrameCodec.decode($0) })
+        let frames = try? bytes.withUnsafeBytes({ try FrameCodec.decode($0, tail: tail) })
       else {
         fail(
           IorunError(.malformed, "\(uplink.address) sent bytes that no iorun peer sends"),

@@ -71,6 +71,9 @@ public final class ZeroMQEndpoint: MeshTransport {
       identity: identity, instance: instance, security: security, uplink: uplink,
       uplinkMonitor: uplinkMonitor)
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
+    if security == .curve, let address = addresses.first {
+      try StrangerTest.run(at: address, serverKey: identity.publicKey)
+    }
     loop = Mutex(
       EndpointLoop(
         local: localPeer, identity: try MeshIdentity(identity, instance: instance),

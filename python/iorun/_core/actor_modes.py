@@ -51,6 +51,7 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
     except (FrameError, ValueError, EOFError, IndexError) as error:
         raise RuntimeError(f"the creation payload is malformed: {error}") from error
     executor.actor_meta = meta
+    executor.set_threads((meta.get("resources") or {}).get("CPU", 0))
     template = Incoming(
         {"name": f"{meta['class_name']}.__init__", "returns": 1, **meta.get("spec", {})}
     )
@@ -316,7 +317,8 @@ class AsyncMode:
             args = kwargs = None
             if template.is_async and not inspect.isasyncgen(value):
                 value = await value
-            elif inspect.isawaitable(value):
+            elif inspect.iscoroutine(value):
+                # Not whatever can be awaited: a reference is a value.
                 value = await value
             if template.returns.__class__ is not int:
                 await self._stream(call, value, start)

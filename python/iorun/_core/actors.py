@@ -113,7 +113,9 @@ class ActorSubmitter:
                 if error.code == ops.WRONG_STATE:
                     raise exceptions.ActorAlreadyExistsError(
                         f"The name {request['name']} (namespace={request.get('namespace')}) is "
-                        f"already taken: {error}"
+                        "already taken. Please use a different name, or take the existing actor "
+                        f"by get_actor({request['name']!r}, namespace="
+                        f"{request.get('namespace')!r}) or get_if_exists=True."
                     ) from None
                 if error.code == ops.NO_PLACEMENT:
                     raise exceptions.ActorUnschedulableError(str(error)) from None

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from iorun import exceptions
@@ -47,6 +48,7 @@ _pack = HEADER.pack
 _perf = time.perf_counter
 _SIMPLE = serialization.SIMPLE
 _UNIT = 1e6 / 16
+_END = object()
 
 
 class Answers:
@@ -86,13 +88,16 @@ class Answers:
                 if call.template.max_calls:
                     self.count_call(call)
                 return
-        if returns == 1:
-            values = [value]
-        elif returns == 0:
-            values = []
+        if value.__class__ is GeneratorType and returns:
+            results = self._taken(call, value, returns)
         else:
-            values = self._split(call, value, returns)
-        results = [self.encode(call, index, item) for index, item in enumerate(values)]
+            if returns == 1:
+                values = [value]
+            elif returns == 0:
+                values = []
+            else:
+                values = self._split(call, value, returns)
+            results = [self.encode(call, index, item) for index, item in enumerate(values)]
         self._send_results(call, REPLY, 0, units, results)
         if call.template.max_calls:
             self.count_call(call)
@@ -111,6 +116,42 @@ class Answers:
                 f"{returns}."
             )
         return values
+
+    def _taken(self, call: Call, generator: Any, returns: int) -> List[Tuple[int, Any, List[bytes]]]:
+        """The results of a generator with a number of results: each leaves memory as it comes.
+
+        Where it ends early or fails, what it yielded before is good; the rest is the error.
+        """
+        results: List[Tuple[int, Any, List[bytes]]] = []
+        main = call.thread == self.main_thread
+        try:
+            while len(results) < returns:
+                self.interrupting = main
+                try:
+                    item = next(generator)
+                except StopIteration:
+                    raise ValueError(
+                        f"Task {call.template.name} yielded {len(results)} objects, but "
+                        f"num_returns={returns}."
+                    ) from None
+                finally:
+                    self.interrupting = False
+                results.append(self.encode(call, len(results), item))
+                del item
+        except Exception as error:
+            if not results or call.cancelled or call.template.retries_on(error):
+                raise
+            data = serialization.dump_error(self.wrap(call, error))
+            results += [(ERROR, data, [])] * (returns - len(results))
+            return results
+        if next(generator, _END) is not _END:
+            logger.error(
+                "%s yielded more than num_returns=%d objects; the rest is dropped.",
+                call.template.name,
+                returns,
+            )
+            generator.close()
+        return results
 
     def encode(self, call: Call, index: int, value: Any) -> Tuple[int, Any, List[bytes]]:
         """A result: tag, bytes (of FULL: a Serialized), references in it. Without the lock."""
@@ -160,14 +201,14 @@ class Answers:
         if isinstance(error, DependencyLost):
             self.core.report_lost(error.id, error.where)
             wrapped: BaseException = self.core.lost_error(error.id)
-        elif (
-            isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError)) and call.cancelled
+        elif call.cancelled and (
+            isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
+            or type(error).__name__ == "CancelledError"
         ):
             flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
-        elif type(error).__name__ == "CancelledError" and call.cancelled:
-            flags |= REPLY_CANCELLED
-            wrapped = exceptions.TaskCancelledError(call.task_id().hex())
+            # It ran, and could have said something else: programs catch this as an error of its own,
+            # or as what it is.
+            wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
         else:
             wrapped = self.wrap(call, error)
             try:
@@ -241,9 +282,11 @@ class Answers:
                 tag, flags, data = ERROR, REPLY_ERROR, serialization.dump_error(died)
             with self.core.loop.lock:
                 call.release(self.core)
-                call.peer.send(
-                    frame(REPLY, flags, units, call.number, encode_results([(tag, data)]))
-                )
+                # A crash is not answered: its callers may have retries left for it.
+                if intended:
+                    call.peer.send(
+                        frame(REPLY, flags, units, call.number, encode_results([(tag, data)]))
+                    )
                 self.core.hub.note(ops.EXITING, {"intended": intended, "reason": reason})
         else:
             reason = f"the task called sys.exit({getattr(error, 'code', None)!r})"

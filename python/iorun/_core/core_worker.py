@@ -15,7 +15,9 @@ from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
 from iorun._core.executor import Executor
+from iorun._core.hub import HubError
 from iorun._core.leases import RECALL_LASTS, TaskQueue
+from iorun._core.logs import LogPrinter
 from iorun._core.loop import Loop, Waiter
 from iorun._core.neighbours import Neighbours
 from iorun._core.objects import ERROR, PENDING, ObjectTable
@@ -54,6 +56,9 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self.environment: Tuple[str, str] = ("", "")
         self.log_to_driver = False
         self.last_log = 0.0
+        self._printer: Optional[LogPrinter] = None
+        self._log_timer = False
+        self._addresses: Dict[str, Optional[str]] = {}
         self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
         self.loop = Loop()
         self.objects = ObjectTable(self)
@@ -66,6 +71,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self._dead: Dict[bytes, Dict[str, Any]] = {}
         self._listener: Optional[socket.socket] = None
         self._socket_path = ""
+        self._bringing = {}
         self.peer_handlers = self._make_handlers()
         self.loop.housekeeping = self._housekeeping
         self.hub = hub.HubConnection(self, self.loop, hub_path)
@@ -228,10 +234,38 @@ class CoreWorker(Neighbours, Storing, Waiting):
 
     def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
         if self.log_to_driver:
-            from iorun._core.logs import print_lines
-
             self.last_log = time.monotonic()
-            self.loop.deferred.append((print_lines, (body,)))
+            node = str(body.get("node") or self.node_id.hex())
+            if node == self.node_id.hex() or node in self._addresses:
+                self.loop.deferred.append((self.printer().print, (body,)))
+            else:
+                self._print_later(body)
+            if not self._log_timer:
+                self._log_timer = True
+                self.loop.after(1.0, self._flush_logs)
+
+    def printer(self) -> LogPrinter:
+        """What prints workers' lines."""
+        if self._printer is None:
+            self._printer = LogPrinter(self.node_id.hex(), self._addresses.get)
+        return self._printer
+
+    def _print_later(self, body: Dict[str, Any]) -> None:
+        """Prints lines of a node whose address the agent must say first. With the lock held."""
+
+        def told(answer: Dict[str, Any], _blob: bytes, error: Optional[HubError]) -> None:
+            for known in answer.get("nodes", []) if error is None else []:
+                self._addresses[known.get("node", "")] = known.get("address")
+            self.loop.deferred.append((self.printer().print, (body,)))
+
+        self.hub.start(ops.NODES, {}, told)
+
+    def _flush_logs(self) -> None:
+        printer = self.printer()
+        self._log_timer = bool(printer.repetitions)
+        self.loop.deferred.append((printer.flush, ()))
+        if self._log_timer:
+            self.loop.after(1.0, self._flush_logs)
 
     def _on_returned(
         self, peer: Any, flags: int, _a: int, _n: int, data: bytes, start: int, end: int
@@ -259,10 +293,14 @@ class CoreWorker(Neighbours, Storing, Waiting):
         if self.executor is not None:
             info = serialization.loads(data[start:end])
             self.executor.set_gpus(info.get("gpus") or [])
+            self.executor.set_threads(info.get("cpus") or 0)
 
-    def introduce_lease(self, lease: Any, _request: Dict[str, Any]) -> None:
+    def introduce_lease(self, lease: Any, request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""
-        info = {"gpus": lease.info.get("gpus") or []}
+        info = {
+            "gpus": lease.info.get("gpus") or [],
+            "cpus": (request.get("resources") or {}).get("CPU", 0),
+        }
         lease.peer.send(frames.frame(frames.LEASE_INFO, body=serialization.dumps(info, 5)))
 
     def _housekeeping(self) -> None:
@@ -402,6 +440,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         while True:
             now = time.monotonic()
             if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
+                self.printer().flush(everything=True)
                 return
             time.sleep(0.01)
 

@@ -39,6 +39,7 @@ logger = logging.getLogger("iorun")
 
 _perf = time.perf_counter
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_THREADS = "OMP_NUM_THREADS"
 
 
 class Executor(Answers):
@@ -60,6 +61,7 @@ class Executor(Answers):
         self.actor_status: Dict[str, Any] = {}
         self.actor_meta: Dict[str, Any] = {}
         self.gpus: List[Any] = []
+        self.own_threads = _THREADS in os.environ
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
@@ -190,6 +192,11 @@ class Executor(Answers):
 
     # Context
 
+    def set_threads(self, cpus: float) -> None:
+        """Libraries for numbers start as many threads as the task has CPUs, not the machine."""
+        if not self.own_threads:
+            os.environ[_THREADS] = str(max(1, int(cpus)))
+
     def set_gpus(self, gpus: List[Any]) -> None:
         """The GPUs that what runs here may use; libraries look at the variable when they start."""
         if gpus:
@@ -312,7 +319,7 @@ class Executor(Answers):
             elif name == "__ray_ready__":
                 function = _ready
             else:
-                function = getattr(self.actor, name)
+                function = self._method(name)
         else:
             function = self.functions.get(template.hash)
             if function is None:
@@ -326,6 +333,13 @@ class Executor(Answers):
             function
         )
         return function
+
+    def _method(self, name: str) -> Any:
+        """A method of the class: an attribute of the instance may have the same name."""
+        member = inspect.getattr_static(type(self.actor), name, None)
+        if inspect.isfunction(member):
+            return member.__get__(self.actor)
+        return getattr(self.actor, name)
 
     def _ray_call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(self.actor, *args, **kwargs)
@@ -361,6 +375,9 @@ class Executor(Answers):
                 args = kwargs = None  # noqa: F841 - references in them go now
             self.reply(call, value, start)
         except BaseException as error:
+            if self.stopping == "exit":
+                # The answer is out, and was the last one.
+                raise
             self.reply_error(call, error, start)
         finally:
             self.running.pop(key, None)

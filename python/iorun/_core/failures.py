@@ -14,6 +14,8 @@ def describe(cause: Optional[Dict[str, Any]]) -> str:
     cause = cause or {}
     detail = cause.get("detail") or {}
     text = str(cause.get("message") or "")
+    if text == "it was killed" and detail.get("intended"):
+        text = "The actor is dead because it was killed by `ray.kill`."
     facts = []
     if detail.get("pid"):
         facts.append(f"pid {detail['pid']}")

@@ -1,171 +1,14 @@
-"""The options of `@remote` and `.options()`: what is allowed, and what it means to the scheduler."""
+"""The options of `@remote` and `.options()`: what they mean to the scheduler."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
+from iorun._core.option_checks import ACTOR_OPTIONS, METHOD_OPTIONS, TASK_OPTIONS, check
+
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
-
-_COMMON = {
-    "_labels",
-    "_metadata",
-    "accelerator_type",
-    "enable_task_events",
-    "fallback_strategy",
-    "label_selector",
-    "memory",
-    "name",
-    "num_cpus",
-    "num_gpus",
-    "object_store_memory",
-    "placement_group",
-    "placement_group_bundle_index",
-    "placement_group_capture_child_tasks",
-    "resources",
-    "runtime_env",
-    "scheduling_strategy",
-}
-TASK_OPTIONS = _COMMON | {
-    "_generator_backpressure_num_objects",
-    "max_calls",
-    "max_retries",
-    "num_returns",
-    "retry_exceptions",
-}
-ACTOR_OPTIONS = _COMMON | {
-    "allow_out_of_order_execution",
-    "concurrency_groups",
-    "enable_tensor_transport",
-    "get_if_exists",
-    "lifetime",
-    "max_concurrency",
-    "max_pending_calls",
-    "max_restarts",
-    "max_task_retries",
-    "namespace",
-}
-METHOD_OPTIONS = {
-    "_generator_backpressure_num_objects",
-    "concurrency_group",
-    "enable_task_events",
-    "max_task_retries",
-    "name",
-    "num_returns",
-    "retry_exceptions",
-    "tensor_transport",
-}
-
-
-def check(options: Dict[str, Any], allowed: "set[str]", kind: str) -> None:
-    """Raises ValueError or TypeError for options that do not exist or have no meaning."""
-    for name, value in options.items():
-        if name not in allowed:
-            raise ValueError(
-                f"Invalid option keyword {name} for {kind}. Valid ones are {sorted(allowed)}."
-            )
-        if value is None:
-            continue
-        if name in ("num_cpus", "num_gpus", "memory", "object_store_memory"):
-            _check_amount(name, value)
-        elif name == "resources":
-            _check_resources(value)
-        elif name == "num_returns":
-            if value not in ("dynamic", "streaming") and not _is_int(value, 0):
-                raise ValueError(
-                    "The keyword 'num_returns' only accepts None, a non-negative integer, "
-                    f"'dynamic' (for generators), or 'streaming' (for generators): got {value!r}"
-                )
-        elif name in ("max_retries", "max_restarts", "max_task_retries"):
-            if not _is_int(value, -1):
-                raise ValueError(
-                    f"The keyword '{name}' only accepts None, 0, -1 or a positive integer, where "
-                    f"-1 means infinitely often: got {value!r}"
-                )
-        elif name == "max_calls":
-            if not _is_int(value, 0):
-                raise ValueError(
-                    f"The keyword 'max_calls' only accepts 0 (no limit) or more: got {value!r}"
-                )
-        elif name == "max_concurrency":
-            if not _is_int(value, 1):
-                raise ValueError(
-                    "The keyword 'max_concurrency' only accepts None or a positive int."
-                )
-        elif name in ("name", "namespace") and kind == "actors":
-            if not isinstance(value, str):
-                raise TypeError(f"{name} must be None or a string, got: '{type(value)}'.")
-            if value == "":
-                raise ValueError(f"Actor {name} cannot be an empty string.")
-        elif name == "lifetime" and value not in ("detached", "non_detached"):
-            raise ValueError(
-                "actor `lifetime` argument must be one of 'detached', 'non_detached' and None: "
-                f"got {value!r}"
-            )
-        elif name == "retry_exceptions":
-            _check_retry(value)
-        elif name == "scheduling_strategy" and isinstance(value, str):
-            if value not in ("DEFAULT", "SPREAD"):
-                raise ValueError(f"Invalid scheduling strategy {value!r}: 'DEFAULT' or 'SPREAD'.")
-        elif name == "runtime_env" and not hasattr(value, "keys"):
-            raise TypeError(
-                f"runtime_env must be a dict or RuntimeEnv, not {type(value).__name__}."
-            )
-        elif name == "concurrency_groups" and not isinstance(value, dict):
-            raise TypeError("concurrency_groups must be a dict of names and counts.")
-        elif name == "_generator_backpressure_num_objects":
-            if value != -1 and not _is_int(value, 1):
-                raise ValueError(
-                    f"_generator_backpressure_num_objects must be -1 or positive: got {value!r}"
-                )
-    if options.get("get_if_exists") and not options.get("name"):
-        raise ValueError("The actor name must be specified to use `get_if_exists`.")
-    if options.get("max_task_retries") and not options.get("max_restarts") and kind == "actors":
-        if options["max_task_retries"] > 0 and options.get("max_restarts") == 0:
-            raise ValueError("'max_task_retries' cannot be set if 'max_restarts' is 0.")
-
-
-def _is_int(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _check_amount(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(
-            f"The type of keyword '{name}' must be a number, got {type(value).__name__}."
-        )
-    if value < 0:
-        raise ValueError(
-            f"The keyword '{name}' only accepts None, 0 or a positive number: got {value}"
-        )
-    if name == "num_gpus" and value > 1 and value != int(value):
-        raise ValueError("The resource quantity of num_gpus must be whole where it is above 1.")
-
-
-def _check_resources(value: Any) -> None:
-    if not isinstance(value, dict):
-        raise TypeError(
-            f"The type of keyword 'resources' must be dict, got {type(value).__name__}."
-        )
-    for name, amount in value.items():
-        if name in ("CPU", "GPU"):
-            raise ValueError(
-                "Use the 'num_cpus' and 'num_gpus' keywords instead of 'CPU' and 'GPU' "
-                "in the 'resources' keyword"
-            )
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
-            raise ValueError(f"The amount of resource {name!r} must be 0 or a positive number.")
-
-
-def _check_retry(value: Any) -> None:
-    if isinstance(value, bool):
-        return
-    if not isinstance(value, (list, tuple)) or not all(
-        isinstance(kind, type) and issubclass(kind, BaseException) for kind in value
-    ):
-        raise TypeError("retry_exceptions must be a bool or a list of exception classes.")
-
 
 def resources_of(options: Dict[str, Any], default_cpus: float) -> Dict[str, float]:
     """The resources that a task or actor holds."""
@@ -181,6 +24,22 @@ def resources_of(options: Dict[str, Any], default_cpus: float) -> Dict[str, floa
             amounts[name] = options[option]
     for name, amount in (options.get("resources") or {}).items():
         amounts[name] = amount
+    return _with_accelerator(amounts, options)
+
+
+def concurrency_groups(given: Any) -> "Dict[str, int]":
+    """Names and limits of `concurrency_groups`, which may be a list of dicts."""
+    if isinstance(given, list):
+        given = {group["name"]: group.get("max_concurrency", 1) for group in given}
+    for name, limit in (given or {}).items():
+        if not isinstance(name, str) or isinstance(limit, bool) or not isinstance(limit, int):
+            raise TypeError(f"concurrency_groups are names and counts, not {name!r}: {limit!r}.")
+        if limit < 1:
+            raise ValueError(f"max_concurrency of the group {name!r} must be positive.")
+    return dict(given or {})
+
+
+def _with_accelerator(amounts: Dict[str, float], options: Dict[str, Any]) -> Dict[str, float]:
     if options.get("accelerator_type"):
         amounts[f"accelerator_type:{options['accelerator_type']}"] = 0.001
     return {name: amount for name, amount in amounts.items() if amount}
@@ -276,3 +135,16 @@ def retry_spec(value: Any) -> Any:
     from iorun._core import serialization
 
     return serialization.dump_function(tuple(value))
+
+
+__all__ = [
+    "ACTOR_OPTIONS",
+    "METHOD_OPTIONS",
+    "TASK_OPTIONS",
+    "check",
+    "concurrency_groups",
+    "queue_key",
+    "request_of",
+    "resources_of",
+    "retry_spec",
+]

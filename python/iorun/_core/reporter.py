@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from iorun._core import ops, serialization
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 _EVERY = 0.2
-#: How often it is told which tasks wait and which run.
-_OPEN_EVERY = 1.0
+#: So often unfinished tasks are told of, if there are any.
+_LOOK = 0.5
 #: More tasks than that in one interval are not told of one by one.
 _MOST = 200
 
@@ -28,44 +28,14 @@ class Reporter:
         self.units = 0
         self._rows: List[List[Any]] = []
         self._scheduled = False
-        #: Whether somebody will look at what is open.
-        self.looking = False
-        #: Numbers of the tasks of which the agent believes that they are not over: their end is told
-        #: in any case.
-        self.told: Set[int] = set()
-
-    def submitted(self) -> None:
-        """There are open tasks. With the lock held."""
-        self.looking = True
-        self.core.loop.after(_OPEN_EVERY, self._look)
-
-    def _look(self) -> None:
-        """Notes which tasks wait and which run, as far as a report has room for it."""
-        tasks = self.core.tasks.open
-        self.looking = False
-        if not tasks:
-            return
-        now, clock = time.time(), time.perf_counter()
-        # The oldest ones are those that run.
-        for number, task in itertools.islice(tasks.items(), _MOST):
-            place = task.place
-            inflight = getattr(place, "inflight", None)
-            # Whoever runs calls runs them in their order.
-            running = bool(inflight) and next(iter(inflight)) == number
-            since = getattr(place, "progress_at", 0.0) if running else 0.0
-            when = now - (clock - since) if since else now
-            self._rows.append(self._row(task, "RUNNING" if running else "PENDING", "", when))
-            self.told.add(number)
-        if not self._scheduled:
-            self._schedule()
-        self.submitted()
+        #: Whether somebody will look at unfinished tasks.
+        self.watching = False
+        self._told: Dict[int, str] = {}
 
     def ended(self, task: Any, error: Optional[bytes]) -> None:
         """A task has ended. With the lock held."""
         rows = self._rows
-        if task.number in self.told:
-            self.told.discard(task.number)
-        elif len(rows) >= _MOST:
+        if len(rows) >= _MOST:
             # Until the next interval: the hot path does not even call.
             self.wanted = False
             return
@@ -94,23 +64,54 @@ class Reporter:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self.core.loop.after(_EVERY, self._send)
+        self.core.loop.after(_EVERY, self._due)
+
+    def _due(self) -> None:
+        self._scheduled = False
+        self._send()
 
     def _send(self) -> None:
-        self._scheduled = False
         self.wanted = True
         rows, self._rows = self._rows, []
         if rows:
             self.core.hub.note(ops.REPORT, {"tasks": rows})
 
-    def snapshot(self) -> List[Dict[str, Any]]:
-        """The unfinished tasks of this process."""
-        with self.core.loop.lock:
-            return [
-                {
-                    "task_id": (self.core.worker_id + n.to_bytes(8, "little")).hex(),
-                    "name": task.template.name,
-                    "state": "PENDING" if task.place is None else "RUNNING",
-                }
-                for n, task in list(self.core.tasks.open.items())[:10_000]
-            ]
+    def watch(self) -> None:
+        """There are unfinished tasks: looks at them in a moment. With the lock held."""
+        self.watching = True
+        self.core.loop.after(_LOOK, self._look)
+
+    def tell(self) -> None:
+        """Says now what it would say in a moment. With the lock held."""
+        self._find()
+        self._send()
+
+    def _look(self) -> None:
+        if not self.core.tasks.open:
+            self.watching = False
+            self._told.clear()
+            return
+        self._find()
+        self.core.loop.after(_LOOK, self._look)
+
+    def _find(self) -> None:
+        now = time.time()
+        told, self._told = self._told, {}
+        # The oldest come first; a million that wait are not told of one by one.
+        for number, task in islice(self.core.tasks.open.items(), _MOST):
+            state = self._state(task)
+            self._told[number] = state
+            if told.get(number) != state:
+                self._rows.append(self._row(task, state, "", now))
+        if self._rows and not self._scheduled:
+            self._schedule()
+
+    def _state(self, task: Any) -> str:
+        place = task.place
+        if place is None:
+            return "PENDING"
+        inflight = getattr(place, "inflight", None)
+        if task.template.queue is not None and inflight and next(iter(inflight)) != task.number:
+            # It waits behind another one at the same worker.
+            return "PENDING"
+        return "RUNNING"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import io
+import logging
 import pickle
 import struct
 import threading
@@ -19,6 +20,8 @@ import cloudpickle
 
 from iorun._core.frames import ID_SIZE, REF_SIZE, FrameError
 
+logger = logging.getLogger("iorun")
+
 PROTOCOL = 5
 #: Smaller buffers stay in the pickle: apart they would cost more than their copy.
 _SMALL_BUFFER = 4096
@@ -26,8 +29,11 @@ _HEAD = struct.Struct("<IIQ")
 _IN_TABLE = struct.Struct(f"{ID_SIZE}s16x")
 _BUFFER = struct.Struct("<QQ")
 _ALIGNMENT = 64
-#: Functions, classes and errors travel in one frame.
-_FUNCTION_LIMIT = 16 << 20
+#: Code of functions and classes up to that travels in frames; larger code is an object, up to the
+#: second number.
+_FUNCTION_LIMIT = 4 << 20
+_FUNCTION_MOST = 95 << 20
+#: Errors travel in one frame.
 _ERROR_LIMIT = 8 << 20
 #: Types whose values hold no reference and need no second look.
 SIMPLE = frozenset({int, str, bytes, float, bool, type(None), complex})
@@ -307,19 +313,55 @@ def dump_function(function: Any) -> bytes:
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(
-            f"Could not serialize {name}: {error}\nIt, or something that it uses from the outside "
-            "(a global, a closure's variable, a default), cannot be pickled. Create such things "
+            f"Could not serialize the {_kind(function)} {name}: {error}\nIt, or something that "
+            "it uses from the outside (a global, a closure's variable, a default), cannot be pickled. Create such things "
             "inside the function, or pass them as arguments. "
             "`util.inspect_serializability()` finds them."
         ) from error
     if len(code) > _FUNCTION_LIMIT:
         name = getattr(function, "__qualname__", repr(function))
-        raise ValueError(
-            f"{name} is too large to be sent: {len(code) >> 20} MiB of at most "
-            f"{_FUNCTION_LIMIT >> 20}. It probably captures a large array or another big object "
-            "from outside. Use `put()` on that, and pass the reference as an argument."
+        advice = (
+            "It probably captures a large array or another big object from outside. Use `put()` on "
+            "that, and pass the reference as an argument."
         )
+        size = f"{len(code) >> 20} MiB"
+        if len(code) > _FUNCTION_MOST:
+            raise ValueError(
+                f"The {_kind(function)} {name} is too large ({size} of at most "
+                f"{_FUNCTION_MOST >> 20}). {advice}"
+            )
+        logger.warning("The %s %s is large (%s). %s", _kind(function), name, size, advice)
+        return _dump_large(code)
     return code
+
+
+def _dump_large(code: bytes) -> bytes:
+    """Code that no frame should carry: an object, and where it is."""
+    from iorun._core import global_state
+
+    out = io.BytesIO()
+    _FunctionPickler(out, PROTOCOL).dump(_LargeCode(global_state.require().put(code)))
+    return out.getvalue()
+
+
+class _LargeCode:
+    """Becomes the function itself where it is unpickled."""
+
+    def __init__(self, ref: Any):
+        self.ref = ref
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _load_large, (self.ref,)
+
+
+def _load_large(ref: Any) -> Any:
+    from iorun._core import global_state
+
+    return loads(global_state.require().get((ref,))[0])
+
+
+def _kind(function: Any) -> str:
+    return "actor class" if isinstance(function, type) else "remote function"
 
 
 def dump_error(error: BaseException) -> bytes:

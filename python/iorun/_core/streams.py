@@ -6,10 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from iorun import exceptions
 from iorun._core import serialization
-from iorun._core.frames import ACK, ERROR, U32, U64, decode_results, frame
+from iorun._core.frames import ACK, ARENA, ERROR, U32, U64, decode_results, frame
 from iorun._core.loop import Waiter
-from iorun._core.objects import Entry
+from iorun._core.objects import PENDING, Entry
 from iorun._core.tasks import Task, id_suffix
 from iorun.object_ref import ObjectRef
 
@@ -25,7 +26,17 @@ STOP = (1 << 64) - 1
 class Stream:
     """The state of one generator call."""
 
-    __slots__ = ("backpressure", "closed", "items", "next", "received", "task", "total", "waiting")
+    __slots__ = (
+        "backpressure",
+        "closed",
+        "items",
+        "kept",
+        "next",
+        "received",
+        "task",
+        "total",
+        "waiting",
+    )
 
     def __init__(self, task: Task, backpressure: int):
         self.task = task
@@ -33,6 +44,8 @@ class Stream:
         #: Ids that have come and were not taken, by index; each is held once.
         self.items: Dict[int, bytes] = {}
         self.received = 0
+        #: How many of them can be lost, and made again by running the task again.
+        self.kept = 0
         self.next = 0
         #: How many there are in all, once the task has ended.
         self.total: Optional[int] = None
@@ -71,15 +84,23 @@ class StreamTable:
     def add(self, task: Task, index: int, tag: int, data: bytes) -> None:
         """One yielded value."""
         stream = task.generator
+        id = self.core.worker_id + id_suffix(task.number, index + 1)
         if index < stream.received:
-            # The task was run again: this one is known.
+            # The task was run again: this one is known, if it was not lost meanwhile.
+            if stream.backpressure > 0:
+                self.acknowledge(stream, index + 1)
+            entry = self.core.objects.entries.get(id)
+            if entry is not None and entry.state == PENDING:
+                self.core.objects.settle(id, tag, data)
             return
         stream.received = index + 1
-        id = self.core.worker_id + id_suffix(task.number, index + 1)
         if stream.closed:
             self.core.objects.settle(id, tag, data)
             return
-        self.core.objects.entries[id] = Entry(1)
+        entry = self.core.objects.entries[id] = Entry(1)
+        if tag == ARENA and task.template.max_retries:
+            entry.source = task
+            stream.kept += 1
         self.core.objects.settle(id, tag, data)
         stream.items[index] = id
         stream.wake()
@@ -91,6 +112,26 @@ class StreamTable:
             self.add(task, stream.received, ERROR, result[1])
         stream.total = stream.received
         stream.wake()
+
+    def ended_again(self, task: Task, result: Any, failed: bool) -> None:
+        """The generator ran again for values that were lost, and has ended."""
+        for id, entry in self.made(task):
+            if entry.state == PENDING:
+                error = exceptions.ObjectReconstructionFailedError(
+                    id.hex(), reason_message="Its generator yielded less when it ran again."
+                )
+                data = result[1] if failed else serialization.dump_error(error)
+                self.core.objects.settle(id, ERROR, data)
+
+    def made(self, task: Task) -> List[Any]:
+        """The yielded values that can be lost: (id, entry)."""
+        found = []
+        for index in range(task.generator.received):
+            id = self.core.worker_id + id_suffix(task.number, index + 1)
+            entry = self.core.objects.entries.get(id)
+            if entry is not None and entry.source is task:
+                found.append((id, entry))
+        return found
 
     def collected(self, task: Task) -> bytes:
         """The value of a task with num_returns="dynamic": references to all that it yielded."""

@@ -68,8 +68,8 @@ class TaskSubmitter:
         else:
             task.take_arguments(given)
         self.open[number] = task
-        if not core.reporter.looking:
-            core.reporter.submitted()
+        if not core.reporter.watching:
+            core.reporter.watch()
         entries = core.objects.entries
         if template.returns == 1:
             id = core.worker_id + id_suffix(number, 0)
@@ -156,8 +156,6 @@ class TaskSubmitter:
         """Whether an error of the task's own is a reason to run it again."""
         if not flags & REPLY_RETRY or task.retries == 0 or task.cancelled or task.finished:
             return False
-        if task.generator is not None and task.generator.received:
-            return False
         if task.retries > 0:
             task.retries -= 1
         task.attempt += 1
@@ -191,7 +189,7 @@ class TaskSubmitter:
             if callbacks is not None:
                 entry.callbacks = None
                 core.objects.call_back(callbacks)
-        if core.reporter.wanted or task.number in core.reporter.told:
+        if core.reporter.wanted:
             core.reporter.ended(task, None)
 
     def finish(self, task: Task, results: List[Tuple[int, bytes]], failed: bool) -> None:
@@ -209,11 +207,17 @@ class TaskSubmitter:
                 f"The worker sent {len(results)} results where {len(ids)} were expected."
             )
             results = [(ERROR, serialization.dump_error(error))] * len(ids)
-        if task.generator is not None:
-            self.core.streams.ended(task, results[0], failed)
-            if task.template.returns == DYNAMIC and not failed:
-                results = [(FULL, self.core.streams.collected(task))]
         kept = 0
+        if task.generator is not None:
+            if task.generator.total is not None:
+                self.core.streams.ended_again(task, results[0], failed)
+                ids = []
+            else:
+                self.core.streams.ended(task, results[0], failed)
+                if task.template.returns == DYNAMIC and not task.cancelled:
+                    # An error is the last thing that it yielded.
+                    results = [(FULL, self.core.streams.collected(task))]
+            kept = task.generator.kept
         for id, (tag, data) in zip(ids, results):
             entry = objects.entries.get(id)
             if entry is not None:
@@ -226,7 +230,7 @@ class TaskSubmitter:
         for id, (tag, data) in zip(ids, results):
             objects.settle(id, tag, data)
         task.release_arguments()
-        if self.core.reporter.wanted or task.number in self.core.reporter.told:
+        if self.core.reporter.wanted:
             self.core.reporter.ended(task, results[0][1] if failed else None)
 
     def fail(self, task: Task, error: BaseException) -> None:
@@ -284,8 +288,11 @@ class TaskSubmitter:
         task.place = None
         task.kept = 0
         entries = self.core.objects.entries
-        for id in task.return_ids():
-            entry = entries.get(id)
+        if task.generator is not None:
+            again = self.core.streams.made(task)
+        else:
+            again = [(id, entries.get(id)) for id in task.return_ids()]
+        for _, entry in again:
             if entry is not None and entry.source is task:
                 entry.state = PENDING
                 entry.data = None

@@ -180,6 +180,10 @@ class Task:
 
     def forgotten(self, id: bytes) -> None:
         """The result, and with it the need to make it again, is gone."""
+        if self.generator is not None:
+            self.generator.kept -= 1
+            if not self.finished:
+                return
         if self.kept:
             self.kept -= 1
             if not self.kept:

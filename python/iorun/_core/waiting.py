@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from operator import attrgetter
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from iorun._core import serialization
 from iorun._core.fetching import Fetching
@@ -23,6 +23,9 @@ _loads = serialization.loads
 
 class Waiting(Fetching):
     """The part of the core that waits."""
+
+    #: Objects that are on their way to this node because somebody waits for them.
+    _bringing: Dict[bytes, List[Waiter]]
 
     def wait_settled(self, refs: Sequence[ObjectRef]) -> None:
         """Waits until all have values or errors; raises nothing."""
@@ -56,6 +59,8 @@ class Waiting(Fetching):
         if num_returns == 1:
             for index, entry in enumerate(map(get, ids)):
                 if entry is not None and entry.state:
+                    if entry.state == ARENA:
+                        break
                     return [refs[index]], refs[:index] + refs[index + 1 :]
         ready = [i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state]
         if len(ready) < num_returns and timeout == 0:
@@ -84,12 +89,79 @@ class Waiting(Fetching):
             ready = [
                 i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state
             ]
+        if fetch_local:
+            if self._any_far(ids):
+                return self._wait_fetched(refs, ids, num_returns, timeout)
         ready = ready[:num_returns]
         chosen = set(ready)
         return (
             [refs[i] for i in ready],
             [ref for i, ref in enumerate(refs) if i not in chosen],
         )
+
+    def _any_far(self, ids: List[bytes]) -> bool:
+        """Whether a ready object lies on other nodes only."""
+        get = self.objects.entries.get
+        for id, entry in zip(ids, map(get, ids)):
+            if entry is not None and entry.state == ARENA and not self._is_here(id, entry):
+                return True
+        return False
+
+    def _is_here(self, id: bytes, entry: Any) -> bool:
+        return self.node_id in entry.data.locations or self.arena.mapped(id) is not None
+
+    def _wait_fetched(
+        self,
+        refs: List[ObjectRef],
+        ids: List[bytes],
+        num_returns: int,
+        timeout: Optional[float],
+    ) -> Tuple[List[ObjectRef], List[ObjectRef]]:
+        """`wait` where ready objects must come from other nodes: those of this node come first."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        entries = self.objects.entries
+        while True:
+            with self.loop.lock:
+                waiter = Waiter(1)
+                ready = []
+                for index, id in enumerate(ids):
+                    entry = entries[id]
+                    if entry.state == PENDING:
+                        self.want(id, entry)
+                        self.objects.when_ready(entry, waiter.count_down)
+                    elif entry.state != ARENA or self._is_here(id, entry):
+                        ready.append(index)
+                    else:
+                        self._bring(id, entry, waiter)
+            left = None if deadline is None else deadline - time.monotonic()
+            if len(ready) >= num_returns or (left is not None and left <= 0):
+                ready = ready[:num_returns]
+                chosen = set(ready)
+                return (
+                    [refs[i] for i in ready],
+                    [ref for i, ref in enumerate(refs) if i not in chosen],
+                )
+            self.block(waiter, left)
+
+    def _bring(self, id: bytes, entry: Any, waiter: Waiter) -> None:
+        """Copies an object to this node. With the lock held."""
+        waiting = self._bringing.get(id)
+        if waiting is not None:
+            waiting.append(waiter)
+            return
+        waiting = self._bringing[id] = [waiter]
+        where = entry.data
+
+        def done(view: Optional[memoryview], error: Optional[HubError]) -> None:
+            self._bringing.pop(id, None)
+            if error is None:
+                where.locations.append(self.node_id)
+            else:
+                self.loop.deferred.append((self.report_lost, (id, where)))
+            for waiter in waiting:
+                waiter.count_down()
+
+        self.arena.pin_later(id, where.locations, where.size, done)
 
     def _wait_mixed(
         self, waited: List[Any], num_returns: int, timeout: Optional[float]

@@ -8,7 +8,7 @@ from iorun import exceptions
 from iorun._core import global_state, serialization
 from iorun.object_ref import ObjectRef
 
-__all__ = ["free"]
+__all__ = ["free", "global_gc", "memory_summary"]
 
 
 def free(object_refs: Union[ObjectRef, List[ObjectRef]], local_only: bool = False) -> None:
@@ -25,3 +25,19 @@ def free(object_refs: Union[ObjectRef, List[ObjectRef]], local_only: bool = Fals
         error = serialization.dump_error(exceptions.ObjectFreedError(ref.hex()))
         with core.loop.lock:
             core.objects.free_value(ref.binary(), error)
+
+
+def global_gc() -> None:
+    """Collects what only cycles keep, in this process."""
+    import gc
+
+    gc.collect()
+
+
+def memory_summary(*_: Any, **__: Any) -> str:
+    """The objects in shared memory, one a line."""
+    from iorun.util.state import MAXIMUM_LIMIT, list_objects
+
+    rows = list_objects(limit=MAXIMUM_LIMIT)
+    lines = [f"{row['object_id']}  {row['object_size']} B  {row['state'] or ''}" for row in rows]
+    return "\n".join([f"{len(rows)} objects in shared memory", *lines])

@@ -52,6 +52,20 @@ def list_named_actors(all_namespaces: bool = False) -> List[Any]:
     return [actor["name"] for actor in actors]
 
 
+def get_node_instance_id() -> str:
+    """The id that the cloud gave this machine: not known."""
+    return ""
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when a program asks for them: `import iorun` stays quick.
+    if name in ("accelerators", "collective", "state", "metrics", "queue", "multiprocessing"):
+        import importlib
+
+        return importlib.import_module(f"iorun.util.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def get_node_ip_address() -> str:
     """The address at which other machines reach this node."""
     from iorun._core import global_state

@@ -28,9 +28,11 @@ class Queue:
     items.
     """
 
+    _actor_class: type
+
     def __init__(self, maxsize: int = 0, actor_options: Optional[dict] = None):
         self.maxsize = maxsize
-        self.actor = iorun.remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
+        self.actor = iorun.remote(self._actor_class).options(**(actor_options or {})).remote(maxsize)
 
     def __len__(self) -> int:
         return self.size()
@@ -181,3 +183,6 @@ class _QueueActor:
         if num_items > self.queue.qsize():
             raise Empty(f"Cannot get {num_items} items from queue of size {self.queue.qsize()}.")
         return [self.queue.get_nowait() for _ in range(num_items)]
+
+
+Queue._actor_class = _QueueActor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from iorun import _init
 from iorun.util.state.rows import FIELDS, StateRow, row_of
@@ -19,10 +19,12 @@ __all__ = [
     "get_task",
     "get_worker",
     "list_actors",
+    "list_cluster_events",
     "list_jobs",
     "list_nodes",
     "list_objects",
     "list_placement_groups",
+    "list_runtime_envs",
     "list_tasks",
     "list_workers",
     "summarize_actors",
@@ -50,23 +52,48 @@ def _fetch(kind: str, limit: int) -> List[StateRow]:
         answer, _ = worker.request(33, {})
         items = answer.get("groups", [])
     else:
+        if kind == "tasks":
+            with worker.loop.lock:
+                worker.reporter.tell()
         answer, _ = worker.request(52, {"kind": kind, "limit": limit})
         items = answer.get("items", [])
+        if kind == "actors":
+            items += _own_actors(worker, {item.get("actor") for item in items})
     return [row_of(kind, item) for item in items]
+
+
+def _own_actors(worker: Any, listed: Set[Any]) -> List[Dict[str, Any]]:
+    """Actors that this process knows and no node runs: dead ones, and those without a place."""
+    with worker.loop.lock:
+        return [
+            {
+                "actor": client.id.hex(),
+                "job": worker.job_id,
+                "className": client.class_name,
+                "name": client.name or "",
+                "namespace": client.namespace or worker.namespace,
+                "state": client.state,
+                "restarts": client.restarts,
+                "cause": client.cause,
+                "detached": client.handle_id is None,
+            }
+            for client in worker.actors.clients.values()
+            if client.id.hex() not in listed and client.class_name
+        ]
 
 
 def _check(filters: Sequence[Filter], kind: str) -> None:
     for entry in filters:
         if len(entry) != 3 or entry[1] not in ("=", "!="):
             raise ValueError(f"A filter is (field, '=' or '!=', value), not {entry!r}.")
-        if entry[0] not in FIELDS[kind]:
+        if entry[0].lower() not in FIELDS[kind]:
             known = ", ".join(sorted(FIELDS[kind]))
             raise ValueError(f"There is no field {entry[0]!r} of {kind}; there are: {known}.")
 
 
 def _matches(row: StateRow, filters: Sequence[Filter]) -> bool:
     for key, operator, wanted in filters:
-        found = row[key]
+        found = row[key.lower()]
         same = found == wanted or str(found).lower() == str(wanted).lower()
         if same != (operator == "="):
             return False
@@ -103,6 +130,31 @@ list_objects = _lister("objects", "The objects in shared memory")
 list_placement_groups = _lister("placement-groups", "The placement groups")
 list_tasks = _lister("tasks", "The tasks, the newest first")
 list_workers = _lister("workers", "The processes")
+
+
+def list_runtime_envs(**_: Any) -> List[StateRow]:
+    """The environments of the living workers, and how many workers each has."""
+    counts = Counter(row.get("environment") or "" for row in list_workers(limit=MAXIMUM_LIMIT))
+    return [
+        StateRow({"runtime_env": name, "success": True, "ref_cnt": count, "node_id": None})
+        for name, count in counts.items()
+        if name
+    ]
+
+
+def list_cluster_events(**_: Any) -> List[StateRow]:
+    """Nodes that are lost, as events."""
+    return [
+        StateRow(
+            {
+                "severity": "ERROR",
+                "message": f"Node {row['node_name']} is {row['state']}: {row['state_message']}",
+                "event_id": row["node_id"],
+            }
+        )
+        for row in list_nodes(limit=MAXIMUM_LIMIT)
+        if row["state"] != "ALIVE"
+    ]
 
 
 def _getter(lister: Callable[..., List[StateRow]], field: str) -> Callable[..., Any]:

@@ -96,6 +96,7 @@ def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
         row["state"] = "ALIVE" if item.get("alive") else "DEAD"
         row["node_ip"] = row["node_ip"] or ""
     if kind == "tasks":
+        row["state"] = "PENDING_NODE_ASSIGNMENT" if row["state"] == "PENDING" else row["state"]
         ended = item.get("state") in ("FINISHED", "FAILED", "CANCELLED")
         row["start_time_ms"] = (item.get("startedAt") or 0) * 1000.0 or None
         row["end_time_ms"] = (item.get("seconds") or 0) * 1000.0 if ended else None

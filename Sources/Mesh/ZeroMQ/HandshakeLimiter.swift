@@ -1,0 +1,67 @@
+/// How often a key and an address may open connections: token buckets, generous to a process that is
+/// restarted again and again and to a script that runs a command after the other, and closed to whoever
+/// makes handshakes for their own sake. A pure value.
+///
+/// Loopback and Unix sockets have no bound by address, as all that is local shares them. What a
+/// handshake costs before this looks (0.8 ms of libzmq's thread) is for a packet filter to bound.
+struct HandshakeLimiter: Sendable {
+  /// Handshakes at once, and in a second from then on.
+  struct Rate: Sendable {
+    let burst: Double
+    let perSecond: Double
+  }
+
+  /// Of one admitted key.
+  static let key = Rate(burst: 120, perSecond: 2)
+  /// Of one address, admitted or not: many nodes may stand behind one.
+  static let address = Rate(burst: 1000, perSecond: 50)
+  /// Of one address with keys that nobody admitted.
+  static let stranger = Rate(burst: 60, perSecond: 1)
+  /// Buckets that are kept; beyond, the full ones are forgotten, then all.
+  static let bucketLimit = 65_536
+
+  private enum Name: Hashable {
+    case key([UInt8])
+    case address([UInt8])
+    case stranger([UInt8])
+  }
+
+  private struct Bucket: Sendable {
+    var tokens: Double
+    var at: MonotonicTime
+  }
+
+  private var buckets: [Name: Bucket] = [:]
+
+  /// Counts a handshake; false where it is one too many. `key` is `nil` for a key that nobody admits,
+  /// `address` the IP address as text, empty for a Unix socket.
+  mutating func takes(key: [UInt8]?, address: [UInt8], now: MonotonicTime) -> Bool {
+    if buckets.count >= Self.bucketLimit { makeRoom(now) }
+    let isLocal =
+      address.isEmpty || address.starts(with: Array("127.".utf8))
+      || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
+    var isInTime = true
+    if let key { isInTime = take(.key(key), Self.key, now) }
+    guard !isLocal else { return isInTime }
+    if key == nil { isInTime = take(.stranger(address), Self.stranger, now) }
+    return take(.address(address), Self.address, now) && isInTime
+  }
+
+  private mutating func take(_ name: Name, _ rate: Rate, _ now: MonotonicTime) -> Bool {
+    var bucket = buckets[name] ?? Bucket(tokens: rate.burst, at: now)
+    bucket.tokens = min(
+      rate.burst, bucket.tokens + Double((now - bucket.at).wholeNanoseconds) * 1e-9 * rate.perSecond
+    )
+    bucket.at = now
+    let isInTime = bucket.tokens >= 1
+    if isInTime { bucket.tokens -= 1 }
+    buckets[name] = bucket
+    return isInTime
+  }
+
+  private mutating func makeRoom(_ now: MonotonicTime) {
+    // Whoever was quiet for two minutes has a full bucket again, by every rate above.
+    buckets = buckets.filter { now - $0.value.at < .seconds(120) }
+    if buckets.count >= Self.bucketLimit { buckets = [:] }
+  }
+}

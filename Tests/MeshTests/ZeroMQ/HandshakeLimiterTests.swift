@@ -1,0 +1,50 @@
+import Testing
+
+@testable import IorunMesh
+
+struct HandshakeLimiterTests {
+  private let start = MonotonicTime(nanoseconds: 0)
+  private let away = Array("203.0.113.7".utf8)
+
+  private func count(
+    _ limiter: inout HandshakeLimiter, key: [UInt8]?, from address: [UInt8], at now: MonotonicTime
+  ) -> Int {
+    var taken = 0
+    while taken < 10_000, limiter.takes(key: key, address: address, now: now) { taken += 1 }
+    return taken
+  }
+
+  @Test func `a key has a burst and comes again with time`() {
+    var limiter = HandshakeLimiter()
+    #expect(count(&limiter, key: [1], from: [], at: start) == 120)
+    #expect(count(&limiter, key: [2], from: [], at: start) == 120, "another is not held up")
+    #expect(count(&limiter, key: [1], from: [], at: start + .seconds(10)) == 20)
+  }
+
+  @Test func `an address is bounded over all its keys, and strangers there before`() {
+    var limiter = HandshakeLimiter()
+    #expect(count(&limiter, key: nil, from: away, at: start) == 60)
+    var taken = 0
+    for key in 0..<2000
+    where limiter.takes(key: [UInt8(key & 255), UInt8(key >> 8)], address: away, now: start) {
+      taken += 1
+    }
+    #expect((800...1000).contains(taken), "strangers took from the address's burst, and no more")
+  }
+
+  @Test func `local strangers cost no local peer its place`() {
+    var limiter = HandshakeLimiter()
+    let loopback = Array("127.0.0.1".utf8)
+    #expect(count(&limiter, key: nil, from: loopback, at: start) == 10_000)
+    let isIn = limiter.takes(key: [1], address: loopback, now: start)
+    #expect(isIn)
+  }
+
+  @Test func `a flood of addresses takes no more than the bounded memory`() {
+    var limiter = HandshakeLimiter()
+    for number in 0..<100_000 {
+      _ = limiter.takes(key: nil, address: Array("x\(number)".utf8), now: start)
+    }
+    #expect(count(&limiter, key: [1], from: [], at: start) == 120)
+  }
+}

@@ -1,0 +1,110 @@
+"""What programs read of `ray._private.worker.global_worker`."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import iorun
+from iorun._core import global_state
+from iorun._init import RayContext
+
+__all__ = ["RayContext", "global_worker", "is_initialized"]
+
+SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
+
+is_initialized = iorun.is_initialized
+
+
+class _CoreWorker:
+    """Counts of references, in Ray's words."""
+
+    def get_all_reference_counts(self) -> Dict[bytes, Dict[str, int]]:
+        """By id: how many references this process has, and how many of its open tasks need it."""
+        core = global_state.require()
+        with core.loop.lock:
+            core.objects.drain()
+            counts = {}
+            for id, entry in core.objects.entries.items():
+                if entry.local:
+                    submitted = sum(
+                        id in task.dependencies or id in task.nested
+                        for task in core.tasks.open.values()
+                    )
+                    local = max(0, entry.local - submitted)
+                    counts[id.hex().encode()] = {"local": local, "submitted": submitted}
+            return counts
+
+
+class _Node:
+    """The node, as far as programs ask for it."""
+
+    @property
+    def unique_id(self) -> str:
+        """Its id."""
+        return iorun.get_runtime_context().get_node_id()
+
+    node_id = unique_id
+
+    @property
+    def node_ip_address(self) -> str:
+        """Its address."""
+        return global_state.require().address
+
+    @property
+    def address(self) -> str:
+        """The head's host:port."""
+        return iorun.get_runtime_context().gcs_address
+
+    gcs_address = address
+
+
+class _GlobalWorker:
+    """This process, as far as it is attached to a network."""
+
+    core_worker = _CoreWorker()
+    node = _Node()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is attached."""
+        return global_state.worker() is not None
+
+    @property
+    def mode(self) -> Any:
+        """`SCRIPT_MODE` in a driver, `WORKER_MODE` in a worker, None where it is not attached."""
+        core = global_state.worker()
+        if core is None:
+            return None
+        return WORKER_MODE if core.role == "worker" else SCRIPT_MODE
+
+    @property
+    def current_job_id(self) -> Any:
+        """The job."""
+        return iorun.get_runtime_context().job_id
+
+    @property
+    def current_node_id(self) -> Any:
+        """The node."""
+        return iorun.get_runtime_context().node_id
+
+    @property
+    def worker_id(self) -> bytes:
+        """This process's id."""
+        return global_state.require().worker_id
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of names."""
+        return iorun.get_runtime_context().namespace
+
+    @property
+    def actor_id(self) -> Any:
+        """The actor that this process is."""
+        return iorun.get_runtime_context().actor_id
+
+    def check_connected(self) -> None:
+        """Raises where the process is not attached."""
+        global_state.require()
+
+
+global_worker = _GlobalWorker()

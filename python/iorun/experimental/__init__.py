@@ -1,0 +1,7 @@
+"""The few of Ray's experimental tools that programs use."""
+
+from __future__ import annotations
+
+from iorun.experimental.locations import get_local_object_locations, get_object_locations
+
+__all__ = ["get_local_object_locations", "get_object_locations"]

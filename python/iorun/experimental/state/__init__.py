@@ -1,0 +1,1 @@
+"""An older name of `iorun.util.state`."""
