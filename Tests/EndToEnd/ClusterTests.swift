@@ -105,6 +105,46 @@ extension RealProcesses {
       }
     }
 
+    /// The second node sees an empty folder where the program lies: a mount of its own hides it.
+    @Test(
+      .enabled(if: Privileges.canMakeNamespaces, "a mount of its own needs root: SKIPPED"),
+      .timeLimit(.minutes(1)))
+    func `runs on nodes that do not have it`() async throws {
+      try await TestNetwork.with(nodes: 1, cpus: 2) { network in
+        let folder = network.root + "/app"
+        try FileManager.default.createDirectory(
+          atPath: folder, withIntermediateDirectories: false)
+        try FileManager.default.copyItem(
+          atPath: Binaries.clusterProgram, toPath: folder + "/program")
+        let ticket = try await network.iorun("ticket", "create", "--role", "supplier")
+        try #require(ticket.status == 0, "\(ticket)")
+        let node = try RunningCommand(
+          "/usr/bin/env",
+          [
+            "unshare", "--mount", "sh", "-c",
+            "mount -t tmpfs none '\(folder)' && exec '\(Binaries.iorun)' join - --name bare --cpus 2",
+          ], scratch: network.root + "/commands",
+          environment: ["IORUN_STATE_DIR": network.root + "/bare"], input: ticket.lines.last,
+          directory: network.root)
+        defer { node.signal(SIGTERM) }
+        try await eventually("the node is there") {
+          let nodes = try await network.iorun("nodes", "--json").json()["nodes"]
+          return (nodes as? [[String: Any]] ?? []).contains { $0["name"] as? String == "bare" }
+        } detail: {
+          node.errors
+        }
+        let end = try await RunningCommand(
+          folder + "/program", ["nodes"], scratch: network.root + "/commands",
+          environment: ["IORUN_STATE_DIR": network.state], directory: network.root
+        ).finish(within: .seconds(40))
+        try Self.check(end, "nodes")
+        // By its content, below the node's own folder.
+        let programs = try FileManager.default.subpathsOfDirectory(
+          atPath: network.root + "/bare").filter { $0.contains("programs/") }
+        #expect(programs.contains { $0.hasSuffix("/program") }, "\(programs)")
+      }
+    }
+
     @Test
     func `says what to do where no network runs`() async throws {
       try await TestNetwork.with(nodes: 0) { network in

@@ -1,5 +1,6 @@
 public import Distributed
 public import Foundation
+public import IorunContent
 public import IorunCore
 public import IorunRuntime
 public import IorunWire

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import IorunContent
 internal import IorunContract
 internal import IorunCore
 internal import IorunRuntime
