@@ -69,7 +69,8 @@ extension RealProcesses {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         let program = try network.startCluster("lineage")
         try await program.prints("on node-")
-        let name = try #require(program.output.split(separator: "\n").last?.split(separator: " ").last)
+        let name = try #require(
+          program.output.split(separator: "\n").last?.split(separator: " ").last)
         kill(try network.pid(of: String(name)), SIGKILL)
         try Self.check(try await program.finish(within: .seconds(50)), "lineage")
       }
@@ -140,7 +141,8 @@ extension RealProcesses {
         try Self.check(end, "nodes")
         // By its content, below the node's own folder.
         let programs = try FileManager.default.subpathsOfDirectory(
-          atPath: network.root + "/bare").filter { $0.contains("programs/") }
+          atPath: network.root + "/bare"
+        ).filter { $0.contains("programs/") }
         #expect(programs.contains { $0.hasSuffix("/program") }, "\(programs)")
       }
     }

@@ -28,7 +28,8 @@ extension ClusterDirector {
   /// of it at once, and its first calls leave while the node is still being asked: it keeps them. One
   /// that refuses after all was no incarnation in which anything ran: the actor's next place has a
   /// higher number and no more restarts, and the calls are made again there.
-  func startAtOnce(_ id: RuntimeActorID, _ shape: DemandShape.Demand, telling origin: NodeID) async {
+  func startAtOnce(_ id: RuntimeActorID, _ shape: DemandShape.Demand, telling origin: NodeID) async
+  {
     guard let actor = actors[id], case .place(let node)? = try? decide(shape), node != origin,
       let reservation = begin(id, on: node)
     else { return await start(id, telling: origin) }

@@ -228,7 +228,8 @@ final class ActorLine: Sendable {
       throw error
     }
     state.sent[order] = Sent(
-      call: call, turn: turn, number: number, incarnation: status.incarnation, restarts: status.restarts)
+      call: call, turn: turn, number: number, incarnation: status.incarnation,
+      restarts: status.restarts)
   }
 
   /// True where the actor has left, or lost, the place where a call was sent.
@@ -319,7 +320,8 @@ final class ActorLine: Sendable {
   }
 
   /// True where `status` was true later than `other`.
-  private static func isNewer(_ status: RuntimeActorStatus, than other: RuntimeActorStatus) -> Bool {
+  private static func isNewer(_ status: RuntimeActorStatus, than other: RuntimeActorStatus) -> Bool
+  {
     if other.state == .dead { return false }
     if status.state == .dead { return true }
     return (status.incarnation, rank(status.state)) > (other.incarnation, rank(other.state))

@@ -39,7 +39,8 @@ public struct ActorOptions: Sendable, Hashable {
   /// Describes an actor.
   public init(
     name: String? = nil, detached: Bool = false, getIfExists: Bool = false, maxRestarts: Int = 0,
-    maxTaskRetries: Int = 0, maxConcurrency: Int = 1, cpus: Double = 0, gpus: Double = 0, memory: Double = 0,
+    maxTaskRetries: Int = 0, maxConcurrency: Int = 1, cpus: Double = 0, gpus: Double = 0,
+    memory: Double = 0,
     resources: [String: Double] = [:], placement: Placement = .standard,
     labels: [String: String] = [:], labelFallbacks: [[String: String]] = [],
     environment: RuntimeEnvironment? = nil, isolated: Bool = false

@@ -72,7 +72,8 @@ final class ActorSpawner: Sendable {
     let actor = process.actorSystem.freshID()
     // A process that runs actors itself makes more of them at home.
     if isShared, demand.labels.isEmpty, demand.fallback.isEmpty,
-      demand.environment == RuntimeEnvironment.own.hash, demand.strategy == .standard, process.actors.count > 0
+      demand.environment == RuntimeEnvironment.own.hash, demand.strategy == .standard,
+      process.actors.count > 0
     {
       process.actors.make(
         actor, type: type, concurrency: options.maxConcurrency, start: start,

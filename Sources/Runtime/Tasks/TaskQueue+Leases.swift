@@ -69,7 +69,9 @@ extension TaskQueue {
       let lease = WorkerLease(
         grant: grant, peer: peer, isFar: isFar,
         isContended: process.tasks.pressure.isContended(), experience: state.far)
-      if state.waiting == 0, lease.isContended || process.tasks.pressure.isRecalled() { return lease }
+      if state.waiting == 0, lease.isContended || process.tasks.pressure.isRecalled() {
+        return lease
+      }
       state.leases[grant.worker] = lease
       process.tasks.leased(grant.worker, to: self)
       pump(&state)

@@ -17,7 +17,9 @@ struct ClusterProgram {
         namespace: "check"
       ) { cluster in
         for name in names {
-          guard let scenario = allScenarios[name] else { throw Wrong("no scenario '\(name)'", #line) }
+          guard let scenario = allScenarios[name] else {
+            throw Wrong("no scenario '\(name)'", #line)
+          }
           do {
             try await scenario(cluster)
           } catch {

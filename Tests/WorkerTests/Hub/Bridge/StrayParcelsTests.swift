@@ -9,7 +9,8 @@ import Testing
 struct StrayParcelsTests {
   private let start = ContinuousClock.now
   private let worker = WorkerID(high: 1, low: 1)
-  private let source = ProcessAddress(node: NodeID(high: 2, low: 2), worker: WorkerID(high: 3, low: 3))
+  private let source = ProcessAddress(
+    node: NodeID(high: 2, low: 2), worker: WorkerID(high: 3, low: 3))
 
   @Test func `what waited is handed out in order, once`() {
     var strays = StrayParcels()

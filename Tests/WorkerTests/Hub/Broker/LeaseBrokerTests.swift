@@ -166,7 +166,9 @@ struct LeaseBrokerTests {
     #expect(try ask(&broker, 2, by: anna, ["GPU": 1]) == ["granted 2 on [1]"])
     #expect(try ask(&broker, 3, by: anna, ["GPU": 0.25]) == ["granted 3 on [0]"])
     #expect(try ask(&broker, 4, by: anna, ["GPU": 0.5]) == ["granted 4 on [2]"])
-    #expect(try ask(&broker, 5, by: anna, ["GPU": 1]) == ["recall 1, its own"], "0.75 in all, on no one GPU")
+    #expect(
+      try ask(&broker, 5, by: anna, ["GPU": 1]) == ["recall 1, its own"],
+      "0.75 in all, on no one GPU")
     #expect(broker.available["GPU"] == 0.75)
     #expect(giveBack(&broker, 4, by: anna) == ["free 4", "granted 5 on [2]"])
     #expect(try ask(&broker, 6, by: anna, ["GPU": 1.5]) == ["refused 6: IOR-1303"])
