@@ -47,17 +47,29 @@ final class Acceptor: LinkOwner {
   private var links: [Route: Link] = [:]
   private var routeOf: [PeerID: Route] = [:]
   private var routes: [MeshEngine.LinkID: Route] = [:]
+  /// The connection of each route that has greeted.
+  private var routeOfDescriptor: [Int32: Route] = [:]
+  /// Connections that have ended, of which messages may still wait.
+  private var closing: [Int32] = []
+  /// The connection of the message at hand, where its route has no link.
+  private var descriptor: Int32?
+  let monitor: ListenerMonitor
+  private let board: LinkBoard
+  /// Peers that were revoked while they were connected: whatever they send is dropped.
+  private var expelled: Set<PeerID> = []
 
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
-    security: LinkSecurity
+    security: LinkSecurity, board: LinkBoard
   ) throws {
     self.security = security
+    self.board = board
     let authenticator = try Authenticator.shared.get()
     domain = authenticator.register(admits)
     self.authenticator = authenticator
     socket = try HardenedSocket.listener(identity: identity, domain: domain, security: security)
+    monitor = try ListenerMonitor(socket)
     self.addresses = try addresses.map { [socket] address in
       try socket.bind(address)
       return socket.lastEndpoint
@@ -68,9 +80,15 @@ final class Acceptor: LinkOwner {
 
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
+    closing += monitor.ended()
     var bytes = 0
     for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
-      guard let parts = socket.receive(partLimit: 3) else { return }
+      guard let parts = socket.receive(partLimit: 3, unless: { links[$0] != nil })
+      else {
+        // All that closed connections had sent is taken.
+        endClosed(into: &events)
+        return
+      }
       bytes += parts.last?.bytes.count ?? 0
       guard (2...3).contains(parts.count), let userID = userID(parts) else { continue }
       let route = parts[0].bytes
@@ -79,6 +97,7 @@ final class Acceptor: LinkOwner {
         end(route, into: &events)
         continue
       }
+      descriptor = parts[1].descriptor
       for frame in frames {
         handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
       }
@@ -107,9 +126,41 @@ final class Acceptor: LinkOwner {
 
   /// Ends links that were silent too long.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
-    for (route, link) in links where now - link.lastHeard > Self.silence {
-      end(route, into: &events)
+    var heard: [PeerID: MonotonicTime] = [:]
+    for (route, link) in links {
+      if now - link.lastHeard > Self.silence {
+        end(route, into: &events)
+      } else if link.address == link.principal {
+        heard[link.principal] = link.lastHeard
+      }
     }
+    board.heard(heard)
+  }
+
+  /// Ends the links whose connections were closed.
+  private func endClosed(into events: inout [Event]) {
+    for descriptor in closing {
+      guard let route = routeOfDescriptor.removeValue(forKey: descriptor) else { continue }
+      end(route, wasClosed: true, into: &events)
+    }
+    closing.removeAll(keepingCapacity: true)
+  }
+
+  /// Notes which connection a greeting came over. An earlier one of the same descriptor has ended, of
+  /// which the monitor has told by now.
+  private func note(_ descriptor: Int32, of route: Route, into events: inout [Event]) {
+    closing += monitor.ended()
+    closing.removeAll { $0 == descriptor }
+    if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
+      end(old, wasClosed: true, into: &events)
+    }
+  }
+
+  /// Ends the links of a peer that was revoked, and hears nothing of it any more: libzmq has no way to
+  /// close its connection, and it may greet again.
+  func expel(_ principal: PeerID, into events: inout [Event]) {
+    expelled.insert(principal)
+    endLinks(to: principal, into: &events)
   }
 
   /// Ends the links of a peer's processes.
@@ -120,6 +171,7 @@ final class Acceptor: LinkOwner {
   /// Closes the socket and ends every link.
   func close(into events: inout [Event]) {
     for route in Array(links.keys) { end(route, into: &events) }
+    monitor.close()
     socket.close()
   }
 
@@ -161,7 +213,7 @@ final class Acceptor: LinkOwner {
     _ userID: String, version: UInt32, connection: UInt64, instance: UInt64, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID
   ) throws(IorunError) -> Link? {
-    guard let principal = PeerID(userID) else { return nil }
+    guard let principal = PeerID(userID), !expelled.contains(principal) else { return nil }
     guard version == IorunVersion.wireProtocol else {
       throw IorunError(
         .versionMismatch,
@@ -188,8 +240,9 @@ final class Acceptor: LinkOwner {
   }
 
   private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
-    if let old = routeOf[link.address] { end(old, into: &events) }
-    end(route, into: &events)
+    if let descriptor { note(descriptor, of: route, into: &events) }
+    if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
+    end(route, isReplaced: true, into: &events)
     var link = link
     link.outbox.append(
       .welcome(
@@ -199,6 +252,7 @@ final class Acceptor: LinkOwner {
     routeOf[link.address] = route
     routes[link.id] = route
     events.append(.up(link.id, address: link.address, principal: link.principal))
+    if link.address == link.principal { board.isUp(link.principal, now: link.lastHeard) }
   }
 
   private func refuse(_ route: Route, _ error: IorunError) {
@@ -210,10 +264,15 @@ final class Acceptor: LinkOwner {
     _ = socket.send(route, more: true) && socket.send(bytes)
   }
 
-  private func end(_ route: Route, into events: inout [Event]) {
+  private func end(
+    _ route: Route, wasClosed: Bool = false, isReplaced: Bool = false, into events: inout [Event]
+  ) {
     guard let link = links.removeValue(forKey: route) else { return }
     routeOf[link.address] = nil
     routes[link.id] = nil
     events.append(.down(link.id))
+    if link.address == link.principal, !isReplaced {
+      board.isDown(link.principal, wasClosed: wasClosed)
+    }
   }
 }

@@ -16,6 +16,7 @@ final class EndpointMailbox: Sendable {
     case dial(MeshUplink, LinkPurpose, UplinkMonitor)
     case hangUp(PeerID)
     case endLinks(PeerID)
+    case expel(PeerID)
     case listen([String], KeyAdmission, Reply<LinkListener>)
     case closeListener(UInt64)
     case carrier(PeerID?, of: PeerID)
@@ -79,7 +80,8 @@ final class EndpointMailbox: Sendable {
     case .listen(_, _, let reply): reply(.failure(ended))
     case .isDirect(_, let reply): reply(.failure(ended))
     case .dial(_, _, let monitor): monitor.failed(ended)
-    case .send, .consumed, .relays, .forget, .hangUp, .endLinks, .closeListener, .carrier: return
+    case .send, .consumed, .relays, .forget, .hangUp, .endLinks, .expel, .closeListener, .carrier:
+      return
     }
   }
 

@@ -59,11 +59,14 @@ final class ZMQSocket {
     var bytes: [UInt8]
     /// What ZAP answered as User-Id for the connection it came over.
     var userID: String?
+    /// The descriptor of that connection, where it was asked for.
+    var descriptor: Int32?
   }
 
   /// Receives one whole message of at most `limit` parts; `nil` where none waits. A message with
-  /// more parts is read to its end and returned empty.
-  func receive(partLimit limit: Int) -> [Part]? {
+  /// more parts is read to its end and returned empty. `knows` says of a message's first part whether
+  /// its connection is known already: then its descriptor is not asked for.
+  func receive(partLimit limit: Int, unless knows: ([UInt8]) -> Bool = { _ in true }) -> [Part]? {
     var parts: [Part] = []
     while true {
       var message = zmq_msg_t()
@@ -76,7 +79,13 @@ final class ZMQSocket {
         let bytes = [UInt8](
           UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message)))
         let userID = zmq_msg_gets(&message, "User-Id").map { String(cString: $0) }
-        parts.append(Part(bytes: bytes, userID: userID))
+        var part = Part(bytes: bytes, userID: userID)
+        if let first = parts.first, !knows(first.bytes) {
+          // Deprecated in name, but the one way to tell which connection a message came over.
+          let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
+          if descriptor >= 0 { part.descriptor = descriptor }
+        }
+        parts.append(part)
       }
       if zmq_msg_more(&message) == 0 { return parts.count > limit ? [] : parts }
     }

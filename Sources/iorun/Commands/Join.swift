@@ -12,14 +12,18 @@ struct Join: AsyncParsableCommand {
     discussion: """
       The node only dials out: no port of this machine needs to be open. After the first time it \
       knows its network, and `iorun join` without a ticket goes on.
-      Keep the ticket out of `ps` with `iorun join -` (standard input), `iorun join @FILE` or \
-      IORUN_TICKET.
+      A ticket on the command line is overwritten as soon as the process runs; `iorun join -` \
+      (standard input), `iorun join --ticket-file FILE` and IORUN_TICKET keep it out of `ps` and of \
+      the shell's history altogether.
       """)
 
   @OptionGroup var state: StateOptions
 
   @Argument(help: "The ticket, - for standard input, or @FILE.")
   var ticket: String?
+
+  @Option(name: .customLong("ticket-file"), help: "Read the ticket from this file.")
+  var ticketFile: String?
 
   @Option(help: "The node's name (default: the host's).")
   var name: String?
@@ -36,7 +40,8 @@ struct Join: AsyncParsableCommand {
     try StateFolder.make(folder)
     let lock = try FileLock(folder + "/lock")
     defer { lock.unlock() }
-    let given = ticket ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
+    let given =
+      ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
     var membership = try await membership(folder, ticket: given.map(TicketArgument.read))
     membership.metrics = offering.metrics
     try await NodeCommand.serve(folder, membership, owner: try owner.watch())
