@@ -191,7 +191,7 @@ extension TestNetwork {
       environment: [
         "IORUN_STATE_DIR": state, "SEEN": root + "/seen",
         // Calls of several threads at once have no order that a test could know.
-        "IORUN_RUNTIME_THREADS": scenario.hasSuffix("order") ? "1" : "2",
+        "IORUN_RUNTIME_THREADS": scenario.hasSuffix("order") || scenario == "retries" ? "1" : "2",
       ], directory: root)
   }
 }

@@ -33,6 +33,7 @@ struct NodeRightsTests {
     "deliver": { try await $0.deliver(job, Data(), caller: $1) },
     "echo": { try await $0.echo(caller: $1) },
     "processLost": { try await $0.processLost(job, process, ProcessLoss("x"), caller: $1) },
+    "program": { _ = try await $0.program(job, caller: $1) },
     "free": { try await $0.free(job, objects: [], caller: $1) },
     "list": { _ = try await $0.list("workers", job: nil, limit: 1, caller: $1) },
   ]
