@@ -125,7 +125,9 @@ public struct NodeProcess: Sendable {
     }
     measuring.cancel()
     metrics?.stop()
-    await hub.stop()
+    // Parcels to nodes that end at the same moment would be waited for; those that stay hear from the
+    // head that this one is gone.
+    for node in await hub.stop() { endpoint.forget(node) }
     await agent.shutDown()
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in

@@ -144,17 +144,23 @@ final class RuntimeHub: Sendable {
   }
 
   /// Ends every job's processes here, and the thread.
-  func stop() async {
-    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+  ///
+  /// - Returns: the other nodes. What was on its way to them is of no use any more.
+  @discardableResult
+  func stop() async -> [PeerID] {
+    let others = await withCheckedContinuation {
+      (continuation: CheckedContinuation<[PeerID], Never>) in
       let accepted = mailbox.post { hub in
         hub.beginStop()
         for job in Array(hub.jobs.values) { hub.abandon(job, reason: "its node was stopped") }
-        hub.stop { continuation.resume() }
+        let others = hub.nodes.nodes.map(\.node.peer).filter { $0 != hub.settings.node.peer }
+        hub.stop { continuation.resume(returning: others) }
       }
-      if !accepted { continuation.resume() }
+      if !accepted { continuation.resume(returning: []) }
     }
     removeSocket()
     // Transfers that are still under way hold their arenas; this process ends now.
     ArenaFile.removeLeftovers(of: node)
+    return others
   }
 }
