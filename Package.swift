@@ -102,8 +102,8 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
@@ -151,7 +151,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"], swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
@@ -162,8 +162,17 @@ let package = Package(
 
     .executableTarget(
       name: "iorun-tunnel-bench",
-      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunTunnel", "IorunContract", "IorunWorker", "WanLink", argumentParser,
+        logging,
+      ],
       path: "Benchmarks/Tunnel", swiftSettings: settings),
+
+    .target(name: "CPathBench", path: "Benchmarks/Path/CPathBench"),
+    .executableTarget(
+      name: "iorun-path-bench",
+      dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
+      path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -229,7 +238,7 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunWorker", "CShim", logging,
+        "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],

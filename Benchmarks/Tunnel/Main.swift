@@ -6,5 +6,5 @@ struct TunnelBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "iorun-tunnel-bench",
     abstract: "Measures WireGuard tunnels between two network namespaces. Needs root.",
-    subcommands: [HostCommand.self])
+    subcommands: [GangCommand.self, HostCommand.self])
 }
