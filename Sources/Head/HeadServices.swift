@@ -52,7 +52,7 @@ public struct HeadServices: Sendable {
   private let meeting: RendezvousDesk
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
-  private let directory: NodeDirectory
+  let directory: NodeDirectory
   private let probe: ReachProbe
   /// The ways between nodes.
   let map: NetworkMap

@@ -87,6 +87,7 @@ public enum MethodRights {
     "NodeBridge.deliver": .serveNodes,
     "NodeBridge.echo": .serveNodes,
     "NodeBridge.processLost": .serveNodes,
+    "NodeBridge.program": .serveNodes,
     "NodeBridge.free": .serveNodes,
     "NodeBridge.list": .serveNodes,
     "NodeObjects.fetch": .serveNodes,

@@ -110,9 +110,13 @@ public struct HeadProcess: Sendable {
       group.cancelAll()
     }
     // In a task of its own: this one is cancelled, and the database must still be closed.
-    await Task { [services, system, relay] in
+    await Task { [services, system, relay, endpoint] in
       relay?.stop()
       await services.shutDown()
+      // Nobody is there to acknowledge what nodes that have left were still to be told.
+      for node in await services.directory.snapshot() where node.state != .alive {
+        endpoint.forget(node.id)
+      }
       await system.shutdown(within: .seconds(1))
     }.value
   }

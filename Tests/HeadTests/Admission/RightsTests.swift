@@ -151,7 +151,7 @@ struct RightsTests {
           bundles: []), caller: caller)
     },
     "ClusterControl.update": {
-      try await $0.rig.cluster.update(available: .cpus(1), waiting: 0, caller: $1)
+      try await $0.rig.cluster.update(available: .cpus(1), waiting: 0, number: 1, caller: $1)
     },
     "ClusterControl.openJob": { _ = try await $0.rig.cluster.openJob($0.runtimeJob, caller: $1) },
     "ClusterControl.closeJob": {
