@@ -164,14 +164,25 @@ extension ClusterDirector {
   /// Asks all nodes for their idle leases, each at most every `recallInterval`.
   func recall() {
     let now = clock.elapsed()
-    for (node, member) in members {
-      if let last = member.recalledAt, now - last < limits.recallInterval { continue }
+    let due = members.filter { _, member in
+      member.recalledAt.map { now - $0 >= limits.recallInterval } ?? true
+    }
+    guard !due.isEmpty else { return }
+    let sole = soleWaiter
+    for node in due.keys {
       members[node]?.recalledAt = now
       tasks.run { [weak self] in
         guard let self else { return }
         // One that does not hear it is asked again while somebody waits.
-        try? await self.call(node) { try await $0.recall(caller: self.head) }
+        try? await self.call(node) { try await $0.recall(sole: sole, caller: self.head) }
       }
     }
+  }
+
+  /// The process that waits, where leases for it are all that is waited for.
+  private var soleWaiter: ProcessAddress? {
+    guard line.count == leaseWaiters.count, let first = leaseWaiters.values.first?.wish.holder
+    else { return nil }
+    return leaseWaiters.values.allSatisfy { $0.wish.holder == first } ? first : nil
   }
 }

@@ -37,6 +37,8 @@ final class RankProcess: Sendable {
     /// Our end of the channel; `nil` once it is closed, so that its number is never used again.
     var channel: Int32?
     var end: End?
+    /// True from the moment in which the command runs.
+    var isRunning = false
     var waiters: [CheckedContinuation<End, Never>] = []
   }
 
@@ -83,9 +85,10 @@ final class RankProcess: Sendable {
         remedy: "Check the node's process and memory limits, and that iorun's file is still there")
     }
     let process = RankProcess(launch: launch, supervisor: pid, channel: channel[0])
-    let pump = RankPump(output: output[0], channel: channel[0], log: log)
+    var pump = RankPump(output: output[0], channel: channel[0], log: log)
+    pump.hasStarted = { process.state.withLock { $0.isRunning = true } }
     // Blocks on the rank's output for as long as the rank lives: never on the cooperative pool.
-    let thread = Thread { process.follow(pump) }
+    let thread = Thread { [pump] in process.follow(pump) }
     thread.name = "iorun-rank"
     thread.stackSize = 512 * 1024
     thread.start()
@@ -96,6 +99,18 @@ final class RankProcess: Sendable {
     self.launch = launch
     self.supervisor = supervisor
     state = Mutex(State(channel: channel))
+  }
+
+  /// The namespaces that the rank's command began in, where they are not this process's own; `nil`
+  /// where the command does not run. The caller closes the descriptors.
+  ///
+  /// - Throws: `spawnFailed` where they cannot be opened.
+  func namespaces() throws -> RankNamespaces? {
+    // Under the lock: the supervisor is not reaped meanwhile, so that its id is its own.
+    try state.withLock { state in
+      guard state.isRunning, state.channel != nil, state.end == nil else { return nil }
+      return try RankNamespaces(of: supervisor)
+    }
   }
 
   /// Waits until nothing of the tree is left. Any number of callers; it does end, because `kill`
