@@ -45,13 +45,23 @@ private final class Folders: Sendable {
     -> (source: CopyReport, sink: CopyReport)
   {
     let (there, here) = PipeStream.pair(cutAfter: cutAfter)
-    async let sent = CopySource(root: source, path: path).run(over: there)
+    async let sent = send(path, over: there)
     do {
       let taken = try await CopySink(root: sink, target: target).run(over: here)
       return (try await sent, taken)
     } catch {
       here.reset(IorunError(.cancelled, "the sink gave up"))
       _ = try? await sent
+      throw error
+    }
+  }
+
+  /// A source that fails ends its stream, as those who serve copies do.
+  private func send(_ path: String, over stream: PipeStream) async throws -> CopyReport {
+    do {
+      return try await CopySource(root: source, path: path).run(over: stream)
+    } catch {
+      stream.reset((error as? IorunError) ?? IorunError(.internalFault, "\(error)"))
       throw error
     }
   }
