@@ -178,7 +178,8 @@ extension TestNetwork {
     let address = try #require((record as? [String: Any])?["headAddress"] as? String)
     let port = try #require(address.split(separator: ":").last.flatMap { UInt16($0) })
     let suffix = ":" + String(format: "%04X", Int(port))
-    let rows = read("/proc/net/tcp").split(separator: "\n").map { $0.split(separator: " ") }
+    let rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { read($0).split(separator: "\n") }
+      .map { $0.split(separator: " ") }
     // Columns: number, local address, remote address, state; 01 is an established connection.
     return Set(
       rows.compactMap { row in
