@@ -141,6 +141,7 @@ struct LeaseBrokerPropertyTests {
           let (workers, actions) = broker.release(spec.group, now: now)
           take(actions)
           stopping += workers
+          stopping.sort { $0.low < $1.low }
         }
       }
       // No GPU is given out more than once.

@@ -291,6 +291,34 @@ struct LeaseBrokerTests {
     #expect(broker.available == (try amounts(["CPU": 4, "GPU": 2])))
   }
 
+  @Test func `a removed group's GPU is nobody else's until its last worker is gone`() throws {
+    var broker = try broker(["CPU": 1, "GPU": 1], gpus: 1)
+    let spec = try group([["GPU": 1]])
+    _ = try broker.prepare(
+      BundleReservation(spec: spec, indices: [0], epoch: 1, commits: true), now: start)
+    let part = try demand(["GPU": 0.1], bundle: place(0))
+    // Five have their workers, five are still to get them.
+    for number: UInt64 in 1...10 {
+      let actions = broker.request(
+        .init(holder: anna, number: number), from: ProcessAddress(node: node, worker: anna),
+        job: spec.job, demand: part, now: start)
+      if number.isMultiple(of: 2) { _ = tell(&broker, actions) }
+    }
+    _ = try ask(&broker, 11, by: bert, ["GPU": 1])
+    let (workers, actions) = broker.release(spec.group, now: start)
+    #expect(
+      tell(&broker, actions).filter { !$0.hasPrefix("recall") }
+        == [1, 3, 5, 7, 9].flatMap { ["unneeded \($0)", "refused \($0): IOR-1305"] })
+    #expect(workers == [2, 4, 6, 8, 10].map(worker))
+    #expect(broker.available["GPU"] == 0.5)
+    for worker in workers.dropLast() {
+      let story = tell(&broker, broker.processGone(worker, now: start))
+      #expect(!story.contains("granted 11 on [0]"))
+    }
+    let last = tell(&broker, broker.processGone(worker(10), now: start))
+    #expect(last == ["granted 11 on [0]"])
+  }
+
   @Test func `what was only prepared is given back to a head that asks anew`() throws {
     var broker = try broker(["CPU": 4])
     let spec = try group([["CPU": 1], ["CPU": 2]])
