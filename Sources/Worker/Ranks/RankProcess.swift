@@ -105,7 +105,7 @@ final class RankProcess: Sendable {
 
   /// Waits until the command runs, or until it is known that it never will: the supervisor says one
   /// or the other within moments.
-  func start() async {
+  func untilRunning() async {
     await withCheckedContinuation { continuation in
       let isKnown = state.withLock { state in
         if state.isRunning || state.channel == nil { return true }
