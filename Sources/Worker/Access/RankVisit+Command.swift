@@ -10,6 +10,7 @@ extension RankVisit {
 
   /// Starts a command beside a rank. Throws `rankEnded`, `spawnFailed`, `specInvalid`.
   static func command(_ execution: Execution, _ view: RankView) async throws -> RankVisit {
+    await view.process.untilRunning()
     let process = try await Blocking.run {
       guard let namespaces = try view.process.namespaces() else {
         throw IorunError(.rankEnded, "the rank's process has ended")

@@ -13,6 +13,7 @@ extension RankVisit {
   /// Connects to a port on the rank's loopback, in its own network where it has one. Throws
   /// `connectionRefused`, `rankEnded`.
   static func connection(to port: UInt16, _ view: RankView) async throws -> RankVisit {
+    await view.process.untilRunning()
     let namespaces = try await Blocking.run { try view.process.namespaces() }
     guard let namespaces else {
       throw IorunError(.rankEnded, "the rank's process has ended")

@@ -112,6 +112,8 @@ public actor NodeAgentCore: AgentService {
   /// A client's process may reach a running rank for a while. Throws `notFound`.
   public func admit(_ pass: ClientPass, caller: PeerID) async throws {
     try admit(caller)
+    // A rank that is just being started is waited for: its gang's tunnel may take a second.
+    if view(of: pass.lease) == nil { await held[pass.lease]?.launching?.value }
     guard view(of: pass.lease) != nil else {
       throw IorunError(.notFound, "rank \(pass.lease) does not run here")
     }

@@ -40,6 +40,8 @@ final class RankProcess: Sendable {
     /// True from the moment in which the command runs.
     var isRunning = false
     var waiters: [CheckedContinuation<End, Never>] = []
+    /// Who waits for the command to run, or to be known never to.
+    var startWaiters: [CheckedContinuation<Void, Never>] = []
   }
 
   private let launch: Launch
@@ -86,7 +88,7 @@ final class RankProcess: Sendable {
     }
     let process = RankProcess(launch: launch, supervisor: pid, channel: channel[0])
     var pump = RankPump(output: output[0], channel: channel[0], log: log)
-    pump.hasStarted = { process.state.withLock { $0.isRunning = true } }
+    pump.hasStarted = { process.tellStart { $0.isRunning = true } }
     // Blocks on the rank's output for as long as the rank lives: never on the cooperative pool.
     let thread = Thread { [pump] in process.follow(pump) }
     thread.name = "iorun-rank"
@@ -99,6 +101,28 @@ final class RankProcess: Sendable {
     self.launch = launch
     self.supervisor = supervisor
     state = Mutex(State(channel: channel))
+  }
+
+  /// Waits until the command runs, or until it is known that it never will: the supervisor says one
+  /// or the other within moments.
+  func untilRunning() async {
+    await withCheckedContinuation { continuation in
+      let isKnown = state.withLock { state in
+        if state.isRunning || state.channel == nil { return true }
+        state.startWaiters.append(continuation)
+        return false
+      }
+      if isKnown { continuation.resume() }
+    }
+  }
+
+  private func tellStart(_ change: (inout State) -> Void) {
+    let waiters = state.withLock { state in
+      change(&state)
+      defer { state.startWaiters = [] }
+      return state.startWaiters
+    }
+    for waiter in waiters { waiter.resume() }
   }
 
   /// The namespaces that the rank's command began in, where they are not this process's own; `nil`
@@ -155,7 +179,7 @@ final class RankProcess: Sendable {
       // The supervisor was killed. The command died with it; what it started may live.
       Glibc.kill(-command, SIGKILL)
     }
-    state.withLock { state in
+    tellStart { state in
       if let channel = state.channel { close(channel) }
       state.channel = nil
     }

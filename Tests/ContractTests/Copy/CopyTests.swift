@@ -223,7 +223,6 @@ struct CopyTests {
       [root, file, .begin(index: 0, offset: 0), .begin(index: 0, offset: 0)],
       [root, .want(index: 0, offset: 0, digest: digest)],
       [root, .file(index: 1, size: .max, mode: 0, path: "f")],
-      [root, .listed, file],
       [root, .end(digest)], [root, .gone(index: 3, reason: "x")],
     ]
     for story in stories {
