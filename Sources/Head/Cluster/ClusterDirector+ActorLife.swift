@@ -79,6 +79,7 @@ extension ClusterDirector {
     guard let actor = actors[id],
       let reservation = members[node]?.reserve(Self.held(actor.spec.demand))
     else { return nil }
+    took(node, for: actor.spec.demand)
     actors[id]?.isStarting = true
     return reservation
   }

@@ -112,6 +112,7 @@ extension ClusterDirector {
 
   private func take(_ node: NodeID, for wish: LeaseWish) -> Seat? {
     guard let reservation = members[node]?.reserve(Self.held(wish.demand)) else { return nil }
+    took(node, for: wish.demand)
     return Seat(node: node, reservation: reservation)
   }
 
