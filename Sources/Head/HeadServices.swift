@@ -53,7 +53,7 @@ public struct HeadServices: Sendable {
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
   let directory: NodeDirectory
-  private let probe: ReachProbe
+  let probe: ReachProbe
   /// The ways between nodes.
   let map: NetworkMap
   private let book: TicketBook
