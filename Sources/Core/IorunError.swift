@@ -149,6 +149,11 @@ extension IorunError.Code {
   /// Some of the files were not copied.
   public static let copyIncomplete = Self(rawValue: 1603)
 
+  // 17xx: what is offered.
+
+  /// A device's description cannot be, or contradicts what is known of it.
+  public static let deviceInvalid = Self(rawValue: 1701)
+
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)
 }
