@@ -60,9 +60,10 @@ let package = Package(
     .target(
       name: "IorunScheduler", dependencies: ["IorunCore"], path: "Sources/Scheduler",
       swiftSettings: settings),
+    .target(name: "CPoW", path: "Sources/PoW/CPoW"),
     .target(
-      name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto"], path: "Sources/PoW",
-      swiftSettings: settings),
+      name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto", "CPoW"], path: "Sources/PoW",
+      exclude: ["CPoW"], swiftSettings: settings),
 
     // Tunnels: our own WireGuard, and others' behind the same interface.
     .target(
@@ -142,8 +143,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
-        "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
+        "IorunMesh", "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -162,7 +163,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"],
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path", "PoW"],
       swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
@@ -185,6 +186,10 @@ let package = Package(
       name: "iorun-path-bench",
       dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
       path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-pow-bench", dependencies: ["IorunPoW", argumentParser], path: "Benchmarks/PoW",
+      swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -221,7 +226,8 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
-      name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
+      name: "PoWTests", dependencies: ["IorunCore", "IorunCrypto", "IorunPoW"],
+      path: "Tests/PoWTests"),
     .testTarget(
       name: "TunnelTests",
       dependencies: [

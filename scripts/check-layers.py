@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 FLOORS = [
-    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel", "CPath",
+    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel", "CPath", "CPoW",
      "CSandbox"},
     {"IorunCore"},
     {"IorunCrypto"},

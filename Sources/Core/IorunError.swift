@@ -158,6 +158,20 @@ extension IorunError.Code {
   /// Some of the files were not copied.
   public static let copyIncomplete = Self(rawValue: 1603)
 
+  // 17xx: what is offered.
+
+  /// A device's description cannot be, or contradicts what is known of it.
+  public static let deviceInvalid = Self(rawValue: 1701)
+
+  // 18xx: proof of work.
+
+  /// A proof, or a commitment, was not accepted.
+  public static let proofRefused = Self(rawValue: 1801)
+  /// A puzzle needs more memory than there is, or than it may take.
+  public static let noMemoryForProof = Self(rawValue: 1802)
+  /// A kernel gave other results than it must.
+  public static let kernelBroken = Self(rawValue: 1803)
+
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)
 }

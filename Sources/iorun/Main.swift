@@ -73,6 +73,6 @@ struct Iorun: AsyncParsableCommand {
       Cancel.self, Exec.self, PortForward.self, Copy.self, List.self, Timeline.self,
       HeadCommand.self, Join.self, NodeCommand.self, TicketCommand.self, NetCheckCommand.self,
       Ping.self, RelayCommand.self, Peers.self, Revoke.self, AuthorityCommand.self, Drain.self,
-      Undrain.self,
+      Undrain.self, PoWCommand.self,
     ])
 }

@@ -72,7 +72,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `on the head's port harms neither the head nor a running job`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
         let script = "until [ -e \(network.root)/go ]; do sleep 0.05; done; echo well"

@@ -5,7 +5,7 @@ extension RealProcesses {
   /// `iorun cancel`.
   @Suite(.serialized)
   struct `A cancelled job` {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `leaves no process, even where its ranks fork and ignore SIGTERM`() async throws {
       try await TestNetwork.with(nodes: 3) { network in
         let marker = "IETEST=\(UUID().uuidString)"

@@ -5,7 +5,7 @@ extension RealProcesses {
   /// A Swift program of a runtime job: `Tests/Support/ClusterProgram`.
   @Suite(.serialized)
   struct `A Swift cluster program` {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `uses tasks, actors and objects of one node`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
         for scenario in [
@@ -19,7 +19,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `uses those of other nodes`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         try await Self.run("nodes", network)
@@ -30,14 +30,14 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `has its calls run in their order, a hundred thousand of them`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
         try await Self.run("order", network)
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `has its calls run in their order, once each, when the nodes lose each other`()
       async throws
     {
@@ -66,7 +66,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `has results made again that were lost with a node`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         let program = try network.startCluster("lineage")
@@ -79,7 +79,7 @@ extension RealProcesses {
     }
 
     /// A rank holds a processor of one of the nodes for as long as the test lasts.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `runs nested tasks beside a rank of a gang`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         let rank = try await network.iorun("submit", "--detach", "--", "sleep", "60")
@@ -88,7 +88,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `is listed with its tasks that run and that wait`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
         let program = try network.startCluster("running")
@@ -111,7 +111,7 @@ extension RealProcesses {
     /// The second node sees an empty folder where the program lies: a mount of its own hides it.
     @Test(
       .enabled(if: Privileges.canMakeNamespaces, "a mount of its own needs root: SKIPPED"),
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(3)))
     func `runs on nodes that do not have it`() async throws {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
         let folder = network.root + "/app"

@@ -5,7 +5,7 @@ extension RealProcesses {
   /// Several commands of one person at once: they share the state folder's client key.
   @Suite(.serialized)
   struct `Commands at the same time` {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `do not disturb each other`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
         let script = "i=0; while [ $i -lt 40 ]; do echo n$i; i=$((i+1)); sleep 0.1; done"

@@ -59,7 +59,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `stays within the working folder, and says what it does not copy`() async throws {
       try await TestNetwork.with(nodes: 1) { network in
         let job = try await network.sleeper()

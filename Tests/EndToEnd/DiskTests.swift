@@ -7,7 +7,7 @@ extension RealProcesses {
   struct `A full disk` {
     @Test(
       .enabled(if: Privileges.isRoot, "mounting a small disk needs root: SKIPPED"),
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(3)))
     func `of the head refuses the upload, and the head serves on`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         let head = network.state + "/head"

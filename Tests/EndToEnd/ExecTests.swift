@@ -5,7 +5,7 @@ extension RealProcesses {
   /// `iorun exec`.
   @Suite(.serialized)
   struct `A command beside a rank` {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `has the rank's folder, environment and input, and hands its status and output back`()
       async throws
     {
@@ -44,7 +44,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `hears Ctrl-C, and ends with its person and with its rank`() async throws {
       try await TestNetwork.with(nodes: 1) { network in
         let job = try await network.sleeper()
@@ -83,7 +83,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `is nobody's but the owner's; a stranger does not even hear that the job is there`()
       async throws
     {
@@ -104,7 +104,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `has a real terminal with -it, and the person's is put back whatever happens`()
       async throws
     {

@@ -100,7 +100,7 @@ extension RealProcesses {
     }
 
     @Test(
-      .timeLimit(.minutes(2)), arguments: [("symmetric", "symmetric"), ("udp-blocked", "linux")])
+      .timeLimit(.minutes(4)), arguments: [("symmetric", "symmetric"), ("udp-blocked", "linux")])
     func `works through the relay where there is no direct way`(_ a: String, _ b: String)
       async throws
     {

@@ -30,7 +30,7 @@ extension RealProcesses {
       """
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `carries HTTP among its members, in cipher, and nobody else gets in`() async throws {
       try await SwitchedHosts.with { world in
         for host in ["a", "b", "c"] { try await world.join(host) }
@@ -84,7 +84,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `leaves nothing behind when its agent is killed`() async throws {
       try await SwitchedHosts.with { world in
         var agents: [String: RunningCommand] = [:]

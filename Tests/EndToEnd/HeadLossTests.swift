@@ -5,7 +5,7 @@ extension RealProcesses {
   /// `kill -9` of the head.
   @Suite(.serialized)
   struct `A head that is killed` {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `comes back, and the running job, its log and its client lose nothing`() async throws {
       try await TestNetwork.with(nodes: 3) { network in
         let script = "i=0; while [ $i -lt 60 ]; do echo n$i; i=$((i+1)); sleep 0.1; done"

@@ -5,7 +5,7 @@ extension RealProcesses {
   /// Who is in, who is out, and who gets work: with real processes.
   @Suite(.serialized)
   struct `Membership` {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `of a node ends at once when it is revoked, and for good`() async throws {
       try await TestNetwork.with(nodes: 1) { network in
         let state = network.root + "/far"
@@ -31,7 +31,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `is shown by a certificate that follows the authority's keys`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
         func files() throws -> [String] {
@@ -67,7 +67,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `of a drained node stays, and its work goes elsewhere`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
         let drained = try await network.iorun("drain", "node-1")
@@ -82,7 +82,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `begins with a ticket that ps does not show, and leaves no key there`() async throws {
       try await TestNetwork.with(nodes: 1) { network in
         let ticket = try await `A ticket`.ticket(.supplier, network, "--uses", "3")
@@ -113,7 +113,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `of a killed agent ends with a reason, that of a stopped one does not`() async throws {
       try await TestNetwork.with(nodes: 3) { network in
         kill(try network.pid(of: "node-1"), SIGKILL)

@@ -24,7 +24,7 @@ extension RealProcesses {
       ("udp-blocked", "none", false),
     ]
 
-    @Test(.timeLimit(.minutes(1)), arguments: pairs)
+    @Test(.timeLimit(.minutes(3)), arguments: pairs)
     func `a machine finds the best way to a node that there is`(
       _ a: String, _ b: String, _ isDirect: Bool
     ) async throws {
@@ -50,7 +50,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `netcheck tells the kind of a router, and whether UDP is blocked`() async throws {
       for (kind, nat, udp) in [
         ("symmetric", "symmetric", true), ("udp-blocked", "udp_blocked", false),
@@ -72,7 +72,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a buyer without a rank on a node hears nothing of where it is`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         try await NATWorld.with(network, a: "none", b: "none") { world in

@@ -10,7 +10,7 @@ extension RealProcesses {
       .enabled(
         if: Privileges.canMakeNamespaces,
         "network namespaces need root, iproute2 and nftables: SKIPPED"),
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(3)))
     func `with a node that can only dial out run a job`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         let wires = Namespaces(network)

@@ -5,7 +5,7 @@ extension RealProcesses {
   /// `kill -9` of a node's agent.
   @Suite(.serialized)
   struct `A node that is killed` {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `fails its job with the true reason and leaves no process behind`() async throws {
       try await TestNetwork.with(nodes: 3) { network in
         let marker = "IETEST=\(UUID().uuidString)"
@@ -44,7 +44,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `has its job tried again on the others`() async throws {
       try await TestNetwork.with(nodes: 4) { network in
         let script = """
@@ -71,7 +71,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `is back after up, and takes work again`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
         kill(try network.pid(of: "node-1"), SIGKILL)

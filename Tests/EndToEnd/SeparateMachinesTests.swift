@@ -5,7 +5,7 @@ extension RealProcesses {
   /// A head, a node and a client that were started by hand, each with a state folder of its own.
   @Suite(.serialized)
   struct `Peers of separate machines` {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `meet with tickets, work and leave in order`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         let node = network.root + "/node"

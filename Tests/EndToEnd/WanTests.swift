@@ -14,7 +14,7 @@ extension RealProcesses {
       roundTrip: .milliseconds(100), jitter: .milliseconds(2), loss: 0.01,
       bitsPerSecond: 100_000_000)
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a job of one rank prints all it has to say`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         try await Self.linked(network) { world in
@@ -33,7 +33,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `two ranks train one network, one rank on each side`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         try await Self.linked(network) { world in
@@ -65,7 +65,7 @@ extension RealProcesses {
       roundTrip: .milliseconds(200), jitter: .milliseconds(5), loss: 0.01,
       bitsPerSecond: 100_000_000)
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(4)))
     func `a cut of ten seconds kills nobody and repeats nothing, a vanished host is noticed`()
       async throws
     {

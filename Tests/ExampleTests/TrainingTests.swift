@@ -3,7 +3,7 @@ import Testing
 
 @testable import DigitsTraining
 
-@Suite("data-parallel training", .timeLimit(.minutes(2)))
+@Suite("data-parallel training", .timeLimit(.minutes(4)))
 struct TrainingTests {
   private static func digits() throws -> DigitsData {
     try DigitsData.load(path: ExampleFolder.path("train-digits/digits.csv"))

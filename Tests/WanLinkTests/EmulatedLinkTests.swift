@@ -20,7 +20,7 @@ struct `An emulated link` {
     }
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(3)))
   func `answers a ping after its round trip, never sooner`() async throws {
     try await linked(LinkSettings(roundTrip: .milliseconds(40))) { namespaces in
       for (role, host) in [("a", WanLinkProcess.addresses.b), ("b", WanLinkProcess.addresses.a)] {
@@ -33,7 +33,7 @@ struct `An emulated link` {
     }
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(3)))
   func `that loses everything answers no ping`() async throws {
     try await linked(LinkSettings(loss: 1)) { namespaces in
       let times = try await Ping.send(
@@ -42,7 +42,7 @@ struct `An emulated link` {
     }
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(3)))
   func `that loses five percent still carries a TCP stream whole`() async throws {
     let settings = LinkSettings(
       roundTrip: .milliseconds(10), jitter: .milliseconds(1), loss: 0.05,
@@ -68,7 +68,7 @@ struct `An emulated link` {
     }
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(3)))
   func `takes its devices with it when its test fails, and the namespaces go too`() async throws {
     var name = ""
     var devices: [String] = []
@@ -101,7 +101,7 @@ struct `An emulated link` {
     if: NetworkNamespaces.areAvailable,
     "\(NetworkNamespaces.unavailableReason ?? ""): SKIPPED"))
 struct `Namespaces of a test` {
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(3)))
   func `reach each other over a wire and over a switch`() async throws {
     try await NetworkNamespaces.with("a", "b", "hub") { namespaces in
       try await namespaces.joinByWire("a", address: "10.1.0.1/24", to: "b", address: "10.1.0.2/24")

@@ -35,8 +35,9 @@ extension TaskQueue {
         guard lease.inFlight.count > 1, !lease.isStealing, stuck > Self.patience(lease) else {
           continue
         }
-        // From now on the tasks count as long ones: workers get one at a time.
-        state.taskNanoseconds = max(state.taskNanoseconds, stuck / .nanoseconds(1))
+        // The task may be long, or the machine or the way busy: its answer will say what it took, and
+        // set the window. To take this silence for the length of a task would keep the worker at one
+        // task a round trip for dozens of them.
         lease.window = 1
         takeBack(lease)
       }

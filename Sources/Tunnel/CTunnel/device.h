@@ -70,8 +70,8 @@ struct batch {
   size_t used, size;
   uint32_t count;
   bool is_closed;
-  // The first bytes are lent to ct_aead_seal.
-  uint8_t room[ct_aead_room + batch_capacity + 64];
+  // The first bytes and the last ones are lent to ct_aead_seal.
+  uint8_t room[ct_aead_room + batch_capacity + ct_aead_slack];
 };
 
 struct event_ring {
@@ -97,8 +97,8 @@ struct ct_device {
   struct batch batch;
   uint8_t read_buffer[read_capacity];
   struct ct_coalescer coalescer;
-  // Datagrams as they came, and what was in them, each with room before it for ct_aead_open.
-  uint8_t (*receive_buffer)[ct_aead_room + read_capacity];
+  // Datagrams as they came, and what was in them, each with room around it for ct_aead_open.
+  uint8_t (*receive_buffer)[ct_aead_room + read_capacity + ct_aead_slack];
   uint8_t *opened;
   size_t opened_used;
 

@@ -56,13 +56,8 @@ public struct HostDiscovery: Sendable {
     return .kibi(kibibytes["MemAvailable"] ?? kibibytes["MemTotal"] ?? 0)
   }
 
-  /// The text of a file below `root`. Kernel files say size 0, so they are read to their end.
-  private func read(_ path: String) -> String? {
-    guard let file = FileHandle(forReadingAtPath: root + path) else { return nil }
-    defer { try? file.close() }
-    guard let bytes = try? file.readToEnd() else { return "" }
-    return String(decoding: bytes, as: UTF8.self)
-  }
+  /// The text of a file below `root`.
+  private func read(_ path: String) -> String? { KernelFile.text(root + path) }
 
   /// What an unprivileged process can still write in the file system that holds `path`.
   static func freeDisk(at path: String) -> Bytes {

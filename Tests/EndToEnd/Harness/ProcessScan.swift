@@ -36,8 +36,10 @@ enum ProcessScan {
     return stat[stat.index(after: end)...].first { $0 != " " }
   }
 
-  private static func text(_ path: String) -> String {
-    guard let data = FileManager.default.contents(atPath: path) else { return "" }
-    return String(decoding: data, as: UTF8.self)
+  /// A file's whole text, empty where it is missing. Kernel files say size 0, and of those
+  /// `FileManager.contents` gives the first page only.
+  static func text(_ path: String) -> String {
+    let bytes = try? FileHandle(forReadingAtPath: path)?.readToEnd()
+    return String(decoding: bytes ?? Data(), as: UTF8.self)
   }
 }

@@ -87,8 +87,7 @@ final class TestNetwork: Sendable {
 
   /// The text of a file, empty where it is missing.
   func read(_ path: String) -> String {
-    let whole = path.hasPrefix("/") ? path : root + "/" + path
-    return String(decoding: FileManager.default.contents(atPath: whole) ?? Data(), as: UTF8.self)
+    ProcessScan.text(path.hasPrefix("/") ? path : root + "/" + path)
   }
 
   /// The process id of `head` or `node-N` of a network that `iorun up` started.

@@ -5,7 +5,7 @@ import Testing
 @testable import IorunMesh
 
 /// What a listener learns of the connections of those who dial it, and what a revoked peer still can do.
-@Suite(.timeLimit(.minutes(2)), .serialized)
+@Suite(.timeLimit(.minutes(4)), .serialized)
 struct LinkBoardTests {
   /// Keeps changes in their order.
   private final class Changes: Sendable {

@@ -9,7 +9,7 @@ import WanLink
 /// Our WireGuard and Debian's, each in a namespace of its own, on one wire.
 @Suite(
   .enabled(if: Needs.debianWireGuard == nil, "\(Needs.debianWireGuard ?? ""): SKIPPED"),
-  .serialized, .timeLimit(.minutes(2)))
+  .serialized, .timeLimit(.minutes(4)))
 struct InteropTests {
   /// Two ends on a wire; the first one knows where the other is, and so begins.
   private func joined(

@@ -10,7 +10,7 @@ import WanLink
 /// Two tunnels of this process: their interfaces stand in namespaces, their sockets here.
 @Suite(
   .enabled(if: Needs.tunnels == nil, "\(Needs.tunnels ?? ""): SKIPPED"), .serialized,
-  .timeLimit(.minutes(2)))
+  .timeLimit(.minutes(4)))
 struct SwiftWireGuardTests {
   private struct Pair {
     var one: SwiftWireGuard

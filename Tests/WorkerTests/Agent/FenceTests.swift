@@ -6,7 +6,7 @@ import Testing
 
 @testable import IorunWorker
 
-@Suite("Fencing", .timeLimit(.minutes(1)))
+@Suite("Fencing", .timeLimit(.minutes(3)))
 struct FenceTests {
   private func orders(fence: Int, stop: [LeaseID] = []) -> NodeOrders {
     NodeOrders(

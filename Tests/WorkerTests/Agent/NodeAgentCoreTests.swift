@@ -7,7 +7,7 @@ import Testing
 
 @testable import IorunWorker
 
-@Suite("The node's agent", .timeLimit(.minutes(1)))
+@Suite("The node's agent", .timeLimit(.minutes(3)))
 struct NodeAgentCoreTests {
   private let emptyBlob = Blob(size: .zero, chunks: [])
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import IorunWorker
 
-@Suite("Rank processes", .timeLimit(.minutes(1)))
+@Suite("Rank processes", .timeLimit(.minutes(3)))
 struct RankProcessTests {
   @Test("a rank's exit status is its cause", arguments: [0, 1, 77, 255] as [Int32])
   func status(_ status: Int32) async throws {

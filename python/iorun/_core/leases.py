@@ -84,6 +84,8 @@ class TaskQueue:
     def __init__(self, core: "CoreWorker", request: Dict[str, Any]):
         self.core = core
         self.request = request
+        # The next task of SPREAD belongs on another node.
+        self.spreads = request["strategy"] == "SPREAD"
         self.waiting: Deque[Task] = deque()
         self.leases: List[Lease] = []
         self.requested: Set[int] = set()
@@ -197,7 +199,7 @@ class TaskQueue:
             self._cancel_requests()
         if not lease.inflight:
             lease.idle_since = now = time.monotonic()
-            if lease.contended or now < self.core.tasks.recalled_until:
+            if lease.contended or self.spreads or now < self.core.tasks.recalled_until:
                 # Somebody was waiting a moment ago, and most likely still is.
                 self.give_back(lease)
                 return
@@ -221,6 +223,9 @@ class TaskQueue:
             lease.duration = micros
         else:
             lease.duration += (micros - lease.duration) * 0.2
+        if micros > _AHEAD:
+            # What tasks took came from a time of short ones.
+            lease.duration = max(lease.duration, micros / 2)
         remote = lease.peer.node != self.core.node_id
         ahead = _AHEAD
         if remote:
@@ -302,8 +307,10 @@ class TaskQueue:
                 patience += 2 * self.far_round_trip
             elapsed = now - lease.progress_at
             if elapsed > patience and not lease.stealing:
+                # The task may be long, or the machine or the way busy: its answer will say what it
+                # took, and set the window. To take this silence for the length of a task would keep
+                # the lease at one task a round trip for dozens of them.
                 lease.window = 1
-                lease.duration = max(lease.duration, elapsed * 1e6)
                 self._steal(lease, len(lease.inflight) - 1)
 
     # Giving leases back

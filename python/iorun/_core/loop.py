@@ -25,6 +25,8 @@ logger = logging.getLogger("iorun")
 _GRACE = 0.004
 #: The longest the background thread sleeps in epoll: references that were dropped wait that long.
 _IDLE = 0.25
+#: So soon the background thread looks again after it has written something.
+_LINGER = 0.001
 #: How often the background thread looks whether an asyncio loop is held up.
 _LOOK = 0.01
 
@@ -79,6 +81,8 @@ class Loop:
         self._baton = threading.Lock()
         self._owner = 0
         self._owner_is_background = False
+        # The background thread looks by itself, soon: it needs no kick to write.
+        self._lingers = False
         self._rounds = 0
         self._sleepers: deque = deque()
         # In a worker whose main thread runs an asyncio loop that watches the epoll.
@@ -87,6 +91,8 @@ class Loop:
         self._deep = False
         self._deep_gate = threading.Lock()
         self._deep_gate.acquire()
+        # A kick is on its way: whoever gets it looks at everything.
+        self._is_kicked = False
         self._kick_read, self._kick_write = os.pipe()
         os.set_blocking(self._kick_read, False)
         os.set_blocking(self._kick_write, False)
@@ -130,6 +136,9 @@ class Loop:
 
     def kick(self) -> None:
         """Makes whoever polls look around."""
+        if self._is_kicked:
+            return
+        self._is_kicked = True
         try:
             os.write(self._kick_write, b"k")
         except BlockingIOError:
@@ -140,6 +149,7 @@ class Loop:
                 raise
 
     def _kicked(self, _mask: int) -> None:
+        self._is_kicked = False
         try:
             os.read(self._kick_read, 4096)
         except BlockingIOError:
@@ -149,7 +159,8 @@ class Loop:
         """The connection has bytes to write, soon. With the lock held."""
         self.dirty.append(connection)
         if self._owner_is_background:
-            self.kick()
+            if not self._lingers:
+                self.kick()
         elif self._deep:
             self._wake_background()
 
@@ -275,6 +286,7 @@ class Loop:
         """Gives the baton up, and wakes somebody who wants it."""
         self._owner = 0
         self._owner_is_background = False
+        self._lingers = False
         self._baton.release()
         if self._sleepers and self._wake_sleeper():
             return
@@ -374,7 +386,7 @@ class Loop:
                 # Somebody may have come before he could see that he must kick: look first.
                 while not (self.closed or self._sleepers or self.watched):
                     try:
-                        self.poll(_IDLE)
+                        self.poll(self._pause())
                     except Exception:
                         if self.closed:
                             return
@@ -383,6 +395,17 @@ class Loop:
             finally:
                 self._hand_on()
             seen = -1
+
+    def _pause(self) -> float:
+        """How long the background thread may sleep in epoll.
+
+        After it has written something it looks again soon instead of being kicked for every frame:
+        a kick hands the interpreter from one thread to the other and back, which takes longer than
+        a small call does, and on a busy machine milliseconds.
+        """
+        with self.lock:
+            self._lingers = bool(self.dirty)
+        return _LINGER if self._lingers else _IDLE
 
     def _watch_the_watcher(self, seen: int) -> int:
         """While an asyncio loop polls: a round of its own where that loop is held up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Dict, List, Optional
 
 import iorun
@@ -161,7 +162,7 @@ def _validate(
         raise ValueError(
             f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}"
         )
-    _check_bundles(bundles)
+    _validate_bundles(bundles)
     if lifetime not in (None, "detached"):
         raise ValueError(
             "Placement group `lifetime` argument must be either `None` or 'detached'. Got "
@@ -330,7 +331,7 @@ def _node_strategy(strategy: Optional[str], topology: Optional[Dict[str, str]]) 
     return strategy
 
 
-def _check_bundles(bundles: Any) -> None:
+def _validate_bundles(bundles: Any) -> None:
     if not isinstance(bundles, list):
         raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
     if not bundles:
@@ -354,6 +355,13 @@ def _check_bundles(bundles: Any) -> None:
             raise ValueError(
                 "Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: "
                 f"{bundles}"
+            )
+        if "object_store_memory" in bundle:
+            warnings.warn(
+                "Setting 'object_store_memory' for bundles is deprecated since it doesn't actually "
+                "reserve the required object store memory: objects that do not fit are spilled.",
+                DeprecationWarning,
+                stacklevel=4,
             )
         if any(amount < 0 for amount in bundle.values()):
             raise ValueError(f"A bundle cannot have less than nothing of a resource: {bundle}.")

@@ -364,3 +364,37 @@ def test_children_of_a_dead_actor_end(shared, until):
         return False
 
     until(gone)
+
+
+def test_a_retry_gives_what_it_waits_for_some_time(shared):
+    @ray.remote(max_retries=10, retry_exceptions=[ConnectionError])
+    def connect(when):
+        if time.time() < when:
+            raise ConnectionError("nobody listens yet")
+        return "connected"
+
+    assert ray.get(connect.remote(time.time() + 1)) == "connected"
+
+
+def test_a_retry_of_a_method_gives_what_it_waits_for_some_time(shared):
+    @ray.remote
+    class Client:
+        @ray.method(max_task_retries=10, retry_exceptions=[ConnectionError])
+        def connect(self, when):
+            if time.time() < when:
+                raise ConnectionError("nobody listens yet")
+            return "connected"
+
+    assert ray.get(Client.remote().connect.remote(time.time() + 1)) == "connected"
+
+
+def test_a_task_that_is_to_be_tried_again_can_be_cancelled(shared):
+    @ray.remote(max_retries=-1, retry_exceptions=True)
+    def fail():
+        raise ConnectionError("never")
+
+    ref = fail.remote()
+    time.sleep(0.3)
+    ray.cancel(ref)
+    with pytest.raises((exceptions.TaskCancelledError, exceptions.RayTaskError)):
+        ray.get(ref, timeout=30)

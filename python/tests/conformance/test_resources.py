@@ -398,3 +398,31 @@ def test_what_fits_into_no_bundle_is_refused(shared):
         one_cpu.options(scheduling_strategy=strategy).remote()
     assert ray.get(one_cpu.options(num_cpus=0, scheduling_strategy=strategy).remote()) == 1
     submodule("util.placement_group").remove_placement_group(group)
+
+
+def test_what_has_ended_holds_nothing(shared, until):
+    @ray.remote(num_cpus=2, resources={"custom": 1})
+    def task():
+        return 1
+
+    assert ray.get(task.remote()) == 1
+    if IS_RAY:
+        until(lambda: ray.available_resources().get("CPU") == 4)
+    resources = ray.available_resources()
+    assert resources["CPU"] == 4 and resources["custom"] == 2
+
+
+def test_old_options_are_warned_of(shared):
+    group = groups.placement_group([{"CPU": 1}])
+
+    @ray.remote
+    def task():
+        return 1
+
+    with pytest.warns(DeprecationWarning, match="placement_group parameter is deprecated"):
+        ref = task.options(placement_group=group).remote()
+    assert ray.get(ref) == 1
+    groups.remove_placement_group(group)
+    with pytest.warns(DeprecationWarning, match="'object_store_memory' for bundles is deprecated"):
+        group = groups.placement_group([{"object_store_memory": 1}])
+    groups.remove_placement_group(group)

@@ -40,7 +40,7 @@ struct HubSettings: Sendable {
   /// When workers end for want of memory.
   var memory = MemoryPressure.Settings()
   /// Reads a file of the kernel's; `nil` where there is none.
-  var readFile: @Sendable (String) -> String? = { try? String(contentsOfFile: $0, encoding: .utf8) }
+  var readFile: @Sendable (String) -> String? = { KernelFile.text($0) }
 
   /// How many workers are kept warm.
   var warmWorkers: Int { max(1, Int(total[ResourceAmounts.cpu])) }
