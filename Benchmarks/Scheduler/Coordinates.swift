@@ -25,6 +25,29 @@ struct Coordinates: ParsableCommand {
   func run() throws {
     let measured = try format.read(matrix)
     var random = SplitMix64(seed: seed)
+    let coordinates = Self.settle(
+      measured, neighbours: neighbours, rounds: rounds, random: &random)
+    let count = measured.count
+    var errors: [Float] = []
+    for left in 0..<count {
+      for right in 0..<left where measured[left, right] < .infinity {
+        let expected = coordinates[left].expectedMilliseconds(to: coordinates[right])
+        errors.append(abs(expected - measured[left, right]) / measured[left, right])
+      }
+    }
+    errors.sort()
+    guard !errors.isEmpty else { throw ValidationError("\(matrix) holds no round trip") }
+    Report([
+      ("median_relative_error", Double(errors[errors.count / 2])),
+      ("p90_relative_error", Double(errors[errors.count * 9 / 10])),
+      ("peers", Double(count)), ("pairs", Double(errors.count)),
+    ]).print(asJSON: json)
+  }
+
+  /// The coordinates that peers find from some neighbours each.
+  static func settle(
+    _ measured: LatencyMatrix, neighbours: Int, rounds: Int, random: inout SplitMix64
+  ) -> [NetworkCoordinate] {
     let count = measured.count
     var coordinates = [NetworkCoordinate](repeating: NetworkCoordinate(), count: count)
     let peers = (0..<count).map { peer in
@@ -40,19 +63,6 @@ struct Coordinates: ParsableCommand {
           random: &random)
       }
     }
-    var errors: [Float] = []
-    for left in 0..<count {
-      for right in 0..<left where measured[left, right] < .infinity {
-        let expected = coordinates[left].expectedMilliseconds(to: coordinates[right])
-        errors.append(abs(expected - measured[left, right]) / measured[left, right])
-      }
-    }
-    errors.sort()
-    guard !errors.isEmpty else { throw ValidationError("\(matrix) holds no round trip") }
-    Report([
-      ("median_relative_error", Double(errors[errors.count / 2])),
-      ("p90_relative_error", Double(errors[errors.count * 9 / 10])),
-      ("peers", Double(count)), ("pairs", Double(errors.count)),
-    ]).print(asJSON: json)
+    return coordinates
   }
 }

@@ -4,10 +4,10 @@ struct DecisionTimes {
 
   init(capacity: Int) { nanoseconds.reserveCapacity(capacity) }
 
-  mutating func measure<T>(_ decision: () -> T) -> T {
+  mutating func measure<T>(_ decision: () throws -> T) rethrows -> T {
     let clock = ContinuousClock()
     let start = clock.now
-    let result = decision()
+    let result = try decision()
     let (seconds, attoseconds) = (clock.now - start).components
     nanoseconds.append(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
     return result

@@ -7,5 +7,8 @@ struct SchedulerBench: ParsableCommand {
     commandName: "SchedulerBench",
     abstract: "Quality and speed of the scheduler's decisions.",
     discussion: "Each command prints a table, or with --json one object on standard output.",
-    subcommands: [OpenB.self, Group.self, Coordinates.self, Scale.self])
+    subcommands: [
+      OpenB.self, Group.self, Coordinates.self, Scale.self, GangBench.self, Places.self,
+      Refine.self,
+    ])
 }

@@ -18,9 +18,14 @@ public struct JobSpec: Hashable, Codable, Sendable {
     public var resources: ResourceSet
     /// A part of the GPU model's name that each GPU must have, compared without case.
     public var gpuModel: String?
+    /// How the ranks lie to each other; `nil` to spread them.
+    public var placement: GangStrategy?
 
     /// Describes a gang.
-    public init(ranks: Int, resources: ResourceSet, gpuModel: String? = nil) {
+    public init(
+      ranks: Int, resources: ResourceSet, gpuModel: String? = nil, placement: GangStrategy? = nil
+    ) {
+      self.placement = placement
       self.ranks = ranks
       self.resources = resources
       self.gpuModel = gpuModel

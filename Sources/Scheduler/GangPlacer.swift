@@ -1,14 +1,18 @@
 internal import IorunCore
 
-/// The first placement policy: whole gangs, spread over as many nodes as there are.
+/// Places whole gangs on the nodes of a network, by the request's strategy.
 ///
-/// One rank goes to each node in turn, the node with the most free of the scarcest resource first,
-/// then by name; a node gets a second rank only when every node that fits has one. GPUs are given
-/// by index and to one rank only. The same request and offers give the same answer, in whatever
-/// order the offers come.
+/// Where nothing else is said, one rank goes to each node in turn, the node with the most free of the
+/// scarcest resource first, then by name; a node gets a second rank only when every node that fits has
+/// one. GPUs are given by index and to one rank only. The same request, offers and sites give the same
+/// answer, in whatever order the offers come.
 public struct GangPlacer: Sendable {
+  private let sites: NodeSites
+
   /// Makes a placer; it keeps nothing between calls.
-  public init() {}
+  ///
+  /// - Parameter sites: how far nodes are from each other, for gangs that ask for it.
+  public init(sites: NodeSites = NodeSites()) { self.sites = sites }
 
   /// Finds a place for every rank, or says why there is none. Reserves nothing.
   ///
@@ -25,28 +29,51 @@ public struct GangPlacer: Sendable {
           fitsWhenIdle: true))
     }
     let seats = self.seats(for: request, on: offers)
-    guard let counts = spread(request.ranks, over: seats) else {
-      return .refused(RefusalExplanation(request: request, offers: offers).refusal)
+    let all = GangSeats(seats: seats, sites: sites, ranks: request.ranks)
+    guard let counts = all.counts(request.placement) else {
+      return .refused(refusal(request, offers, all))
     }
     return .placed(members(of: request, seats: seats, counts: counts))
   }
 
-  /// A node with room for at least one rank.
-  private struct Seat {
-    var offer: NodeOffer
-    var room: ResourceSet
-    var slots: Int
+  /// Why not: of room where there is too little of it, else of how the ranks were to lie.
+  private func refusal(
+    _ request: GangRequest, _ offers: [NodeOffer], _ seats: GangSeats
+  ) -> PlacementRefusal {
+    guard request.placement != .spread, seats.counts(.spread) != nil else {
+      var refusal = RefusalExplanation(request: request, offers: offers).refusal
+      let waits = request.placement.isSite || fitsWhenIdle(request, offers)
+      refusal.fitsWhenIdle = refusal.fitsWhenIdle && waits
+      return refusal
+    }
+    let words = StrategyRefusal(request: request, seats: seats).words
+    let waits = fitsWhenIdle(request, offers)
+    return PlacementRefusal(
+      explanation: waits ? "\(words); it fits once running jobs end" : words,
+      fitsWhenIdle: waits || request.placement.isSite)
+  }
+
+  private func fitsWhenIdle(_ request: GangRequest, _ offers: [NodeOffer]) -> Bool {
+    let idle = offers.map { offer in
+      var idle = offer
+      idle.used = ResourceSet()
+      idle.usedGPUs = []
+      return idle
+    }
+    let seats = GangSeats(
+      seats: self.seats(for: request, on: idle), sites: sites, ranks: request.ranks)
+    return seats.counts(request.placement) != nil
   }
 
   /// The nodes with room, in the order in which they are given ranks. That order holds for every
   /// round, because each round takes the same from every node that is still in it.
-  private func seats(for request: GangRequest, on offers: [NodeOffer]) -> [Seat] {
+  private func seats(for request: GangRequest, on offers: [NodeOffer]) -> [GangSeat] {
     let seats = offers.lazy
       .filter { $0.isPlaceable && !request.excluding.contains($0.node) }
       .map { offer in
         let room = offer.freeRoom(gpuModel: request.gpuModel)
         let slots = room.slots(for: request.resources, limit: request.ranks)
-        return Seat(offer: offer, room: room, slots: slots)
+        return GangSeat(offer: offer, room: room, slots: slots)
       }
       .filter { $0.slots > 0 }
     let scarcest = scarcestResource(for: request, in: seats.map(\.room))
@@ -73,21 +100,7 @@ public struct GangPlacer: Sendable {
     return scarcest
   }
 
-  /// How many ranks each seat gets, one a round; `nil` where they do not all find one.
-  private func spread(_ ranks: Int, over seats: [Seat]) -> [Int]? {
-    var counts = Array(repeating: 0, count: seats.count)
-    var open = Array(seats.indices)
-    var left = ranks
-    while left > 0 {
-      open.removeAll { counts[$0] == seats[$0].slots }
-      if open.isEmpty { return nil }
-      for index in open.prefix(left) { counts[index] += 1 }
-      left -= min(left, open.count)
-    }
-    return counts
-  }
-
-  private func members(of request: GangRequest, seats: [Seat], counts: [Int]) -> GangPlacement {
+  private func members(of request: GangRequest, seats: [GangSeat], counts: [Int]) -> GangPlacement {
     var members: [GangPlacement.Member] = []
     members.reserveCapacity(request.ranks)
     for (seat, count) in zip(seats, counts) where count > 0 {
@@ -109,4 +122,10 @@ public struct GangPlacer: Sendable {
     guard counts.count < offers.count else { return nil }
     return offers.filter { counts[$0.node, default: 0] > 1 }.map(\.name).min()
   }
+}
+
+extension GangStrategy {
+  /// True where it depends on round trips. These are measured anew all the time: what is too far apart
+  /// now may not be for ever.
+  fileprivate var isSite: Bool { if case .site = self { true } else { false } }
 }

@@ -9,6 +9,8 @@ public struct GangRequest: Sendable, Hashable {
   /// A part of the GPU model's name that every GPU must have, compared without case; `nil` or empty
   /// for any. Without meaning where no GPU is asked for.
   public var gpuModel: String?
+  /// How the ranks lie to each other.
+  public var placement: GangStrategy
   /// Nodes that must not be used, for example because the last attempt failed there.
   public var excluding: Set<PeerID>
 
@@ -17,8 +19,10 @@ public struct GangRequest: Sendable, Hashable {
 
   /// Describes a gang to place. Wrong numbers are refused by the placer, with the reason.
   public init(
-    ranks: Int, resources: ResourceSet, gpuModel: String? = nil, excluding: Set<PeerID> = []
+    ranks: Int, resources: ResourceSet, gpuModel: String? = nil,
+    placement: GangStrategy = .spread, excluding: Set<PeerID> = []
   ) {
+    self.placement = placement
     self.ranks = ranks
     self.resources = resources
     self.gpuModel = gpuModel
@@ -33,6 +37,9 @@ public struct GangRequest: Sendable, Hashable {
     }
     if resources.milliCPUs < 0 { return "cpus must not be negative" }
     if resources.gpus < 0 { return "gpus must not be negative" }
+    if case .site(let limit?) = placement, !GangStrategy.roundTrips.contains(limit) {
+      return "the longest round trip must be above 0 and at most 10,000 ms, not \(limit)"
+    }
     return nil
   }
 }

@@ -27,6 +27,21 @@ public struct LatencyMatrix: Sendable, Hashable {
     }
   }
 
+  /// No sites.
+  static let empty = LatencyMatrix()
+
+  private init() {
+    count = 0
+    milliseconds = []
+  }
+
+  /// Sets the round trip between two sites, both ways; a value that is none changes nothing.
+  public mutating func replace(_ left: Int, _ right: Int, with value: Float) {
+    guard left != right, value.isFinite, value > 0 else { return }
+    milliseconds[left * count + right] = value
+    milliseconds[right * count + left] = value
+  }
+
   /// The round trip between two sites.
   public subscript(left: Int, right: Int) -> Float { milliseconds[left * count + right] }
 

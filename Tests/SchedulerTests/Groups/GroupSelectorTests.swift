@@ -21,11 +21,35 @@ struct GroupSelectorTests {
     }
   }
 
+  @Test(
+    "On a plane and on the globe's detours, larger groups are the optimum of a plain search",
+    arguments: 1...12 as ClosedRange<UInt64>)
+  func optimalOnPlane(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    let points = (0..<12).map { _ in SIMD2<Float>.random(in: 0...100, using: &random) }
+    let values = points.flatMap { left in
+      points.map { right in
+        let square = (left - right) * (left - right)
+        return (square.x + square.y).squareRoot()
+      }
+    }
+    // Detours break the triangle rule.
+    let detours = values.map { $0 * Float.random(in: 1...1.4, using: &random) }
+    let matrix = try #require(LatencyMatrix(count: 12, milliseconds: detours))
+    let capacities = (0..<12).map { _ in Int.random(in: 1...3, using: &random) }
+    for devices in [4, 8, 12, 18] {
+      let choice = try #require(
+        GroupSelector(matrix, capacities: capacities).choose(devices: devices))
+      #expect(choice.maxRTTMilliseconds == Self.bruteForce(matrix, capacities, devices))
+      #expect(choice.optimalityGap == 0)
+    }
+  }
+
   @Test("Out of steps, the gap is never understated", arguments: 1...30 as ClosedRange<UInt64>)
   func gapHolds(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
     let (matrix, capacities) = Self.world(sites: 11, random: &random)
-    for steps in [1, 3, 10] {
+    for steps in [0, 1, 3, 10] {
       guard
         let choice = GroupSelector(matrix, capacities: capacities).choose(devices: 6, steps: steps),
         let best = Self.bruteForce(matrix, capacities, 6)

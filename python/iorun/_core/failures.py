@@ -9,12 +9,16 @@ from iorun._core import ops
 from iorun._core.hub import HubError
 
 
+#: What the head says of an actor that `kill` has ended.
+_KILLED = ("it was killed", "it was killed before it was placed")
+
+
 def describe(cause: Optional[Dict[str, Any]]) -> str:
     """What is known of a lost process, in a sentence or two and its last lines."""
     cause = cause or {}
     detail = cause.get("detail") or {}
     text = str(cause.get("message") or "")
-    if text == "it was killed" and detail.get("intended"):
+    if text in _KILLED and detail.get("intended"):
         text = "The actor is dead because it was killed by `ray.kill`."
     facts = []
     if detail.get("pid"):
