@@ -8,9 +8,13 @@ public struct NodeMeasurements: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Each probe's round trip in milliseconds; `nil` for a lost one.
     public var milliseconds: [Double?]
+    /// The round trip to the peer's host without a way round by the head, as its kernel answers; `nil`
+    /// where none was asked for or came. Nothing proves who answered.
+    public var hostMilliseconds: Double?
 
     /// Describes measurements.
-    public init(peer: PeerID, milliseconds: [Double?]) {
+    public init(peer: PeerID, milliseconds: [Double?], hostMilliseconds: Double? = nil) {
+      self.hostMilliseconds = hostMilliseconds
       self.peer = peer
       self.milliseconds = milliseconds
     }
@@ -43,9 +47,12 @@ public struct ProbeOrders: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Its coordinate.
     public var coordinate: NetworkCoordinate
+    /// The address of its host, where that is a public one: private ones may be another's elsewhere.
+    public var address: String?
 
     /// Describes a target.
-    public init(peer: PeerID, coordinate: NetworkCoordinate) {
+    public init(peer: PeerID, coordinate: NetworkCoordinate, address: String? = nil) {
+      self.address = address
       self.peer = peer
       self.coordinate = coordinate
     }
