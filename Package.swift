@@ -60,9 +60,10 @@ let package = Package(
     .target(
       name: "IorunScheduler", dependencies: ["IorunCore"], path: "Sources/Scheduler",
       swiftSettings: settings),
+    .target(name: "CPoW", path: "Sources/PoW/CPoW"),
     .target(
-      name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto"], path: "Sources/PoW",
-      swiftSettings: settings),
+      name: "IorunPoW", dependencies: ["IorunCore", "IorunCrypto", "CPoW"], path: "Sources/PoW",
+      exclude: ["CPoW"], swiftSettings: settings),
 
     // Tunnels: our own WireGuard, and others' behind the same interface.
     .target(
@@ -72,6 +73,12 @@ let package = Package(
       name: "IorunTunnel",
       dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
       path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
+
+    // Sandboxes: work of strangers apart from the machine that it runs on.
+    .target(name: "CSandbox", path: "Sources/Sandbox/CSandbox"),
+    .target(
+      name: "IorunSandbox", dependencies: ["IorunCore", "IorunCrypto", "CSandbox", "CShim"],
+      path: "Sources/Sandbox", exclude: ["CSandbox"], swiftSettings: settings),
 
     // Paths: the way from here to a peer behind any NAT.
     .target(name: "CPath", path: "Sources/Path/CPath"),
@@ -136,8 +143,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
-        "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
+        "IorunMesh", "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -156,7 +163,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"],
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path", "PoW"],
       swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
@@ -179,6 +186,10 @@ let package = Package(
       name: "iorun-path-bench",
       dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
       path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-pow-bench", dependencies: ["IorunPoW", argumentParser], path: "Benchmarks/PoW",
+      swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -215,7 +226,8 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
-      name: "PoWTests", dependencies: ["IorunCore", "IorunPoW"], path: "Tests/PoWTests"),
+      name: "PoWTests", dependencies: ["IorunCore", "IorunCrypto", "IorunPoW"],
+      path: "Tests/PoWTests"),
     .testTarget(
       name: "TunnelTests",
       dependencies: [
@@ -223,6 +235,25 @@ let package = Package(
         "iorun-tunnel-bench",
       ],
       path: "Tests/TunnelTests"),
+    .executableTarget(
+      name: "iorun-sandbox-canary", dependencies: ["CSandbox"],
+      path: "Tests/Support/SandboxCanary"),
+    .target(
+      name: "SandboxSupport", dependencies: ["IorunCore", "IorunSandbox"],
+      path: "Tests/Support/SandboxSupport", swiftSettings: settings),
+    .testTarget(
+      name: "SandboxTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "SandboxSupport",
+        "iorun-sandbox-canary",
+      ],
+      path: "Tests/SandboxTests"),
+    .testTarget(
+      name: "EscapeTests",
+      dependencies: [
+        "IorunCore", "IorunSandbox", "CShim", "SandboxSupport", "iorun-sandbox-canary",
+      ],
+      path: "Tests/EscapeTests", exclude: ["Attempts"]),
     .testTarget(
       name: "MeshTests",
       dependencies: [

@@ -129,6 +129,15 @@ extension IorunError.Code {
   /// The kernel, or a program, refused what the network of a gang needs.
   public static let networkSetup = Self(rawValue: 1410)
 
+  /// This machine cannot, or must not, run the work in the sandbox that it needs.
+  public static let sandboxUnavailable = Self(rawValue: 1420)
+  /// The kernel, or a program, refused a step of making or ending a sandbox.
+  public static let sandboxFailed = Self(rawValue: 1421)
+  /// Encrypted scratch could not be made, or does not hold what was written.
+  public static let scratchFailed = Self(rawValue: 1422)
+  /// An image of a root file system is damaged, or harmful.
+  public static let imageInvalid = Self(rawValue: 1423)
+
   // 15xx: tasks, actors and objects.
 
   /// The object store, with its spill quota, cannot hold the object.
@@ -153,6 +162,15 @@ extension IorunError.Code {
 
   /// A device's description cannot be, or contradicts what is known of it.
   public static let deviceInvalid = Self(rawValue: 1701)
+
+  // 18xx: proof of work.
+
+  /// A proof, or a commitment, was not accepted.
+  public static let proofRefused = Self(rawValue: 1801)
+  /// A puzzle needs more memory than there is, or than it may take.
+  public static let noMemoryForProof = Self(rawValue: 1802)
+  /// A kernel gave other results than it must.
+  public static let kernelBroken = Self(rawValue: 1803)
 
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)

@@ -228,6 +228,7 @@ def cluster_resources() -> Dict[str, float]:
 
 def available_resources() -> Dict[str, float]:
     """What of `cluster_resources()` is free now; what is used up is left out."""
+    _require_worker("available_resources()").tasks.give_back_idle()
     return {name: amount for name, amount in _resources("available").items() if amount > 0}
 
 

@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 _UNKNOWN = object()
+#: So many calls of an async actor run at once, unless it says otherwise.
+_ASYNC_CALLS = 1000
 _OPTIONS = "__iorun_method_options__"
 _SPECIAL = {"__ray_call__", "__ray_terminate__", "__ray_ready__"}
 #: What handles know of the class; the rest of the creation's data only its process needs.
@@ -34,6 +36,7 @@ _HANDLE_KEYS = (
     "max_task_retries",
     "max_pending_calls",
     "out_of_order",
+    "concurrency",
     "concurrency_groups",
 )
 
@@ -231,12 +234,27 @@ class ActorClass:
             ),
             "max_task_retries": options.get("max_task_retries") or 0,
             "max_pending_calls": options.get("max_pending_calls") or -1,
+            "concurrency": self._concurrency(options),
             "out_of_order": bool(options.get("allow_out_of_order_execution")),
             **spec,
         }
         given = arguments.encode(core, args, kwargs)
         id, ref, known = core.actors.create(meta, request, given)
         return ActorHandle(id, known, ref, self._arities)
+
+
+    def _concurrency(self, options: Dict[str, Any]) -> int:
+        """How many calls run at once."""
+        groups = option_rules.concurrency_groups(options.get("concurrency_groups"))
+        limit = options.get("max_concurrency")
+        if not limit:
+            members = (inspect.getattr_static(self._cls, name, None) for name in self._methods)
+            limit = _ASYNC_CALLS if any(map(_is_async, members)) else 1
+        return int(limit) + sum(groups.values())
+
+
+def _is_async(member: Any) -> bool:
+    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
 
 
 class _WithOptions:
@@ -289,6 +307,7 @@ class ActorHandle:
         self._client = core.actors.adopt(id, ref)
         if self._client.max_pending == -1:
             self._client.max_pending = self._meta.get("max_pending_calls", -1)
+            self._client.concurrency = self._meta.get("concurrency", 1)
             self._client.out_of_order = self._meta.get("out_of_order", False)
             self._client.class_name = self._client.class_name or self._meta["class_name"]
 
@@ -428,7 +447,7 @@ class ActorMethod:
         if retries is None:
             retries = info.get("retries", meta.get("max_task_retries", 0))
         retry = info.get("retry")
-        if options.get("retry_exceptions"):
+        if options.get("retry_exceptions") is not None:
             retry = option_rules.retry_spec(options["retry_exceptions"])
         name = options.get("name") or f"{meta['class_name']}.{self._name}"
         spec = {

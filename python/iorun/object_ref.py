@@ -99,6 +99,15 @@ class ObjectRef(Generic[T]):
         global_state.require().get_later(self, done)
         return future
 
+    def _on_completed(self, py_callback: Callable[[Any], None]) -> None:
+        """Calls back, in a thread of the runtime's, with the value or the error."""
+        from iorun._core import global_state
+
+        def done(value: Any, error: Any, _ref: "ObjectRef" = self) -> None:
+            py_callback(value if error is None else error)
+
+        global_state.require().get_later(self, done)
+
     def as_future(self, _internal: bool = False) -> "asyncio.Future[T]":
         """An asyncio future of the value, of the running loop."""
         from iorun._core import global_state

@@ -81,6 +81,7 @@ extension ClusterDirector {
     else { return nil }
     took(node, for: actor.spec.demand)
     actors[id]?.isStarting = true
+    actors[id]?.early = nil
     return reservation
   }
 
@@ -164,6 +165,11 @@ extension ClusterDirector {
     if actor.isReleased {
       stop(id, on: node, Self.intended("nobody had a handle to it any more"), inOrder: true)
     }
+    guard let early = actor.early, early.node == node, early.incarnation == incarnation,
+      let present = actors[id]
+    else { return }
+    actors[id]?.early = nil
+    changed(early, from: present)
   }
 
   // MARK: loss

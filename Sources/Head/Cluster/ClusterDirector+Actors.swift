@@ -123,8 +123,19 @@ extension ClusterDirector {
     guard let present = actors[status.actor], !present.isDead else { return }
     // Word of an earlier incarnation, or from a node that the actor has left, is old.
     guard present.status.node == node, present.status.incarnation == status.incarnation else {
+      // A process can be faster than the answer that says that it was started.
+      if present.isStarting, status.node == node,
+        status.incarnation == present.status.incarnation + 1, present.early?.state != .dead
+      {
+        actors[status.actor]?.early = status
+      }
       return
     }
+    changed(status, from: present)
+  }
+
+  /// News of the incarnation that the head knows, from the node where it is.
+  func changed(_ status: RuntimeActorStatus, from present: LiveActor) {
     switch status.state {
     case .alive:
       guard present.status.state == .placed else { return }

@@ -18,6 +18,8 @@ struct LiveActor: Sendable {
   var watchers: Set<NodeID>
   /// True while a node is asked to start it.
   var isStarting = false
+  /// What its node said of its process before the answer to the order to start it was here.
+  var early: RuntimeActorStatus?
   /// True once it is to end in order: it is not started anew.
   var isReleased = false
   /// True where it was killed in order to begin anew.

@@ -14,7 +14,7 @@ enum DemandShape: Hashable, Sendable {
     /// Label selectors to try in order; empty for any node.
     var selectors: [[String: String]]
     var bundle: RuntimeDemand.Bundle?
-    /// The node that asks.
+    /// The node to prefer: the one that asks, or the one that has the data.
     var origin: NodeID
 
     init(_ demand: RuntimeDemand, origin: NodeID) {
@@ -26,7 +26,7 @@ enum DemandShape: Hashable, Sendable {
       selectors =
         demand.labels.isEmpty && demand.fallback.isEmpty ? [] : [demand.labels] + demand.fallback
       bundle = demand.bundle
-      self.origin = origin
+      self.origin = demand.strategy == .standard ? demand.near ?? origin : origin
     }
   }
 }

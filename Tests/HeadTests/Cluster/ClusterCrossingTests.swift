@@ -111,6 +111,52 @@ struct ClusterCrossingTests {
     }
   }
 
+  @Test("a process that ends before its node's answer is here is no living actor")
+  func endedBeforeTheAnswer() async throws {
+    try await withRig(cpus: [2]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let own = rig.bridge(0)
+      await own.set(holdsStarts: true)
+      let spec = RuntimeActorSpec.sample(1, job)
+      async let created = rig.create(spec)
+      try await eventually { await own.calls.contains("start") }
+      var dead = RuntimeActorStatus(spec, state: .dead)
+      dead.node = own.node
+      dead.incarnation = 1
+      dead.cause = ProcessLoss(.processLost, "exit status 7")
+      try await rig.cluster.actorChanged(dead, caller: own.id)
+      // What comes later is no news of a process that has ended.
+      var alive = dead
+      alive.state = .alive
+      try await rig.cluster.actorChanged(alive, caller: own.id)
+      await own.set(holdsStarts: false)
+      let status = try await created.status
+      #expect(status.state == .dead)
+      #expect(status.incarnation == 1)
+      #expect(status.cause?.message == "exit status 7")
+    }
+  }
+
+  @Test("a process that is ready before its node's answer is here is a living actor")
+  func readyBeforeTheAnswer() async throws {
+    try await withRig(cpus: [2]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let own = rig.bridge(0)
+      await own.set(holdsStarts: true)
+      let spec = RuntimeActorSpec.sample(1, job)
+      async let created = rig.create(spec)
+      try await eventually { await own.calls.contains("start") }
+      var alive = RuntimeActorStatus(spec, state: .alive)
+      alive.node = own.node
+      alive.incarnation = 1
+      try await rig.cluster.actorChanged(alive, caller: own.id)
+      await own.set(holdsStarts: false)
+      #expect(try await created.status.state == .alive)
+    }
+  }
+
   @Test("an actor that is lost while its node's answer is on its way begins anew")
   func lostEarly() async throws {
     try await withRig(cpus: [1, 4]) { rig in

@@ -7,6 +7,22 @@ import Testing
 
 @Suite("Leases of runtime jobs at the head")
 struct ClusterLeaseTests {
+  @Test("a task goes where its data is while there is room, and elsewhere when there is none")
+  func nearItsData() async throws {
+    try await withRig(cpus: [4, 2, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let far = rig.bridge(1).node
+      let demand = RuntimeDemand(resources: .cpus(1), near: far)
+      #expect(try await rig.lease(job, demand).node == far)
+      #expect(try await rig.lease(job, demand).node != far)
+      // Nobody waits for the data's node, whether it is busy or unknown.
+      let unknown = RuntimeDemand(
+        resources: .cpus(1), near: NodeID(high: 9, low: 9))
+      _ = try await rig.lease(job, unknown)
+    }
+  }
+
   @Test("a demand that fits goes to a node with room")
   func grants() async throws {
     try await withRig(cpus: [2, 4]) { rig in

@@ -26,6 +26,7 @@ class ActorClient:
         "__weakref__",
         "cause",
         "class_name",
+        "concurrency",
         "core",
         "created",
         "creation_error",
@@ -59,6 +60,8 @@ class ActorClient:
         self.pending = 0
         self.max_pending = -1
         self.out_of_order = False
+        #: How many of its calls can run at once, as far as its class says.
+        self.concurrency = 1
         self.cause: Optional[Dict[str, Any]] = None
         self.creation_error: Optional[Exception] = None
         self.class_name = ""

@@ -28,6 +28,8 @@ logger = logging.getLogger("iorun")
 _loads = serialization.loads
 #: How often a value that is lost again and again is made anew within one `get`.
 _MAX_ATTEMPTS = 8
+#: So many seconds a task waits for what may be here already before others take its place.
+_GRACE = 0.003
 
 
 class Fetching:
@@ -40,6 +42,7 @@ class Fetching:
     arena: Any
     worker_id: bytes
     node_id: bytes
+    role: str
     peer: Callable[..., Any]
     block: Callable[..., bool]
     owner_died: Callable[..., bytes]
@@ -263,7 +266,7 @@ class Fetching:
         if not waiter.left or (failed and self._first_error(found)):
             return
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not self.block(waiter, timeout):
+        if not self._block_late(waiter, timeout, all(entry.node for _, entry in found)):
             left = sum(1 for _, entry in found if entry.state == PENDING)
             raise exceptions.GetTimeoutError(
                 f"Get timed out: {left} of {len(found)} objects were not ready in time."
@@ -271,6 +274,15 @@ class Fetching:
         if len(found) > 1:
             # Where one has failed the others may still be pending.
             self._first_error(found)
+
+    def _block_late(self, waiter: Waiter, timeout: Optional[float], soon: bool) -> bool:
+        """`block`; but what is most likely on this node already is not worth lending a CPU for."""
+        if soon and self.role == "worker" and (timeout is None or timeout > _GRACE):
+            if self.loop.wait(waiter, _GRACE):
+                return True
+            if timeout is not None:
+                timeout -= _GRACE
+        return self.block(waiter, timeout)
 
     def _first_error(self, found: List[Tuple[bytes, Entry]]) -> bool:
         """Raises the error of one that has failed: nobody waits for the others then."""
@@ -288,6 +300,7 @@ class Fetching:
         """Maps the objects in shared memory; whether some are lost and come again."""
         lost: List[Tuple[bytes, InArena]] = []
         waiter = Waiter(0)
+        near = True
         with self.loop.lock:
             for id, entry in found:
                 if entry.state != ARENA or id in views:
@@ -311,10 +324,11 @@ class Fetching:
                     waiter.count_down()
 
                 where = entry.data
+                near = near and self.node_id in where.locations
                 self.arena.pin_later(id, where.locations, where.size, pinned)
         if waiter.left:
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self.block(waiter, timeout):
+            if not self._block_late(waiter, timeout, near):
                 raise exceptions.GetTimeoutError(
                     "Get timed out: objects were ready, but not fetched to this node in time."
                 )

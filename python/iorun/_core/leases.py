@@ -84,6 +84,8 @@ class TaskQueue:
     def __init__(self, core: "CoreWorker", request: Dict[str, Any]):
         self.core = core
         self.request = request
+        # The next task of SPREAD belongs on another node.
+        self.spreads = request["strategy"] == "SPREAD"
         self.waiting: Deque[Task] = deque()
         self.leases: List[Lease] = []
         self.requested: Set[int] = set()
@@ -197,7 +199,7 @@ class TaskQueue:
             self._cancel_requests()
         if not lease.inflight:
             lease.idle_since = now = time.monotonic()
-            if lease.contended or now < self.core.tasks.recalled_until:
+            if lease.contended or self.spreads or now < self.core.tasks.recalled_until:
                 # Somebody was waiting a moment ago, and most likely still is.
                 self.give_back(lease)
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 __all__ = ["ACTOR_OPTIONS", "METHOD_OPTIONS", "TASK_OPTIONS", "Option", "check", "check_returns"]
@@ -205,6 +206,32 @@ def check(
         if in_options and name in _NOT_IN_OPTIONS:
             raise ValueError(f"Setting '{name}' is not supported in '.options()'.")
     _check_together(options, kind)
+    _warn_of_old_ones(options, kind)
+
+
+def _warn_of_old_ones(options: Dict[str, Any], kind: str) -> None:
+    """Of what Ray warns of, too."""
+    old = {
+        "placement_group": "default",
+        "placement_group_bundle_index": -1,
+        "placement_group_capture_child_tasks": None,
+    }
+    for name, unset in old.items():
+        if options.get(name, unset) not in (unset, None):
+            _deprecated(
+                f"{name} parameter is deprecated. Use "
+                "scheduling_strategy=PlacementGroupSchedulingStrategy(...) instead."
+            )
+    if kind == "actors" and options.get("object_store_memory") is not None:
+        _deprecated(
+            "Setting 'object_store_memory' for actors is deprecated since it doesn't actually "
+            "reserve the required object store memory: objects that do not fit are spilled."
+        )
+
+
+def _deprecated(text: str) -> None:
+    # The caller of `.options()` or of the decorator.
+    warnings.warn(text, DeprecationWarning, stacklevel=6)
 
 
 def _check_together(options: Dict[str, Any], kind: str) -> None:

@@ -16,6 +16,8 @@ _EVERY = 0.2
 _LOOK = 0.5
 #: More tasks than that in one interval are not told of one by one.
 _MOST = 200
+#: Of so many tasks this process remembers what the agent does not keep.
+_REMEMBERED = 20_000
 
 
 class Reporter:
@@ -31,6 +33,8 @@ class Reporter:
         #: Whether somebody will look at unfinished tasks.
         self.watching = False
         self._told: Dict[int, str] = {}
+        #: What the agent does not keep of the tasks that it was told of, by id; see `about`.
+        self._about: Dict[str, Dict[str, Any]] = {}
 
     def ended(self, task: Any, error: Optional[bytes]) -> None:
         """A task has ended. With the lock held."""
@@ -60,7 +64,26 @@ class Reporter:
         place = task.place
         worker = place.peer.worker.hex() if place is not None and place.peer is not None else ""
         id = task.core.worker_id + task.number.to_bytes(8, "little")
+        self._remember(id.hex(), task)
         return [id.hex(), task.template.name, state, task.attempt, when, worker, kind]
+
+    def _remember(self, id: str, task: Any) -> None:
+        about = self._about.get(id)
+        if about is None:
+            if len(self._about) >= _REMEMBERED:
+                for old in list(islice(self._about, _REMEMBERED // 4)):
+                    del self._about[old]
+            about = self._about[id] = _about(task)
+        if task.template.queue is None and task.place is not None:
+            about["actor_id"] = task.place.id.hex()
+
+    def about(self) -> Dict[str, Dict[str, Any]]:
+        """By id, more of this process's own tasks than the agent knows. With the lock held."""
+        known = {id: dict(about) for id, about in self._about.items()}
+        for number, task in islice(self.core.tasks.open.items(), _MOST):
+            id = (self.core.worker_id + number.to_bytes(8, "little")).hex()
+            known.setdefault(id, _about(task))["state"] = _precise_state(task)
+        return known
 
     def _schedule(self) -> None:
         self._scheduled = True
@@ -115,3 +138,30 @@ class Reporter:
             # It waits behind another one at the same worker.
             return "PENDING"
         return "RUNNING"
+
+
+def _about(task: Any) -> Dict[str, Any]:
+    spec = task.template.spec
+    is_actors = task.template.queue is None
+    function = str(spec.get("function") or task.template.name)
+    parent = task.core.worker_id + task.parent.to_bytes(8, "little")
+    return {
+        "type": "ACTOR_TASK" if is_actors else "NORMAL_TASK",
+        "func_or_class_name": function if is_actors else function.rpartition(".")[2],
+        "parent_task_id": parent.hex(),
+        "required_resources": dict(spec.get("resources") or {}),
+    }
+
+
+def _precise_state(task: Any) -> str:
+    """Where an open task is, in Ray's words."""
+    place = task.place
+    if place is None:
+        return "PENDING_ARGS_AVAIL" if task.missing else "PENDING_NODE_ASSIGNMENT"
+    is_actors = task.template.queue is None
+    first = islice(place.inflight, place.concurrency if is_actors else 1)
+    if task.number in first:
+        return "RUNNING"
+    if is_actors:
+        return "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
+    return "PENDING_NODE_ASSIGNMENT"

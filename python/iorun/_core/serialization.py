@@ -320,7 +320,7 @@ def dump_function(function: Any) -> bytes:
             "`util.inspect_serializability()` finds them."
         ) from error
     if len(code) > _FUNCTION_LIMIT:
-        name = getattr(function, "__qualname__", repr(function))
+        name = getattr(function, "__name__", repr(function))
         advice = (
             "It probably captures a large array or another big object from outside. Use `put()` on "
             "that, and pass the reference as an argument."
@@ -362,7 +362,7 @@ def _load_large(ref: Any) -> Any:
 
 
 def _kind(function: Any) -> str:
-    return "actor class" if isinstance(function, type) else "remote function"
+    return "actor" if isinstance(function, type) else "remote function"
 
 
 def dump_error(error: BaseException) -> bytes:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from iorun import exceptions
+from iorun._core import options as option_rules
 from iorun._core import serialization
 from iorun._core.frames import (
     ARENA,
@@ -34,6 +35,10 @@ logger = logging.getLogger("iorun")
 
 #: So often at most a call is made anew because its arguments were lost on their way.
 _LOST_MOST = 20
+#: Seconds until a task that has raised runs again: the first time, doubled each time, at most.
+#: Whatever it has met needs time to pass; the first retries cost nobody any.
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 1.0
 
 
 class TaskSubmitter:
@@ -61,6 +66,13 @@ class TaskSubmitter:
     def is_contended(self) -> bool:
         """Whether leases that come now go back as soon as they are idle."""
         return time.monotonic() - self._contended_from < 0.05
+
+    def give_back_idle(self) -> None:
+        """What only waits for the next task is free, for whoever asks. Takes the lock."""
+        with self.core.loop.lock:
+            for lease in list(self.leases.values()):
+                if not lease.inflight:
+                    lease.queue.give_back(lease)
 
     def make(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
         """A task and the references to what it will return. With the lock held."""
@@ -91,10 +103,44 @@ class TaskSubmitter:
         if template.returns.__class__ is not int:
             self.core.streams.open(task)
         if task.dependencies:
-            self.resolve(task, template.queue.submit)
+            self.resolve(task, self._queue)
         else:
             template.queue.submit(task)
         return task, refs
+
+    def _queue(self, task: Task) -> None:
+        self._queue_of(task).submit(task)
+
+    def _queue_of(self, task: Task) -> TaskQueue:
+        """The queue of the task's needs; of those that are near its data, where that is elsewhere."""
+        queue: TaskQueue = task.template.queue
+        request = queue.request
+        if not task.dependencies or request["strategy"] != "DEFAULT" or request.get("bundle"):
+            return queue
+        near = self._node_of_data(task)
+        if near is None:
+            return queue
+        key = f"{option_rules.queue_key(request)}@{near.hex()}"
+        found = self.queues.get(key)
+        if found is None:
+            found = self.queues[key] = TaskQueue(self.core, {**request, "near": near.hex()})
+        return found
+
+    def _node_of_data(self, task: Task) -> Optional[bytes]:
+        """The node that has most of what the task needs; None where this one has as much."""
+        entries = self.core.objects.entries
+        sizes: Dict[bytes, int] = {}
+        for id in task.dependencies:
+            entry = entries.get(id)
+            if entry is not None and entry.state == ARENA:
+                for node in entry.data.locations:
+                    sizes[node] = sizes.get(node, 0) + entry.data.size
+        if not sizes:
+            return None
+        most = max(sizes.values())
+        if sizes.get(self.core.node_id, 0) >= most:
+            return None
+        return min(node for node, size in sizes.items() if size == most)
 
     def resolve(self, task: Task, ready: Callable[[Task], None]) -> None:
         """Calls `ready` once all dependencies have values; fails the task where one has an error."""
@@ -188,7 +234,7 @@ class TaskSubmitter:
         if place.__class__ is Lease:
             place.inflight.pop(task.number, None)
             task.place = None
-            self.resolve(task, task.template.queue.submit)
+            self.resolve(task, self._queue)
             place.queue.refill(place)
             return True
         # The actor waits for nothing: only this call is late.
@@ -203,17 +249,34 @@ class TaskSubmitter:
             task.retries -= 1
         task.attempt += 1
         place = task.place
+        if place is None:
+            return False
+        attempt = task.attempt
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
         if place.__class__ is Lease:
             place.inflight.pop(task.number, None)
             task.place = None
-            place.queue.waiting.append(task)
-            place.queue.dispatch()
             place.queue.refill(place)
-            return True
-        if place is not None:
-            place.call_again(task)
-            return True
-        return False
+            self.core.loop.after(pause, lambda: self._queue_again(task))
+        else:
+            self.core.loop.after(pause, lambda: self._call_again(task, place, attempt))
+        return True
+
+    def _queue_again(self, task: Task) -> None:
+        if not task.finished and task.place is None:
+            queue = self._queue_of(task)
+            queue.waiting.append(task)
+            queue.dispatch()
+
+    def _call_again(self, task: Task, actor: Any, attempt: int) -> None:
+        # Where the actor has restarted meanwhile the call is with those that are made anew.
+        if task.finished or task.attempt != attempt or task.number not in actor.inflight:
+            return
+        if task.cancelled:
+            actor.replied(task.number, 0)
+            self.fail(task, self.cancelled_error(task))
+        else:
+            actor.call_again(task)
 
     def _finish_one(self, task: Task, data: bytes) -> None:
         """The common end: one small plain result."""
@@ -322,7 +385,9 @@ class TaskSubmitter:
         """Runs a finished task again, because a result of it is lost. With the lock held."""
         if task is None or not task.kept:
             return False
-        if task.retries == 0 or task.template.queue is None:
+        # Where it ran: an actor may make it again as often as its calls may be retried.
+        actor = task.place if task.template.queue is None else None
+        if task.retries == 0 or (task.template.queue is None and not _can_rerun(actor)):
             return False
         if task.retries > 0:
             task.retries -= 1
@@ -350,8 +415,14 @@ class TaskSubmitter:
                 if entry.state > ERROR and not self.rerun(source):
                     return False
         self.open[task.number] = task
-        if task.dependencies:
-            self.resolve(task, task.template.queue.submit)
+        if actor is not None:
+            actor.submit(task)
+        elif task.dependencies:
+            self.resolve(task, self._queue)
         else:
             task.template.queue.submit(task)
         return True
+
+
+def _can_rerun(actor: Any) -> bool:
+    return actor is not None and actor.state != "DEAD"

@@ -6,13 +6,17 @@ from typing import Any, Dict
 
 import iorun
 from iorun._core import global_state
+from iorun._core.objects import ARENA, FULL, HANDLE_SUFFIX, PLAIN
 from iorun._init import RayContext
 
-__all__ = ["RayContext", "global_worker", "is_initialized"]
+__all__ = ["RayContext", "get", "global_worker", "init", "is_initialized", "put", "shutdown"]
 
 SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
 
 is_initialized = iorun.is_initialized
+init, shutdown = iorun.init, iorun.shutdown
+get, put, wait, kill, cancel = iorun.get, iorun.put, iorun.wait, iorun.kill, iorun.cancel
+get_gpu_ids, remote = iorun.get_gpu_ids, iorun.remote
 
 
 class _CoreWorker:
@@ -25,7 +29,8 @@ class _CoreWorker:
             core.objects.drain()
             counts = {}
             for id, entry in core.objects.entries.items():
-                if entry.local:
+                # What counts an actor's handles is no object.
+                if entry.local and not id.endswith(HANDLE_SUFFIX):
                     submitted = sum(
                         id in task.dependencies or id in task.nested
                         for task in core.tasks.open.values()
@@ -33,6 +38,18 @@ class _CoreWorker:
                     local = max(0, entry.local - submitted)
                     counts[id.hex().encode()] = {"local": local, "submitted": submitted}
             return counts
+
+
+    def object_exists(self, object_ref: Any) -> bool:
+        """Whether the object has a value that has not been deleted."""
+        core = global_state.require()
+        with core.loop.lock:
+            entry = core.objects.entries.get(object_ref.binary())
+            return entry is not None and entry.state in (PLAIN, FULL, ARENA)
+
+    def get_owner_address(self, object_ref: Any) -> str:
+        """The owner's worker id as hexadecimal text."""
+        return str(object_ref.owner_address())
 
 
 class _Node:

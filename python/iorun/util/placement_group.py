@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Dict, List, Optional
 
 import iorun
@@ -161,7 +162,7 @@ def _validate(
         raise ValueError(
             f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}"
         )
-    _check_bundles(bundles)
+    _validate_bundles(bundles)
     if lifetime not in (None, "detached"):
         raise ValueError(
             "Placement group `lifetime` argument must be either `None` or 'detached'. Got "
@@ -297,6 +298,7 @@ def _refused(reason: str) -> None:
 
 def _table_row(group: dict) -> dict:
     bundles = group.get("bundles", [])
+    state = group.get("state", "")
     return {
         "placement_group_id": group["group"],
         "name": group.get("name", ""),
@@ -305,8 +307,9 @@ def _table_row(group: dict) -> dict:
             index: bundle.get("node") or "" for index, bundle in enumerate(bundles)
         },
         "strategy": group.get("strategy", ""),
-        "state": group.get("state", ""),
-        "stats": {},
+        # One that no set of today's nodes can hold waits for others.
+        "state": "PENDING" if state == "INFEASIBLE" else state,
+        "stats": {"scheduling_state": state},
     }
 
 
@@ -330,7 +333,7 @@ def _node_strategy(strategy: Optional[str], topology: Optional[Dict[str, str]]) 
     return strategy
 
 
-def _check_bundles(bundles: Any) -> None:
+def _validate_bundles(bundles: Any) -> None:
     if not isinstance(bundles, list):
         raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
     if not bundles:
@@ -354,6 +357,13 @@ def _check_bundles(bundles: Any) -> None:
             raise ValueError(
                 "Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: "
                 f"{bundles}"
+            )
+        if "object_store_memory" in bundle:
+            warnings.warn(
+                "Setting 'object_store_memory' for bundles is deprecated since it doesn't actually "
+                "reserve the required object store memory: objects that do not fit are spilled.",
+                DeprecationWarning,
+                stacklevel=4,
             )
         if any(amount < 0 for amount in bundle.values()):
             raise ValueError(f"A bundle cannot have less than nothing of a resource: {bundle}.")

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from module_under_test import ray, submodule
+from module_under_test import IS_RAY, ray, submodule
 
 exceptions = submodule("exceptions")
 strategies = submodule("util.scheduling_strategies")
@@ -175,3 +175,64 @@ def test_wait_brings_objects_to_this_node(cluster):
     assert ray.wait([far, near], fetch_local=True)[0] == [near]
     assert ray.wait([far], fetch_local=True) == ([far], [])
     assert ray.get(far).sum() == 300_000
+
+
+def test_spread_goes_on_to_the_next_node_each_time(cluster):
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    spread = where.options(scheduling_strategy="SPREAD")
+    # One after the other: a lease that is still there would keep them all on its node.
+    assert len({ray.get(spread.remote()) for _ in range(6)}) == 2
+
+
+@pytest.mark.skipif(IS_RAY, reason="Ray's own node prefers itself below half its use")
+def test_a_task_goes_where_its_arguments_are(cluster):
+    cluster.add_node(num_cpus=8, resources={"second": 8})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(resources={"second": 1})
+    def make():
+        return np.ones(2_000_000), ray.get_runtime_context().get_node_id()
+
+    @ray.remote
+    def use(value):
+        return ray.get_runtime_context().get_node_id()
+
+    @ray.remote(num_cpus=0, resources={"head": 0.1})
+    def pass_on(refs):
+        return ray.get(use.remote(refs[0]))
+
+    ref = make.remote()
+    ray.wait([ref], fetch_local=False)
+    there = [node["NodeID"] for node in ray.nodes() if "second" in node["Resources"]]
+    assert [ray.get(use.remote(ref))] == there
+    # Also where the one that calls has only borrowed it.
+    assert [ray.get(pass_on.remote([ref]))] == there
+    here = ray.put(np.ones(2_000_000))
+    assert ray.get(use.remote(here)) == ray.get_runtime_context().get_node_id()
+
+
+def test_an_actor_makes_a_lost_result_again(cluster):
+    node = cluster.add_node(num_cpus=2, resources={"second": 2})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(num_cpus=1, resources={"second": 1}, max_restarts=-1, max_task_retries=-1)
+    class Maker:
+        def make(self, x):
+            return np.full(500_000, x)
+
+        def make_many(self, count):
+            for x in range(count):
+                yield np.full(500_000, x)
+
+    maker = Maker.remote()
+    one = maker.make.remote(7)
+    many = list(maker.make_many.remote(3))
+    ray.wait([one, *many], num_returns=4, fetch_local=False)
+    cluster.remove_node(node, allow_graceful=False)
+    cluster.add_node(num_cpus=2, resources={"second": 2})
+    assert ray.get(one, timeout=50)[0] == 7
+    assert [ray.get(ref, timeout=50)[0] for ref in many] == [0, 1, 2]

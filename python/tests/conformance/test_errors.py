@@ -344,3 +344,36 @@ def test_the_tree_of_classes():
         "CrossLanguageError",
     ]:
         assert issubclass(getattr(e, name), e.RayError), name
+
+
+def test_what_captures_too_much_is_refused_by_its_name(shared):
+    much = bytearray(100 << 20)
+
+    @ray.remote
+    def task():
+        return len(much)
+
+    @ray.remote
+    class Actor:
+        def size(self):
+            return len(much)
+
+    with pytest.raises(ValueError, match="The remote function .*task is too large"):
+        task.remote()
+    with pytest.raises(ValueError, match="The actor Actor is too large"):
+        Actor.remote()
+
+
+def test_a_killed_actor_says_so(shared):
+    @ray.remote(resources={"custom": 1})
+    class A:
+        def work(self):
+            return 1
+
+    for wait in (True, False):
+        actor = A.remote()
+        if wait:
+            ray.get(actor.work.remote())
+        ray.kill(actor)
+        with pytest.raises(exceptions.RayActorError, match="it was killed by `ray.kill"):
+            ray.get(actor.work.remote())

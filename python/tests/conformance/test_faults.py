@@ -364,3 +364,70 @@ def test_children_of_a_dead_actor_end(shared, until):
         return False
 
     until(gone)
+
+
+def test_a_retry_gives_what_it_waits_for_some_time(shared):
+    @ray.remote(max_retries=10, retry_exceptions=[ConnectionError])
+    def connect(when):
+        if time.time() < when:
+            raise ConnectionError("nobody listens yet")
+        return "connected"
+
+    assert ray.get(connect.remote(time.time() + 1)) == "connected"
+
+
+def test_a_retry_of_a_method_gives_what_it_waits_for_some_time(shared):
+    @ray.remote
+    class Client:
+        @ray.method(max_task_retries=10, retry_exceptions=[ConnectionError])
+        def connect(self, when):
+            if time.time() < when:
+                raise ConnectionError("nobody listens yet")
+            return "connected"
+
+    assert ray.get(Client.remote().connect.remote(time.time() + 1)) == "connected"
+
+
+def test_a_task_that_is_to_be_tried_again_can_be_cancelled(shared):
+    @ray.remote(max_retries=-1, retry_exceptions=True)
+    def fail():
+        raise ConnectionError("never")
+
+    ref = fail.remote()
+    time.sleep(0.3)
+    ray.cancel(ref)
+    with pytest.raises((exceptions.TaskCancelledError, exceptions.RayTaskError)):
+        ray.get(ref, timeout=30)
+
+
+def test_a_call_can_refuse_to_be_retried(shared):
+    @ray.remote
+    class A:
+        def __init__(self):
+            self.calls = 0
+
+        @ray.method(max_task_retries=5, retry_exceptions=True)
+        def fail(self):
+            self.calls += 1
+            raise ValueError
+
+        def count(self):
+            return self.calls
+
+    actor = A.remote()
+    with pytest.raises(ValueError):
+        ray.get(actor.fail.options(retry_exceptions=False).remote())
+    assert ray.get(actor.count.remote()) == 1
+
+
+def test_what_an_actor_answered_before_its_end_is_answered(shared):
+    @ray.remote(num_cpus=0)
+    class A:
+        def work(self):
+            return 1
+
+    for _ in range(20):
+        actor = A.remote()
+        refs = [actor.work.remote() for _ in range(20)]
+        actor.__ray_terminate__.remote()
+        assert ray.get(refs) == [1] * 20

@@ -1,5 +1,8 @@
 """The state of the network."""
 
+import time
+from collections import Counter
+
 import pytest
 from module_under_test import IS_RAY, ray, submodule
 
@@ -83,3 +86,48 @@ def test_timeline(shared, tmp_path, until):
     until(lambda: ray.timeline())
     assert ray.timeline(str(tmp_path / "trace.json")) is None
     assert (tmp_path / "trace.json").stat().st_size > 2
+
+
+def test_tasks_in_rays_words(shared, until):
+    @ray.remote
+    def fails():
+        raise ValueError("x")
+
+    @ray.remote
+    class Slow:
+        def sleep(self):
+            time.sleep(100)
+
+    def states(name):
+        rows = state.list_tasks(filters=[("func_or_class_name", "=", name)], limit=1000)
+        return Counter((row.type, row.state, row.error_type) for row in rows)
+
+    with pytest.raises(ValueError):
+        ray.get(fails.remote())
+    until(
+        lambda: states("fails") == {("NORMAL_TASK", "FAILED", "TASK_EXECUTION_EXCEPTION"): 1},
+        seconds=30,
+    )
+    actor = Slow.remote()
+    refs = [actor.sleep.remote() for _ in range(3)]
+    waiting = "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
+    until(
+        lambda: states("Slow.sleep")
+        == {("ACTOR_TASK", "RUNNING", None): 1, ("ACTOR_TASK", waiting, None): 2},
+        seconds=30,
+    )
+    ray.cancel(refs[2])
+    until(lambda: states("Slow.sleep")[("ACTOR_TASK", "FAILED", "TASK_CANCELLED")] == 1, seconds=30)
+    dependent = ray.remote(lambda value: value).remote(refs[0])
+    rows = state.list_tasks(filters=[("state", "=", "PENDING_ARGS_AVAIL")])
+    assert [row.task_id for row in rows] == [dependent.task_id().hex()]
+    ray.kill(actor)
+
+
+def test_own_references(shared):
+    ref = ray.put(1)
+    [row] = state.list_objects(filters=[("object_id", "=", ref.hex())])
+    assert row.reference_type == "LOCAL_REFERENCE" and row.type == "DRIVER"
+    id = ref.hex()
+    del ref, row
+    assert state.list_objects(filters=[("object_id", "=", id)]) == []

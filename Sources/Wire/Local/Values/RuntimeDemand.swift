@@ -43,12 +43,14 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
   public var fallback: [[String: String]]
   /// The placement group's bundle to run in.
   public var bundle: Bundle?
+  /// With the standard strategy: the node to prefer to the asking one, because it has the data.
+  public var near: NodeID?
 
   /// Describes a demand.
   public init(
     resources: ResourceAmounts, placement: ResourceAmounts? = nil, environment: String = "",
     runtimeEnv: String = "", strategy: Strategy = .standard, labels: [String: String] = [:],
-    fallback: [[String: String]] = [], bundle: Bundle? = nil
+    fallback: [[String: String]] = [], bundle: Bundle? = nil, near: NodeID? = nil
   ) {
     self.resources = resources
     self.placement = placement
@@ -58,10 +60,11 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
     self.labels = labels
     self.fallback = fallback
     self.bundle = bundle
+    self.near = near
   }
 
   private enum Keys: String, CodingKey {
-    case resources, placement, environment, runtimeEnv, strategy, labels, fallback, bundle
+    case resources, placement, environment, runtimeEnv, strategy, labels, fallback, bundle, near
   }
 
   /// Reads a demand; every key may be missing.
@@ -76,7 +79,8 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
       strategy: try values.decodeIfPresent(Strategy.self, forKey: .strategy) ?? .standard,
       labels: try values.decodeIfPresent([String: String].self, forKey: .labels) ?? [:],
       fallback: try values.decodeIfPresent([[String: String]].self, forKey: .fallback) ?? [],
-      bundle: try values.decodeIfPresent(Bundle.self, forKey: .bundle))
+      bundle: try values.decodeIfPresent(Bundle.self, forKey: .bundle),
+      near: try values.decodeIfPresent(NodeID.self, forKey: .near))
   }
 }
 

@@ -48,6 +48,9 @@ extension Hub {
       return node == settings.node && (!isSoft || scheduler.couldTake(demand))
         && scheduler.couldTake(demand)
     case .standard:
+      if let near = demand.near, near != settings.node, nodes.hasRoom(near, for: demand) {
+        return false
+      }
       guard scheduler.couldTake(demand), nodes.knows(settings.node) else { return false }
       if scheduler.hasRoom(for: demand) {
         return scheduler.load(for: demand) < 0.5

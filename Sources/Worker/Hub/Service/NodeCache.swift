@@ -24,6 +24,11 @@ struct NodeCache: Sendable {
   /// True where the head has named that node.
   func knows(_ node: NodeID) -> Bool { nodes.contains { $0.node == node } }
 
+  /// True where that node has room for the demand now.
+  func hasRoom(_ node: NodeID, for demand: RuntimeDemand) -> Bool {
+    nodes.contains { $0.node == node && $0.alive && $0.available.covers(demand.resources) }
+  }
+
   /// True where some other node could take the demand, were it idle.
   func anotherCouldTake(_ demand: RuntimeDemand, than node: NodeID) -> Bool {
     nodes.contains { $0.node != node && $0.alive && $0.resources.covers(demand.resources) }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from iorun import _init
+from iorun._core.objects import HANDLE_SUFFIX
 from iorun.util.state.rows import FIELDS, StateRow, row_of
 
 __all__ = [
@@ -59,7 +61,59 @@ def _fetch(kind: str, limit: int) -> List[StateRow]:
         items = answer.get("items", [])
         if kind == "actors":
             items += _own_actors(worker, {item.get("actor") for item in items})
-    return [row_of(kind, item) for item in items]
+    rows = [row_of(kind, item) for item in items]
+    if kind == "tasks":
+        _add_own_knowledge(worker, rows)
+    elif kind == "objects":
+        rows += _own_objects(worker, {row["object_id"]: row for row in rows})
+    return rows
+
+
+def _add_own_knowledge(worker: Any, rows: List[StateRow]) -> None:
+    """What this process knows of its own tasks, and the agents do not."""
+    with worker.loop.lock:
+        known = worker.reporter.about()
+    for row in rows:
+        about = known.get(row["task_id"], {})
+        state = about.pop("state", None)
+        if state is not None and row["end_time_ms"] is None:
+            row["state"] = state
+        row.update(about)
+        row["type"] = row["type"] or "NORMAL_TASK"
+
+
+#: States of objects in this process, by their number there.
+_OBJECT_STATES = {0: "PENDING", 1: "FINISHED", 2: "FINISHED", 3: "FINISHED", 4: "FAILED"}
+
+
+def _own_objects(worker: Any, listed: Dict[str, StateRow]) -> List[StateRow]:
+    """The references of this process: small values are in no shared memory."""
+    found = []
+    with worker.loop.lock:
+        worker.objects.drain()
+        needed = {
+            id
+            for task in worker.tasks.open.values()
+            for id in (*task.dependencies, *task.nested)
+        }
+        for id, entry in worker.objects.entries.items():
+            if entry.local <= 0 or id.endswith(HANDLE_SUFFIX):
+                continue
+            about = {
+                "reference_type": "USED_BY_PENDING_TASK" if id in needed else "LOCAL_REFERENCE",
+                "task_status": _OBJECT_STATES.get(entry.state, "NIL"),
+                "pid": os.getpid(),
+                "ip": worker.address,
+                "type": "WORKER" if worker.role == "worker" else "DRIVER",
+            }
+            row = listed.get(id.hex())
+            if row is not None:
+                row.update(about)
+                continue
+            size = len(entry.data) if isinstance(entry.data, bytes) else None
+            item = {"object": id.hex(), "size": size, "job": worker.job_id}
+            found.append(StateRow({**row_of("objects", item), **about}))
+    return found
 
 
 def _own_actors(worker: Any, listed: Set[Any]) -> List[Dict[str, Any]]:

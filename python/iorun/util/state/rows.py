@@ -37,7 +37,10 @@ FIELDS: Dict[str, Dict[str, str]] = {
     "tasks": {
         "task_id": "task",
         "name": "name",
-        "func_or_class_name": "name",
+        "func_or_class_name": "function",
+        "type": "type",
+        "parent_task_id": "parent",
+        "required_resources": "resources",
         "state": "state",
         "attempt_number": "attempt",
         "job_id": "job",
@@ -86,6 +89,26 @@ FIELDS: Dict[str, Dict[str, str]] = {
 }
 
 
+#: Our classes of errors -> Ray's names of what a task failed of.
+_ERROR_TYPES = {
+    "": None,
+    "ActorDiedError": "ACTOR_DIED",
+    "ActorUnavailableError": "ACTOR_UNAVAILABLE",
+    "ActorUnschedulableError": "ACTOR_UNSCHEDULABLE_ERROR",
+    "NodeDiedError": "NODE_DIED",
+    "ObjectLostError": "OBJECT_LOST",
+    "ObjectReconstructionFailedError": "OBJECT_UNRECONSTRUCTABLE",
+    "OutOfMemoryError": "OUT_OF_MEMORY",
+    "OwnerDiedError": "OWNER_DIED",
+    "RayTaskError": "TASK_EXECUTION_EXCEPTION",
+    "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
+    "TaskCancelledError": "TASK_CANCELLED",
+    "TaskPlacementGroupRemoved": "TASK_PLACEMENT_GROUP_REMOVED",
+    "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
+    "WorkerCrashedError": "WORKER_DIED",
+}
+
+
 def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
     """One item of an answer as a row: Ray's fields, and whatever else the agent says."""
     names = FIELDS[kind]
@@ -97,6 +120,10 @@ def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
         row["node_ip"] = row["node_ip"] or ""
     if kind == "tasks":
         row["state"] = "PENDING_NODE_ASSIGNMENT" if row["state"] == "PENDING" else row["state"]
+        if row["state"] == "CANCELLED":
+            row["state"], row["error_type"] = "FAILED", "TASK_CANCELLED"
+        row["error_type"] = _ERROR_TYPES.get(row["error_type"] or "", row["error_type"])
+        row["func_or_class_name"] = row["func_or_class_name"] or row["name"]
         ended = item.get("state") in ("FINISHED", "FAILED", "CANCELLED")
         row["start_time_ms"] = (item.get("startedAt") or 0) * 1000.0 or None
         row["end_time_ms"] = (item.get("seconds") or 0) * 1000.0 if ended else None

@@ -1,0 +1,217 @@
+internal import IorunCore
+
+/// Where a device stands, and what led there: a value. Events go in, actions come out, time and
+/// randomness stay with the caller.
+public struct DeviceState: Hashable, Codable, Sendable {
+  /// The three states.
+  public enum Status: Hashable, Codable, Sendable {
+    /// New, undecided, hired for long, or not judged for a fault of the verifier.
+    case pending
+    /// Verified; good until the end of that epoch.
+    case verified(untilEpoch: Int64)
+    /// It failed.
+    case failed
+  }
+
+  /// What happens to a device.
+  public enum Event: Hashable, Sendable {
+    /// The window of an epoch begins.
+    case windowBegan(epoch: Int64)
+    /// A proof was judged, against the rate that the claim must give.
+    case judged(Verdict, expectedRate: Double)
+    /// The deadline of a round passed without an answer.
+    case unanswered(round: Int)
+    /// The verifier could not judge, by its own fault.
+    case verifierFailed(round: Int)
+    /// A job took the device, or gave it back.
+    case hired(Bool)
+    /// A hired device answered its heartbeat's lane check, or did not.
+    case laneCheck(passed: Bool)
+    /// The window ends.
+    case windowEnded
+  }
+
+  /// What is to be done.
+  public enum Action: Hashable, Sendable {
+    /// Issue the challenges of a round.
+    case challenge(epoch: Int64, round: Int)
+    /// Check a hired device with a second of lanes only.
+    case checkLanes(epoch: Int64)
+    /// Write a transition to the log.
+    case record(Transition)
+  }
+
+  /// The device.
+  public let device: DeviceID
+  /// Where it stands.
+  public private(set) var status = Status.pending
+  /// True while a job has it.
+  public private(set) var isHired = false
+  /// The epoch whose window is or was open.
+  public private(set) var epoch: Int64?
+  /// The rounds of that window.
+  public private(set) var test: RateTest
+  /// True once the device had its second try in this window.
+  public private(set) var hasRerun = false
+  /// Rounds that were issued in this window.
+  public private(set) var issued = 0
+  /// Epochs for which lane checks kept a hired device's mark since its last full run.
+  public private(set) var heldEpochs = 0
+  /// The most of these.
+  public static let maximumHeldEpochs = 24
+  private var isOpen = false
+  private var carried = 0.0
+  private var lanesFailed = 0
+  private let rule: RateTest.Rule
+
+  /// A device that nobody knows yet.
+  public init(_ device: DeviceID, rule: RateTest.Rule = RateTest.Rule()) {
+    self.device = device
+    self.rule = rule
+    test = RateTest(rule: rule)
+  }
+
+  /// True where jobs may be placed on the device in `epoch`.
+  public func isVerified(inEpoch epoch: Int64) -> Bool {
+    if case .verified(let last) = status { epoch <= last } else { false }
+  }
+
+  /// Takes an event in.
+  public mutating func handle(_ event: Event) -> [Action] {
+    switch event {
+    case .windowBegan(let epoch): return begin(epoch)
+    case .judged(let verdict, let expected): return judge(verdict, expected)
+    case .unanswered(let round):
+      guard isOpen, round == issued - 1 else { return [] }
+      return fail(.unanswered)
+    case .verifierFailed(let round):
+      guard isOpen, round == issued - 1 else { return [] }
+      isOpen = false
+      return move(to: keptStatus(), .verifierFailed)
+    case .hired(let isHired): return hire(isHired)
+    case .laneCheck(let passed): return checkLanes(passed)
+    case .windowEnded: return end()
+    }
+  }
+
+  private mutating func begin(_ next: Int64) -> [Action] {
+    guard next > epoch ?? -1 else { return [] }
+    epoch = next
+    (hasRerun, issued) = (false, 0)
+    test = RateTest(rule: rule, carried: carried)
+    var actions: [Action] = []
+    // A hired device's mark is prolonged by its lane checks: one that lacks them expires, too.
+    if case .verified(let last) = status, last < next {
+      actions += move(to: .pending, .expired)
+    }
+    isOpen = !isHired
+    return actions + [isHired ? .checkLanes(epoch: next) : nextRound(next)]
+  }
+
+  private mutating func nextRound(_ epoch: Int64) -> Action {
+    issued += 1
+    return .challenge(epoch: epoch, round: issued - 1)
+  }
+
+  private mutating func judge(_ verdict: Verdict, _ expected: Double) -> [Action] {
+    guard isOpen, let epoch, verdict.device == device, verdict.epoch == epoch,
+      verdict.round == issued - 1
+    else { return [] }
+    if let refusal = verdict.refusal { return fail(.refused(refusal)) }
+    test.add(measured: verdict.rate, expected: expected)
+    switch test.decision {
+    case .undecided where !test.isOver: return [nextRound(epoch)]
+    case .undecided:
+      isOpen = false
+      carried = test.evidence
+      return move(to: keptStatus(), .undecided)
+    case .verified:
+      isOpen = false
+      carried = 0
+      return move(to: .verified(untilEpoch: epoch + 1), test.isMismatch ? .mismatch : .rates)
+    case .failed: return fail(.slow)
+    }
+  }
+
+  /// A failure gets one more run at once, from the beginning: a fault of memory or a disturbance is
+  /// no fraud. What a device carried over from earlier epochs stays.
+  private mutating func fail(_ reason: Transition.Reason) -> [Action] {
+    guard let epoch else { return [] }
+    let before = test
+    if !hasRerun {
+      hasRerun = true
+      test = RateTest(rule: rule)
+      return [
+        .record(
+          Transition(
+            device: device, epoch: epoch, from: status, to: status,
+            reason: .rerun(after: reason.name),
+            test: before)),
+        nextRound(epoch),
+      ]
+    }
+    isOpen = false
+    carried = 0
+    return move(to: .failed, reason)
+  }
+
+  private mutating func hire(_ now: Bool) -> [Action] {
+    guard now != isHired else { return [] }
+    isHired = now
+    if now {
+      // A job comes first: a round that is under way is given up without a mark.
+      isOpen = false
+      lanesFailed = 0
+      return []
+    }
+    guard let epoch else { return [] }
+    // The end of a lease: a full run, before it is paid for.
+    (hasRerun, isOpen) = (false, true)
+    test = RateTest(rule: rule)
+    return [nextRound(epoch)]
+  }
+
+  private mutating func checkLanes(_ passed: Bool) -> [Action] {
+    guard isHired, let epoch else { return [] }
+    if passed {
+      lanesFailed = 0
+      // A day without a full run is the most.
+      if case .verified(let last) = status, last == epoch, heldEpochs < Self.maximumHeldEpochs {
+        heldEpochs += 1
+        status = .verified(untilEpoch: epoch + 1)
+      }
+      return []
+    }
+    // A job may have taken every core for a second; twice in a row it is gone.
+    lanesFailed += 1
+    guard lanesFailed >= 2 else { return [] }
+    return move(to: .pending, .lanesFailed)
+  }
+
+  private mutating func end() -> [Action] {
+    guard isOpen else { return [] }
+    isOpen = false
+    carried = test.evidence
+    return move(to: keptStatus(), .undecided)
+  }
+
+  /// What an undecided window leaves: a mark that still holds, or none. What has failed stays failed
+  /// until a run decides otherwise.
+  private func keptStatus() -> Status {
+    guard let epoch else { return .pending }
+    switch status {
+    case .failed: return .failed
+    case .verified(let last) where last >= epoch: return status
+    default: return .pending
+    }
+  }
+
+  private mutating func move(to next: Status, _ reason: Transition.Reason) -> [Action] {
+    guard let epoch else { return [] }
+    if case .verified = next, reason == .rates || reason == .mismatch { heldEpochs = 0 }
+    let transition = Transition(
+      device: device, epoch: epoch, from: status, to: next, reason: reason, test: test)
+    status = next
+    return [.record(transition)]
+  }
+}

@@ -1,0 +1,84 @@
+internal import IorunCore
+internal import IorunCrypto
+
+/// One entry of the log: what a device was, what it is now, why, and the numbers. Marks shown to
+/// people come from these and from nothing else.
+public struct Transition: Hashable, Codable, Sendable {
+  /// Why.
+  public enum Reason: Hashable, Codable, Sendable {
+    /// The rates of the rounds decided.
+    case rates
+    /// They did, and are those of a better model than the claimed one.
+    case mismatch
+    /// The rates of the rounds are not those of the claim.
+    case slow
+    /// The rounds are over and decide nothing.
+    case undecided
+    /// A proof was refused.
+    case refused(Refusal)
+    /// No answer came in time.
+    case unanswered
+    /// The verifier could not judge; the device is not marked for it.
+    case verifierFailed
+    /// The mark was good until an epoch that is over.
+    case expired
+    /// A hired device failed two lane checks in a row.
+    case lanesFailed
+    /// It failed once, for that reason, and is run again.
+    case rerun(after: String)
+
+    /// A short name, which never changes its meaning.
+    public var name: String {
+      switch self {
+      case .rates: "rates"
+      case .mismatch: "mismatch"
+      case .slow: "slow"
+      case .undecided: "undecided"
+      case .refused(let refusal): "refused:\(refusal.rawValue)"
+      case .unanswered: "unanswered"
+      case .verifierFailed: "verifier_failed"
+      case .expired: "expired"
+      case .lanesFailed: "lanes_failed"
+      case .rerun(let reason): "rerun:\(reason)"
+      }
+    }
+  }
+
+  /// The device.
+  public let device: DeviceID
+  /// The epoch.
+  public let epoch: Int64
+  /// What it was.
+  public let from: DeviceState.Status
+  /// What it is.
+  public let to: DeviceState.Status
+  /// Why.
+  public let reason: Reason
+  /// The rounds that led there.
+  public let test: RateTest
+
+  /// The entry as a leaf of the hour's tree: fields between bars, numbers with six decimals.
+  public var text: String {
+    let ratios = test.logarithms.map(Self.decimal).joined(separator: ",")
+    return [
+      "iorun/\(Challenge.version)", "transition", device.description, "\(epoch)", Self.name(from),
+      Self.name(to), reason.name, Self.decimal(test.evidence), ratios,
+    ].joined(separator: "|")
+  }
+
+  static func name(_ status: DeviceState.Status) -> String {
+    switch status {
+    case .pending: "pending"
+    case .verified(let last): "verified:\(last)"
+    case .failed: "failed"
+    }
+  }
+
+  /// Six decimals, without a locale.
+  private static func decimal(_ number: Double) -> String {
+    let millionths = Int64((max(-1e6, min(1e6, number)) * 1e6).rounded())
+    let digits = "\(millionths.magnitude % 1_000_000)"
+    let zeros = String(repeating: "0", count: 6 - digits.count)
+    return "\(millionths < 0 ? "-" : "")\(millionths.magnitude / 1_000_000).\(zeros)\(digits)"
+  }
+}

@@ -1,0 +1,155 @@
+internal import Dispatch
+public import IorunCore
+internal import Synchronization
+
+/// Solves one challenge with several threads, by Dispatch. Can be held, resumed and cancelled from
+/// any thread; threads notice between two blocks, within milliseconds.
+public final class Solver: Sendable {
+  /// How far it is.
+  public struct Progress: Hashable, Codable, Sendable {
+    /// Hashes, steps or multiplications done.
+    public var done: UInt64
+    /// How many there are in all; `nil` where time decides.
+    public var total: UInt64?
+  }
+
+  private let work: any PuzzleWork
+  private let threads: Int
+  private let control = WorkControl()
+
+  /// Makes a solver.
+  ///
+  /// - Parameters:
+  ///   - challenge: what to solve.
+  ///   - threads: how many cores to take: 1 to 512, and the nearest of these for anything else.
+  ///   - memory: bytes that the solver may take.
+  ///   - table: for a memory puzzle, the table of an earlier round of the epoch, if there is one.
+  ///   - kernel: the variant of the inner loops; the fastest by default.
+  /// - Throws: `noMemoryForProof` where the puzzle needs more memory than it may take.
+  public init(
+    _ challenge: Challenge, threads: Int, memory: Int = 1 << 30, table: LabelTable? = nil,
+    kernel: Kernel? = nil
+  ) throws {
+    self.threads = max(1, min(threads, 512))
+    guard challenge.puzzle.memoryByteCount <= memory else {
+      throw IorunError(
+        .noMemoryForProof,
+        "the puzzle takes \(Bytes(UInt64(challenge.puzzle.memoryByteCount))) of memory, "
+          + "\(Bytes(UInt64(max(0, memory)))) are allowed",
+        remedy: "Claim less memory, or allow more")
+    }
+    work =
+      switch challenge.puzzle {
+      case .hash(let puzzle):
+        HashWork(challenge, puzzle, kernel: kernel ?? .fastestHash)
+      case .lane(let puzzle): LaneWork(challenge, puzzle, kernel: kernel ?? .fastestChain)
+      case .memory(let puzzle):
+        try MemoryWork(challenge, puzzle, table: table, kernel: kernel ?? .fastestChain)
+      case .product(let puzzle):
+        try ProductWork(challenge, puzzle, kernel: kernel ?? .fastestProduct)
+      }
+  }
+
+  /// Holds the threads; returns at once. They stand still when ``isIdle``.
+  public func pause() { control.pause() }
+  /// Lets held threads go on.
+  public func resume() { control.resume() }
+  /// Makes ``solve()`` throw `cancelled` soon. Once cancelled, a solver stays so.
+  public func cancel() { control.cancel() }
+  /// True while no thread computes.
+  public var isIdle: Bool { control.isIdle }
+  /// How far it is.
+  public var progress: Progress { Progress(done: control.total, total: work.total) }
+
+  /// Does the work. Cancelling the task cancels it. Throws `cancelled`.
+  public func solve() async throws -> Solution {
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation {
+        (continuation: CheckedContinuation<Solution, any Error>) in
+        // Serial queues: those get threads beyond the number of cores. On Linux `concurrentPerform`
+        // takes the very threads on which Swift runs its tasks, and work of minutes would stop every
+        // actor of the process.
+        DispatchQueue(label: "iorun.pow.solver", qos: .utility).async { [self] in
+          continuation.resume(with: Result { try run() })
+        }
+      }
+    } onCancel: {
+      cancel()
+    }
+  }
+
+  private func run() throws -> Solution {
+    let queues = (0..<threads).map { DispatchQueue(label: "iorun.pow.\($0)", qos: .utility) }
+    let failure = Mutex<(any Error)?>(nil)
+    for phase in 0..<work.phases where !control.isCancelled {
+      try work.begin(phase: phase)
+      let group = DispatchGroup()
+      for (thread, queue) in queues.enumerated() {
+        queue.async(group: group) { [self] in
+          do {
+            try control.thread {
+              if control.pass() {
+                try work.run(phase: phase, thread: thread, of: threads, control)
+              }
+            }
+          } catch {
+            failure.withLock { $0 = $0 ?? error }
+            control.cancel()
+          }
+        }
+      }
+      group.wait()
+    }
+    if let error = failure.withLock({ $0 }) { throw error }
+    if control.isCancelled {
+      throw IorunError(.cancelled, "the work on a proof was stopped")
+    }
+    return try work.finish()
+  }
+}
+
+/// The work of one puzzle: phases one after the other, each on all threads.
+protocol PuzzleWork: Sendable {
+  var phases: Int { get }
+  var total: UInt64? { get }
+  /// Before a phase, on one thread, while no other runs.
+  func begin(phase: Int) throws
+  /// One thread's part of a phase. Calls `control.pass()` every few milliseconds.
+  func run(phase: Int, thread: Int, of threads: Int, _ control: WorkControl) throws
+  /// After all phases.
+  func finish() throws -> Solution
+}
+
+/// What a solver has at the end.
+public enum Solution: Sendable {
+  /// The whole answer.
+  case complete(Answer)
+  /// Work to commit to, and to open.
+  case committed(CommittedWork)
+}
+
+/// Work that is done: its roots, and the means to open pieces of it.
+public struct CommittedWork: Sendable {
+  /// A root for each lane, core or layer.
+  public let roots: [Digest]
+  /// A memory puzzle's table, for the next round.
+  public let table: LabelTable?
+  private let open: @Sendable (_ root: Int, _ index: Int) -> OpenedPiece
+
+  init(
+    roots: [Digest], table: LabelTable? = nil,
+    open: @escaping @Sendable (_ root: Int, _ index: Int) -> OpenedPiece
+  ) {
+    self.roots = roots
+    self.table = table
+    self.open = open
+  }
+
+  /// One piece, with the way to its root.
+  func piece(root: Int, index: Int) -> OpenedPiece { open(root, index) }
+
+  /// The answer that opens what was asked for.
+  public func answer(to request: OpeningRequest) -> Answer {
+    .opened(roots: roots, pieces: request.places.map { open($0.root, $0.index) })
+  }
+}
