@@ -17,6 +17,12 @@ struct JobFlags: ParsableArguments {
   @Option(name: .customLong("gpu-model"), help: "A part of the GPU's name, such as 4090.")
   var gpuModel: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "How ranks lie to each other: PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE (round trips as "
+        + "short as possible) or SITE(20ms) (none longer).", valueName: "strategy"))
+  var placement: String?
+
   @Option(help: "Memory for each rank, such as 4GiB.")
   var memory: String?
 
@@ -65,6 +71,14 @@ struct JobFlags: ParsableArguments {
     }
     if let gpus { spec.gang.resources.gpus = try checked("--gpus", gpus, JobLimits.gpus) }
     if let gpuModel { spec.gang.gpuModel = gpuModel }
+    if let placement {
+      guard let strategy = GangStrategy(placement) else {
+        throw invalid(
+          "--placement", placement,
+          "PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
+      }
+      spec.gang.placement = strategy
+    }
     if let memory { spec.gang.resources.memory = try bytes("--memory", memory) }
     if let disk { spec.gang.resources.disk = try bytes("--disk", disk) }
     if let name { spec.name = name }

@@ -12,17 +12,19 @@ struct JobSpecReader {
       "network",
     ],
     elsewhere: [
-      "ranks": "gang", "resources": "gang", "cpus": "gang.resources", "gpus": "gang.resources",
+      "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
+      "gpus": "gang.resources",
       "gpu_model": "gang.resources", "memory": "gang.resources", "disk": "gang.resources",
     ])
   private static let gangKeys = KnownKeys(
-    names: ["ranks", "resources"],
+    names: ["ranks", "resources", "placement"],
     elsewhere: [
       "cpus": "gang.resources", "gpus": "gang.resources", "gpu_model": "gang.resources",
       "memory": "gang.resources", "disk": "gang.resources",
     ])
   private static let resourceKeys = KnownKeys(
-    names: ["cpus", "gpus", "gpu_model", "memory", "disk"], elsewhere: ["ranks": "gang"])
+    names: ["cpus", "gpus", "gpu_model", "memory", "disk"],
+    elsewhere: ["ranks": "gang", "placement": "gang"])
   private static let swiftKeys = KnownKeys(names: ["target", "arguments"])
 
   func read(_ root: SpecNode) throws -> JobSpecFile {
@@ -183,9 +185,18 @@ extension JobSpecReader {
     ranks: 1, resources: ResourceSet(milliCPUs: 1000))
 
   private func gang(_ node: SpecNode) throws -> JobSpec.Gang {
-    let values = try group(node, Self.gangKeys, "ranks and resources")
+    let values = try group(node, Self.gangKeys, "ranks, resources and placement")
     var gang = Self.defaultGang
     if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: JobLimits.ranks) }
+    if let placement = values["placement"] {
+      let text = try placement.text("PACK, SPREAD, STRICT_PACK, STRICT_SPREAD or SITE(20ms)")
+      guard let strategy = GangStrategy(text) else {
+        throw placement.fault(
+          "\(placement.path) is '\(text)'",
+          allowed: "Write PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
+      }
+      gang.placement = strategy
+    }
     guard let resources = values["resources"] else { return gang }
     let amounts = try group(resources, Self.resourceKeys, "amounts")
     if let cpus = amounts["cpus"] {

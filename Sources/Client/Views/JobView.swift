@@ -30,6 +30,7 @@ public struct JobView: Encodable, Sendable {
   struct GangView: Encodable, Sendable {
     let ranks: Int
     let gpuModel: String?
+    let placement: String?
     let resourcesPerRank: ResourceView
   }
 
@@ -50,6 +51,7 @@ public struct JobView: Encodable, Sendable {
     }
     gang = GangView(
       ranks: job.spec.gang.ranks, gpuModel: job.spec.gang.gpuModel,
+      placement: job.spec.gang.placement?.description,
       resourcesPerRank: ResourceView(job.spec.gang.resources))
     env = job.spec.environment
     outputs = job.spec.outputs

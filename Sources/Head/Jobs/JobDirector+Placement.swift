@@ -22,8 +22,9 @@ extension JobDirector {
     repeat {
       placesAgain = false
       let nodes = await directory.snapshot()
+      let sites = await map.sites
       // No suspension from here to the last reservation: nothing is given out twice.
-      placeQueue(on: Inventory(nodes: nodes, holdings: holdings()))
+      placeQueue(on: Inventory(nodes: nodes, holdings: holdings(), sites: sites))
       await settleLater()
     } while placesAgain && !Task.isCancelled
   }
@@ -43,7 +44,7 @@ extension JobDirector {
         note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
         continue
       }
-      let result = search(record, on: offers, nodes, &refused)
+      let result = search(record, on: offers, nodes, by: inventory.placer, &refused)
       switch result {
       case .placed(let placement):
         guard let network = network(for: record.spec, placement, nodes, to: id) else { continue }
@@ -66,14 +67,15 @@ extension JobDirector {
   /// Without the nodes that were lost under the job, and with them where that cannot be.
   private func search(
     _ job: JobRecord, on offers: [NodeOffer], _ nodes: [PeerID: NodeSnapshot],
-    _ refused: inout [GangRequest: PlacementRefusal]
+    by placer: GangPlacer, _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
     let unable = GangRequest.unable(job.spec, nodes.values)
     let careful = place(
-      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, &refused)
+      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, by: placer,
+      &refused)
     guard case .refused(let refusal) = careful, !refusal.fitsWhenIdle, !job.lostNodes.isEmpty
     else { return careful }
-    return place(GangRequest(job.spec, excluding: unable), on: offers, &refused)
+    return place(GangRequest(job.spec, excluding: unable), on: offers, by: placer, &refused)
   }
 
   /// The network of a gang that could be placed; `nil` inside where it uses its nodes' own, and
@@ -102,11 +104,11 @@ extension JobDirector {
   }
 
   private func place(
-    _ request: GangRequest, on offers: [NodeOffer],
+    _ request: GangRequest, on offers: [NodeOffer], by placer: GangPlacer,
     _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
     if let refusal = refused[request] { return .refused(refusal) }
-    let result = GangPlacer().place(request, on: offers)
+    let result = placer.place(request, on: offers)
     if case .refused(let refusal) = result { refused[request] = refusal }
     return result
   }

@@ -11,6 +11,7 @@ actor JobDirector {
   let head: PeerID
   let store: Store
   let directory: NodeDirectory
+  let map: NetworkMap
   let archive: LogArchive
   let authoriser: Authoriser
   let clock: HeadClock
@@ -51,7 +52,7 @@ actor JobDirector {
   let logBell = Doorbell<JobID>()
 
   init(
-    head: PeerID, store: Store, directory: NodeDirectory, archive: LogArchive,
+    head: PeerID, store: Store, directory: NodeDirectory, map: NetworkMap, archive: LogArchive,
     authoriser: Authoriser, clock: HeadClock, options: HeadOptions,
     agent: @escaping HeadServices.AgentLookup,
     missingChunks: @escaping HeadServices.MissingChunks, logger: Logger
@@ -59,6 +60,7 @@ actor JobDirector {
     self.head = head
     self.store = store
     self.directory = directory
+    self.map = map
     self.archive = archive
     self.authoriser = authoriser
     self.clock = clock
@@ -139,7 +141,8 @@ actor JobDirector {
   /// The nodes and what is held of them.
   func inventory() async -> Inventory {
     let nodes = await directory.snapshot()
-    return Inventory(nodes: nodes, holdings: holdings())
+    let sites = await map.sites
+    return Inventory(nodes: nodes, holdings: holdings(), sites: sites)
   }
 }
 

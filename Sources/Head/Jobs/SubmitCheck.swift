@@ -72,6 +72,9 @@ enum SubmitCheck {
     guard (0...100_000_000).contains(resources.milliCPUs), JobLimits.gpus.contains(resources.gpus),
       resources.memory <= .gibi(1 << 20), resources.disk <= .gibi(1 << 20)
     else { throw refusal("the resources of a rank are out of bounds: \(resources)") }
+    if case .site(let limit?) = gang.placement, !GangStrategy.roundTrips.contains(limit) {
+      throw refusal("SITE takes a round trip of 0.01 to 10,000 ms, not \(limit)")
+    }
     guard (gang.gpuModel?.utf8.count ?? 0) <= longestName else {
       throw refusal("gpu_model has more than \(JobLimits.nameLength) characters")
     }

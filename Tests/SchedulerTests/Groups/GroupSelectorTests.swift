@@ -60,6 +60,20 @@ struct GroupSelectorTests {
     }
   }
 
+  @Test("More steps never prove less, and with enough of them a hard case is proved")
+  func stepsCount() throws {
+    var random = SeededGenerator(seed: 5)
+    // Without any geometry, and in more than one word of bits.
+    let values = (0..<70 * 70).map { _ in Float.random(in: 1...300, using: &random) }
+    let matrix = try #require(LatencyMatrix(count: 70, milliseconds: values))
+    let selector = GroupSelector(matrix, capacities: Array(repeating: 1, count: 70))
+    let hurried = try #require(selector.choose(devices: 7, steps: 3))
+    let patient = try #require(selector.choose(devices: 7))
+    #expect(hurried.lowerBoundMilliseconds <= patient.maxRTTMilliseconds)
+    #expect(patient.optimalityGap == 0)
+    #expect(patient.maxRTTMilliseconds <= hurried.maxRTTMilliseconds)
+  }
+
   @Test("A limit is kept, and holes in the matrix are never part of a group")
   func limit() throws {
     let hole = Float.nan
