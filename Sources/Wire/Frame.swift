@@ -1,8 +1,10 @@
 /// One unit between two adjacent processes.
 public enum Frame: Sendable, Hashable {
-  /// The dialler's first frame: the version it speaks, the number of this connection, and which of
-  /// its peer's processes it is.
-  case hello(protocolVersion: UInt32, release: String, connection: UInt64, instance: UInt64)
+  /// The dialler's first frame: the version it speaks, the number of this connection, which of its
+  /// peer's processes it is, and on a ticket's connection who asks to be admitted.
+  case hello(
+    protocolVersion: UInt32, release: String, connection: UInt64, instance: UInt64,
+    newcomer: Newcomer? = nil)
   /// The answer that admits a link.
   case welcome(protocolVersion: UInt32, release: String, connection: UInt64)
   /// The answer that refuses it, with the number behind `IOR-`.

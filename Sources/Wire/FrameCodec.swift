@@ -153,7 +153,7 @@ public enum FrameCodec {
   ) {
     let arena = Arena()
     switch frame {
-    case .hello(let version, let release, let connection, let instance):
+    case .hello(let version, let release, let connection, let instance, let newcomer):
       message.body_case = IORUN__WIRE__FRAME__BODY_HELLO
       message.hello = arena.message { body in
         iorun__wire__link_hello__init(body)
@@ -161,6 +161,14 @@ public enum FrameCodec {
         body.pointee.release = arena.string(release)
         body.pointee.instance = instance
         body.pointee.connection = connection
+        if let newcomer {
+          body.pointee.newcomer = arena.message { field in
+            iorun__wire__link_newcomer__init(field)
+            field.pointee.public_key = arena.binary(newcomer.publicKey)
+            field.pointee.name = arena.string(newcomer.name)
+            field.pointee.proof = arena.binary(newcomer.proof)
+          }
+        }
       }
     case .welcome(let version, let release, let connection):
       message.body_case = IORUN__WIRE__FRAME__BODY_WELCOME
@@ -205,7 +213,8 @@ public enum FrameCodec {
       let hello = message.hello.pointee
       return .hello(
         protocolVersion: hello.protocol, release: text(hello.release),
-        connection: hello.connection, instance: hello.instance)
+        connection: hello.connection, instance: hello.instance,
+        newcomer: try newcomer(hello))
     case IORUN__WIRE__FRAME__BODY_WELCOME:
       let welcome = message.welcome.pointee
       return .welcome(
@@ -218,6 +227,16 @@ public enum FrameCodec {
     default:
       throw IorunError(.malformed, "a frame has no body that this version knows")
     }
+  }
+
+  private static func newcomer(_ hello: Iorun__Wire__LinkHello) throws -> Newcomer? {
+    guard let field = hello.newcomer?.pointee else { return nil }
+    let name = text(field.name)
+    guard field.public_key.len <= WireLimits.greetingPartBytes,
+      field.proof.len <= WireLimits.greetingPartBytes, name.utf8.count <= WireLimits.nameBytes
+    else { throw IorunError(.tooLarge, "a newcomer's key, name or proof is over the limit") }
+    return Newcomer(
+      publicKey: bytes(field.public_key), name: name, proof: bytes(field.proof))
   }
 
   private static func decodePacket(_ body: Iorun__Wire__Packet) throws -> Packet {

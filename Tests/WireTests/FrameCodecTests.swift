@@ -18,6 +18,9 @@ struct FrameCodecTests {
 
   static let frames: [Frame] = [
     .hello(protocolVersion: 1, release: "1.2.3 ✓", connection: .max, instance: 7),
+    .hello(
+      protocolVersion: 1, release: "1", connection: 2, instance: 0,
+      newcomer: Newcomer(publicKey: [1, 2], name: "anna ✓", proof: [3])),
     .welcome(protocolVersion: .max, release: "", connection: 0),
     .refusal(code: 1107, message: "no", remedy: "try"),
     .ping(token: .max), .pong(token: 0),

@@ -10,6 +10,8 @@ final class Acceptor: LinkOwner {
   /// What happened to links.
   enum Event {
     case up(MeshEngine.LinkID, address: PeerID, principal: PeerID)
+    /// Somebody asks to be admitted with the ticket whose key the connection proved; `decide` answers.
+    case newcomer(MeshEngine.LinkID, Newcomer, ticket: PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
   }
@@ -44,9 +46,15 @@ final class Acceptor: LinkOwner {
   private let security: LinkSecurity
   private let authenticator: Authenticator
   private let domain: String
+  private let identity: CurveKey
+  private var newcomers = WaitingNewcomers()
   private var links: [Route: Link] = [:]
   private var routeOf: [PeerID: Route] = [:]
+  /// How many links a peer's processes have.
+  private var instances: [PeerID: Int] = [:]
   private var routes: [MeshEngine.LinkID: Route] = [:]
+  /// The links whose outboxes hold something: of thousands, a turn looks at these only.
+  private var unsent: [Route] = []
 
   /// - Throws: `addressInUse`.
   init(
@@ -54,6 +62,7 @@ final class Acceptor: LinkOwner {
     security: LinkSecurity
   ) throws {
     self.security = security
+    self.identity = identity
     let authenticator = try Authenticator.shared.get()
     domain = authenticator.register(admits)
     self.authenticator = authenticator
@@ -93,20 +102,29 @@ final class Acceptor: LinkOwner {
 
   func send(_ packet: Packet, over link: MeshEngine.LinkID) {
     guard let route = routes[link] else { return }
-    links[route]?.outbox.append(.packet(packet))
+    put(.packet(packet), into: route)
   }
 
   /// Hands everything that waits to libzmq.
   func flush() {
-    for (route, link) in links where !link.outbox.isEmpty {
+    guard !unsent.isEmpty else { return }
+    for route in unsent.take() {
       links[route]?.outbox.flush { [socket] message in
         socket.send(route, more: true) && socket.send(message)
       }
+      if links[route]?.outbox.isEmpty == false { unsent.append(route) }
     }
+  }
+
+  private func put(_ frame: Frame, into route: Route) {
+    guard let index = links.index(forKey: route) else { return }
+    if links.values[index].outbox.isEmpty { unsent.append(route) }
+    links.values[index].outbox.append(frame)
   }
 
   /// Ends links that were silent too long.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
+    newcomers.sweep(now)
     for (route, link) in links where now - link.lastHeard > Self.silence {
       end(route, into: &events)
     }
@@ -134,40 +152,89 @@ final class Acceptor: LinkOwner {
     _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(let version, _, let connection, let instance) = frame {
-      do {
-        let link = try greeting(
-          userID, version: version, connection: connection, instance: instance, now: now,
-          nextLink: &nextLink)
-        guard let link else { return }
-        accept(link, at: route, into: &events)
+    if case .hello(let version, _, let connection, let instance, let newcomer) = frame {
+      do throws(IorunError) {
+        guard let principal = PeerID(userID) else { return }
+        try check(version)
+        guard let newcomer else {
+          nextLink += 1
+          let link = try link(
+            nextLink, userID: userID, principal: principal, connection: connection,
+            instance: instance, now: now)
+          if let link { accept(link, at: route, into: &events) }
+          return
+        }
+        guard !newcomers.isFull else {
+          throw IorunError(
+            .overloaded, "too many newcomers wait to be admitted", remedy: "Try again")
+        }
+        guard
+          let peer = Introduction.peer(
+            of: newcomer, head: identity, ticket: principal, connection: connection,
+            instance: instance)
+        else {
+          throw IorunError(
+            .notAllowed, "the greeting does not prove the key that it names",
+            remedy: "Run the same release of iorun on both")
+        }
+        nextLink += 1
+        newcomers.add(
+          nextLink, route: route, userID: userID, peer: peer, connection: connection,
+          instance: instance, now: now)
+        events.append(.newcomer(nextLink, newcomer, ticket: principal))
       } catch {
         refuse(route, error)
       }
       return
     }
     // Anything but a greeting counts only on a connection that has greeted.
-    guard let link = links[route], link.userID == userID else { return }
+    guard let link = links[route], link.userID == userID else {
+      if case .packet(let packet) = frame {
+        _ = newcomers.keep(packet, from: route, userID: userID)
+      }
+      return
+    }
     links[route]?.lastHeard = now
     switch frame {
     case .packet(let packet): events.append(.packet(link.id, packet))
-    case .ping(let token): links[route]?.outbox.append(.pong(token: token))
+    case .ping(let token): put(.pong(token: token), into: route)
     case .hello, .welcome, .refusal, .pong: return
     }
   }
 
-  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
-  private func greeting(
-    _ userID: String, version: UInt32, connection: UInt64, instance: UInt64, now: MonotonicTime,
-    nextLink: inout MeshEngine.LinkID
-  ) throws(IorunError) -> Link? {
-    guard let principal = PeerID(userID) else { return nil }
+  /// Welcomes a newcomer, whose link is its own from then on, or says why not.
+  func decide(
+    _ number: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
+    into events: inout [Event]
+  ) {
+    guard let one = newcomers.take(number) else { return }
+    do throws(IorunError) {
+      if let refusal { throw refusal }
+      let link = try link(
+        number, userID: one.userID, principal: one.peer, connection: one.connection,
+        instance: one.instance, now: now)
+      guard let link else { return }
+      accept(link, at: one.route, into: &events)
+      events += one.packets.map { .packet(number, $0) }
+    } catch {
+      refuse(one.route, error)
+    }
+  }
+
+  private func check(_ version: UInt32) throws(IorunError) {
     guard version == IorunVersion.wireProtocol else {
       throw IorunError(
         .versionMismatch,
         "this head speaks wire protocol \(IorunVersion.wireProtocol), the peer \(version)",
         remedy: "Run the same release of iorun on both")
     }
+  }
+
+  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
+  private func link(
+    _ number: MeshEngine.LinkID, userID: String, principal: PeerID, connection: UInt64,
+    instance: UInt64, now: MonotonicTime
+  ) throws(IorunError) -> Link? {
     let address = MeshInstance.address(of: instance, of: principal)
     if let route = routeOf[address], let present = links[route],
       present.connection > connection, now - present.lastHeard < .seconds(2)
@@ -175,27 +242,26 @@ final class Acceptor: LinkOwner {
       return nil
     }
     // The link that this one replaces does not count.
-    let others = links.values.count { $0.principal == principal && $0.address != address }
+    let others = instances[principal, default: 0] - (routeOf[address] == nil ? 0 : 1)
     guard others < Self.instancesPerPeer else {
       throw IorunError(
         .overloaded, "\(Self.instancesPerPeer) processes of this peer are connected already",
         remedy: "End some of them")
     }
-    nextLink += 1
     return Link(
-      id: nextLink, address: address, principal: principal, userID: userID,
+      id: number, address: address, principal: principal, userID: userID,
       connection: connection, lastHeard: now)
   }
 
   private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
     if let old = routeOf[link.address] { end(old, into: &events) }
     end(route, into: &events)
-    var link = link
-    link.outbox.append(
+    links[route] = link
+    put(
       .welcome(
         protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-        connection: link.connection))
-    links[route] = link
+        connection: link.connection), into: route)
+    instances[link.principal, default: 0] += 1
     routeOf[link.address] = route
     routes[link.id] = route
     events.append(.up(link.id, address: link.address, principal: link.principal))
@@ -214,6 +280,8 @@ final class Acceptor: LinkOwner {
     guard let link = links.removeValue(forKey: route) else { return }
     routeOf[link.address] = nil
     routes[link.id] = nil
+    let left = instances[link.principal, default: 0] - 1
+    instances[link.principal] = left > 0 ? left : nil
     events.append(.down(link.id))
   }
 }

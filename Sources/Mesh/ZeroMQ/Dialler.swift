@@ -45,6 +45,8 @@ final class Dialler: LinkOwner {
   /// The last heartbeat's round trip.
   private var roundTrip: Duration?
   private var attempt = 0
+  /// True once the other side knows this process by its own key.
+  private var isKnown: Bool
 
   init(
     _ uplink: MeshUplink, as purpose: LinkPurpose, telling state: UplinkMonitor,
@@ -56,6 +58,7 @@ final class Dialler: LinkOwner {
     self.instance = instance
     self.identity = identity
     self.security = security
+    isKnown = uplink.introduction == nil
     peer = CurveKey.peer(of: uplink.key)
     phase = .waiting(until: now)
     // Grows over restarts of this process too, as long as the clock does not go back.
@@ -143,6 +146,8 @@ final class Dialler: LinkOwner {
     socket = nil
   }
 
+  private var introduction: Introduction? { isKnown ? nil : uplink.introduction }
+
   private func connect(
     now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
@@ -152,7 +157,7 @@ final class Dialler: LinkOwner {
     attempt += 1
     do {
       let socket = try HardenedSocket.dialler(
-        identity: identity, peerKey: uplink.key, security: security)
+        identity: introduction?.ticket ?? identity, peerKey: uplink.key, security: security)
       self.socket = socket
       let address = "inproc://monitor-\(UInt(bitPattern: ObjectIdentifier(self)))-\(attempt)"
       let watched =
@@ -168,7 +173,9 @@ final class Dialler: LinkOwner {
       outbox.append(
         .hello(
           protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-          connection: connection, instance: instance))
+          connection: connection, instance: instance,
+          newcomer: try introduction?.newcomer(
+            identity, headKey: uplink.key, connection: connection, instance: instance)))
       nextLink += 1
       phase = .connecting(nextLink, since: now)
       events.append(.opened(nextLink, peer))
@@ -184,6 +191,7 @@ final class Dialler: LinkOwner {
     switch (frame, phase) {
     case (.welcome(_, _, connection), .connecting(let link, _)):
       phase = .up(link, lastHeard: now, pingAt: now)
+      isKnown = true
       backoff = Self.firstBackoff
       events.append(.up(link, peer))
     case (.refusal(let code, let message, let remedy), .connecting):

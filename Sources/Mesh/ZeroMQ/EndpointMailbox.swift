@@ -12,6 +12,9 @@ final class EndpointMailbox: Sendable {
     case send([UInt8], to: PeerID, TrafficClass)
     case consumed(Int, from: PeerID, TrafficClass)
     case relays(RelayTable)
+    case newcomers(NewcomerAdmission)
+    /// What became of the newcomer whose link has that number, or would have it.
+    case decided(MeshEngine.LinkID, IorunError?)
     case forget(PeerID)
     case dial(MeshUplink, LinkPurpose, UplinkMonitor)
     case hangUp(PeerID)
@@ -79,7 +82,9 @@ final class EndpointMailbox: Sendable {
     case .listen(_, _, let reply): reply(.failure(ended))
     case .isDirect(_, let reply): reply(.failure(ended))
     case .dial(_, _, let monitor): monitor.failed(ended)
-    case .send, .consumed, .relays, .forget, .hangUp, .endLinks, .closeListener, .carrier: return
+    case .send, .consumed, .relays, .newcomers, .decided, .forget, .hangUp, .endLinks,
+      .closeListener, .carrier:
+      return
     }
   }
 

@@ -11,6 +11,8 @@ final class LinkSockets {
     case opened(MeshEngine.LinkID, PeerID)
     case dialled(MeshEngine.LinkID, PeerID)
     case accepted(MeshEngine.LinkID, address: PeerID, principal: PeerID)
+    /// Somebody asks to be admitted with a ticket; `decide` answers.
+    case newcomer(MeshEngine.LinkID, Newcomer, ticket: PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
   }
@@ -104,6 +106,17 @@ final class LinkSockets {
     takeAccepted(nil, into: &events)
   }
 
+  /// Welcomes or refuses a newcomer.
+  func decide(
+    _ link: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
+    into events: inout [Event]
+  ) {
+    for acceptor in acceptors.values {
+      acceptor.decide(link, refusal: refusal, now: now, into: &accepted)
+      takeAccepted(acceptor, into: &events)
+    }
+  }
+
   /// Takes what has arrived, and does what is due.
   func receive(now: MonotonicTime, into events: inout [Event]) {
     for acceptor in acceptors.values {
@@ -172,6 +185,8 @@ final class LinkSockets {
       case .up(let link, let address, let principal):
         owners[link] = acceptor
         events.append(.accepted(link, address: address, principal: principal))
+      case .newcomer(let link, let newcomer, let ticket):
+        events.append(.newcomer(link, newcomer, ticket: ticket))
       case .down(let link):
         owners[link] = nil
         events.append(.down(link))

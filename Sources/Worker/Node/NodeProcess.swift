@@ -23,12 +23,13 @@ public struct NodeProcess: Sendable {
   ///
   /// - Throws: `identityUnusable`, `fileSystem`, `addressInUse`.
   public init(
-    stateFolder: String, membership: NodeMembership,
+    stateFolder: String, membership: NodeMembership, introduction: Introduction? = nil,
     gpus: any GPUProvider = NVML(), supervisor: String = "/proc/self/exe",
     logger: Logger = Logger(label: "iorun.node")
   ) async throws {
     let identity = try CurveKey.loadOrCreate(at: stateFolder + "/node.key")
-    let uplink = try membership.uplink()
+    var uplink = try membership.uplink()
+    uplink.introduction = introduction
     let executors = ExecutorDirectory(agent: identity)
     let endpoint = try ZeroMQEndpoint(
       identity: identity, listening: [Self.socketAddress(stateFolder, identity.peer)],
@@ -91,6 +92,13 @@ public struct NodeProcess: Sendable {
     self.system = system
     self.endpoint = endpoint
     self.logger = logger
+  }
+
+  /// Returns when the head knows this node.
+  ///
+  /// - Throws: `keyNotAdmitted`, `ticketExpired` and the like at once; the last failure after `limit`.
+  public func waitUntilAdmitted(within limit: Duration) async throws {
+    try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
   }
 
   /// Serves until the task is cancelled; then stops all ranks and says goodbye.
