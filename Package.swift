@@ -207,7 +207,9 @@ let package = Package(
       path: "Tests/TunnelTests"),
     .testTarget(
       name: "MeshTests",
-      dependencies: ["IorunCore", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunWire", "IorunMesh", "CZeroMQ", "TestSupport",
+      ],
       path: "Tests/MeshTests"),
     .testTarget(
       name: "PathTests",
@@ -235,8 +237,8 @@ let package = Package(
     .testTarget(
       name: "HeadTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunContract", "IorunScheduler",
-        "IorunPath", "IorunHead",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunContract",
+        "IorunScheduler", "IorunPath", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),

@@ -61,6 +61,12 @@ extension IorunError.Code {
   public static let notAllowed = Self(rawValue: 1005)
   /// A key or state file is missing, damaged or readable by others.
   public static let identityUnusable = Self(rawValue: 1006)
+  /// A certificate that no authority of this network signed for this key.
+  public static let certificateInvalid = Self(rawValue: 1007)
+  /// A certificate that is not good yet, or no more.
+  public static let certificateExpired = Self(rawValue: 1008)
+  /// The peer was revoked.
+  public static let peerRevoked = Self(rawValue: 1009)
 
   // 11xx: transport.
 

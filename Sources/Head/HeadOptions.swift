@@ -1,14 +1,15 @@
+public import IorunMesh
+
 /// The head's settings that tests and operators change.
 public struct HeadOptions: Sendable {
-  /// How often a node is to send a heartbeat.
-  public var heartbeat: Duration = .seconds(1)
-  /// After so long a silence a node gets no new work.
-  public var suspectAfter: Duration = .seconds(3)
-  /// After so long a silence a node's ranks count as lost.
-  public var deadAfter: Duration = .seconds(10)
-  /// How much longer than is usual for it a node may be silent before runtime jobs count it as lost,
-  /// while its connection stands: a machine under load stalls for seconds.
-  public var runtimePause: Duration = .seconds(2)
+  /// By which times nodes are judged alive, suspect, unreachable or dead.
+  public var liveness = PeerLiveness.Settings()
+  /// A head that was stopped for so long does not count that as its nodes' silence.
+  public var stallAfter: Duration = .milliseconds(750)
+  /// How often others are asked whether they still reach a node that is silent, and how many.
+  public var probeInterval: Duration = .seconds(3)
+  /// How many nodes are asked at once.
+  public var witnesses = 3
   /// After so long without a word from the head, a node stops its ranks by itself.
   public var fenceAfter: Duration = .seconds(30)
   /// How much longer than `fenceAfter` a lost node's ranks may live: a heartbeat that was under way,
@@ -19,7 +20,7 @@ public struct HeadOptions: Sendable {
   /// How much later than the node the head enforces a job's timeout.
   public var timeoutSlack: Duration = .seconds(5)
   /// How often the head looks at what only time changes.
-  public var tick: Duration = .milliseconds(500)
+  public var tick: Duration = .milliseconds(250)
   /// The pause before the first repeat of a call that did not reach a node; doubles up to 2 s.
   public var retryPause: Duration = .milliseconds(100)
   /// How many jobs may be waiting or running at once.

@@ -2,8 +2,8 @@ internal import Foundation
 internal import IorunContent
 public import IorunContract
 public import IorunCore
-public import IorunPath
 internal import IorunCrypto
+public import IorunPath
 public import Logging
 
 /// Everything a head does, opened from its state folder: what the distributed actors hand on to.
@@ -52,12 +52,17 @@ public struct HeadServices: Sendable {
   private let meeting: RendezvousDesk
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
+  private let directory: NodeDirectory
+  private let probe: ReachProbe
+  /// The ways between nodes.
+  let map: NetworkMap
   private let book: TicketBook
+  private let expulsion: Expulsion
   private let clock: HeadClock
   private let options: HeadOptions
   private let logger: Logger
 
-  private static let ticksBetweenPrunings = 120
+  private static let ticksBetweenPrunings = 240
 
   /// Opens the state folder, loads what is not over, and is ready to serve. Live ranks are taken up
   /// again as their nodes register.
@@ -85,7 +90,7 @@ public struct HeadServices: Sendable {
     let store = try await Store.open(in: stateFolder)
     let network = try await store.networkID { "net-" + Base32.encode(try SecureRandom.bytes(10)) }
     let authority = try await CertificateAuthority.open(
-      file: stateFolder + "/authority.key", network: network)
+      file: stateFolder + "/authority.key", network: network, store: store)
     let peers = PeerDirectory(
       peers: try await store.peers(), tickets: try await store.tickets())
     let authoriser = Authoriser(peers: peers)
@@ -108,23 +113,40 @@ public struct HeadServices: Sendable {
       logger: logger)
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
+    let expulsion = Expulsion()
+    let map = NetworkMap(head: head, directory: directory, clock: clock)
+    let probe = ReachProbe(head: head, directory: directory, agent: agent, tasks: TaskPool())
     let meeting = RendezvousDesk(
       head: head, director: director, directory: directory, authoriser: authoriser, clock: clock,
       firstSlot: UInt32.random(in: 0...RelayPass.lastSlot), desk: paths)
     return HeadServices(
       jobs: director,
       nodes: NodeDesk(
-        directory: directory, director: director, authoriser: authoriser, options: options),
+        directory: directory, map: map, director: director, authoriser: authoriser,
+        authority: authority,
+        options: options),
       content: content,
       network: NetworkDesk(
         head: head, startedAt: clock.now(), store: store, director: director, book: book,
+        peerDesk: PeerDesk(store: store, peers: peers, authority: authority, clock: clock),
+        directory: directory,
+        expel: { peer in
+          expulsion.expel(peer)
+          do {
+            try await directory.leave(peer, reason: "it was revoked")
+          } catch {
+            logger.warning("a revoked node is still on disk", metadata: ["error": "\(error)"])
+          }
+          await director.lose(peer, reason: "it was revoked")
+          await director.settleLater()
+        },
         authoriser: authoriser),
       admission: book, placement: PlacementDesk(director: director, authoriser: authoriser),
       cluster: cluster,
       runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers,
       networkID: network, authorityKey: authority.publicKey, store: store, meeting: meeting,
-      director: director, clusterDirector: cluster, book: book, clock: clock, options: options,
-      logger: logger)
+      director: director, clusterDirector: cluster, directory: directory, probe: probe, map: map,
+      book: book, expulsion: expulsion, clock: clock, options: options, logger: logger)
   }
 
   /// Admits a key without a ticket: for the operator and the nodes that start on the head's own
@@ -154,6 +176,20 @@ public struct HeadServices: Sendable {
     await clusterDirector.onMembersChanged(handler)
   }
 
+  /// Calls `handler` with every peer that is revoked from now on: its links are to end. There is one
+  /// handler at a time.
+  public func onExpelled(_ handler: @escaping @Sendable (PeerID) -> Void) {
+    expulsion.set(handler)
+  }
+
+  /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.
+  public func connection(of node: PeerID, isUp: Bool, wasClosed: Bool) async {
+    await directory.connection(of: node, isUp: isUp, wasClosed: wasClosed)
+  }
+
+  /// How long ago bytes last came over each node's connection.
+  public func heardBytes(_ ages: [PeerID: Duration]) async { await directory.heardBytes(ages) }
+
   /// Watches nodes, timeouts and the queue until the task is cancelled.
   public func run() async {
     var ticks = 0
@@ -175,11 +211,13 @@ public struct HeadServices: Sendable {
   func tick() async {
     await director.tick()
     await clusterDirector.tick()
+    await probe.look()
   }
 
   /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
   /// same folder takes them up again.
   public func shutDown() async {
+    await probe.tasks.close(within: .seconds(1), clock)
     await clusterDirector.shutDown()
     await director.shutDown()
     do {

@@ -3,6 +3,7 @@ internal import CShim
 internal import Foundation
 internal import IorunClient
 internal import IorunCore
+internal import IorunMesh
 internal import Logging
 
 /// The command line's entry. A rank's supervisor is this same binary: it is plain C and must begin
@@ -13,6 +14,9 @@ enum Main {
     if CommandLine.arguments.dropFirst().first == "__supervise" {
       exit(iorun_supervise(CommandLine.argc, CommandLine.unsafeArgv))
     }
+    // The arguments are copied here; what `ps` shows of a ticket is overwritten before anything else.
+    let arguments = CommandLine.arguments
+    iorun_hide_arguments(Ticket.prefix)
     // A reader that goes away (`iorun logs JOB | head`) must end in an error, not a silent death.
     signal(SIGPIPE, SIG_IGN)
     LoggingSystem.bootstrap { label in
@@ -21,7 +25,7 @@ enum Main {
       return handler
     }
     do {
-      var command = try Iorun.parseAsRoot()
+      var command = try Iorun.parseAsRoot(Array(arguments.dropFirst()))
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {
@@ -67,6 +71,7 @@ struct Iorun: AsyncParsableCommand {
     subcommands: [
       Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
       Cancel.self, List.self, Timeline.self, HeadCommand.self, Join.self, NodeCommand.self,
-      TicketCommand.self, NetCheckCommand.self, Ping.self, RelayCommand.self,
+      TicketCommand.self, NetCheckCommand.self, Ping.self, RelayCommand.self, Peers.self,
+      Revoke.self, AuthorityCommand.self, Drain.self, Undrain.self,
     ])
 }

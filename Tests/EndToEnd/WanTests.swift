@@ -60,6 +60,65 @@ extension RealProcesses {
       }
     }
 
+    /// 200 ms and 1 % loss: what the figures of the failure detector are for.
+    private static let longPath = LinkSettings(
+      roundTrip: .milliseconds(200), jitter: .milliseconds(5), loss: 0.01,
+      bitsPerSecond: 100_000_000)
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a cut of ten seconds kills nobody and repeats nothing, a vanished host is noticed`()
+      async throws
+    {
+      try await TestNetwork.with(nodes: 0) { network in
+        try await Self.linked(network, Self.longPath) { world in
+          try await world.join("far", in: "node")
+          let marks = network.root + "/marks"
+          let submit = try world.start(
+            [
+              "submit", "--ranks", "1", "--retries", "1", "--json", "--", "sh", "-c",
+              "echo began >> \(marks); sleep 24; echo ended",
+            ], in: "head", state: "s")
+          try await eventually("the rank runs") { network.read(marks) == "began\n" }
+          let link = try #require(world.link)
+          kill(link, SIGSTOP)
+          let cut = ContinuousClock.now
+          var states: [String] = []
+          func look() async throws {
+            let node = try await world.node("far")
+            let state = node["state"] as? String ?? ""
+            if states.last != state {
+              states.append(state)
+              print("after \(ContinuousClock.now - cut): \(state): \(node["reason"] ?? "-")")
+            }
+          }
+          while ContinuousClock.now - cut < .seconds(10) {
+            try await look()
+            try await Task.sleep(for: .milliseconds(100))
+          }
+          kill(link, SIGCONT)
+          try await eventually("it is back", within: .seconds(25)) {
+            try await look()
+            return states.last == "alive"
+          } detail: {
+            "\(states)"
+          }
+          #expect(states.contains("unreachable") && !states.contains("dead"), "\(states)")
+          let result = try await submit.finish(within: .seconds(60))
+          #expect(result.status == 0, "\(result)")
+          #expect(try result.json()["attempt"] as? Int == 1, "\(result)")
+          #expect(network.read(marks) == "began\n", "it was run twice")
+
+          // Now the host is gone for good, without a word.
+          kill(link, SIGKILL)
+          let gone = ContinuousClock.now
+          try await eventually("its loss is noticed", within: .seconds(20)) {
+            try await world.node("far")["state"] as? String == "unreachable"
+          }
+          print("a vanished host was found out of reach after \(ContinuousClock.now - gone)")
+        }
+      }
+    }
+
     /// The head's side of the link, where commands are given, and the node's.
     private struct World {
       let network: TestNetwork
@@ -81,6 +140,18 @@ extension RealProcesses {
         _ arguments: String..., within limit: Duration = .seconds(40)
       ) async throws -> CommandResult {
         try await start(arguments, in: "head", state: "s").finish(within: limit)
+      }
+
+      /// The process that carries the link's packets.
+      var link: pid_t? {
+        let name = namespaces.name("node")
+        return ProcessScan.all(name).first { $0.commandLine.contains("wan-link") }?.pid
+      }
+
+      /// A node as the head sees it.
+      func node(_ name: String) async throws -> [String: Any] {
+        let nodes = try await iorun("nodes", "--json").json()["nodes"] as? [[String: Any]] ?? []
+        return nodes.first { $0["name"] as? String == name } ?? [:]
       }
 
       /// Joins a node of one core, and waits until the head counts on it.
@@ -106,11 +177,12 @@ extension RealProcesses {
 
     /// Runs a test with a head at one end of the path. Nothing listens at the other.
     private static func linked(
-      _ network: TestNetwork, _ body: (World) async throws -> Void
+      _ network: TestNetwork, _ settings: LinkSettings = path,
+      _ body: (World) async throws -> Void
     ) async throws {
       try await NetworkNamespaces.with("head", "node") { namespaces in
         try await WanLinkProcess.with(
-          in: namespaces, from: "head", to: "node", settings: path
+          in: namespaces, from: "head", to: "node", settings: settings
         ) {
           let world = World(network: network, namespaces: namespaces)
           let address = WanLinkProcess.addresses.a + ":7070"

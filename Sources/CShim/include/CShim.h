@@ -116,4 +116,8 @@ enum {
 // thing in main with main's own arguments, before any thread is started. Returns the exit status.
 int iorun_supervise(int argc, char *const argv[]);
 
+/// Overwrites what follows `prefix` in each of the process's arguments that holds it, where
+/// /proc/PID/cmdline shows it. Returns in how many. The program must have its copies before.
+int iorun_hide_arguments(const char *prefix);
+
 #endif

@@ -14,7 +14,8 @@ public enum NodeRendering {
       rows: nodes.map { node in
         let capacity = node.facts.capacity
         return [
-          node.facts.name, node.state.rawValue,
+          node.facts.name,
+          node.state.rawValue + (node.isDrained ? " (drained)" : ""),
           "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",
@@ -22,6 +23,13 @@ public enum NodeRendering {
           Ages.ago(node.lastSeenAt, now: now),
         ]
       })
+  }
+
+  /// A line for each node that is not alive: why. Empty where all are.
+  public static func reasons(_ nodes: [NodeStatus]) -> String {
+    nodes.compactMap { node in
+      node.reason.map { TerminalText.oneLine("\(node.facts.name): \(node.state.rawValue): \($0)") }
+    }.map { $0 + "\n" }.joined()
   }
 
   static func cores(_ milliCPUs: Int) -> String {

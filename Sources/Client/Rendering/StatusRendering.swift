@@ -3,7 +3,7 @@ internal import IorunCore
 
 /// The network at a glance for people. `now` is in seconds since 1970.
 public enum StatusRendering {
-  private static let nodeOrder = ["alive", "suspect", "dead", "left"]
+  private static let nodeOrder = ["alive", "suspect", "unreachable", "dead", "left"]
 
   /// The lines of `iorun status`.
   public static func text(_ network: NetworkStatus, now: Double) -> String {

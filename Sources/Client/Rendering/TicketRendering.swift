@@ -7,7 +7,8 @@ public enum TicketRendering {
   public static func table(_ tickets: [TicketStatus], now: Double) -> Table {
     Table(
       columns: [
-        .init("TICKET"), .init("ROLE"), .init("USES LEFT", isRightAligned: true),
+        .init("TICKET"), .init("ROLE"), .init("OWNER", mayShrink: true),
+        .init("USES LEFT", isRightAligned: true),
         .init("EXPIRES"), .init("LABEL", mayShrink: true),
       ],
       rows: tickets.map { ticket in
@@ -19,7 +20,10 @@ public enum TicketRendering {
           } else {
             "in \(Ages.duration(seconds: ticket.expiresAt - now))"
           }
-        return [ticket.id, ticket.role.rawValue, "\(ticket.usesLeft)", expiry, ticket.label]
+        return [
+          ticket.id, ticket.role.rawValue, ticket.owner.isEmpty ? "-" : ticket.owner,
+          "\(ticket.usesLeft)", expiry, ticket.label,
+        ]
       })
   }
 }

@@ -26,7 +26,8 @@ public enum ExitStatus: Int32, Sendable, Hashable, CaseIterable {
       case .noPlacement: .noPlacement
       case .jobFailed: .jobFailed
       case .notFound: .notFound
-      case .notAllowed, .keyNotAdmitted, .ticketInvalid, .ticketExpired, .ticketSpent: .notAllowed
+      case .notAllowed, .keyNotAdmitted, .ticketInvalid, .ticketExpired, .ticketSpent, .peerRevoked:
+        .notAllowed
       case .timedOut: .timedOut
       case .specInvalid: .usage
       default: .error

@@ -6,6 +6,8 @@ public struct NodeView: Encodable, Sendable {
   let id: String
   let name: String
   let state: String
+  let reason: String?
+  let isDrained: Bool
   let hostname: String
   let address: String
   let interface: String
@@ -32,6 +34,8 @@ public struct NodeView: Encodable, Sendable {
     id = node.id.description
     name = node.facts.name
     state = node.state.rawValue
+    reason = node.reason
+    isDrained = node.isDrained
     hostname = node.facts.hostname
     address = node.facts.address
     interface = node.facts.interface

@@ -5,6 +5,8 @@ internal import IorunCore
 public struct NewTicketView: Encodable, Sendable {
   let ticket: String
   let role: String
+  let owner: String
+  let labels: [String: String]
   let uses: Int
   let lifetimeSeconds: Double
   let label: String
@@ -13,6 +15,8 @@ public struct NewTicketView: Encodable, Sendable {
   public init(text: String, request: TicketRequest) {
     ticket = text
     role = request.role.rawValue
+    owner = request.owner
+    labels = request.labels
     uses = request.uses
     lifetimeSeconds = request.lifetimeSeconds
     label = request.label
@@ -27,6 +31,8 @@ public struct TicketsView: Encodable, Sendable {
   struct TicketView: Encodable, Sendable {
     let id: String
     let role: String
+    let owner: String
+    let labels: [String: String]
     let usesLeft: Int
     let expiresAtUnixSeconds: Double
     let isRevoked: Bool
@@ -37,7 +43,8 @@ public struct TicketsView: Encodable, Sendable {
   public init(_ tickets: [TicketStatus]) {
     self.tickets = tickets.map {
       TicketView(
-        id: $0.id, role: $0.role.rawValue, usesLeft: $0.usesLeft,
+        id: $0.id, role: $0.role.rawValue, owner: $0.owner, labels: $0.labels,
+        usesLeft: $0.usesLeft,
         expiresAtUnixSeconds: $0.expiresAt, isRevoked: $0.isRevoked, label: $0.label)
     }
   }

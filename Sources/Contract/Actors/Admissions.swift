@@ -2,7 +2,7 @@ public import Distributed
 public import IorunRuntime
 public import IorunWire
 
-/// Where the holder of a ticket is admitted. See `AdmissionService`.
+/// Where the holder of a ticket is admitted, and where peers renew. See `AdmissionService`.
 public distributed actor Admissions: WellKnownActor, MailboxTraits {
   /// Calls travel on the mesh.
   public typealias ActorSystem = MeshActorSystem
@@ -24,5 +24,10 @@ public distributed actor Admissions: WellKnownActor, MailboxTraits {
   /// Admits the peer that owns `publicKey`.
   public distributed func admit(publicKey: [UInt8], name: String) async throws -> Admission {
     try await service.admit(publicKey: publicKey, name: name, caller: caller)
+  }
+
+  /// A fresh certificate for the caller, and whom to believe.
+  public distributed func renew() async throws -> Admission {
+    try await service.renew(caller: caller)
   }
 }

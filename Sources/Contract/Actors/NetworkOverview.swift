@@ -42,4 +42,29 @@ public distributed actor NetworkOverview: WellKnownActor, MailboxTraits {
   public distributed func revokeTicket(_ ticket: String) async throws {
     try await service.revokeTicket(ticket, caller: caller)
   }
+
+  /// All peers that were ever admitted.
+  public distributed func peers() async throws -> [PeerStatus] {
+    try await service.peers(caller: caller)
+  }
+
+  /// Ends a peer's membership.
+  public distributed func revokePeer(_ reference: String) async throws -> PeerStatus {
+    try await service.revokePeer(reference, caller: caller)
+  }
+
+  /// The authority's keys, the oldest first.
+  public distributed func authorities() async throws -> [AuthorityStatus] {
+    try await service.authorities(caller: caller)
+  }
+
+  /// Puts a new key in the place of the authority's present one.
+  public distributed func rotateAuthority(atOnce: Bool) async throws -> [AuthorityStatus] {
+    try await service.rotateAuthority(atOnce: atOnce, caller: caller)
+  }
+
+  /// Gives a node no new work, or gives it work again.
+  public distributed func drain(_ reference: String, isDrained: Bool) async throws -> NodeStatus {
+    try await service.drain(reference, isDrained: isDrained, caller: caller)
+  }
 }

@@ -41,4 +41,9 @@ public distributed actor NodeAgent: WellKnownActor, MailboxTraits {
   public distributed func forget(_ lease: LeaseID) async throws {
     try await service.forget(lease, caller: caller)
   }
+
+  /// Whether a host answers at an IP address.
+  public distributed func reaches(_ address: String, milliseconds: Int) async throws -> Bool {
+    try await service.reaches(address, milliseconds: milliseconds, caller: caller)
+  }
 }

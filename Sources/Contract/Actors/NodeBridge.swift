@@ -91,6 +91,9 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     try await service.deliver(job, segment, caller: caller)
   }
 
+  /// Agent: an answer at once, by which the caller measures the way.
+  public distributed func echo() async throws { try await service.echo(caller: caller) }
+
   /// Agent: processes of a job on the caller's node are gone.
   public distributed func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss)
     async throws

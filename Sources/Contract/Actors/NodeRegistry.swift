@@ -39,6 +39,11 @@ public distributed actor NodeRegistry: WellKnownActor, MailboxTraits {
     try await service.report(report, caller: caller)
   }
 
+  /// What a node has measured of its ways to others; answers whom to measure next.
+  public distributed func measured(_ measurements: NodeMeasurements) async throws -> ProbeOrders {
+    try await service.measured(measurements, caller: caller)
+  }
+
   /// A node goes for good.
   public distributed func leave() async throws {
     try await service.leave(caller: caller)

@@ -103,6 +103,8 @@ public protocol BridgeService: Sendable {
   /// Agent: the next part of the stream of parcels from the caller's node, in order: see
   /// `RelaySegment`.
   func deliver(_ job: JobID, _ segment: Data, caller: PeerID) async throws
+  /// Agent: an answer at once, by which the caller measures the way.
+  func echo(caller: PeerID) async throws
   /// Agent: processes of a job on the caller's node are gone.
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws

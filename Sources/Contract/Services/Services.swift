@@ -53,6 +53,8 @@ public protocol NodeService: Sendable {
   /// goes on. Bytes the head already has are ignored.
   func appendLog(_ lease: LeaseID, epoch: Int64, offset: Int64, bytes: Data, caller: PeerID)
     async throws -> Int64
+  /// What a node has measured of its ways to others; answers whom to measure next.
+  func measured(_ measurements: NodeMeasurements, caller: PeerID) async throws -> ProbeOrders
   /// A node goes for good, in order.
   func leave(caller: PeerID) async throws
 }
@@ -69,12 +71,27 @@ public protocol NetworkService: Sendable {
   func tickets(caller: PeerID) async throws -> [TicketStatus]
   /// Makes a ticket useless.
   func revokeTicket(_ id: String, caller: PeerID) async throws
+  /// All peers that were ever admitted, the newest first.
+  func peers(caller: PeerID) async throws -> [PeerStatus]
+  /// Ends a peer's membership: its links end at once, and every node hears of it within seconds.
+  /// `reference` is its id, the start of it, or its name where only one has it. Returns the peer.
+  func revokePeer(_ reference: String, caller: PeerID) async throws -> PeerStatus
+  /// The authority's keys, the oldest first.
+  func authorities(caller: PeerID) async throws -> [AuthorityStatus]
+  /// Puts a new key in the place of the authority's present one. Certificates of the old one stay good
+  /// until they end, or end now where `atOnce`.
+  func rotateAuthority(atOnce: Bool, caller: PeerID) async throws -> [AuthorityStatus]
+  /// Gives a node no new work, or gives it work again; what runs there goes on. `reference` is its
+  /// name, its id or the start of it.
+  func drain(_ reference: String, isDrained: Bool, caller: PeerID) async throws -> NodeStatus
 }
 
 /// Admission. Served by the head to peers that hold a ticket's key.
 public protocol AdmissionService: Sendable {
   /// Admits the peer that owns `publicKey` (32 bytes, Curve25519). The caller is the ticket.
   func admit(publicKey: [UInt8], name: String, caller: PeerID) async throws -> Admission
+  /// A fresh certificate for the caller, which is a peer already, and whom to believe.
+  func renew(caller: PeerID) async throws -> Admission
 }
 
 /// One node. Served by the node to its head.
@@ -88,6 +105,9 @@ public protocol AgentService: Sendable {
   func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws
   /// The head has the lease's end on record: forget it and remove its folder.
   func forget(_ lease: LeaseID, caller: PeerID) async throws
+  /// Whether a host answers at `address` (an IP address) within `milliseconds` (at most 2,000): how
+  /// the head learns whether a node that fell silent is gone, or only out of its own reach.
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool
 }
 
 /// Placement. Served by the head to clients; the same decision that places accepted jobs.

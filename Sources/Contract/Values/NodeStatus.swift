@@ -2,11 +2,14 @@ public import IorunCore
 
 /// Whether a node can be given work.
 public enum NodeState: String, Codable, Sendable, Hashable {
-  /// Heard from within its lease.
+  /// Heard from as often as it is used to be.
   case alive
-  /// Not heard from for a few heartbeats; gets no new work.
+  /// Silent for longer than is usual for it, or its connection broke; gets no new work.
   case suspect
-  /// Not heard from for so long that its ranks count as lost.
+  /// Out of the head's reach, and not known to be gone. Its reason says who reaches it still, if
+  /// anybody does. Its ranks may run; programs' tasks and actors go on elsewhere.
+  case unreachable
+  /// Gone: its agent ended, or nobody has reached it for long. Its ranks count as lost.
   case dead
   /// It said goodbye.
   case left
@@ -28,12 +31,19 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var lastSeenAt: Double
   /// The mesh round trip the node measured last, in milliseconds.
   public var roundTripMilliseconds: Double?
+  /// Why it is in its state, where that is not `alive`.
+  public var reason: String?
+  /// True where an operator wants it to get no new work.
+  public var isDrained: Bool
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
-    lastSeenAt: Double, roundTripMilliseconds: Double?
+    lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
+    isDrained: Bool = false
   ) {
+    self.reason = reason
+    self.isDrained = isDrained
     self.id = id
     self.facts = facts
     self.state = state
@@ -70,12 +80,16 @@ public struct NodeOrders: Hashable, Codable, Sendable {
   public var stop: [LeaseID]
   /// True when the head does not know the node (it restarted): register again.
   public var registerAgain: Bool
+  /// Grows when keys of the authority or revocations change: a node that knows a smaller number
+  /// renews.
+  public var trustSequence: Int64
 
   /// Describes orders.
   public init(
     name: String, heartbeatMilliseconds: Int, fenceMilliseconds: Int, stop: [LeaseID],
-    registerAgain: Bool
+    registerAgain: Bool, trustSequence: Int64 = 0
   ) {
+    self.trustSequence = trustSequence
     self.name = name
     self.heartbeatMilliseconds = heartbeatMilliseconds
     self.fenceMilliseconds = fenceMilliseconds

@@ -4,6 +4,10 @@ public import IorunCore
 public struct TicketRequest: Hashable, Codable, Sendable {
   /// The role that its user gets.
   public var role: Role
+  /// The tenant whose peers its users become; empty where each belongs to itself alone.
+  public var owner: String
+  /// What it says of its users.
+  public var labels: [String: String]
   /// How many peers may join with it.
   public var uses: Int
   /// For how many seconds it is good.
@@ -12,8 +16,13 @@ public struct TicketRequest: Hashable, Codable, Sendable {
   public var label: String
 
   /// Describes a ticket to make.
-  public init(role: Role, uses: Int, lifetimeSeconds: Double, label: String) {
+  public init(
+    role: Role, owner: String = "", labels: [String: String] = [:], uses: Int,
+    lifetimeSeconds: Double, label: String
+  ) {
     self.role = role
+    self.owner = owner
+    self.labels = labels
     self.uses = uses
     self.lifetimeSeconds = lifetimeSeconds
     self.label = label
@@ -26,6 +35,10 @@ public struct TicketStatus: Hashable, Codable, Sendable {
   public var id: String
   /// The role that its user gets.
   public var role: Role
+  /// The tenant whose peers its users become.
+  public var owner: String
+  /// What it says of its users.
+  public var labels: [String: String]
   /// How many peers may still join with it.
   public var usesLeft: Int
   /// Seconds since 1970 (UTC) until which it is good.
@@ -37,10 +50,13 @@ public struct TicketStatus: Hashable, Codable, Sendable {
 
   /// Describes a ticket.
   public init(
-    id: String, role: Role, usesLeft: Int, expiresAt: Double, isRevoked: Bool, label: String
+    id: String, role: Role, owner: String = "", labels: [String: String] = [:], usesLeft: Int,
+    expiresAt: Double, isRevoked: Bool, label: String
   ) {
     self.id = id
     self.role = role
+    self.owner = owner
+    self.labels = labels
     self.usesLeft = usesLeft
     self.expiresAt = expiresAt
     self.isRevoked = isRevoked
@@ -56,11 +72,15 @@ public struct Admission: Hashable, Codable, Sendable {
   public var role: Role
   /// The membership certificate: the signed bytes and the authority's Ed25519 signature.
   public var certificate: [UInt8]
+  /// The network's authority keys and revocations, signed: a `TrustBundle`. What it is checked by is
+  /// pinned with the first one.
+  public var trust: [UInt8]
 
   /// Describes an admission.
-  public init(peer: PeerID, role: Role, certificate: [UInt8]) {
+  public init(peer: PeerID, role: Role, certificate: [UInt8], trust: [UInt8]) {
     self.peer = peer
     self.role = role
     self.certificate = certificate
+    self.trust = trust
   }
 }

@@ -8,6 +8,8 @@ public final class PeerDirectory: Sendable {
   private struct State {
     var keys: [[UInt8]: PeerID] = [:]
     var roles: [PeerID: Role] = [:]
+    /// The tenant of each peer that has one; of revoked ones, too: their jobs stay their tenant's.
+    var owners: [PeerID: String] = [:]
     /// Every peer and ticket there ever was: revoking one frees nothing.
     var known: Set<PeerID> = []
   }
@@ -32,6 +34,21 @@ public final class PeerDirectory: Sendable {
   /// The role of an admitted peer; `nil` for tickets and strangers.
   public func role(of peer: PeerID) -> Role? { state.withLock { $0.roles[peer] } }
 
+  /// True where both belong to the same tenant, and to one at all.
+  func areOfOneTenant(_ one: PeerID, _ other: PeerID) -> Bool {
+    state.withLock { state in
+      state.owners[one].map { $0 == state.owners[other] } ?? false
+    }
+  }
+
+  /// A peer and all others of its tenant.
+  func tenant(of peer: PeerID) -> Set<PeerID> {
+    state.withLock { state in
+      guard let owner = state.owners[peer] else { return [peer] }
+      return Set(state.owners.lazy.filter { $0.value == owner }.map(\.key)).union([peer])
+    }
+  }
+
   /// Whether this is or was a peer or a ticket of the network.
   func isKnown(_ peer: PeerID) -> Bool { state.withLock { $0.known.contains(peer) } }
 
@@ -48,6 +65,7 @@ public final class PeerDirectory: Sendable {
   func add(_ peer: PeerRecord) {
     state.withLock { state in
       state.known.insert(peer.id)
+      state.owners[peer.id] = peer.owner.isEmpty ? nil : peer.owner
       if peer.revokedAt == nil {
         state.keys[peer.publicKey] = peer.id
         state.roles[peer.id] = peer.role

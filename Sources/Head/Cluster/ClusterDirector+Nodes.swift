@@ -75,7 +75,8 @@ extension ClusterDirector {
     nodes += formerMembers.values.map { former in
       let state = snapshots[former.member.node]?.state
       return Self.clusterNode(
-        former.member, state: state == .left ? .left : .dead, reason: former.reason)
+        former.member, state: state == .left || state == .unreachable ? state ?? .dead : .dead,
+        reason: former.reason)
     }
     return nodes.sorted { ($0.name, $0.node) < ($1.name, $1.node) }
   }
@@ -106,11 +107,12 @@ extension ClusterDirector {
         if !isGone { expectsMembers = true }
         continue
       }
-      if isGone || snapshot.isLostForRuntime {
-        lose(node, reason: snapshot.lossReason ?? "it fell silent for longer than is usual for it")
+      // Sooner than ranks of gangs: what a program loses here begins anew elsewhere.
+      if isGone || snapshot.state == .unreachable {
+        lose(node, reason: snapshot.reason ?? "it fell silent for longer than is usual for it")
         continue
       }
-      let isPlaceable = snapshot.state == .alive
+      let isPlaceable = snapshot.state == .alive && !snapshot.isDrained
       if members[node]?.isPlaceable != isPlaceable {
         members[node]?.isPlaceable = isPlaceable
         membersVersion += 1

@@ -3,7 +3,7 @@ internal import IorunContract
 internal import IorunCore
 internal import IorunScheduler
 
-/// What clients ask for. A buyer sees its own jobs only; others' are `notFound` to it.
+/// What clients ask for. A buyer sees its own jobs and its tenant's; others' are `notFound` to it.
 extension JobDirector: JobService {
   private static let longestWait = 20_000
   private static let mostJobs = 1000
@@ -49,7 +49,8 @@ extension JobDirector: JobService {
   func jobs(limit: Int, caller: PeerID) async throws -> [JobStatus] {
     let role = try authoriser.check(caller, may: .seeJobs)
     let limit = min(max(0, limit), Self.mostJobs)
-    let jobs = try await store.jobs(owner: role == .operator ? nil : caller, limit: limit)
+    let jobs = try await store.jobs(
+      owners: role == .operator ? nil : authoriser.peers.tenant(of: caller), limit: limit)
     return StatusBudget.list(jobs.map { $0.0.status(ranks: $0.1) })
   }
 
@@ -143,9 +144,9 @@ extension JobDirector: JobService {
 
   /// What the head told of a job last; for whoever may see it.
   private func visible(_ job: JobID, to caller: PeerID) async throws -> JobStatus {
-    let role = try authoriser.check(caller, may: .seeJobs)
+    try authoriser.check(caller, may: .seeJobs)
     let status = try await status(of: job)
-    guard role == .operator || status.owner == caller else { throw Self.unknown(job) }
+    guard authoriser.mayReach(status.owner, caller) else { throw Self.unknown(job) }
     return status
   }
 

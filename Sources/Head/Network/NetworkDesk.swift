@@ -8,6 +8,10 @@ struct NetworkDesk: NetworkService {
   let store: Store
   let director: JobDirector
   let book: TicketBook
+  let peerDesk: PeerDesk
+  let directory: NodeDirectory
+  /// Ends what a revoked peer has of links and work.
+  let expel: @Sendable (PeerID) async -> Void
   let authoriser: Authoriser
 
   func status(caller: PeerID) async throws -> NetworkStatus {
@@ -16,7 +20,8 @@ struct NetworkDesk: NetworkService {
     let totals = inventory.totals
     var nodes: [String: Int] = [:]
     for node in inventory.nodes { nodes[node.state.rawValue, default: 0] += 1 }
-    let jobs = try await store.jobCounts(owner: role == .operator ? nil : caller)
+    let jobs = try await store.jobCounts(
+      owners: role == .operator ? nil : authoriser.peers.tenant(of: caller))
     return NetworkStatus(
       head: head, version: IorunVersion.release, startedAt: startedAt, nodes: nodes,
       capacity: totals.capacity, free: totals.free, jobs: jobs)
@@ -25,26 +30,65 @@ struct NetworkDesk: NetworkService {
   func nodes(caller: PeerID) async throws -> [NodeStatus] {
     try authoriser.check(caller, may: .seeNetwork)
     let inventory = await director.inventory()
-    return inventory.nodes.map { node in
-      NodeStatus(
-        id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),
-        leases: inventory.holdings[node.id]?.leases ?? 0, lastSeenAt: node.lastSeenAt,
-        roundTripMilliseconds: node.roundTripMilliseconds)
-    }
+    return inventory.nodes.map { Self.status($0, inventory) }
+  }
+
+  private static func status(_ node: NodeSnapshot, _ inventory: Inventory) -> NodeStatus {
+    NodeStatus(
+      id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),
+      leases: inventory.holdings[node.id]?.leases ?? 0, lastSeenAt: node.lastSeenAt,
+      roundTripMilliseconds: node.roundTripMilliseconds, reason: node.reason,
+      isDrained: node.isDrained)
   }
 
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String {
-    try authoriser.check(caller, may: .issueTickets)
+    try authoriser.check(caller, may: .manageNetwork)
     return try await book.create(request)
   }
 
   func tickets(caller: PeerID) async throws -> [TicketStatus] {
-    try authoriser.check(caller, may: .issueTickets)
+    try authoriser.check(caller, may: .manageNetwork)
     return try await book.list()
   }
 
   func revokeTicket(_ id: String, caller: PeerID) async throws {
-    try authoriser.check(caller, may: .issueTickets)
+    try authoriser.check(caller, may: .manageNetwork)
     try await book.revoke(id)
+  }
+
+  func peers(caller: PeerID) async throws -> [PeerStatus] {
+    try authoriser.check(caller, may: .manageNetwork)
+    return try await peerDesk.list()
+  }
+
+  func revokePeer(_ reference: String, caller: PeerID) async throws -> PeerStatus {
+    try authoriser.check(caller, may: .manageNetwork)
+    let revoked = try await peerDesk.revoke(reference, caller: caller)
+    await expel(revoked.id)
+    return revoked
+  }
+
+  func authorities(caller: PeerID) async throws -> [AuthorityStatus] {
+    try authoriser.check(caller, may: .manageNetwork)
+    return try await peerDesk.authorities()
+  }
+
+  func rotateAuthority(atOnce: Bool, caller: PeerID) async throws -> [AuthorityStatus] {
+    try authoriser.check(caller, may: .manageNetwork)
+    try await peerDesk.authority.rotate(now: peerDesk.clock.now(), atOnce: atOnce)
+    return try await peerDesk.authorities()
+  }
+
+  func drain(_ reference: String, isDrained: Bool, caller: PeerID) async throws -> NodeStatus {
+    try authoriser.check(caller, may: .manageNetwork)
+    let nodes = await director.inventory().nodes
+    let node = try PeerReference.find(reference, in: nodes) { ($0.id, $0.facts.name) }
+    try await directory.setDrained(node.id, isDrained)
+    await director.placeSoon()
+    let inventory = await director.inventory()
+    guard let changed = inventory.nodes.first(where: { $0.id == node.id }) else {
+      throw IorunError(.notFound, "node '\(reference.prefix(64))' is gone")
+    }
+    return Self.status(changed, inventory)
   }
 }

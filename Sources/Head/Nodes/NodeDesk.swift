@@ -1,12 +1,15 @@
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
+internal import IorunMesh
 
 /// What nodes ask for and tell: the directory keeps who is alive, the director what becomes of jobs.
 struct NodeDesk: NodeService {
   let directory: NodeDirectory
+  let map: NetworkMap
   let director: JobDirector
   let authoriser: Authoriser
+  let authority: CertificateAuthority
   let options: HeadOptions
 
   private static let mostLeases = 100_000
@@ -24,7 +27,7 @@ struct NodeDesk: NodeService {
     let name = try await directory.register(
       registration.facts, draining: draining, node: caller)
     await director.placeSoon()
-    return orders(name: name, stop: unwanted)
+    return await orders(name: name, stop: unwanted)
   }
 
   func heartbeat(
@@ -34,8 +37,8 @@ struct NodeDesk: NodeService {
     try Self.check(leases.count)
     let name = await directory.heartbeat(
       caller, leases: leases, roundTripMilliseconds: roundTripMilliseconds)
-    guard let name else { return orders(name: "", stop: [], registerAgain: true) }
-    return orders(name: name, stop: await director.unwanted(leases, on: caller))
+    guard let name else { return await orders(name: "", stop: [], registerAgain: true) }
+    return await orders(name: name, stop: await director.unwanted(leases, on: caller))
   }
 
   func report(_ report: LeaseReport, caller: PeerID) async throws {
@@ -52,18 +55,29 @@ struct NodeDesk: NodeService {
       lease, epoch: epoch, offset: offset, bytes: bytes, from: caller)
   }
 
+  func measured(_ measurements: NodeMeasurements, caller: PeerID) async throws -> ProbeOrders {
+    try authoriser.check(caller, may: .offerNode)
+    return try await map.take(measurements, from: caller)
+  }
+
   func leave(caller: PeerID) async throws {
     try authoriser.check(caller, may: .offerNode)
+    await map.forget(caller)
     try await directory.leave(caller)
     await director.lose(caller, reason: "it left the network")
     try await director.settle()
   }
 
-  private func orders(name: String, stop: [LeaseID], registerAgain: Bool = false) -> NodeOrders {
-    NodeOrders(
-      name: name, heartbeatMilliseconds: Int(options.heartbeat.inSeconds * 1000),
+  private func orders(name: String, stop: [LeaseID], registerAgain: Bool = false) async
+    -> NodeOrders
+  {
+    // Many nodes speak less often, so that the head's time for them stays bounded.
+    let scaled = Duration.microseconds(200) * (await directory.count)
+    let heartbeat = min(max(options.liveness.heartbeat, scaled), .seconds(2))
+    return NodeOrders(
+      name: name, heartbeatMilliseconds: Int(heartbeat.inSeconds * 1000),
       fenceMilliseconds: Int(options.fenceAfter.inSeconds * 1000), stop: stop,
-      registerAgain: registerAgain)
+      registerAgain: registerAgain, trustSequence: authority.sequence)
   }
 
   private static func check(_ leases: Int) throws {

@@ -2,20 +2,18 @@ internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
 
-/// Which nodes there are and which of them are alive: registrations, heartbeats, silence.
+/// Which nodes there are and which of them are alive: registrations, heartbeats, connections, silence.
 ///
-/// A node is alive while it is heard from, suspect after a short silence, dead after a long one. For
-/// runtime jobs it is lost sooner, after a silence that is unusual for it: their actors begin anew
-/// elsewhere at once, while ranks of gangs are given up only when their fence must have stopped them.
-/// A restarted head gives every node it knows a grace to come back.
+/// How each is judged is ``PeerLiveness``; what that means for work is decided here. A node that is
+/// unreachable gets none, and is lost to programs, whose actors begin anew elsewhere; ranks of gangs
+/// are given up only once it is dead. A restarted head gives every node it knows a grace to come back.
 actor NodeDirectory {
   private struct Entry {
     var record: NodeRecord
+    /// As of the last look or word.
     var state: NodeState
-    /// When its silence began, by the head's clock.
-    var heardAt: Duration
-    /// How long its silence may last.
-    var patience: Duration
+    var reason: String?
+    var liveness: PeerLiveness
     /// True once it registered with this process.
     var isRegistered = false
     var roundTripMilliseconds: Double?
@@ -23,11 +21,8 @@ actor NodeDirectory {
     var draining: Set<LeaseID> = []
     /// When it registered last, by the head's clock.
     var registeredAt = Duration.zero
-    var lossReason: String?
-    /// How unusual its silence is.
-    var detector: PhiAccrual
-    /// When its connection broke, where no other has come since.
-    var brokenAt: Duration?
+    /// When others were asked last whether they reach it.
+    var probedAt: Duration?
   }
 
   private let store: Store
@@ -36,6 +31,8 @@ actor NodeDirectory {
   private var entries: [PeerID: Entry] = [:]
   private var lastTick: Duration
 
+  /// Why a node that said goodbye has left.
+  static let leftReason = "it left the network"
   /// The most nodes that one network holds.
   static let maximumNodes = 100_000
 
@@ -47,9 +44,9 @@ actor NodeDirectory {
     lastTick = now
     for record in try await store.nodes() {
       entries[record.id] = Entry(
-        record: record, state: record.hasLeft ? .left : .suspect, heardAt: now,
-        patience: options.restartGrace,
-        detector: PhiAccrual(expected: options.heartbeat, now: now))
+        record: record, state: record.hasLeft ? .left : .suspect,
+        reason: record.hasLeft ? Self.leftReason : "the head has restarted and waits for it",
+        liveness: PeerLiveness(options.liveness, now: now))
     }
   }
 
@@ -66,42 +63,49 @@ actor NodeDirectory {
     }
     var facts = facts
     facts.name = name(for: facts.name, node: node)
-    let record = NodeRecord(id: node, facts: facts, lastSeenAt: clock.now(), hasLeft: false)
+    let record = NodeRecord(
+      id: node, facts: facts, lastSeenAt: clock.now(), hasLeft: false,
+      isDrained: entries[node]?.record.isDrained ?? false)
     let roundTrip = entries[node]?.roundTripMilliseconds
+    var liveness = PeerLiveness(options.liveness, now: clock.elapsed())
+    if let roundTrip { liveness.measured(roundTrip: .milliseconds(roundTrip)) }
     entries[node] = Entry(
-      record: record, state: .alive, heardAt: clock.elapsed(), patience: options.deadAfter,
-      isRegistered: true, roundTripMilliseconds: roundTrip, draining: draining,
-      registeredAt: clock.elapsed(),
-      detector: PhiAccrual(expected: options.heartbeat, now: clock.elapsed()))
+      record: record, state: .alive, liveness: liveness, isRegistered: true,
+      roundTripMilliseconds: roundTrip, draining: draining, registeredAt: clock.elapsed())
     try await store.save([record])
     return facts.name
   }
 
   /// A node is still here. Returns its name, or `nil` where it has to register (again).
   func heartbeat(_ node: PeerID, leases: [LeaseID], roundTripMilliseconds: Double?) -> String? {
-    guard let entry = entries[node], entry.isRegistered,
-      entry.state == .alive
-        || entry.state == .suspect
-    else { return nil }
-    entries[node]?.heardAt = clock.elapsed()
-    entries[node]?.detector.heard(at: clock.elapsed())
-    entries[node]?.brokenAt = nil
+    guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return nil }
+    entries[node]?.liveness.heard(at: clock.elapsed())
     entries[node]?.record.lastSeenAt = clock.now()
     entries[node]?.state = .alive
+    entries[node]?.reason = nil
     if let roundTripMilliseconds, roundTripMilliseconds.isFinite, roundTripMilliseconds >= 0 {
       entries[node]?.roundTripMilliseconds = roundTripMilliseconds
+      entries[node]?.liveness.measured(roundTrip: .milliseconds(min(roundTripMilliseconds, 60_000)))
     }
     if !entry.draining.isEmpty { entries[node]?.draining.formIntersection(leases) }
     return entry.record.facts.name
   }
 
   /// A node goes for good.
-  func leave(_ node: PeerID) async throws {
+  func leave(_ node: PeerID, reason: String = leftReason) async throws {
     guard var entry = entries[node] else { return }
     entry.state = .left
     entry.record.hasLeft = true
     entry.record.lastSeenAt = clock.now()
-    entry.lossReason = "it left the network"
+    entry.reason = reason
+    entries[node] = entry
+    try await store.save([entry.record])
+  }
+
+  /// A node gets no new work, or work again. Throws what the store throws.
+  func setDrained(_ node: PeerID, _ isDrained: Bool) async throws {
+    guard var entry = entries[node] else { return }
+    entry.record.isDrained = isDrained
     entries[node] = entry
     try await store.save([entry.record])
   }
@@ -112,26 +116,57 @@ actor NodeDirectory {
     // A head that was itself stopped for a while heard nothing for that long: not the nodes' fault.
     let stall = now - lastTick - options.tick * 2
     lastTick = now
-    if stall > options.suspectAfter / 2 {
-      for node in entries.keys {
-        entries[node]?.heardAt += stall
-        entries[node]?.detector.forgive(stall)
-      }
+    if stall > options.stallAfter {
+      for node in entries.keys { entries[node]?.liveness.forgive(stall) }
     }
-    for (node, entry) in entries where entry.state == .alive || entry.state == .suspect {
-      let silence = now - entry.heardAt
-      if silence >= entry.patience {
+    for (node, entry) in entries where entry.state.mayComeBack { look(at: node, entry, now) }
+  }
+
+  private func look(at node: PeerID, _ entry: Entry, _ now: Duration) {
+    guard entry.isRegistered else {
+      if entry.liveness.silence(at: now) >= options.restartGrace {
         entries[node]?.state = .dead
-        let seconds = entry.patience.components.seconds
-        entries[node]?.lossReason =
-          entry.isRegistered
-          ? "no word came from it for \(seconds) s"
-          : "it did not come back within \(seconds) s after the head restarted"
-      } else if silence >= options.suspectAfter || entry.brokenAt != nil, entry.state == .alive {
-        entries[node]?.state = .suspect
+        entries[node]?.reason =
+          "it did not come back within \(options.restartGrace.components.seconds) s after the head "
+          + "restarted"
       }
+      return
+    }
+    let verdict = entry.liveness.verdict(at: now)
+    entries[node]?.state = NodeState(verdict.state)
+    entries[node]?.reason = verdict.reason
+  }
+
+  /// Nodes that have fallen silent, with who may be asked whether they still reach them. Each is
+  /// returned again only after a while.
+  func silentNodes() -> [(node: PeerID, address: String, witnesses: [NodeSnapshot])] {
+    let now = clock.elapsed()
+    let silent = entries.filter { _, entry in
+      entry.isRegistered && (entry.state == .suspect || entry.state == .unreachable)
+        && entry.probedAt.map { now - $0 >= options.probeInterval } ?? true
+    }
+    guard !silent.isEmpty else { return [] }
+    let alive = entries.values.filter { $0.state == .alive && $0.isRegistered }
+    return silent.map { node, entry in
+      entries[node]?.probedAt = now
+      let witnesses = alive.shuffled().prefix(options.witnesses).map(snapshot)
+      return (node, entry.record.facts.address, witnesses)
     }
   }
+
+  /// Another node reaches the host of a node that is silent.
+  func reached(_ node: PeerID, by witness: String) {
+    entries[node]?.liveness.reached(by: witness, at: clock.elapsed())
+  }
+
+  /// How long ago bytes last came over each node's connection.
+  func heardBytes(_ ages: [PeerID: Duration]) {
+    let now = clock.elapsed()
+    for (node, age) in ages { entries[node]?.liveness.heardBytes(at: now - age) }
+  }
+
+  /// How many nodes there are, of all states.
+  var count: Int { entries.count }
 
   /// All nodes, by name.
   func snapshot() -> [NodeSnapshot] {
@@ -148,35 +183,32 @@ actor NodeDirectory {
   private func snapshot(_ entry: Entry) -> NodeSnapshot {
     let now = clock.elapsed()
     let fence = options.fenceAfter + options.fenceMargin
-    let isCutOff = entry.state == .dead && now - entry.heardAt < fence
+    let isCutOff = entry.state == .dead && entry.liveness.silence(at: now) < fence
     // One that is back stops them now; one that never says so holds nobody up for longer.
     let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
     return NodeSnapshot(
       id: entry.record.id, facts: entry.record.facts, state: entry.state,
-      isDraining: !entry.draining.isEmpty, lastSeenAt: entry.record.lastSeenAt,
-      roundTripMilliseconds: entry.roundTripMilliseconds,
-      mayStillRun: isCutOff || isStopping,
-      lossReason: entry.lossReason, isLostForRuntime: isLostForRuntime(entry, now))
+      isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
+      lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
+      mayStillRun: isCutOff || isStopping, reason: entry.reason)
   }
 
-  /// A broken connection is evidence: then only the time for a new one is allowed on top of what is
-  /// usual for the node.
-  private func isLostForRuntime(_ entry: Entry, _ now: Duration) -> Bool {
-    guard entry.isRegistered, entry.state == .suspect else { return false }
-    let pause = entry.brokenAt == nil ? options.runtimePause : .zero
-    return entry.detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold
-  }
-
-  /// A node's connection to the head broke, or is there again.
-  func connection(of node: PeerID, isUp: Bool) {
-    guard let entry = entries[node], entry.isRegistered else { return }
-    entries[node]?.brokenAt = isUp ? nil : entry.brokenAt ?? clock.elapsed()
+  /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.
+  func connection(of node: PeerID, isUp: Bool, wasClosed: Bool = false) {
+    guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return }
+    let now = clock.elapsed()
+    if isUp {
+      entries[node]?.liveness.connected()
+    } else {
+      entries[node]?.liveness.disconnected(at: now, wasClosed: wasClosed)
+      if let entry = entries[node] { look(at: node, entry, now) }
+    }
   }
 
   /// Why the ranks on `node` count as lost; `nil` while they do not.
   func lossReason(of node: PeerID) -> String? {
     guard let entry = entries[node] else { return "the head does not know it any more" }
-    return entry.state == .dead || entry.state == .left ? entry.lossReason : nil
+    return entry.state == .dead || entry.state == .left ? entry.reason : nil
   }
 
   /// The wished name, or the same with a number where another node has it.
@@ -197,4 +229,19 @@ actor NodeDirectory {
   private func isNumbered(_ name: String, from wish: String) -> Bool {
     name.hasPrefix(wish + "-") && Int(name.dropFirst(wish.count + 1)) != nil
   }
+}
+
+extension NodeState {
+  /// The state of a peer as a node's.
+  init(_ state: PeerLiveness.State) {
+    switch state {
+    case .alive: self = .alive
+    case .suspect: self = .suspect
+    case .unreachable: self = .unreachable
+    case .dead: self = .dead
+    }
+  }
+
+  /// True where a heartbeat is enough to make it alive: nothing was given up yet.
+  var mayComeBack: Bool { self == .alive || self == .suspect || self == .unreachable }
 }

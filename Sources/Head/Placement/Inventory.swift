@@ -25,14 +25,14 @@ struct Inventory: Sendable {
   }
 
   /// The offers of this moment.
-  var offers: [NodeOffer] { offers { $0.state == .alive && !$0.isDraining } }
+  var offers: [NodeOffer] { offers { $0.state == .alive && !$0.isDraining && !$0.isDrained } }
 
   /// The answer that decides whether a new job is refused: would it fit here at all? A node that is
   /// silent for a moment still counts. `nil` where there is no node alive to judge by.
   func verdict(on request: GangRequest) -> PlacementResult? {
     guard nodes.contains(where: { $0.state == .alive }) else { return nil }
     return GangPlacer().place(
-      request, on: offers { $0.state == .alive || $0.state == .suspect })
+      request, on: offers { $0.state.mayComeBack && !$0.isDrained })
   }
 
   /// What alive nodes offer, and what of it is free.

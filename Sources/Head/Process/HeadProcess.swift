@@ -19,6 +19,9 @@ public struct HeadProcess: Sendable {
 
   private let services: HeadServices
   private let system: MeshActorSystem
+  private let endpoint: ZeroMQEndpoint
+  /// What happens to the connections of nodes, in order.
+  private let linkChanges: AsyncStream<(PeerID, LinkBoard.Change)>
   private let relay: RelayServer?
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
@@ -84,6 +87,13 @@ public struct HeadProcess: Sendable {
     let relays = HeadRelays { endpoint.setRelays($0) }
     await services.onExecutorRoutesChanged { relays.set(executors: $0) }
     await services.onClusterMembersChanged { relays.set(nodes: $0) }
+    services.onExpelled { endpoint.expel($0) }
+    // Bounded: of more changes than that, the latest tell enough.
+    let changes = AsyncStream.makeStream(
+      of: (PeerID, LinkBoard.Change).self, bufferingPolicy: .bufferingNewest(65_536))
+    endpoint.links.onChange { changes.continuation.yield(($0, $1)) }
+    linkChanges = changes.stream
+    self.endpoint = endpoint
     relay = await Self.serveRelay(services, listen: listen, logger: logger)
     self.served = served
     self.services = services
@@ -96,13 +106,38 @@ public struct HeadProcess: Sendable {
 
   /// Serves until the task is cancelled. Ranks run on without the head.
   public func run() async throws {
-    await services.run()
+    await withTaskGroup { group in
+      group.addTask { await watchLinks() }
+      group.addTask { await tellAges() }
+      await services.run()
+      group.cancelAll()
+    }
     // In a task of its own: this one is cancelled, and the database must still be closed.
     await Task { [services, system, relay] in
       relay?.stop()
       await services.shutDown()
       await system.shutdown(within: .seconds(1))
     }.value
+  }
+
+  /// Tells the services of nodes' connections.
+  private func watchLinks() async {
+    for await (peer, change) in linkChanges {
+      switch change {
+      case .up: await services.connection(of: peer, isUp: true, wasClosed: false)
+      case .down(let wasClosed):
+        await services.connection(of: peer, isUp: false, wasClosed: wasClosed)
+      }
+    }
+  }
+
+  /// Tells the services how long ago bytes came from nodes, until the task is cancelled.
+  private func tellAges() async {
+    while !Task.isCancelled {
+      await services.heardBytes(endpoint.links.ages())
+      // Cancelled: the loop's condition looks.
+      try? await Task.sleep(for: .milliseconds(500))
+    }
   }
 
   private static func serve(_ services: HeadServices, on system: MeshActorSystem)

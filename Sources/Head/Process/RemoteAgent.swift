@@ -24,4 +24,10 @@ struct RemoteAgent: AgentService {
   }
 
   func forget(_ lease: LeaseID, caller: PeerID) async throws { try await agent.forget(lease) }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try await MeshActorSystem.$callTimeout.withValue(.milliseconds(milliseconds) + .seconds(2)) {
+      try await agent.reaches(address, milliseconds: milliseconds)
+    }
+  }
 }

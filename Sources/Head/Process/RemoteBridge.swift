@@ -73,6 +73,8 @@ struct RemoteBridge: BridgeService {
     try await bridge.deliver(job, segment)
   }
 
+  func echo(caller: PeerID) async throws { try await bridge.echo() }
+
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
   {

@@ -7,6 +7,10 @@ struct PeerRecord: Sendable, Hashable {
   let publicKey: [UInt8]
   var role: Role
   var name: String
+  /// The tenant that it belongs to; empty where it belongs to itself alone.
+  var owner = ""
+  /// What its ticket said of it.
+  var labels: [String: String] = [:]
   /// Its membership certificate, as it was sent.
   var certificate: [UInt8]
   /// Seconds since 1970 (UTC).

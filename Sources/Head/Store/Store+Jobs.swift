@@ -40,15 +40,15 @@ extension Store {
     }
   }
 
-  /// Jobs, newest first; only `owner`'s where given.
-  func jobs(owner: PeerID?, limit: Int) async throws -> [(JobRecord, [RankRecord])] {
+  /// Jobs, newest first; only those of `owners` where given.
+  func jobs(owners: Set<PeerID>?, limit: Int) async throws -> [(JobRecord, [RankRecord])] {
     try await read { db in
       try Row.fetchAll(
         db,
         sql: """
-          SELECT * FROM jobs WHERE ?1 IS NULL OR owner = ?1
+          SELECT * FROM jobs WHERE ?1 IS NULL OR owner IN (SELECT value FROM json_each(?1))
           ORDER BY submitted_at DESC, id DESC LIMIT ?2
-          """, arguments: [owner?.description, limit]
+          """, arguments: [try StoredJSON.text(optional: owners), limit]
       ).map { row in
         let job = try Self.job(row)
         return (job, try Self.latestRanks(of: job, db))
@@ -72,15 +72,15 @@ extension Store {
     }
   }
 
-  /// How many jobs are in each state; only `owner`'s where given.
-  func jobCounts(owner: PeerID?) async throws -> [String: Int] {
+  /// How many jobs are in each state; only those of `owners` where given.
+  func jobCounts(owners: Set<PeerID>?) async throws -> [String: Int] {
     try await read { db in
       let rows = try Row.fetchAll(
         db,
         sql: """
           SELECT state, count(*) AS count FROM jobs
-          WHERE ?1 IS NULL OR owner = ?1 GROUP BY state
-          """, arguments: [owner?.description])
+          WHERE ?1 IS NULL OR owner IN (SELECT value FROM json_each(?1)) GROUP BY state
+          """, arguments: [try StoredJSON.text(optional: owners)])
       return Dictionary(uniqueKeysWithValues: rows.map { ($0["state"], $0["count"]) })
     }
   }

@@ -21,6 +21,13 @@ extension Store {
     }
   }
 
+  /// A value that was kept as text; `nil` where there is none.
+  func meta(_ key: String) async throws -> String? { try await read { try Self.meta(key, $0) } }
+
+  static func meta(_ key: String, _ db: Database) throws -> String? {
+    try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = ?", arguments: [key])
+  }
+
   static func setMeta(_ key: String, _ value: some DatabaseValueConvertible, _ db: Database) throws
   {
     try db.execute(

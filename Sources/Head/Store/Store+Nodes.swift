@@ -9,6 +9,8 @@ struct NodeRecord: Sendable, Hashable {
   /// Seconds since 1970 (UTC).
   var lastSeenAt: Double
   var hasLeft: Bool
+  /// True where an operator wants it to get no new work.
+  var isDrained = false
 }
 
 /// The table `nodes`.
@@ -18,7 +20,7 @@ extension Store {
       try Row.fetchAll(db, sql: "SELECT * FROM nodes ORDER BY name").map { row in
         NodeRecord(
           id: try row.named("id"), facts: try StoredJSON.value(NodeFacts.self, row["facts"]),
-          lastSeenAt: row["last_seen"], hasLeft: row["has_left"])
+          lastSeenAt: row["last_seen"], hasLeft: row["has_left"], isDrained: row["drained"])
       }
     }
   }
@@ -28,13 +30,15 @@ extension Store {
       for node in nodes {
         try db.execute(
           sql: """
-            INSERT INTO nodes (id, name, facts, last_seen, has_left) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO nodes (id, name, facts, last_seen, has_left, drained)
+            VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET name = excluded.name, facts = excluded.facts,
-              last_seen = excluded.last_seen, has_left = excluded.has_left
+              last_seen = excluded.last_seen, has_left = excluded.has_left,
+              drained = excluded.drained
             """,
           arguments: [
             node.id.description, node.facts.name, try StoredJSON.text(node.facts), node.lastSeenAt,
-            node.hasLeft,
+            node.hasLeft, node.isDrained,
           ])
       }
     }

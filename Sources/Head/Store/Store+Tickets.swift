@@ -17,11 +17,12 @@ extension Store {
       try db.execute(
         sql: """
           INSERT INTO tickets (id, peer, public_key, role, uses_left, created_at, expires_at,
-            revoked, label) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            revoked, label, owner, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [
           ticket.id, ticket.peer.description, Data(ticket.publicKey), ticket.role.rawValue,
           ticket.usesLeft, ticket.createdAt, ticket.expiresAt, ticket.isRevoked, ticket.label,
+          ticket.owner, try StoredJSON.text(ticket.labels),
         ])
     }
   }
@@ -57,7 +58,9 @@ extension Store {
   private static func ticket(_ row: Row) throws -> TicketRecord {
     TicketRecord(
       id: row["id"], peer: try row.named("peer"), publicKey: [UInt8](row["public_key"] as Data),
-      role: try row.choice("role"), usesLeft: row["uses_left"], createdAt: row["created_at"],
+      role: try row.choice("role"), owner: row["owner"],
+      labels: try StoredJSON.value([String: String].self, row["labels"]),
+      usesLeft: row["uses_left"], createdAt: row["created_at"],
       expiresAt: row["expires_at"], isRevoked: row["revoked"], label: row["label"])
   }
 }

@@ -6,6 +6,7 @@ enum StoreSchema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
+    migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     return migrator
   }
 
@@ -110,5 +111,13 @@ enum StoreSchema {
       detail TEXT NOT NULL
     ) STRICT;
     CREATE INDEX events_by_job ON events (job);
+    """
+
+  private static let second = """
+    ALTER TABLE peers ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    ALTER TABLE peers ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE tickets ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tickets ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE nodes ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;
     """
 }

@@ -10,6 +10,10 @@ struct TicketRecord: Sendable, Hashable {
   /// The key that its holder proves, 32 bytes.
   let publicKey: [UInt8]
   let role: Role
+  /// The tenant whose peers its users become.
+  var owner = ""
+  /// What it says of its users.
+  var labels: [String: String] = [:]
   var usesLeft: Int
   /// Seconds since 1970 (UTC).
   let createdAt: Double
@@ -21,7 +25,7 @@ struct TicketRecord: Sendable, Hashable {
   /// The same in the operator's words.
   var status: TicketStatus {
     TicketStatus(
-      id: id, role: role, usesLeft: usesLeft, expiresAt: expiresAt, isRevoked: isRevoked,
-      label: label)
+      id: id, role: role, owner: owner, labels: labels, usesLeft: usesLeft, expiresAt: expiresAt,
+      isRevoked: isRevoked, label: label)
   }
 }

@@ -13,7 +13,8 @@ public struct Ticket: Sendable {
   public let headKey: [UInt8]
   private let secret: [UInt8]
 
-  private static let prefix = "iorun1"
+  /// How a ticket's text begins.
+  public static let prefix = "iorun1"
   private static let secretByteCount = 16
   private static let checkByteCount = 3
 

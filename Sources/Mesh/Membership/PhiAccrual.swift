@@ -19,7 +19,7 @@ public struct PhiAccrual: Sendable, Hashable {
   private var squares = 0.0
   private var lastHeard: Duration
   /// The least deviation that is assumed: a peer that was heard like clockwork may still be late once.
-  private let leastDeviation: Double
+  private var leastDeviationSeconds: Double
 
   /// - Parameters:
   ///   - expected: the interval that was agreed with the peer.
@@ -27,16 +27,22 @@ public struct PhiAccrual: Sendable, Hashable {
   ///   - now: when it was heard for the first time.
   public init(expected: Duration, leastDeviation: Duration = .milliseconds(200), now: Duration) {
     lastHeard = now
-    self.leastDeviation = leastDeviation.seconds
+    leastDeviationSeconds = leastDeviation.seconds
     // Two intervals around the expected one, until there are measured ones.
     let mean = expected.seconds
     remember(mean - mean / 4)
     remember(mean + mean / 4)
   }
 
-  /// The peer was heard.
-  public mutating func heard(at now: Duration) {
-    remember(max(0, (now - lastHeard).seconds))
+  /// The least deviation that is assumed.
+  public var leastDeviation: Duration {
+    get { .seconds(leastDeviationSeconds) }
+    set { leastDeviationSeconds = newValue.seconds }
+  }
+
+  /// The peer was heard. An interval beyond `most` is remembered as that.
+  public mutating func heard(at now: Duration, most: Duration? = nil) {
+    remember(max(0, min(now - lastHeard, most ?? now - lastHeard).seconds))
     lastHeard = now
   }
 
@@ -48,7 +54,7 @@ public struct PhiAccrual: Sendable, Hashable {
     let silence = (now - lastHeard - pause).seconds
     let count = Double(intervals.count)
     let mean = sum / count
-    let deviation = max(leastDeviation, (max(0, squares / count - mean * mean)).squareRoot())
+    let deviation = max(leastDeviationSeconds, (max(0, squares / count - mean * mean)).squareRoot())
     let distance = (silence - mean) / deviation
     let tail = exp(-distance * (1.5976 + 0.070566 * distance * distance))
     if silence <= mean { return -log10(1 - 1 / (1 + tail)) }

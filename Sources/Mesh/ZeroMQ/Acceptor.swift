@@ -55,18 +55,30 @@ final class Acceptor: LinkOwner {
   private var routes: [MeshEngine.LinkID: Route] = [:]
   /// The links whose outboxes hold something: of thousands, a turn looks at these only.
   private var unsent: [Route] = []
+  /// The connection of each route that has greeted.
+  private var routeOfDescriptor: [Int32: Route] = [:]
+  /// Connections that have ended, of which messages may still wait.
+  private var closing: [Int32] = []
+  /// The connection of the message at hand, where its route has no link.
+  private var descriptor: Int32?
+  let monitor: ListenerMonitor
+  private let board: LinkBoard
+  /// Peers that were revoked while they were connected: whatever they send is dropped.
+  private var expelled: Set<PeerID> = []
 
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
-    security: LinkSecurity
+    security: LinkSecurity, board: LinkBoard
   ) throws {
     self.security = security
     self.identity = identity
+    self.board = board
     let authenticator = try Authenticator.shared.get()
     domain = authenticator.register(admits)
     self.authenticator = authenticator
     socket = try HardenedSocket.listener(identity: identity, domain: domain, security: security)
+    monitor = try ListenerMonitor(socket)
     self.addresses = try addresses.map { [socket] address in
       try socket.bind(address)
       return socket.lastEndpoint
@@ -77,9 +89,15 @@ final class Acceptor: LinkOwner {
 
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
+    closing += monitor.ended()
     var bytes = 0
     for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
-      guard let parts = socket.receive(partLimit: 3) else { return }
+      guard let parts = socket.receive(partLimit: 3, unless: { links[$0] != nil })
+      else {
+        // All that closed connections had sent is taken.
+        endClosed(into: &events)
+        return
+      }
       bytes += parts.last?.bytes.count ?? 0
       guard (2...3).contains(parts.count), let userID = userID(parts) else { continue }
       let route = parts[0].bytes
@@ -88,6 +106,7 @@ final class Acceptor: LinkOwner {
         end(route, into: &events)
         continue
       }
+      descriptor = parts[1].descriptor
       for frame in frames {
         handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
       }
@@ -125,9 +144,42 @@ final class Acceptor: LinkOwner {
   /// Ends links that were silent too long.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
     newcomers.sweep(now)
-    for (route, link) in links where now - link.lastHeard > Self.silence {
-      end(route, into: &events)
+    var heard: [PeerID: MonotonicTime] = [:]
+    for (route, link) in links {
+      if now - link.lastHeard > Self.silence {
+        end(route, into: &events)
+      } else if link.address == link.principal {
+        heard[link.principal] = link.lastHeard
+      }
     }
+    board.heard(heard)
+  }
+
+  /// Ends the links whose connections were closed.
+  private func endClosed(into events: inout [Event]) {
+    for descriptor in closing {
+      newcomers.forget(descriptor: descriptor)
+      guard let route = routeOfDescriptor.removeValue(forKey: descriptor) else { continue }
+      end(route, wasClosed: true, into: &events)
+    }
+    closing.removeAll(keepingCapacity: true)
+  }
+
+  /// Notes which connection a greeting came over. An earlier one of the same descriptor has ended, of
+  /// which the monitor has told by now.
+  private func note(_ descriptor: Int32, of route: Route, into events: inout [Event]) {
+    closing += monitor.ended()
+    closing.removeAll { $0 == descriptor }
+    if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
+      end(old, wasClosed: true, into: &events)
+    }
+  }
+
+  /// Ends the links of a peer that was revoked, and hears nothing of it any more: libzmq has no way to
+  /// close its connection, and it may greet again.
+  func expel(_ principal: PeerID, into events: inout [Event]) {
+    expelled.insert(principal)
+    endLinks(to: principal, into: &events)
   }
 
   /// Ends the links of a peer's processes.
@@ -138,6 +190,7 @@ final class Acceptor: LinkOwner {
   /// Closes the socket and ends every link.
   func close(into events: inout [Event]) {
     for route in Array(links.keys) { end(route, into: &events) }
+    monitor.close()
     socket.close()
   }
 
@@ -154,7 +207,7 @@ final class Acceptor: LinkOwner {
   ) {
     if case .hello(let version, _, let connection, let instance, let newcomer) = frame {
       do throws(IorunError) {
-        guard let principal = PeerID(userID) else { return }
+        guard let principal = PeerID(userID), !expelled.contains(principal) else { return }
         try check(version)
         guard let newcomer else {
           nextLink += 1
@@ -180,7 +233,7 @@ final class Acceptor: LinkOwner {
         nextLink += 1
         newcomers.add(
           nextLink, route: route, userID: userID, peer: peer, connection: connection,
-          instance: instance, now: now)
+          instance: instance, descriptor: descriptor, now: now)
         events.append(.newcomer(nextLink, newcomer, ticket: principal))
       } catch {
         refuse(route, error)
@@ -213,7 +266,9 @@ final class Acceptor: LinkOwner {
       let link = try link(
         number, userID: one.userID, principal: one.peer, connection: one.connection,
         instance: one.instance, now: now)
-      guard let link else { return }
+      guard let link, !expelled.contains(one.peer) else { return }
+      if let descriptor = one.descriptor { routeOfDescriptor[descriptor] = one.route }
+      descriptor = nil
       accept(link, at: one.route, into: &events)
       events += one.packets.map { .packet(number, $0) }
     } catch {
@@ -254,8 +309,9 @@ final class Acceptor: LinkOwner {
   }
 
   private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
-    if let old = routeOf[link.address] { end(old, into: &events) }
-    end(route, into: &events)
+    if let descriptor { note(descriptor, of: route, into: &events) }
+    if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
+    end(route, isReplaced: true, into: &events)
     links[route] = link
     put(
       .welcome(
@@ -265,6 +321,7 @@ final class Acceptor: LinkOwner {
     routeOf[link.address] = route
     routes[link.id] = route
     events.append(.up(link.id, address: link.address, principal: link.principal))
+    if link.address == link.principal { board.isUp(link.principal, now: link.lastHeard) }
   }
 
   private func refuse(_ route: Route, _ error: IorunError) {
@@ -276,12 +333,17 @@ final class Acceptor: LinkOwner {
     _ = socket.send(route, more: true) && socket.send(bytes)
   }
 
-  private func end(_ route: Route, into events: inout [Event]) {
+  private func end(
+    _ route: Route, wasClosed: Bool = false, isReplaced: Bool = false, into events: inout [Event]
+  ) {
     guard let link = links.removeValue(forKey: route) else { return }
     routeOf[link.address] = nil
     routes[link.id] = nil
     let left = instances[link.principal, default: 0] - 1
     instances[link.principal] = left > 0 ? left : nil
     events.append(.down(link.id))
+    if link.address == link.principal, !isReplaced {
+      board.isDown(link.principal, wasClosed: wasClosed)
+    }
   }
 }

@@ -194,6 +194,16 @@ final class EndpointLoop {
     case .endLinks(let principal):
       sockets.endLinks(to: principal, into: &events)
       handleEvents(now: now)
+    case .expel(let principal):
+      sockets.expel(principal, into: &events)
+      handleEvents(now: now)
+      let addresses = principals.filter { $0.value == principal }.map(\.key) + [principal]
+      let error = IorunError(.peerRevoked, "peer \(principal.short) was revoked")
+      for address in addresses {
+        engine.forget(address)
+        mailbox.releaseAll(for: address)
+        lost.append((address, error))
+      }
     case .listen(let addresses, let admits, let reply):
       reply(Result { try sockets.listen(on: addresses, admits: admits) })
     case .closeListener(let number):

@@ -19,6 +19,7 @@ final class EndpointMailbox: Sendable {
     case dial(MeshUplink, LinkPurpose, UplinkMonitor)
     case hangUp(PeerID)
     case endLinks(PeerID)
+    case expel(PeerID)
     case listen([String], KeyAdmission, Reply<LinkListener>)
     case closeListener(UInt64)
     case carrier(PeerID?, of: PeerID)
@@ -82,7 +83,7 @@ final class EndpointMailbox: Sendable {
     case .listen(_, _, let reply): reply(.failure(ended))
     case .isDirect(_, let reply): reply(.failure(ended))
     case .dial(_, _, let monitor): monitor.failed(ended)
-    case .send, .consumed, .relays, .newcomers, .decided, .forget, .hangUp, .endLinks,
+    case .send, .consumed, .relays, .newcomers, .decided, .forget, .hangUp, .endLinks, .expel,
       .closeListener, .carrier:
       return
     }

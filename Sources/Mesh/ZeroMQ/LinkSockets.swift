@@ -20,6 +20,7 @@ final class LinkSockets {
   private let identity: CurveKey
   private let instance: UInt64
   private let security: LinkSecurity
+  private let board: LinkBoard
   /// The adjacent peer that knows the way to everybody else.
   let uplink: PeerID?
   private var diallers: [PeerID: Dialler] = [:]
@@ -33,11 +34,12 @@ final class LinkSockets {
 
   init(
     identity: CurveKey, instance: UInt64, security: LinkSecurity, uplink: MeshUplink?,
-    uplinkMonitor: UplinkMonitor
+    uplinkMonitor: UplinkMonitor, board: LinkBoard
   ) {
     self.identity = identity
     self.instance = instance
     self.security = security
+    self.board = board
     self.uplink = uplink.map { CurveKey.peer(of: $0.key) }
     if let uplink {
       add(
@@ -52,7 +54,10 @@ final class LinkSockets {
 
   /// What is to be polled.
   func appendPollItems(to items: inout [zmq_pollitem_t]) {
-    for acceptor in acceptors.values { Self.append(acceptor.socket, to: &items) }
+    for acceptor in acceptors.values {
+      Self.append(acceptor.socket, to: &items)
+      Self.append(acceptor.monitor.socket, to: &items)
+    }
     for dialler in diallers.values {
       Self.append(dialler.socket, to: &items)
       Self.append(dialler.monitor, to: &items)
@@ -64,7 +69,8 @@ final class LinkSockets {
   /// - Throws: `addressInUse`.
   func listen(on addresses: [String], admits: @escaping KeyAdmission) throws -> LinkListener {
     let acceptor = try Acceptor(
-      addresses: addresses, identity: identity, admits: admits, security: security)
+      addresses: addresses, identity: identity, admits: admits, security: security,
+      board: board)
     nextListener += 1
     acceptors[nextListener] = acceptor
     return LinkListener(number: nextListener, addresses: acceptor.addresses)
@@ -99,6 +105,12 @@ final class LinkSockets {
     }
     dialler.close()
     dialler.state.failed(IorunError(.unreachable, "the link was given up"))
+  }
+
+  func expel(_ principal: PeerID, into events: inout [Event]) {
+    for acceptor in acceptors.values { acceptor.expel(principal, into: &accepted) }
+    takeAccepted(nil, into: &events)
+    hangUp(principal, into: &events)
   }
 
   func endLinks(to principal: PeerID, into events: inout [Event]) {

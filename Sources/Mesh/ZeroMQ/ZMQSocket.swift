@@ -57,13 +57,16 @@ final class ZMQSocket {
   /// One received message part.
   struct Part {
     var bytes: [UInt8]
-    /// What ZAP answered as User-Id for the connection it came over.
+    /// What ZAP answered as User-Id for the connection it came over: of a message's second part.
     var userID: String?
+    /// The descriptor of that connection, where it was asked for.
+    var descriptor: Int32?
   }
 
   /// Receives one whole message of at most `limit` parts; `nil` where none waits. A message with
-  /// more parts is read to its end and returned empty.
-  func receive(partLimit limit: Int) -> [Part]? {
+  /// more parts is read to its end and returned empty. `knows` says of a message's first part whether
+  /// its connection is known already: then its descriptor is not asked for.
+  func receive(partLimit limit: Int, unless knows: ([UInt8]) -> Bool = { _ in true }) -> [Part]? {
     var parts: [Part] = []
     while true {
       var message = zmq_msg_t()
@@ -75,8 +78,16 @@ final class ZMQSocket {
       if parts.count <= limit {
         let bytes = [UInt8](
           UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message)))
-        let userID = zmq_msg_gets(&message, "User-Id").map { String(cString: $0) }
-        parts.append(Part(bytes: bytes, userID: userID))
+        // One part tells it; a connection's messages have one sender.
+        let userID =
+          parts.count == 1 ? zmq_msg_gets(&message, "User-Id").map { String(cString: $0) } : nil
+        var part = Part(bytes: bytes, userID: userID)
+        if let first = parts.first, !knows(first.bytes) {
+          // Deprecated in name, but the one way to tell which connection a message came over.
+          let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
+          if descriptor >= 0 { part.descriptor = descriptor }
+        }
+        parts.append(part)
       }
       if zmq_msg_more(&message) == 0 { return parts.count > limit ? [] : parts }
     }

@@ -60,6 +60,10 @@ extension ZeroMQEndpoint {
   /// Ends the links that a peer made to this process, whoever of its processes made them.
   public func endLinks(to principal: PeerID) { mailbox.post(.endLinks(principal)) }
 
+  /// A peer was revoked: its links end, its sessions and calls are over, and what it still sends over
+  /// its connections is dropped. New ones are the business of the admission rule.
+  public func expel(_ principal: PeerID) { mailbox.post(.expel(principal)) }
+
   /// Opens a listener with an admission rule of its own. Call it after `start`.
   ///
   /// - Parameters:

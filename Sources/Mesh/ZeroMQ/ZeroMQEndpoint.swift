@@ -37,6 +37,8 @@ public final class ZeroMQEndpoint: MeshTransport {
   let uplinkPeer: PeerID?
   /// What is known of the way to the uplink.
   public let uplinkMonitor = UplinkMonitor()
+  /// What is known of the connections of those who dial this process.
+  public let links = LinkBoard()
 
   /// This process.
   public let localPeer: PeerID
@@ -72,7 +74,7 @@ public final class ZeroMQEndpoint: MeshTransport {
     uplinkPeer = uplink.map { CurveKey.peer(of: $0.key) }
     let sockets = LinkSockets(
       identity: identity, instance: instance, security: security, uplink: uplink,
-      uplinkMonitor: uplinkMonitor)
+      uplinkMonitor: uplinkMonitor, board: links)
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
     if security == .curve, let address = addresses.first {
       try StrangerTest.run(at: address, serverKey: identity.publicKey)

@@ -104,6 +104,14 @@ public actor NodeAgentCore: AgentService {
     await remove(lease, cause: .cancelled)
   }
 
+  /// Whether a host answers at an IP address.
+  public func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try admit(caller)
+    return try await Blocking.run {
+      HostProbe.answers(address, within: .milliseconds(min(max(1, milliseconds), 2000)))
+    }
+  }
+
   private func admit(_ caller: PeerID) throws {
     guard caller == headID else {
       throw IorunError(

@@ -29,4 +29,8 @@ struct AgentDesk: AgentService {
   func forget(_ lease: LeaseID, caller: PeerID) async throws {
     try await agent.forget(lease, caller: caller)
   }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try await agent.reaches(address, milliseconds: milliseconds, caller: caller)
+  }
 }

@@ -14,6 +14,9 @@ public struct NodeProcess: Sendable {
   private let registry: NodeRegistry
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
+  private let credentials: NodeCredentials
+  private let admissions: Admissions
+  private let prober: NodeProber
   private let paths: NodePathAgent
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
@@ -36,6 +39,8 @@ public struct NodeProcess: Sendable {
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
     let headID = CurveKey.peer(of: uplink.key)
+    credentials = try NodeCredentials(
+      folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
     let facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
@@ -88,6 +93,9 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    admissions = try Admissions.at(headID, using: system)
+    prober = NodeProber(
+      head: headID, registry: registry, uplink: endpoint.uplinkMonitor, system: system)
     metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
@@ -106,6 +114,8 @@ public struct NodeProcess: Sendable {
   /// - Throws: `fileSystem` where the state folder cannot be used.
   public func run() async throws {
     try await agent.removeLeftovers()
+    let measuring = Task { [prober] in await prober.run() }
+    defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
     defer { search.cancel() }
     while !Task.isCancelled {
@@ -119,6 +129,7 @@ public struct NodeProcess: Sendable {
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
+    measuring.cancel()
     metrics?.stop()
     await hub.stop()
     await agent.shutDown()
@@ -147,6 +158,8 @@ public struct NodeProcess: Sendable {
     while !Task.isCancelled {
       await agent.apply(orders: orders)
       if orders.registerAgain { return }
+      let revoked = await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
+      for peer in revoked { endpoint.expel(peer) }
       try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }

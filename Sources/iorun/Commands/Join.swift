@@ -12,14 +12,18 @@ struct Join: AsyncParsableCommand {
     discussion: """
       The node only dials out: no port of this machine needs to be open. After the first time it \
       knows its network, and `iorun join` without a ticket goes on.
-      Keep the ticket out of `ps` with `iorun join -` (standard input), `iorun join @FILE` or \
-      IORUN_TICKET.
+      A ticket on the command line is overwritten as soon as the process runs; `iorun join -` \
+      (standard input), `iorun join --ticket-file FILE` and IORUN_TICKET keep it out of `ps` and of \
+      the shell's history altogether.
       """)
 
   @OptionGroup var state: StateOptions
 
   @Argument(help: "The ticket, - for standard input, or @FILE.")
   var ticket: String?
+
+  @Option(name: .customLong("ticket-file"), help: "Read the ticket from this file.")
+  var ticketFile: String?
 
   @Option(help: "The node's name (default: the host's).")
   var name: String?
@@ -36,10 +40,12 @@ struct Join: AsyncParsableCommand {
     try StateFolder.make(folder)
     let lock = try FileLock(folder + "/lock")
     defer { lock.unlock() }
-    let given = ticket ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
-    var (membership, ticket) = try membership(folder, ticket: given.map(TicketArgument.read))
+    let given =
+      ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
+    let (described, unused) = try membership(folder, ticket: given.map(TicketArgument.read))
+    var membership = described
     membership.metrics = offering.metrics
-    try await NodeCommand.serve(folder, membership, with: ticket, owner: try owner.watch())
+    try await NodeCommand.serve(folder, membership, with: unused, owner: try owner.watch())
   }
 
   /// What this node is in which network, and the ticket with which it has yet to be admitted there.

@@ -14,6 +14,7 @@ struct Nodes: AsyncParsableCommand {
     Output.write(
       client.json
         ? try JSONOutput.line(NodesView(nodes))
-        : NodeRendering.table(nodes, now: Output.now).render(Output.style))
+        : NodeRendering.table(nodes, now: Output.now).render(Output.style)
+          + NodeRendering.reasons(nodes))
   }
 }

@@ -20,6 +20,14 @@ struct TicketCommand: AsyncParsableCommand {
     @Option(help: "What its user may do: supplier, buyer or operator.")
     var role: Role
 
+    @Option(help: "The tenant whose peers its users become: they see each other's jobs.")
+    var owner = ""
+
+    @Option(
+      name: .customLong("peer-label"),
+      help: "KEY=VALUE: what their certificates say of its users; may be given several times.")
+    var peerLabels: [String] = []
+
     @Option(help: "How many peers may join with it.")
     var uses = 1
 
@@ -33,8 +41,16 @@ struct TicketCommand: AsyncParsableCommand {
       guard let seconds = TimeSpan.seconds(lifetime) else {
         throw ValidationError("--lifetime: \(TimeSpan.allowed)")
       }
+      var labels: [String: String] = [:]
+      for label in peerLabels {
+        guard let split = label.firstIndex(of: "="), split > label.startIndex else {
+          throw ValidationError("--peer-label takes KEY=VALUE")
+        }
+        labels[String(label[..<split])] = String(label[label.index(after: split)...])
+      }
       let request = TicketRequest(
-        role: role, uses: uses, lifetimeSeconds: seconds, label: label)
+        role: role, owner: owner, labels: labels, uses: uses, lifetimeSeconds: seconds, label: label
+      )
       let text = try await client.withHead { try await $0.network.createTicket(request) }
       Output.write(
         client.json ? try JSONOutput.line(NewTicketView(text: text, request: request)) : text + "\n"

@@ -1,6 +1,6 @@
 import IorunContract
 import IorunCore
-import IorunCrypto
+import IorunMesh
 import Testing
 
 @testable import IorunHead
@@ -32,15 +32,12 @@ struct TicketBookTests {
       #expect(rig.services.peers.admits(publicKey: sampleKey(50)) == nil)
       let admission = try await admit(rig, 50)
       #expect(rig.services.peers.admits(publicKey: sampleKey(50))?.role == .supplier)
-      let key = try VerifyingKey(rawRepresentation: rig.services.authorityKey)
-      let certificate = try MembershipCertificate.read(admission.certificate, signedBy: key)
+      let trust = try NetworkTrust(pinning: admission.trust)
+      let certificate = try trust.check(
+        admission.certificate, of: sampleKey(50), roles: [.supplier], at: rig.clock.now())
       #expect(certificate.peer == admission.peer && certificate.role == .supplier)
       #expect(certificate.network == rig.services.networkID)
-      var forged = admission.certificate
-      forged[30] ^= 1
-      #expect(throws: IorunError.self) {
-        try MembershipCertificate.read(forged, signedBy: key)
-      }
+      #expect(trust.bundle.authorities.map(\.key) == [rig.services.authorityKey])
     }
   }
 

@@ -10,9 +10,11 @@ struct NodeLossTests {
   /// Lets time pass while all nodes but `silent` send heartbeats.
   private func pass(_ seconds: Int, _ rig: Rig, silent: FakeNode? = nil) async throws {
     for _ in 0..<seconds {
-      rig.time.advance(by: .seconds(1))
-      for node in rig.nodes where node.id != silent?.id { try await node.heartbeat() }
-      await rig.services.tick()
+      for _ in 0..<2 {
+        rig.time.advance(by: .milliseconds(500))
+        for node in rig.nodes where node.id != silent?.id { try await node.heartbeat() }
+        await rig.services.tick()
+      }
     }
   }
 
@@ -24,7 +26,7 @@ struct NodeLossTests {
       for rank in 0..<2 { try await rig.runs(job, rank) }
       let lost = rig.node(of: job, 1)
       await lost.set(unreachable: true)
-      // 10 s until it counts as lost, 30 s for its fence and 10 s of margin from its last word on.
+      // 20 s until it counts as lost; 30 s for its fence and 10 s of margin from its last word on.
       try await pass(41, rig, silent: lost)
       let second = try await rig.wait(for: job.id, .running, attempt: 2)
       #expect(!second.ranks.map(\.node).contains(lost.id))
@@ -45,10 +47,10 @@ struct NodeLossTests {
       for rank in 0..<2 { try await rig.runs(job, rank) }
       let lost = rig.node(of: job, 1)
       await lost.set(unreachable: true)
-      try await pass(11, rig, silent: lost)
+      try await pass(21, rig, silent: lost)
       let waits = "waits until \(lost.facts.name), which was lost, has surely stopped its ranks"
       try await eventually { try await rig.status(job.id).reason == waits }
-      for _ in 0..<28 {
+      for _ in 0..<18 {
         try await pass(1, rig, silent: lost)
         let status = try await rig.status(job.id)
         #expect(status.state == .queued && status.attempt == 1 && status.reason == waits)
@@ -103,7 +105,7 @@ struct NodeLossTests {
     for rank in 0..<2 { try await rig.runs(job, rank) }
     let lost = rig.node(of: job, 1)
     await lost.set(unreachable: true)
-    try await pass(11, rig, silent: lost)
+    try await pass(21, rig, silent: lost)
     try await eventually {
       try await rig.status(job.id).reason?.hasPrefix("waits until") == true
     }
@@ -119,12 +121,12 @@ struct NodeLossTests {
       let lost = rig.node(of: job, 1)
       await lost.set(unreachable: true)
       try await rig.end(job, 0, .exited(status: 1), lastLines: ["connection reset"])
-      try await pass(11, rig, silent: lost)
+      try await pass(21, rig, silent: lost)
       let end = try await rig.wait(for: job.id, .failed)
       let names = job.ranks.map(\.nodeName)
       #expect(
         end.reason == """
-          rank 1 on \(names[1]) was lost with its node: no word came from it for 10 s; after that, \
+          rank 1 on \(names[1]) was lost with its node: no word came from it for 20 s; after that, \
           rank 0 on \(names[0]) exited with status 1: connection reset
           """)
     }

@@ -144,7 +144,7 @@ struct SubmitTests {
       id: JobID("job-aaaaaaaa")!, submissionID: "s", owner: rig.buyer, spec: big,
       workingFolder: nil, submittedAt: 1)
     await expect(throwsCode: .diskFull) { try await store.accept(record) }
-    let kept = try await store.jobs(owner: nil, limit: 10)
+    let kept = try await store.jobs(owners: nil, limit: 10)
     #expect(kept.isEmpty)
     try await store.close()
     try await rig.open()

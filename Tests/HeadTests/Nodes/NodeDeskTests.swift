@@ -20,7 +20,7 @@ struct NodeDeskTests {
     }
   }
 
-  @Test("silence makes a node suspect, then dead; a heartbeat revives only the suspect")
+  @Test("silence makes a node suspect, unreachable, then dead; only a dead one must register again")
   func liveness() async throws {
     try await withRig(cpus: [1]) { (rig) async throws in
       func state() async throws -> NodeState {
@@ -28,15 +28,21 @@ struct NodeDeskTests {
       }
       func pass(_ seconds: Int) async {
         for _ in 0..<seconds {
-          rig.time.advance(by: .seconds(1))
-          await rig.services.tick()
+          for _ in 0..<4 {
+            rig.time.advance(by: .milliseconds(250))
+            await rig.services.tick()
+          }
         }
       }
-      await pass(3)
+      await pass(2)
       #expect(try await state() == .suspect)
       #expect(try await rig.nodes[0].heartbeat()?.registerAgain == false)
       #expect(try await state() == .alive)
       await pass(10)
+      #expect(try await state() == .unreachable)
+      #expect(try await rig.nodes[0].heartbeat()?.registerAgain == false)
+      #expect(try await state() == .alive)
+      await pass(20)
       #expect(try await state() == .dead)
       #expect(try await rig.nodes[0].heartbeat()?.registerAgain == true)
       #expect(try await state() == .dead)

@@ -179,6 +179,8 @@ actor FakeBridge: BridgeService {
 
   func deliver(_ job: JobID, _ segment: Data, caller: PeerID) async throws {}
 
+  func echo(caller: PeerID) async throws {}
+
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
   {}

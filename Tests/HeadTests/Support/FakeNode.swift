@@ -26,6 +26,8 @@ actor FakeNode: AgentService {
   /// A start happens, but its answer is lost.
   var losesStartAnswers = false
   private(set) var startCalls = 0
+  /// Whether it finds every host that it is asked about.
+  private var reachesHosts = false
 
   init(id: PeerID, facts: NodeFacts) {
     self.id = id
@@ -123,6 +125,13 @@ actor FakeNode: AgentService {
     try reach()
     held[lease] = nil
     forgotten.append(lease)
+  }
+
+  func set(reachesHosts: Bool) { self.reachesHosts = reachesHosts }
+
+  func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
+    try reach()
+    return reachesHosts
   }
 
   private func reach() throws {

@@ -148,6 +148,8 @@ struct HubBridge: BridgeService, ObjectService {
     }
   }
 
+  func echo(caller: PeerID) async throws { try await fromNode(caller) }
+
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
   {

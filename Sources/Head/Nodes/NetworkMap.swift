@@ -1,0 +1,86 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunMesh
+
+/// What the head knows of the ways between nodes: measured where it was, foretold by coordinates where
+/// it was not. Decides whom each node measures next, within a budget.
+actor NetworkMap {
+  /// How often a node tells and asks. With three probes of about 300 bytes to each of four peers that
+  /// is some 400 bytes a second of a node, whatever the size of the network.
+  static let interval = Duration.seconds(10)
+  private static let targets = 4
+  private static let mostPeers = 64
+  private static let mostProbes = 8
+
+  private let directory: NodeDirectory
+  private let clock: HeadClock
+  private let head: PeerID
+  private var matrix = RoundTripMatrix()
+  private var coordinates: [PeerID: NetworkCoordinate] = [:]
+  private var landmark: NetworkCoordinate
+
+  init(head: PeerID, directory: NodeDirectory, clock: HeadClock) {
+    self.head = head
+    self.directory = directory
+    self.clock = clock
+    // The head stands still at the origin, and is sure of that.
+    landmark =
+      NetworkCoordinate(position: SIMD8(repeating: 0), heightMilliseconds: 0.01, error: 0.1)
+      ?? NetworkCoordinate()
+  }
+
+  /// Takes what a node measured, and says whom it is to measure next. A node speaks of its own ways
+  /// only.
+  ///
+  /// - Throws: `malformed` for more than was asked for.
+  func take(_ measurements: NodeMeasurements, from node: PeerID) async throws -> ProbeOrders {
+    guard measurements.peers.count <= Self.mostPeers,
+      measurements.peers.allSatisfy({ $0.milliseconds.count <= Self.mostProbes })
+    else {
+      throw IorunError(
+        .malformed, "a node tells more measurements than it was asked for",
+        remedy: "Use the same version of iorun on the node and the head")
+    }
+    let now = clock.elapsed()
+    let nodes = await directory.snapshot()
+    let known = Set(nodes.map(\.id)).union([head])
+    for peer in measurements.peers where known.contains(peer.peer) {
+      for sample in peer.milliseconds {
+        matrix.take(node, peer.peer, milliseconds: sample.map { Float($0) }, at: now)
+      }
+    }
+    let told = measurements.coordinate
+    // What travelled is looked at once more: a coordinate that cannot be is forgotten.
+    coordinates[node] = NetworkCoordinate(
+      position: told.position, heightMilliseconds: told.heightMilliseconds, error: told.error)
+    let alive = nodes.filter { $0.state == .alive && $0.id != node }.map(\.id)
+    let next = matrix.stalest(alive, for: node, count: Self.targets)
+    return ProbeOrders(
+      targets: next.map {
+        .init(peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate())
+      },
+      landmark: landmark, intervalMilliseconds: Int(Self.interval / .milliseconds(1)))
+  }
+
+  /// The round trip between two nodes in milliseconds: the median of the last measurements, else what
+  /// their coordinates foretell; `nil` where neither is known.
+  func roundTrip(_ one: PeerID, _ other: PeerID) -> Float? {
+    if let entry = matrix.entry(one, other) { return entry.median }
+    guard let here = coordinates[one], let there = coordinates[other] else { return nil }
+    return here.expectedMilliseconds(to: there)
+  }
+
+  /// What was measured between two nodes.
+  func measured(_ one: PeerID, _ other: PeerID) -> RoundTripMatrix.Entry? {
+    matrix.entry(one, other)
+  }
+
+  /// Where a node finds itself.
+  func coordinate(of node: PeerID) -> NetworkCoordinate? { coordinates[node] }
+
+  /// Forgets nodes that are gone.
+  func forget(_ node: PeerID) {
+    matrix.forget(node)
+    coordinates[node] = nil
+  }
+}

@@ -1,0 +1,164 @@
+/// Whether a peer is alive, judged by what was heard of it: a value that is told what happens and asked
+/// what that means at a moment.
+///
+/// Silence alone never tells a dead peer from one behind a broken cable. So it makes a peer
+/// ``State/unreachable`` soon, by how unusual it is for this peer (``PhiAccrual``), and ``State/dead``
+/// late. What proves an end is that the peer's kernel closed a connection that was in use, and no new
+/// one came in the time that making one takes.
+public struct PeerLiveness: Sendable {
+  /// What is known of a peer.
+  public enum State: String, Sendable, Hashable {
+    /// Heard from as often as usual.
+    case alive
+    /// Late, or without a connection.
+    case suspect
+    /// Silent for so long that it cannot be reached, but not known to be gone.
+    case unreachable
+    /// Gone.
+    case dead
+  }
+
+  /// A state and why.
+  public struct Verdict: Sendable, Hashable {
+    /// The state.
+    public var state: State
+    /// Why, for people; `nil` while it is alive.
+    public var reason: String?
+  }
+
+  /// The times by which it is judged.
+  public struct Settings: Sendable, Hashable {
+    /// How often the peer is to speak.
+    public var heartbeat = Duration.milliseconds(500)
+    /// How much longer than is usual it may be silent before it counts as unreachable: a machine under
+    /// load stalls for a second. Half of it makes it suspect.
+    public var pause = Duration.milliseconds(1500)
+    /// The same while bytes come over its connection: the process lives, its program stalls.
+    public var pauseOfBusy = Duration.seconds(5)
+    /// How long a new connection may take after one was closed, besides its round trips.
+    public var redial = Duration.milliseconds(1500)
+    /// After so long a silence it is dead, although nothing proves it.
+    public var deadAfter = Duration.seconds(20)
+    /// The same where somebody else reaches its host or bytes come over its connection.
+    public var deadAfterDespiteProof = Duration.seconds(40)
+
+    /// The times of a network in ordinary use.
+    public init() {}
+  }
+
+  /// How many round trips making a connection takes: TCP, CURVE, the greeting.
+  private static let roundTripsOfDialling = 8
+  /// A connection counts as in use when something was heard over it so shortly before its end: one
+  /// that was silent was closed by a side that had given up, which proves nothing.
+  private static let freshness = Duration.milliseconds(2500)
+  /// For how long word from others that they reach the peer's host counts.
+  private static let proofLasts = Duration.seconds(10)
+
+  private let settings: Settings
+  private var detector: PhiAccrual
+  /// When it spoke last, or when it began to be watched.
+  private var heardAt: Duration
+  /// When bytes last came over its connection, whatever they said.
+  private var bytesAt: Duration
+  private var roundTrip = Duration.zero
+  /// When its connection ended, where no other came since, and whether that proves something.
+  private var ended: (at: Duration, isProof: Bool)?
+  private var proof: (at: Duration, by: String)?
+
+  /// Watches a peer that was heard at `now`.
+  public init(_ settings: Settings = Settings(), now: Duration) {
+    self.settings = settings
+    detector = PhiAccrual(
+      expected: settings.heartbeat, leastDeviation: settings.heartbeat / 5, now: now)
+    heardAt = now
+    bytesAt = now
+  }
+
+  /// How long it has been silent.
+  public func silence(at now: Duration) -> Duration { max(.zero, now - heardAt) }
+
+  /// It spoke.
+  public mutating func heard(at now: Duration) {
+    // What an outage took says nothing of how regularly it speaks.
+    detector.heard(at: now, most: settings.heartbeat * 4 + roundTrip * 2)
+    heardAt = now
+    bytesAt = now
+    ended = nil
+    proof = nil
+  }
+
+  /// Bytes came over its connection, such as a heartbeat of the link.
+  public mutating func heardBytes(at time: Duration) { bytesAt = max(bytesAt, time) }
+
+  /// The round trip to it. Everything takes longer on a long way, and is less regular there.
+  public mutating func measured(roundTrip: Duration) {
+    self.roundTrip = min(max(.zero, roundTrip), .seconds(5))
+    detector.leastDeviation = max(settings.heartbeat / 5, self.roundTrip / 2)
+  }
+
+  /// It has a connection (again).
+  public mutating func connected() { ended = nil }
+
+  /// Its connection is gone. `wasClosed`: its kernel said so; else it was silent for too long.
+  public mutating func disconnected(at now: Duration, wasClosed: Bool) {
+    guard ended == nil else { return }
+    ended = (now, wasClosed && now - bytesAt <= Self.freshness)
+  }
+
+  /// Somebody else reaches its host.
+  public mutating func reached(by name: String, at now: Duration) { proof = (now, name) }
+
+  /// So much of the silence was this side's own fault: it was stopped, and so was its network.
+  public mutating func forgive(_ time: Duration) {
+    heardAt += time
+    bytesAt += time
+    detector.forgive(time)
+    ended = nil
+  }
+
+  /// What all that means at `now`.
+  public func verdict(at now: Duration) -> Verdict {
+    let silence = silence(at: now)
+    if let ended, ended.isProof, now - ended.at >= timeToRedial {
+      return Verdict(
+        state: .dead,
+        reason: "its agent has ended: its connection was closed and no other came for "
+          + Self.seconds(now - ended.at))
+    }
+    let hasBytes = ended == nil && now - bytesAt < Self.freshness && bytesAt > heardAt
+    let witness = proof.flatMap { now - $0.at < Self.proofLasts ? $0.by : nil }
+    let limit =
+      hasBytes || witness != nil ? settings.deadAfterDespiteProof : settings.deadAfter
+    if silence >= limit {
+      return Verdict(state: .dead, reason: "no word came from it for \(Self.seconds(limit))")
+    }
+    let pause = ended != nil ? .zero : hasBytes ? settings.pauseOfBusy : settings.pause
+    // One that lost its connection has half of the time that another takes: most are back by then.
+    let mayDial = ended.map { now - $0.at < timeToRedial / 2 } ?? false
+    if !mayDial, detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
+      let why =
+        if hasBytes {
+          "its connection stands, but its agent does not answer"
+        } else if let witness {
+          "\(witness) still reaches its host"
+        } else {
+          "nobody reaches it"
+        }
+      return Verdict(
+        state: .unreachable, reason: "no word came from it for \(Self.seconds(silence)); \(why)")
+    }
+    if ended != nil { return Verdict(state: .suspect, reason: "its connection broke") }
+    if detector.suspicion(at: now, pause: pause / 2) > PhiAccrual.threshold / 2 {
+      return Verdict(
+        state: .suspect, reason: "no word came from it for \(Self.seconds(silence))")
+    }
+    return Verdict(state: .alive, reason: nil)
+  }
+
+  private var timeToRedial: Duration { settings.redial + roundTrip * Self.roundTripsOfDialling }
+
+  private static func seconds(_ time: Duration) -> String {
+    let tenths = Int(time / .milliseconds(100))
+    return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
+  }
+}

@@ -1,0 +1,57 @@
+public import IorunCore
+internal import Synchronization
+
+/// What is known of the connections of peers that dial this process, for whoever judges whether they
+/// are alive: when one comes, when it ends and how, and when bytes came over it last. Of peers that run
+/// one process only: nodes, not people's commands.
+public final class LinkBoard: Sendable {
+  /// What happened to a peer's connection.
+  public enum Change: Sendable, Hashable {
+    /// There is one (again).
+    case up
+    /// It is gone. `wasClosed`: the peer's kernel closed it; else it was silent for too long, or sent
+    /// what no peer sends.
+    case down(wasClosed: Bool)
+  }
+
+  /// Called on the I/O thread, in order: must not block.
+  public typealias Handler = @Sendable (PeerID, Change) -> Void
+
+  private struct State {
+    var heardAt: [PeerID: MonotonicTime] = [:]
+    var handler: Handler?
+  }
+
+  private let state = Mutex(State())
+
+  /// Replaces the one that hears of changes.
+  public func onChange(_ handler: @escaping Handler) { state.withLock { $0.handler = handler } }
+
+  /// How long ago bytes came over the connection of each peer that has one.
+  public func ages() -> [PeerID: Duration] {
+    let now = EndpointLoop.now()
+    return state.withLock { $0.heardAt.mapValues { max(.zero, now - $0) } }
+  }
+
+  func isUp(_ peer: PeerID, now: MonotonicTime) {
+    let handler = state.withLock { state in
+      state.heardAt[peer] = now
+      return state.handler
+    }
+    handler?(peer, .up)
+  }
+
+  func isDown(_ peer: PeerID, wasClosed: Bool) {
+    let handler = state.withLock { state in
+      state.heardAt[peer] = nil
+      return state.handler
+    }
+    handler?(peer, .down(wasClosed: wasClosed))
+  }
+
+  func heard(_ times: [PeerID: MonotonicTime]) {
+    state.withLock { state in
+      for (peer, time) in times where state.heardAt[peer] != nil { state.heardAt[peer] = time }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunMesh
+internal import IorunRuntime
+
+/// Measures the ways to the nodes that the head names, in the background, and finds out where in the
+/// network this node is (Vivaldi). Three small calls to each of a few nodes in ten seconds.
+struct NodeProber: Sendable {
+  let head: PeerID
+  let registry: NodeRegistry
+  let uplink: UplinkMonitor
+  let system: MeshActorSystem
+
+  private static let probes = 3
+  private static let patience = Duration.seconds(2)
+  /// Before the next try where the head did not answer.
+  private static let pause = Duration.seconds(10)
+
+  /// Measures until the task is cancelled.
+  func run() async {
+    var coordinate = NetworkCoordinate()
+    var generator = SystemRandomNumberGenerator()
+    var measured: [NodeMeasurements.Peer] = []
+    while !Task.isCancelled {
+      let report = NodeMeasurements(coordinate: coordinate, peers: measured)
+      measured = []
+      guard let orders = try? await registry.measured(report) else {
+        // Cancelled: the loop's condition looks.
+        try? await Task.sleep(for: Self.pause)
+        continue
+      }
+      if let roundTrip = uplink.roundTrip {
+        let milliseconds = roundTrip / .milliseconds(1)
+        coordinate.update(
+          towards: orders.landmark, measuredMilliseconds: Float(milliseconds), random: &generator)
+        measured.append(.init(peer: head, milliseconds: [milliseconds]))
+      }
+      for target in orders.targets.prefix(8) {
+        let samples = await probe(target.peer)
+        measured.append(.init(peer: target.peer, milliseconds: samples))
+        // The least of a few: what a busy machine adds is no distance.
+        if let least = samples.compactMap({ $0 }).min() {
+          coordinate.update(
+            towards: target.coordinate, measuredMilliseconds: Float(least), random: &generator)
+        }
+      }
+      let interval = Duration.milliseconds(max(1000, min(orders.intervalMilliseconds, 600_000)))
+      try? await Task.sleep(for: interval * Double.random(in: 0.8...1.2))
+    }
+  }
+
+  private func probe(_ peer: PeerID) async -> [Double?] {
+    guard let bridge = try? NodeBridge.at(peer, using: system) else { return [] }
+    var samples: [Double?] = []
+    // The first call makes the session, where there is none: it measures nothing.
+    for number in 0...Self.probes {
+      let began = ContinuousClock.now
+      let answered: Void? = try? await MeshActorSystem.$callTimeout.withValue(Self.patience) {
+        try await bridge.echo()
+      }
+      let elapsed = ContinuousClock.now - began
+      if number > 0 { samples.append(answered == nil ? nil : elapsed / .milliseconds(1)) }
+      if answered == nil { break }
+    }
+    return samples
+  }
+}

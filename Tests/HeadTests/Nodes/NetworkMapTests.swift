@@ -1,0 +1,65 @@
+import IorunContract
+import IorunCore
+import Testing
+
+@testable import IorunHead
+
+@Suite("The map of ways between nodes")
+struct NetworkMapTests {
+  @Test("what nodes measure is kept for the pair, and each is told whom to measure next")
+  func measures() async throws {
+    try await withRig { (rig) async throws in
+      let (one, two, three) = (rig.nodes[0].id, rig.nodes[1].id, rig.nodes[2].id)
+      let map = rig.services.map
+      let first = try await rig.services.nodes.measured(
+        NodeMeasurements(coordinate: NetworkCoordinate(), peers: []), caller: one)
+      #expect(Set(first.targets.map(\.peer)) == [two, three])
+      #expect(await map.measured(one, two) == nil)
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(
+          coordinate: NetworkCoordinate(),
+          peers: [
+            .init(peer: two, milliseconds: [30, 90, 31]),
+            // A node that nobody knows, and a way that leads back.
+            .init(peer: .sample(404), milliseconds: [1]), .init(peer: one, milliseconds: [1]),
+          ]), caller: one)
+      #expect(await map.roundTrip(two, one) == 31)
+      #expect(await map.measured(one, .sample(404)) == nil)
+      // The one that was measured is asked for last.
+      rig.time.advance(by: .milliseconds(500))
+      let next = try await rig.services.nodes.measured(
+        NodeMeasurements(coordinate: NetworkCoordinate(), peers: []), caller: one)
+      #expect(next.targets.map(\.peer) == [three, two])
+      // Where nothing was measured, coordinates foretell.
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(coordinate: NetworkCoordinate(), peers: []), caller: three)
+      #expect(await map.roundTrip(one, three) != nil)
+      try await rig.services.nodes.leave(caller: one)
+      #expect(await map.measured(one, two) == nil)
+    }
+  }
+
+  @Test("attack: a node that tells more than it was asked for, or what cannot be, is refused")
+  func hostile() async throws {
+    try await withRig { (rig) async throws in
+      let (one, two) = (rig.nodes[0].id, rig.nodes[1].id)
+      await expect(throwsCode: .malformed) {
+        try await rig.services.nodes.measured(
+          NodeMeasurements(
+            coordinate: NetworkCoordinate(),
+            peers: [.init(peer: two, milliseconds: Array(repeating: 1, count: 9))]), caller: one)
+      }
+      await expect(throwsCode: .malformed) {
+        try await rig.services.nodes.measured(
+          NodeMeasurements(
+            coordinate: NetworkCoordinate(),
+            peers: Array(repeating: .init(peer: two, milliseconds: []), count: 65)), caller: one)
+      }
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(
+          coordinate: NetworkCoordinate(),
+          peers: [.init(peer: two, milliseconds: [.nan, .infinity, -4, 0])]), caller: one)
+      #expect(await rig.services.map.measured(one, two) == nil)
+    }
+  }
+}
