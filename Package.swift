@@ -92,7 +92,9 @@ let package = Package(
       path: "Sources/Runtime", swiftSettings: settings),
     .target(
       name: "IorunContract",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
+      ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
       name: "IorunJob", dependencies: ["IorunCore", "IorunMesh", "IorunRuntime", "IorunContract"],
@@ -102,21 +104,23 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh", "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
+        "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime", "IorunContract",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
+        "IorunContract",
         yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
@@ -132,7 +136,8 @@ let package = Package(
     .executableTarget(
       name: "iorun",
       dependencies: [
-        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh", "IorunClient", "IorunHead",
+        "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunContract", "IorunMesh",
+        "IorunClient", "IorunHead",
         "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
@@ -151,7 +156,8 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path"],
+      swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
       path: "Benchmarks/Scheduler", swiftSettings: settings),
@@ -162,8 +168,17 @@ let package = Package(
 
     .executableTarget(
       name: "iorun-tunnel-bench",
-      dependencies: ["IorunCore", "IorunTunnel", "WanLink", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunTunnel", "IorunContract", "IorunWorker", "WanLink", argumentParser,
+        logging,
+      ],
       path: "Benchmarks/Tunnel", swiftSettings: settings),
+
+    .target(name: "CPathBench", path: "Benchmarks/Path/CPathBench"),
+    .executableTarget(
+      name: "iorun-path-bench",
+      dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
+      path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(
@@ -203,6 +218,7 @@ let package = Package(
       name: "TunnelTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunTunnel", "CTunnel", "TestSupport", "WanLink",
+        "iorun-tunnel-bench",
       ],
       path: "Tests/TunnelTests"),
     .testTarget(
@@ -229,7 +245,7 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunWorker", "CShim", logging,
+        "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],

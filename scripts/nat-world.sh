@@ -124,9 +124,13 @@ case $action in
   routes) routes "$3" "$4" ;;
   cut)
     in_ns r3 nft -f - <<'RULES'
-table ip cut { chain forward { type filter hook forward priority 0;
-  ip saddr 198.51.100.0/24 meta l4proto udp drop;
-  ip daddr 198.51.100.0/24 meta l4proto udp drop; } }
+table ip cut {
+  chain forward {
+    type filter hook forward priority 0;
+    ip saddr 198.51.100.0/24 meta l4proto udp drop
+    ip daddr 198.51.100.0/24 meta l4proto udp drop
+  }
+}
 RULES
     ;;
   mend) in_ns r3 nft delete table ip cut ;;

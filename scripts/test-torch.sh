@@ -21,3 +21,5 @@ trap '"$bin/iorun" down >/dev/null 2>&1 || true; rm -rf "$IORUN_STATE_DIR"' EXIT
 "$bin/iorun" submit examples/pytorch-ddp/job.yaml --env PYTHON="$PWD/.venv/bin/python3"
 "$bin/iorun" outputs pytorch-ddp
 "$bin/iorun" outputs pytorch-ddp | grep -q model.pt
+
+scripts/test-torch-hosts.sh "$bin" "$PWD/.venv/bin/python3"

@@ -6,5 +6,8 @@ struct TunnelBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "iorun-tunnel-bench",
     abstract: "Measures WireGuard tunnels between two network namespaces. Needs root.",
-    subcommands: [HostCommand.self])
+    subcommands: [
+      CompareCommand.self, GangCommand.self, HostCommand.self, ServeCommand.self,
+      StreamCommand.self, RoundTripCommand.self,
+    ], defaultSubcommand: CompareCommand.self)
 }

@@ -232,6 +232,12 @@ int iorun_supervise(int argc, char *const argv[]) {
   };
   if (self.signals < 0) return refuse(errno);
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) return refuse(errno);
+  const char *network_folder = strchr(argv[2], '@');
+  if (network_folder != NULL) {
+    int refusal = iorun_enter_network(iorun_network_descriptor, network_folder + 1);
+    if (refusal != 0) return refuse(refusal);
+    close(iorun_network_descriptor);
+  }
   char **environment = read_environment();
   if (environment == NULL) return refuse(errno != 0 ? errno : ENOMEM);
   int failure = start_command(&self, argv + 3, environment, &previous);

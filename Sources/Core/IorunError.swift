@@ -126,6 +126,9 @@ extension IorunError.Code {
   /// A process could not be started.
   public static let spawnFailed = Self(rawValue: 1405)
 
+  /// The kernel, or a program, refused what the network of a gang needs.
+  public static let networkSetup = Self(rawValue: 1410)
+
   // 15xx: tasks, actors and objects.
 
   /// The object store, with its spill quota, cannot hold the object.

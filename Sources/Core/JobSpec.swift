@@ -27,6 +27,14 @@ public struct JobSpec: Hashable, Codable, Sendable {
     }
   }
 
+  /// Which network the ranks of a gang see.
+  public enum Network: String, Hashable, Codable, Sendable, CaseIterable {
+    /// One of the gang's own: an encrypted tunnel among its nodes and nothing else.
+    case gang
+    /// Each node's own network, as any other program of the node.
+    case host
+  }
+
   /// A name for people; need not be unique.
   public var name: String
   /// What every rank runs.
@@ -41,11 +49,15 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var timeoutSeconds: Double?
   /// How many times a failed attempt is started again.
   public var retries: Int
+  /// Which network the ranks see; `nil` to leave it to the head: `gang` where the ranks are on
+  /// several nodes and all of these can, else `host`.
+  public var network: Network?
 
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
-    outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0
+    outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
+    network: Network? = nil
   ) {
     self.name = name
     self.entrypoint = entrypoint
@@ -54,5 +66,6 @@ public struct JobSpec: Hashable, Codable, Sendable {
     self.outputs = outputs
     self.timeoutSeconds = timeoutSeconds
     self.retries = retries
+    self.network = network
   }
 }

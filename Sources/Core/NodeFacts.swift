@@ -17,6 +17,26 @@ public struct NodeFacts: Hashable, Codable, Sendable {
     }
   }
 
+  /// What the node can do for the networks of gangs.
+  public struct DataPlane: Hashable, Codable, Sendable {
+    /// How it makes tunnels: `kernel`, `iorun` or `wireguard-go`; `nil` where it can make none.
+    public var backend: String?
+    /// Why it can make none, or not by a better way.
+    public var reason: String?
+    /// The networks that the machine is in or has routes to: no gang gets addresses in them.
+    public var localPrefixes: [IPPrefix]
+
+    /// The most prefixes that a node names.
+    public static let prefixLimit = 64
+
+    /// Describes a data plane.
+    public init(backend: String?, reason: String? = nil, localPrefixes: [IPPrefix] = []) {
+      self.backend = backend
+      self.reason = reason
+      self.localPrefixes = localPrefixes
+    }
+  }
+
   /// A name for people, unique in the network after registration.
   public var name: String
   /// The host's name.
@@ -39,11 +59,14 @@ public struct NodeFacts: Hashable, Codable, Sendable {
   public var system: String
   /// The version of iorun that the node runs.
   public var version: String
+  /// What it can do for the networks of gangs; `nil` from earlier versions.
+  public var dataPlane: DataPlane?
 
   /// Describes a node.
   public init(
     name: String, hostname: String, address: String, interface: String, milliCPUs: Int,
-    cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String
+    cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String,
+    dataPlane: DataPlane? = nil
   ) {
     self.name = name
     self.hostname = hostname
@@ -56,6 +79,7 @@ public struct NodeFacts: Hashable, Codable, Sendable {
     self.gpus = gpus
     self.system = system
     self.version = version
+    self.dataPlane = dataPlane
   }
 
   /// Everything the node offers, before any lease.

@@ -117,8 +117,9 @@ public struct HeadServices: Sendable {
     let map = NetworkMap(head: head, directory: directory, clock: clock)
     let probe = ReachProbe(head: head, directory: directory, agent: agent, tasks: TaskPool())
     let meeting = RendezvousDesk(
-      head: head, director: director, directory: directory, authoriser: authoriser, clock: clock,
-      firstSlot: UInt32.random(in: 0...RelayPass.lastSlot), desk: paths)
+      head: head, director: director, cluster: cluster, directory: directory,
+      authoriser: authoriser, clock: clock, firstSlot: UInt32.random(in: 0...RelayPass.lastSlot),
+      desk: paths)
     return HeadServices(
       jobs: director,
       nodes: NodeDesk(

@@ -42,6 +42,11 @@ struct JobFlags: ParsableArguments {
   var retries: Int?
 
   @Option(
+    help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
+    completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
+  var network: String?
+
+  @Option(
     name: .customLong("working-dir"), help: "The folder whose files the ranks find.",
     completion: .directory)
   var workingDirectory: String?
@@ -80,6 +85,12 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
+    if let network {
+      guard let known = JobSpec.Network(rawValue: network) else {
+        throw invalid("--network", network, "gang or host")
+      }
+      spec.network = known
+    }
     return spec
   }
 

@@ -34,11 +34,14 @@ extension RealProcesses {
     @Test(.timeLimit(.minutes(2)))
     func `is shown by a certificate that follows the authority's keys`() async throws {
       try await TestNetwork.with(nodes: 2) { network in
-        let files = try FileManager.default.contentsOfDirectory(atPath: network.state + "/node-1")
-        #expect(files.contains { $0.hasPrefix("certificate-") })
-        let trust = try #require(files.first { $0.hasPrefix("trust-") })
+        func files() throws -> [String] {
+          try FileManager.default.contentsOfDirectory(atPath: network.state + "/node-1")
+        }
+        try await eventually("the certificate and the first keys are kept") {
+          try files().contains { $0.hasPrefix("certificate-") }
+        }
+        let trust = try #require(try files().first { $0.hasPrefix("trust-") })
         func pinned() -> String { network.read("s/node-1/\(trust)") }
-        try await eventually("the first keys are kept") { !pinned().isEmpty }
         let rotated = try await network.iorun("authority", "rotate", "--json").json()
         let keys = try #require(rotated["authorities"] as? [[String: Any]])
         #expect(keys.count == 2, "\(rotated)")

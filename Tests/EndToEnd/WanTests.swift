@@ -108,8 +108,9 @@ extension RealProcesses {
           #expect(try result.json()["attempt"] as? Int == 1, "\(result)")
           #expect(network.read(marks) == "began\n", "it was run twice")
 
-          // Now the host is gone for good, without a word.
-          kill(link, SIGKILL)
+          // Now the host is gone without a word. The link goes on at the end: it must hear of its own.
+          kill(link, SIGSTOP)
+          defer { kill(link, SIGCONT) }
           let gone = ContinuousClock.now
           try await eventually("its loss is noticed", within: .seconds(20)) {
             try await world.node("far")["state"] as? String == "unreachable"

@@ -98,6 +98,19 @@ struct PathMachineTests {
     #expect(world.isDirect)
   }
 
+  @Test(
+    "a relay that drops, repeats, delays and reorders cannot keep two from meeting",
+    arguments: 0..<10 as Range<UInt64>)
+  func hostileRelay(_ seed: UInt64) {
+    var world = world(.linux, .portRestricted, seed: seed)
+    world.relayIsHostile = true
+    world.start()
+    world.run(.seconds(200)) { $0.isDirect }
+    #expect(world.isDirect)
+    // The only addresses in use are those that the other end has answered from.
+    #expect(world.machines[0].current == .direct(SocketAddress(v4: 203, 0, 113, 2, port: 41_414)))
+  }
+
   @Test("a way that is cut is given up for the relay within the trust time, and found again")
   func cut() {
     var world = world(.portRestricted, .linux, seed: 5)

@@ -117,6 +117,8 @@ struct SimulatedInternet {
   var sent = 0
   /// Hosts' UDP except the relay is cut.
   var directIsCut = false
+  /// A relay that means harm: drops a part, sends things twice, late and in another order.
+  var relayIsHostile = false
   /// The sockets that `spread` opened: their address, and whose.
   var spread: [SocketAddress: Int] = [:]
 
@@ -171,7 +173,14 @@ struct SimulatedInternet {
     switch action {
     case .use(let way): ways[host].append(way)
     case .send(let message, .relay, _):
-      post(1 - host, message, .relay, after: delay * 3 / 2)
+      guard relayIsHostile else {
+        post(1 - host, message, .relay, after: delay * 3 / 2)
+        return
+      }
+      for _ in 0..<Int.random(in: 0...3, using: &random) {
+        let late = Duration.milliseconds(Int.random(in: 0...1500, using: &random))
+        post(1 - host, message, .relay, after: delay + late)
+      }
     case .send(let message, .direct(let address), let timeToLive):
       // A spread socket is a way of its own: its datagrams leave from there.
       let through = spread.first { $0.value == host && $0.key == address }

@@ -118,8 +118,10 @@ def init(
         if job_config is not None:
             namespace = namespace or getattr(job_config, "ray_namespace", None)
             runtime_env = runtime_env or getattr(job_config, "runtime_env", None)
-        if namespace is not None and (not isinstance(namespace, str) or not namespace):
-            raise ValueError(f"namespace must be a non-empty text, not {namespace!r}.")
+        if namespace is not None and not isinstance(namespace, str):
+            raise TypeError(f"namespace must be None or a text, not {namespace!r}.")
+        if namespace == "":
+            raise ValueError('"" is not a valid namespace. Pass None to not specify one.')
         address = address or os.environ.get("IORUN_ADDRESS") or None
         _check_address(address)
         offers = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any, Callable, Dict, Optional
 
@@ -48,6 +49,10 @@ def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
     option_rules.check(options, option_rules.METHOD_OPTIONS, "actor methods")
 
     def annotate(function: Any) -> Any:
+        option_rules.check_returns(
+            options.get("num_returns"),
+            inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+        )
         setattr(function, _OPTIONS, options)
         return function
 
@@ -59,8 +64,14 @@ def exit_actor() -> None:
     core = global_state.worker()
     if core is None or core.executor is None or core.executor.actor_id is None:
         raise TypeError(
-            "exit_actor called on a non-actor worker. Call exit_actor within an actor's methods."
+            "exit_actor API is called on a non-actor worker. Call it within an actor's methods."
         )
+    executor = core.executor
+    try:
+        asyncio.get_running_loop().call_soon(executor.exit_actor)
+    except RuntimeError:
+        # Not in a coroutine: the method that is left by the exception ends the process.
+        pass
     raise ActorExit
 
 
@@ -153,6 +164,9 @@ class ActorClass:
             raise AttributeError(name)
         return getattr(cls, name)
 
+    def __dir__(self) -> Any:
+        return [*self._methods, "bind", "options", "remote"]
+
     def options(self, **options: Any) -> "_WithOptions":
         """The same class with other options."""
         option_rules.check(options, option_rules.ACTOR_OPTIONS, "actors", True)
@@ -194,7 +208,7 @@ class ActorClass:
                 resources["CPU"] = 1
             else:
                 placement = {**resources, "CPU": 1}
-        request, spec = option_rules.request_of(core, options, resources)
+        request, spec = option_rules.request_of(core, options, resources, placement)
         name = options.get("name")
         request.update(
             className=self.__name__,

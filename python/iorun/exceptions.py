@@ -153,8 +153,8 @@ class RayTaskError(RayError):
             return self.make_dual_exception_instance()
         except Exception as error:
             logger.warning(
-                "%r cannot be subclassed, so the error is raised as RayTaskError alone; its "
-                "`cause` attribute has the original. The reason: %s",
+                "%r cannot be subclassed (%s). This exception is raised as RayTaskError only. You "
+                "can use `ray_task_error.cause` to access the user exception.",
                 type(self.cause),
                 error,
             )

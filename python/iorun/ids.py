@@ -146,3 +146,12 @@ class JobID(BaseID):
 
     SIZE = 0
     __slots__ = ()
+
+    def hex(self) -> str:
+        """The text that names the job; hexadecimal digits where it is none."""
+        return self._binary.decode() if self._binary.startswith(b"job-") else self._binary.hex()
+
+    @classmethod
+    def from_hex(cls, text: str) -> "JobID":
+        """The id whose `hex()` is this text."""
+        return cls(text.encode() if text.startswith("job-") else bytes.fromhex(text))

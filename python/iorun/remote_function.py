@@ -93,10 +93,12 @@ class RemoteFunction:
                 "'async def' should not be used for remote tasks. You can wrap the async function "
                 "with `asyncio.run(f())`, or use an async actor."
             )
-        self._function = function
-        self._function_name = (
-            f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
+        self._is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(
+            function
         )
+        option_rules.check_returns(options.get("num_returns"), self._is_generator)
+        self._function = function
+        self._function_name = f"{function.__module__}.{function.__name__}"
         self._default_options = dict(options)
         self._arity = Arity(function)
         self._code: Optional[bytes] = None
@@ -121,6 +123,7 @@ class RemoteFunction:
     def options(self, **options: Any) -> "RemoteFunction":
         """The same function with other options."""
         option_rules.check(options, option_rules.TASK_OPTIONS, "remote functions", True)
+        option_rules.check_returns(options.get("num_returns"), self._is_generator)
         other = RemoteFunction.__new__(RemoteFunction)
         other.__dict__.update(self.__dict__)
         other._default_options = _merged(self._default_options, options)
@@ -193,10 +196,7 @@ class RemoteFunction:
             return self._template  # type: ignore[no-any-return]
         returns = options.get("num_returns")
         if returns is None:
-            generator = inspect.isgeneratorfunction(self._function) or inspect.isasyncgenfunction(
-                self._function
-            )
-            returns = STREAMING if generator else 1
+            returns = STREAMING if self._is_generator else 1
         retries = options.get("max_retries")
         retries = _DEFAULT_RETRIES if retries is None else retries
         name = options.get("name") or self._function.__name__

@@ -83,6 +83,21 @@ int iorun_spawn(const char *path, char *const argv[], char *const envp[], const 
 // How many CPUs this process may run on, at least 1.
 int iorun_cpu_count(void);
 
+// netns.c: network namespaces without a name.
+
+// A new network namespace with nothing in it but `lo`, down. It lives as long as the descriptor, a
+// process in it, or an interface's socket does. The descriptor (close-on-exec), or -errno.
+int iorun_netns_create(void);
+// A socket that belongs to that namespace (close-on-exec), or -errno.
+int iorun_netns_socket(int space, int domain, int type, int protocol);
+
+// rank_network.c: how a rank's supervisor gets into its gang's network.
+
+// Moves this process, which must have one thread, into the namespace, and into a mount namespace of
+// its own in which `folder/hosts` and `folder/resolv.conf`, where they are there, cover those of /etc
+// and /sys/class/net shows the namespace's interfaces. 0, or an errno.
+int iorun_enter_network(int space, const char *folder);
+
 // supervise.c: the parent of one rank's process tree.
 
 // What a supervisor writes on its channel: `iorun_record_started` once, then one of the others,
@@ -106,14 +121,16 @@ enum {
   iorun_control_terminate = 'T',
   iorun_control_kill = 'K',
 };
-// Where a supervisor finds its channel (a stream socket) and the command's environment (a file of
-// NAME=VALUE strings, each followed by a zero byte).
+// Where a supervisor finds its channel (a stream socket), the command's environment (a file of
+// NAME=VALUE strings, each followed by a zero byte), and the network namespace to run in, if any.
 enum {
   iorun_channel_descriptor = 3,
   iorun_environment_descriptor = 4,
+  iorun_network_descriptor = 5,
 };
-// The whole life of a supervisor, `iorun __supervise GRACE_MS COMMAND ARGUMENT...`: call it first
-// thing in main with main's own arguments, before any thread is started. Returns the exit status.
+// The whole life of a supervisor, `iorun __supervise GRACE_MS[@FOLDER] COMMAND ARGUMENT...`: call it
+// first thing in main with main's own arguments, before any thread is started. With FOLDER it enters
+// the network namespace of its descriptor, see iorun_enter_network. Returns the exit status.
 int iorun_supervise(int argc, char *const argv[]);
 
 /// Overwrites what follows `prefix` in each of the process's arguments that holds it, where

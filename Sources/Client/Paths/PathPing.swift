@@ -40,7 +40,8 @@ public actor PathPing {
   public func begin(_ head: HeadConnection) async throws {
     await place.keeper.start()
     await place.gather(try await head.rendezvous.relays())
-    let offer = try await head.rendezvous.meet(node, await place.end)
+    let offer = try await head.rendezvous.meet(
+      node, await place.end, relayRoundTripsMilliseconds: await place.roundTrips)
     name = offer.name
     try await place.add(node.description, offer) { _ in }
   }

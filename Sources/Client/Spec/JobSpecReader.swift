@@ -9,6 +9,7 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
+      "network",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "cpus": "gang.resources", "gpus": "gang.resources",
@@ -33,7 +34,8 @@ struct JobSpecReader {
       environment: try values["env"].map(environment) ?? [:],
       outputs: try values["outputs"].map(outputs) ?? [],
       timeoutSeconds: try values["timeout"].map(timeout),
-      retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0)
+      retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
+      network: try values["network"].map(network))
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -150,6 +152,16 @@ struct JobSpecReader {
       throw node.fault("timeout is '\(text)'", allowed: TimeSpan.allowed)
     }
     return seconds
+  }
+
+  private func network(_ node: SpecNode) throws -> JobSpec.Network {
+    let text = try node.text("gang or host")
+    guard let network = JobSpec.Network(rawValue: text) else {
+      throw node.fault(
+        "network is '\(text)'",
+        allowed: "Write gang for an encrypted network of the gang's own, or host for the node's")
+    }
+    return network
   }
 
   private func outputs(_ node: SpecNode) throws -> [String] {

@@ -19,6 +19,7 @@ public struct JobView: Encodable, Sendable {
   let outputs: [String]
   let timeoutSeconds: Double?
   let retries: Int
+  let network: String?
   let ranks: [RankView]
   let submittedAtUnixSeconds: Double
   let startedAtUnixSeconds: Double?
@@ -54,6 +55,7 @@ public struct JobView: Encodable, Sendable {
     outputs = job.spec.outputs
     timeoutSeconds = job.spec.timeoutSeconds
     retries = job.spec.retries
+    network = job.spec.network?.rawValue
     ranks = job.ranks.map(RankView.init)
     submittedAtUnixSeconds = job.submittedAt
     startedAtUnixSeconds = job.startedAt

@@ -20,6 +20,14 @@ public struct NodeView: Encodable, Sendable {
   let leases: Int
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
+  let dataPlane: DataPlaneView?
+
+  /// What the node can do for the networks of gangs.
+  struct DataPlaneView: Encodable, Sendable {
+    let backend: String?
+    let reason: String?
+    let localPrefixes: [String]
+  }
 
   /// One accelerator.
   struct GPUView: Encodable, Sendable {
@@ -50,6 +58,11 @@ public struct NodeView: Encodable, Sendable {
     leases = node.leases
     lastSeenAtUnixSeconds = node.lastSeenAt
     roundTripMilliseconds = node.roundTripMilliseconds
+    dataPlane = node.facts.dataPlane.map { plane in
+      DataPlaneView(
+        backend: plane.backend, reason: plane.reason,
+        localPrefixes: plane.localPrefixes.map(\.description))
+    }
   }
 }
 

@@ -32,14 +32,17 @@ public distributed actor Rendezvous: WellKnownActor, MailboxTraits {
     try await service.offerRelay(registration, caller: caller)
   }
 
-  /// A node says where it is.
-  public distributed func report(_ report: PathReport) async throws {
+  /// A node says where it is, and hears with which nodes it has business.
+  public distributed func report(_ report: PathReport) async throws -> [LinkOffer] {
     try await service.report(report, caller: caller)
   }
 
   /// Brings the caller together with a node.
-  public distributed func meet(_ node: PeerID, _ end: PathEnd) async throws -> PathOffer {
-    try await service.meet(node, end, caller: caller)
+  public distributed func meet(
+    _ node: PeerID, _ end: PathEnd, relayRoundTripsMilliseconds: [String: Double]
+  ) async throws -> PathOffer {
+    try await service.meet(
+      node, end, relayRoundTripsMilliseconds: relayRoundTripsMilliseconds, caller: caller)
   }
 
   /// How long a word to a node and back takes, in milliseconds.

@@ -7,7 +7,17 @@ public actor PathPlace {
   /// The search for paths from that socket.
   public nonisolated let keeper: PathKeeper
   private let lookup: RelayLookup
+  private struct Search {
+    var offer: PathOffer
+    var context: [UInt8]
+    var onRoute: @Sendable (PathRoute?) -> Void
+    var usesShim: Bool
+  }
+
   private var shims: [SocketAddress: StreamShim] = [:]
+  private var searches: [String: Search] = [:]
+  private var hasGathered = false
+  private var silentGathers = 0
   /// What reflectors saw last.
   public private(set) var findings = ReflectorFindings()
   /// The round trip to each relay, by its peer id, in milliseconds.
@@ -22,11 +32,14 @@ public actor PathPlace {
   /// This end, as others are told of it.
   public var end: PathEnd {
     PathEnd(
-      key: keeper.publicKey, natClass: findings.natClass,
+      key: keeper.publicKey, natClass: natClass,
       candidates: Candidate.sorted(
         findings.own.map { Candidate(.host, $0) }
           + findings.mapped.filter { !findings.own.contains($0) }.map { Candidate(.mapped, $0) }))
   }
+
+  /// What stands before the socket, as far as it is known.
+  public var natClass: NATClass { hasGathered ? findings.natClass : .unknown }
 
   /// The relays with all their addresses.
   public func complete(_ offers: [RelayOffer]) async -> [RelayOffer] {
@@ -37,12 +50,26 @@ public actor PathPlace {
   public func gather(_ offers: [RelayOffer]) async {
     let relays = await lookup.complete(offers)
     let (found, times) = await keeper.gather(relays.map(\.target))
-    findings = found
+    // One silence may be a lost datagram or two; the next one counts.
+    silentGathers = found.answers.isEmpty ? silentGathers + 1 : 0
+    if silentGathers != 1 || !hasGathered {
+      findings = found
+    } else {
+      findings.own = found.own
+    }
+    hasGathered = true
     for (index, time) in times where index < relays.count {
-      roundTrips[relays[index].id.description] = time / .milliseconds(1)
+      // The least of the last few: what a busy machine adds is no part of the way.
+      let (id, new) = (relays[index].id.description, time / .milliseconds(1))
+      roundTrips[id] = min(new, (roundTrips[id] ?? .infinity) * 1.25)
     }
     let end = end
     await keeper.setOwn(end.candidates, natClass: end.natClass)
+    guard end.natClass == .udpBlocked else { return }
+    // Searches that began by UDP, before it was known to be blocked, go on by TCP.
+    for (name, search) in searches where !search.usesShim {
+      try? await add(name, search.offer, context: search.context, onRoute: search.onRoute)
+    }
   }
 
   /// Begins to look for the peer of an offer.
@@ -62,12 +89,20 @@ public actor PathPlace {
       peer.relay = completed
       through = try shim(completed, streamPort: offer.relayStreamPort)
     }
+    searches[name] = Search(
+      offer: offer, context: context, onRoute: onRoute, usesShim: through != nil)
     try await keeper.add(name, peer, through: through, onRoute: onRoute)
+  }
+
+  /// Ends a search.
+  public func remove(_ name: String) async {
+    searches[name] = nil
+    await keeper.remove(name)
   }
 
   /// Where the relay is reached instead, if UDP is blocked here.
   private func shim(_ pass: RelayPass, streamPort: UInt16) throws -> [SocketAddress]? {
-    guard findings.natClass == .udpBlocked, streamPort != 0, let first = pass.addresses.first else {
+    guard natClass == .udpBlocked, streamPort != 0, let first = pass.addresses.first else {
       return nil
     }
     let shim: StreamShim
@@ -84,6 +119,7 @@ public actor PathPlace {
   /// Ends the searches.
   public func stop() async {
     await keeper.stop()
+    searches = [:]
     for shim in shims.values { shim.stop() }
     shims = [:]
   }

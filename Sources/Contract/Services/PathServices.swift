@@ -9,10 +9,13 @@ public protocol RendezvousService: Sendable {
   func relays(caller: PeerID) async throws -> [RelayOffer]
   /// A relay is here (again).
   func offerRelay(_ registration: RelayRegistration, caller: PeerID) async throws
-  /// A node says where it is.
-  func report(_ report: PathReport, caller: PeerID) async throws
+  /// A node says where it is, and hears with which nodes it has business.
+  func report(_ report: PathReport, caller: PeerID) async throws -> [LinkOffer]
   /// Brings the caller together with a node that it may reach, and tells the node of it.
-  func meet(_ node: PeerID, _ end: PathEnd, caller: PeerID) async throws -> PathOffer
+  /// `relayRoundTripsMilliseconds` are the caller's, as in `PathReport`.
+  func meet(
+    _ node: PeerID, _ end: PathEnd, relayRoundTripsMilliseconds: [String: Double], caller: PeerID
+  ) async throws -> PathOffer
   /// How long a word to a node and back takes, in milliseconds, as the head sees it.
   func echo(_ node: PeerID, caller: PeerID) async throws -> Double
   /// The caller's passes to the other nodes of a gang of which it is one.

@@ -43,11 +43,13 @@ public struct LeaseGrant: Hashable, Codable, Sendable {
   public var localRank: Int
   /// How many of the gang's ranks run on the same node.
   public var localWorldSize: Int
+  /// The node's place in the network of the gang; `nil` where ranks use the node's own network.
+  public var network: OverlaySeat?
 
   /// Describes a grant.
   public init(
     id: LeaseID, epoch: Int64, spec: JobSpec, workingFolder: Blob?, gpuIndices: [Int],
-    localRank: Int, localWorldSize: Int
+    localRank: Int, localWorldSize: Int, network: OverlaySeat? = nil
   ) {
     self.id = id
     self.epoch = epoch
@@ -56,6 +58,7 @@ public struct LeaseGrant: Hashable, Codable, Sendable {
     self.gpuIndices = gpuIndices
     self.localRank = localRank
     self.localWorldSize = localWorldSize
+    self.network = network
   }
 }
 
@@ -65,11 +68,15 @@ public struct LeasePrepared: Hashable, Codable, Sendable {
   public var executor: PeerID
   /// A TCP port that was free on the node's address: the gang's rendezvous port if this is rank 0.
   public var rendezvousPort: UInt16
+  /// How other nodes of the gang reach this node's tunnel, which all its ranks of the gang share;
+  /// `nil` where there is none.
+  public var tunnel: TunnelMember?
 
   /// Describes a prepared lease.
-  public init(executor: PeerID, rendezvousPort: UInt16) {
+  public init(executor: PeerID, rendezvousPort: UInt16, tunnel: TunnelMember? = nil) {
     self.executor = executor
     self.rendezvousPort = rendezvousPort
+    self.tunnel = tunnel
   }
 }
 
@@ -85,16 +92,20 @@ public struct GangStart: Hashable, Codable, Sendable {
   public var nodeCount: Int
   /// This node's number among the gang's nodes, from 0 (torchrun's `GROUP_RANK`).
   public var nodeRank: Int
+  /// The members of the gang's network; `nil` where ranks use their nodes' own networks.
+  public var network: GangNetwork?
 
   /// Describes a start.
   public init(
-    masterAddress: String, masterPort: UInt16, members: [PeerID], nodeCount: Int, nodeRank: Int
+    masterAddress: String, masterPort: UInt16, members: [PeerID], nodeCount: Int, nodeRank: Int,
+    network: GangNetwork? = nil
   ) {
     self.masterAddress = masterAddress
     self.masterPort = masterPort
     self.members = members
     self.nodeCount = nodeCount
     self.nodeRank = nodeRank
+    self.network = network
   }
 }
 

@@ -130,6 +130,43 @@ public struct PathSummary: Hashable, Sendable, Codable {
   }
 }
 
+/// Where a node takes links of other nodes.
+public struct LinkEnd: Hashable, Sendable, Codable {
+  /// Its Curve25519 public key, of which its peer id is the hash.
+  public var key: [UInt8]
+  /// Its TCP addresses, the likeliest first.
+  public var addresses: [SocketAddress]
+
+  /// The most addresses that a node names.
+  public static let addressLimit = 8
+
+  /// Describes an end.
+  public init(key: [UInt8], addresses: [SocketAddress]) {
+    self.key = key
+    self.addresses = addresses
+  }
+}
+
+/// A node with which another has business: both may link to each other.
+public struct LinkOffer: Hashable, Sendable, Codable {
+  /// The other node.
+  public var peer: PeerID
+  /// Where it takes links.
+  public var end: LinkEnd
+  /// True at the end that dials first.
+  public var dials: Bool
+
+  /// The most links of a node.
+  public static let limit = 256
+
+  /// Describes an offer.
+  public init(peer: PeerID, end: LinkEnd, dials: Bool) {
+    self.peer = peer
+    self.end = end
+    self.dials = dials
+  }
+}
+
 /// What a node says of its place on the internet, every few seconds.
 public struct PathReport: Hashable, Sendable, Codable {
   /// Its own end.
@@ -138,9 +175,15 @@ public struct PathReport: Hashable, Sendable, Codable {
   public var relayRoundTripsMilliseconds: [String: Double]
   /// The ways that it has.
   public var paths: [PathSummary]
+  /// Where it takes links; `nil`: nowhere.
+  public var link: LinkEnd?
 
   /// Describes a report.
-  public init(end: PathEnd, relayRoundTripsMilliseconds: [String: Double], paths: [PathSummary]) {
+  public init(
+    end: PathEnd, relayRoundTripsMilliseconds: [String: Double], paths: [PathSummary],
+    link: LinkEnd? = nil
+  ) {
+    self.link = link
     self.end = end
     self.relayRoundTripsMilliseconds = relayRoundTripsMilliseconds
     self.paths = paths

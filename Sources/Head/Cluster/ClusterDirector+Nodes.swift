@@ -148,6 +148,9 @@ extension ClusterDirector {
     publishMembers()
   }
 
+  /// The nodes that take part in runtime jobs now.
+  var memberPeers: Set<PeerID> { Set(members.keys.map(\.peer)) }
+
   private func publishMembers() {
     membersVersion += 1
     membersHandler?(Set(members.keys.map(\.peer)))

@@ -71,7 +71,9 @@ extension JobDirector {
   /// somebody else's ends the rank, as a fault of its node; the node is told to let go of it in the
   /// answer to its next heartbeat.
   func take(_ prepared: LeasePrepared, of lease: LeaseID) {
-    if let objection = objection(to: prepared.executor, of: lease) {
+    let objection =
+      objection(to: prepared.executor, of: lease) ?? objection(to: prepared.tunnel, of: lease)
+    if let objection {
       return apply(.prepareFailed(lease, objection), to: lease.job)
     }
     apply(.prepared(lease, prepared), to: lease.job)
@@ -91,6 +93,22 @@ extension JobDirector {
     }
     return IorunError(
       .notAllowed, "its node gave it an identity in the mesh that is \(owner)",
+      remedy: "Ask the node's owner to run the same version of iorun as the head")
+  }
+
+  /// A node of a gang of several that has its own network must say how its tunnel is reached.
+  private func objection(to tunnel: TunnelMember?, of lease: LeaseID) -> IorunError? {
+    guard let lifecycle = live[lease.job]?.lifecycle, lifecycle.record.network != nil else {
+      return nil
+    }
+    do {
+      try tunnel?.check()
+    } catch {
+      return error
+    }
+    guard tunnel == nil, Set(lifecycle.ranks.map(\.node)).count > 1 else { return nil }
+    return IorunError(
+      .networkSetup, "its node made no tunnel for the gang's network",
       remedy: "Ask the node's owner to run the same version of iorun as the head")
   }
 

@@ -1,6 +1,7 @@
 internal import IorunContract
 internal import IorunCore
 internal import IorunScheduler
+internal import Logging
 
 /// The queue: first in, first out, with smaller jobs going first where the head of the queue does
 /// not fit.
@@ -42,9 +43,10 @@ extension JobDirector {
         note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
         continue
       }
-      let result = search(record, on: offers, &refused)
+      let result = search(record, on: offers, nodes, &refused)
       switch result {
       case .placed(let placement):
+        guard let network = network(for: record.spec, placement, nodes, to: id) else { continue }
         take(placement, of: record.spec.gang.resources, from: &offers)
         epoch += 1
         let members = placement.members.map { member in
@@ -53,7 +55,7 @@ extension JobDirector {
             rank: member.rank, node: member.node, nodeName: facts?.name ?? member.node.short,
             address: facts?.address ?? "", gpuIndices: member.gpuIndices)
         }
-        apply(.placed(members, epoch: epoch), to: id)
+        apply(.placed(members, epoch: epoch, network: network), to: id)
         live[id]?.waitsForJobs = nil
       case .refused(let refusal):
         explain(refusal, hasNodes: offers.contains(where: \.isPlaceable), to: id)
@@ -63,12 +65,40 @@ extension JobDirector {
 
   /// Without the nodes that were lost under the job, and with them where that cannot be.
   private func search(
-    _ job: JobRecord, on offers: [NodeOffer], _ refused: inout [GangRequest: PlacementRefusal]
+    _ job: JobRecord, on offers: [NodeOffer], _ nodes: [PeerID: NodeSnapshot],
+    _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
-    let careful = place(GangRequest(job.spec, excluding: job.lostNodes), on: offers, &refused)
+    let unable = GangRequest.unable(job.spec, nodes.values)
+    let careful = place(
+      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, &refused)
     guard case .refused(let refusal) = careful, !refusal.fitsWhenIdle, !job.lostNodes.isEmpty
     else { return careful }
-    return place(GangRequest(job.spec), on: offers, &refused)
+    return place(GangRequest(job.spec, excluding: unable), on: offers, &refused)
+  }
+
+  /// The network of a gang that could be placed; `nil` inside where it uses its nodes' own, and
+  /// outside where the job has to wait.
+  private func network(
+    for spec: JobSpec, _ placement: GangPlacement, _ nodes: [PeerID: NodeSnapshot], to id: JobID
+  ) -> OverlayAllotment?? {
+    let members = Set(placement.members.map(\.node)).compactMap { nodes[$0] }
+    let taken = live.values.compactMap { $0.lifecycle.record.network?.network }
+    do {
+      switch try overlay.decide(spec, on: members, number: epoch + 1, taken: taken) {
+      case .overlay(let allotment): return .some(allotment)
+      case .host(let reason):
+        if let reason {
+          logger.info("a gang uses its nodes' own networks: \(reason)", metadata: ["job": "\(id)"])
+        }
+        return .some(nil)
+      case .refused(let reason):
+        note("waits for a network of its own: \(reason)", on: id)
+        return nil
+      }
+    } catch {
+      logger.error("no secret for a gang's network", metadata: ["error": "\(error)"])
+      return nil
+    }
   }
 
   private func place(

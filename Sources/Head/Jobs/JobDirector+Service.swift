@@ -27,7 +27,10 @@ extension JobDirector: JobService {
           remedy: "Upload them and submit again")
       }
     }
-    if case .refused(let refusal) = await inventory().verdict(on: GangRequest(request.spec)),
+    let inventory = await inventory()
+    let wanted = GangRequest(
+      request.spec, excluding: GangRequest.unable(request.spec, inventory.nodes))
+    if case .refused(let refusal) = inventory.verdict(on: wanted),
       !refusal.fitsWhenIdle
     {
       throw IorunError(

@@ -17,6 +17,7 @@ actor JobDirector {
   let options: HeadOptions
   let agent: HeadServices.AgentLookup
   let missingChunks: HeadServices.MissingChunks
+  let overlay: OverlayPool
   let logger: Logger
 
   var live: [JobID: LiveJob] = [:]
@@ -62,6 +63,7 @@ actor JobDirector {
     self.agent = agent
     self.missingChunks = missingChunks
     self.logger = logger
+    overlay = OverlayPool(head: head)
     epoch = try await store.epoch()
     for (record, ranks) in try await store.liveJobs() {
       live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))

@@ -14,8 +14,8 @@ extension JobLifecycle {
 
   /// What can happen to a job.
   enum Event: Sendable {
-    /// A gang is reserved for it, under a new epoch.
-    case placed([Member], epoch: Int64)
+    /// A gang is reserved for it, under a new epoch, with a network of its own or without.
+    case placed([Member], epoch: Int64, network: OverlayAllotment? = nil)
     /// A node could start a rank at once.
     case prepared(LeaseID, LeasePrepared)
     /// A node refused a grant for good.

@@ -50,7 +50,8 @@ struct JobLifecycle: Sendable {
   mutating func handle(_ event: Event, at time: Double) -> [Action] {
     if record.state.isTerminal { return answerAfterEnd(event) }
     switch event {
-    case .placed(let members, let epoch): return place(members, epoch: epoch, at: time)
+    case .placed(let members, let epoch, let network):
+      return place(members, epoch: epoch, network, at: time)
     case .prepared(let lease, let prepared): return markPrepared(lease, prepared, at: time)
     case .prepareFailed(let lease, let error), .startFailed(let lease, let error):
       guard let rank = current(lease) else { return [] }
@@ -66,13 +67,16 @@ struct JobLifecycle: Sendable {
 
   // MARK: the start
 
-  private mutating func place(_ members: [Member], epoch: Int64, at time: Double) -> [Action] {
+  private mutating func place(
+    _ members: [Member], epoch: Int64, _ network: OverlayAllotment?, at time: Double
+  ) -> [Action] {
     guard record.state == .queued, members.map(\.rank) == Array(0..<record.spec.gang.ranks) else {
       return []
     }
     record.state = .preparing
     record.attempt += 1
     record.epoch = epoch
+    record.network = network
     record.reason = nil
     record.ending = nil
     record.startedAt = nil
@@ -84,7 +88,8 @@ struct JobLifecycle: Sendable {
     }
     changed = Set(ranks.indices)
     let names = Set(ranks.map(\.nodeName)).sorted().joined(separator: ", ")
-    return [.persist(.placed, "attempt \(record.attempt) on \(names)")]
+    let place = network.map { " in the network \($0.network.four)" } ?? ""
+    return [.persist(.placed, "attempt \(record.attempt) on \(names)\(place)")]
       + grants(ranks.indices)
   }
 
@@ -95,6 +100,7 @@ struct JobLifecycle: Sendable {
     ranks[rank].state = .prepared
     ranks[rank].executor = prepared.executor
     ranks[rank].port = prepared.rendezvousPort
+    ranks[rank].tunnel = prepared.tunnel
     changed.insert(rank)
     var actions: [Action] = [.persist(.prepared, "rank \(rank) on \(ranks[rank].nodeName)")]
     if let cause = ranks[rank].stopCause {
@@ -226,6 +232,7 @@ struct JobLifecycle: Sendable {
         return finish(.failed, reason: summary.text, at: time)
       }
       record.state = .queued
+      record.network = nil
       record.reason = "attempt \(record.attempt) failed: \(summary.text); it is tried again"
       return [.persist(.queued, record.reason ?? "")]
     }
@@ -238,6 +245,7 @@ struct JobLifecycle: Sendable {
 
   private mutating func finish(_ state: JobState, reason: String?, at time: Double) -> [Action] {
     record.state = state
+    record.network = nil
     record.reason = reason
     record.endedAt = time
     let kind: JobEvent.Kind =
@@ -297,15 +305,21 @@ struct JobLifecycle: Sendable {
   /// The grants of these ranks of the latest attempt.
   private func grants(_ wanted: some Sequence<Int>) -> [Action] {
     let byNode = Dictionary(grouping: ranks.indices) { ranks[$0].node }
+    let nodeRanks = nodeRanks
     return wanted.map { rank in
       let held = ranks[rank]
       let neighbours = byNode[held.node] ?? [rank]
+      let seat = record.network.map {
+        OverlaySeat(
+          network: $0.network, node: nodeRanks[held.node, default: 0], nodeCount: nodeRanks.count)
+      }
       return .prepare(
         held.node,
         LeaseGrant(
           id: held.lease, epoch: held.epoch, spec: record.spec,
           workingFolder: record.workingFolder, gpuIndices: held.gpuIndices,
-          localRank: neighbours.firstIndex(of: rank) ?? 0, localWorldSize: neighbours.count))
+          localRank: neighbours.firstIndex(of: rank) ?? 0, localWorldSize: neighbours.count,
+          network: seat))
     }
   }
 
@@ -315,14 +329,36 @@ struct JobLifecycle: Sendable {
     guard members.count == ranks.count, let first = ranks.first, let port = first.port else {
       return []
     }
-    var nodeRanks: [PeerID: Int] = [:]
-    for held in ranks where nodeRanks[held.node] == nil { nodeRanks[held.node] = nodeRanks.count }
+    let nodeRanks = nodeRanks
+    let network = gangNetwork(nodeRanks)
+    // Rank 0 is on the gang's first node.
+    let address = record.network.map { $0.network.four(of: 0).description } ?? first.address
     return wanted.map { rank in
       let gang = GangStart(
-        masterAddress: first.address, masterPort: port, members: members,
-        nodeCount: nodeRanks.count, nodeRank: nodeRanks[ranks[rank].node, default: 0])
+        masterAddress: address, masterPort: port, members: members,
+        nodeCount: nodeRanks.count, nodeRank: nodeRanks[ranks[rank].node, default: 0],
+        network: network)
       return .start(ranks[rank].node, ranks[rank].lease, epoch: ranks[rank].epoch, gang)
     }
+  }
+
+  /// Each node's number in the gang, in the order of the ranks.
+  private var nodeRanks: [PeerID: Int] {
+    var numbers: [PeerID: Int] = [:]
+    for held in ranks where numbers[held.node] == nil { numbers[held.node] = numbers.count }
+    return numbers
+  }
+
+  private func gangNetwork(_ nodeRanks: [PeerID: Int]) -> GangNetwork? {
+    guard let allotment = record.network else { return nil }
+    var members: [Int: TunnelMember] = [:]
+    for rank in ranks {
+      if let number = nodeRanks[rank.node], members[number] == nil { members[number] = rank.tunnel }
+    }
+    return GangNetwork(
+      presharedKey: allotment.presharedKey,
+      members: nodeRanks.count == 1 ? [] : members.sorted { $0.key < $1.key }.map(\.value),
+      nodes: ranks.map { nodeRanks[$0.node, default: 0] })
   }
 
   /// The rank that holds `lease` in the latest attempt.
@@ -335,6 +371,7 @@ struct JobLifecycle: Sendable {
 
   /// True where a grant failed because of its node or the way to it, not because of the job.
   private static func isNoFault(of error: IorunError) -> Bool {
-    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed].contains(error.code)
+    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed, .networkSetup]
+      .contains(error.code)
   }
 }

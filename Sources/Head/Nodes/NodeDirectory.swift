@@ -79,6 +79,7 @@ actor NodeDirectory {
   /// A node is still here. Returns its name, or `nil` where it has to register (again).
   func heartbeat(_ node: PeerID, leases: [LeaseID], roundTripMilliseconds: Double?) -> String? {
     guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return nil }
+    forgiveStall(clock.elapsed())
     entries[node]?.liveness.heard(at: clock.elapsed())
     entries[node]?.record.lastSeenAt = clock.now()
     entries[node]?.state = .alive
@@ -113,13 +114,18 @@ actor NodeDirectory {
   /// Looks at every node's silence.
   func tick() {
     let now = clock.elapsed()
-    // A head that was itself stopped for a while heard nothing for that long: not the nodes' fault.
-    let stall = now - lastTick - options.tick * 2
+    forgiveStall(now)
     lastTick = now
-    if stall > options.stallAfter {
-      for node in entries.keys { entries[node]?.liveness.forgive(stall) }
-    }
     for (node, entry) in entries where entry.state.mayComeBack { look(at: node, entry, now) }
+  }
+
+  /// A head that was itself stopped for a while heard nothing for that long: not the nodes' fault. What
+  /// its kernel kept for it, such as the ends of connections, may be heard before its first tick.
+  private func forgiveStall(_ now: Duration) {
+    let stall = now - lastTick - options.tick * 2
+    guard stall > options.stallAfter else { return }
+    lastTick = now
+    for node in entries.keys { entries[node]?.liveness.forgive(stall, at: now) }
   }
 
   private func look(at node: PeerID, _ entry: Entry, _ now: Duration) {
@@ -197,6 +203,7 @@ actor NodeDirectory {
   func connection(of node: PeerID, isUp: Bool, wasClosed: Bool = false) {
     guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return }
     let now = clock.elapsed()
+    forgiveStall(now)
     if isUp {
       entries[node]?.liveness.connected()
     } else {

@@ -4,6 +4,7 @@ internal import IorunCore
 enum NodeFactsCheck {
   private static let longestText = 256
   private static let longestName = 63
+  private static let longestReason = 2048
 
   /// Throws `malformed` where a number or a text is out of bounds.
   static func check(_ facts: NodeFacts) throws {
@@ -16,6 +17,12 @@ enum NodeFactsCheck {
     for text in texts where text.utf8.count > longestText || text.utf8.contains(where: { $0 < 32 })
     {
       throw refusal("a text that is too long or has control characters")
+    }
+    if let plane = facts.dataPlane {
+      guard (plane.backend ?? "").utf8.count <= longestText,
+        (plane.reason ?? "").utf8.count <= longestReason,
+        plane.localPrefixes.count <= NodeFacts.DataPlane.prefixLimit
+      else { throw refusal("a data plane with too long a list or text") }
     }
     guard !facts.address.isEmpty else { throw refusal("no address") }
   }

@@ -21,6 +21,7 @@ actor RendezvousDesk: RendezvousService {
 
   private let head: PeerID
   private let director: JobDirector
+  private let cluster: ClusterDirector
   private let directory: NodeDirectory
   private let authoriser: Authoriser
   private let clock: HeadClock
@@ -31,11 +32,12 @@ actor RendezvousDesk: RendezvousService {
   private var ownBytes: (@Sendable () -> [UInt32: UInt64])?
 
   init(
-    head: PeerID, director: JobDirector, directory: NodeDirectory, authoriser: Authoriser,
-    clock: HeadClock, firstSlot: UInt32, desk: @escaping DeskLookup
+    head: PeerID, director: JobDirector, cluster: ClusterDirector, directory: NodeDirectory,
+    authoriser: Authoriser, clock: HeadClock, firstSlot: UInt32, desk: @escaping DeskLookup
   ) {
     self.head = head
     self.director = director
+    self.cluster = cluster
     self.directory = directory
     self.authoriser = authoriser
     self.clock = clock
@@ -60,20 +62,46 @@ actor RendezvousDesk: RendezvousService {
     try book.add(registration, of: caller, now: clock.elapsed())
   }
 
-  func report(_ report: PathReport, caller: PeerID) async throws {
+  func report(_ report: PathReport, caller: PeerID) async throws -> [LinkOffer] {
     try authoriser.check(caller, may: .offerNode)
     try report.end.check()
-    guard report.paths.count <= PathSummary.limit,
-      report.relayRoundTripsMilliseconds.count <= RelayBook.limit,
-      report.relayRoundTripsMilliseconds.values.allSatisfy({ $0.isFinite && $0 >= 0 })
-    else { throw IorunError(.malformed, "a node's report of its paths is out of bounds") }
+    try Self.check(report.relayRoundTripsMilliseconds)
+    guard report.paths.count <= PathSummary.limit else {
+      throw IorunError(.malformed, "a node's report of its paths is out of bounds")
+    }
     // Only nodes are looked for, so only theirs is kept; the directory bounds how many there are.
-    guard await directory.node(caller) != nil else { return }
+    guard await directory.node(caller) != nil else { return [] }
+    if let link = report.link {
+      guard try PeerDirectory.id(of: link.key) == caller,
+        link.addresses.count <= LinkEnd.addressLimit
+      else { throw IorunError(.malformed, "a node's link names a key that is not its own") }
+    }
     reports[caller] = Report(report: report, heardAt: clock.elapsed())
+    // All that take part in runtime jobs have business with each other.
+    let members = await cluster.memberPeers
+    return links(
+      of: caller, members: members, gangs: await director.gangMates(of: caller))
   }
 
-  func meet(_ node: PeerID, _ end: PathEnd, caller: PeerID) async throws -> PathOffer {
+  /// The nodes that share a runtime job or a gang with one.
+  private func links(
+    of node: PeerID, members: Set<PeerID>, gangs: Set<PeerID>
+  ) -> [LinkOffer] {
+    let now = clock.elapsed()
+    let mates = (members.contains(node) ? members : []).union(gangs).subtracting([node])
+    return mates.sorted().prefix(LinkOffer.limit).compactMap { mate in
+      guard let kept = reports[mate], now - kept.heardAt < Self.reportLife,
+        let link = kept.report.link
+      else { return nil }
+      return LinkOffer(peer: mate, end: link, dials: node < mate)
+    }
+  }
+
+  func meet(
+    _ node: PeerID, _ end: PathEnd, relayRoundTripsMilliseconds: [String: Double], caller: PeerID
+  ) async throws -> PathOffer {
     try end.check()
+    try Self.check(relayRoundTripsMilliseconds)
     let name = try await check(caller, mayReach: node)
     guard let report = reports[node]?.report else {
       throw IorunError(
@@ -88,8 +116,7 @@ actor RendezvousDesk: RendezvousService {
     }
     meetings[pair] = now
     let relay = book.best(
-      reports[caller]?.report.relayRoundTripsMilliseconds ?? [:],
-      report.relayRoundTripsMilliseconds, head: head)
+      relayRoundTripsMilliseconds, report.relayRoundTripsMilliseconds, head: head)
     func offer(to receiver: PeerID, about other: PeerID, _ name: String, _ end: PathEnd) throws
       -> PathOffer
     {
@@ -148,6 +175,12 @@ actor RendezvousDesk: RendezvousService {
       }
   }
 
+  private static func check(_ roundTrips: [String: Double]) throws {
+    guard roundTrips.count <= RelayBook.limit,
+      roundTrips.values.allSatisfy({ $0.isFinite && $0 >= 0 })
+    else { throw IorunError(.malformed, "round trips to relays are out of bounds") }
+  }
+
   /// A gang's name in `PathSummary.purpose` and in what relays counted.
   static func purpose(_ job: JobID, _ attempt: Int) -> String { "\(job)/\(attempt)" }
 
@@ -193,6 +226,15 @@ extension JobDirector {
       nodes.append(rank.node)
     }
     return nodes
+  }
+
+  /// The other nodes of the gangs that have a rank on a node.
+  func gangMates(of node: PeerID) -> Set<PeerID> {
+    var mates: Set<PeerID> = []
+    for id in jobs(on: node) {
+      for rank in live[id]?.lifecycle.ranks ?? [] where !rank.isEnded { mates.insert(rank.node) }
+    }
+    return mates
   }
 
   /// All live gangs, as relays' slots name them.

@@ -49,6 +49,12 @@ struct Inventory: Sendable {
 }
 
 extension GangRequest {
+  /// The nodes that cannot run a job which wants a network of its gang's own.
+  static func unable(_ spec: JobSpec, _ nodes: some Sequence<NodeSnapshot>) -> Set<PeerID> {
+    guard spec.network == .gang else { return [] }
+    return Set(nodes.lazy.filter { !$0.facts.canJoinGangNetworks }.map(\.id))
+  }
+
   /// What a spec asks of the scheduler.
   init(_ spec: JobSpec, excluding: Set<PeerID> = []) {
     self.init(

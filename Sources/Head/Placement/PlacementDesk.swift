@@ -12,7 +12,8 @@ struct PlacementDesk: PlacementService {
     try SubmitCheck.check(spec)
     let inventory = await director.inventory()
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
-    switch GangPlacer().place(GangRequest(spec), on: inventory.offers) {
+    switch GangPlacer().place(
+      GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers) {
     case .placed(let placement):
       let places = placement.members.map { member in
         PlacementPlan.Place(

@@ -179,10 +179,16 @@ public struct HeadProcess: Sendable {
   ) async -> RelayServer? {
     do {
       let (address, port) = place(listen)
-      let server = try RelayServer(
-        on: address, port: port, streamPort: port == .max ? nil : port + 1,
-        secret: try SecureRandom.bytes(32))
-      try await services.addOwn(relay: server, streamPort: port == .max ? 0 : port + 1)
+      let secret = try SecureRandom.bytes(32)
+      let server: RelayServer
+      do {
+        server = try RelayServer(
+          on: address, port: port, streamPort: port == .max ? nil : port + 1, secret: secret)
+      } catch let error as IorunError where error.code == .addressInUse {
+        // The second port is often another program's: then without it.
+        server = try RelayServer(on: address, port: port, secret: secret)
+      }
+      try await services.addOwn(relay: server, streamPort: server.streamPort ?? 0)
       return server
     } catch {
       logger.warning("the head serves no relay: \(error)")

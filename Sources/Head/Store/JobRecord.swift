@@ -22,6 +22,8 @@ struct JobRecord: Sendable, Hashable {
   var ending: JobEnding?
   /// Nodes that were lost under this job: avoided where possible.
   var lostNodes: Set<PeerID> = []
+  /// What the network of the present attempt was given; `nil` where its ranks use their nodes' own.
+  var network: OverlayAllotment?
   var reason: String?
   var exitStatus: Int32?
   var startedAt: Double?

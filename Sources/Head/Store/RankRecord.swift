@@ -15,6 +15,8 @@ struct RankRecord: Sendable, Hashable {
   var stopCause: ExitCause?
   var executor: PeerID?
   var port: UInt16?
+  /// How the gang's other nodes reach its node's tunnel.
+  var tunnel: TunnelMember?
   var cause: ExitCause?
   var lastLines: [String] = []
 

@@ -102,13 +102,15 @@ extension Store {
     try db.execute(
       sql: """
         UPDATE jobs SET state = ?, attempt = ?, unstarted_attempts = ?, epoch = ?, ending = ?,
-          lost_nodes = ?, reason = ?, exit_status = ?, started_at = ?, ended_at = ?, revision = ?
+          lost_nodes = ?, network = ?, reason = ?, exit_status = ?, started_at = ?, ended_at = ?,
+          revision = ?
         WHERE id = ?
         """,
       arguments: [
         job.state.rawValue, job.attempt, job.unstartedAttempts, job.epoch,
         try StoredJSON.text(optional: job.ending), try StoredJSON.text(job.lostNodes.sorted()),
-        job.reason, job.exitStatus, job.startedAt, job.endedAt, job.revision, job.id.description,
+        try StoredJSON.text(optional: job.network), job.reason, job.exitStatus, job.startedAt,
+        job.endedAt, job.revision, job.id.description,
       ])
   }
 
@@ -132,6 +134,7 @@ extension Store {
     job.epoch = row["epoch"]
     job.ending = try StoredJSON.value(optional: JobEnding.self, row["ending"])
     job.lostNodes = Set(try StoredJSON.value([PeerID].self, row["lost_nodes"]))
+    job.network = try StoredJSON.value(optional: OverlayAllotment.self, row["network"])
     job.reason = row["reason"]
     job.exitStatus = row["exit_status"]
     job.startedAt = row["started_at"]

@@ -18,17 +18,18 @@ extension Store {
     try db.execute(
       sql: """
         INSERT INTO ranks (job, attempt, rank, node, node_name, address, gpu_indices, epoch, state,
-          stop_cause, executor, port, cause, last_lines)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          stop_cause, executor, port, tunnel, cause, last_lines)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job, attempt, rank) DO UPDATE SET state = excluded.state,
           stop_cause = excluded.stop_cause, executor = excluded.executor, port = excluded.port,
-          cause = excluded.cause, last_lines = excluded.last_lines
+          tunnel = excluded.tunnel, cause = excluded.cause, last_lines = excluded.last_lines
         """,
       arguments: [
         rank.lease.job.description, rank.lease.attempt, rank.lease.rank, rank.node.description,
         rank.nodeName, rank.address, try StoredJSON.text(rank.gpuIndices), rank.epoch,
         rank.state.rawValue, try StoredJSON.text(optional: rank.stopCause),
         rank.executor?.description, rank.port.map { Int($0) },
+        try StoredJSON.text(optional: rank.tunnel),
         try StoredJSON.text(optional: rank.cause), try StoredJSON.text(rank.lastLines),
       ])
   }
@@ -49,6 +50,7 @@ extension Store {
     rank.stopCause = try StoredJSON.value(optional: ExitCause.self, row["stop_cause"])
     if row["executor"] as String? != nil { rank.executor = try row.named("executor") }
     rank.port = (row["port"] as Int?).flatMap { UInt16(exactly: $0) }
+    rank.tunnel = try StoredJSON.value(optional: TunnelMember.self, row["tunnel"])
     rank.cause = try StoredJSON.value(optional: ExitCause.self, row["cause"])
     rank.lastLines = try StoredJSON.value([String].self, row["last_lines"])
     return rank

@@ -6,9 +6,15 @@ enum StoreSchema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
+    migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
     migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     return migrator
   }
+
+  private static let gangNetworks = """
+    ALTER TABLE jobs ADD COLUMN network TEXT;
+    ALTER TABLE ranks ADD COLUMN tunnel TEXT;
+    """
 
   private static let first = """
     CREATE TABLE meta (

@@ -51,6 +51,8 @@ public struct PeerLiveness: Sendable {
   /// A connection counts as in use when something was heard over it so shortly before its end: one
   /// that was silent was closed by a side that had given up, which proves nothing.
   private static let freshness = Duration.milliseconds(2500)
+  /// The most time that peers get after this side was stopped.
+  private static let longestGrace = Duration.seconds(10)
   /// For how long word from others that they reach the peer's host counts.
   private static let proofLasts = Duration.seconds(10)
 
@@ -64,6 +66,8 @@ public struct PeerLiveness: Sendable {
   /// When its connection ended, where no other came since, and whether that proves something.
   private var ended: (at: Duration, isProof: Bool)?
   private var proof: (at: Duration, by: String)?
+  /// Until when nothing is concluded, because this side was stopped before.
+  private var graceUntil = Duration.zero
 
   /// Watches a peer that was heard at `now`.
   public init(_ settings: Settings = Settings(), now: Duration) {
@@ -93,7 +97,8 @@ public struct PeerLiveness: Sendable {
   /// The round trip to it. Everything takes longer on a long way, and is less regular there.
   public mutating func measured(roundTrip: Duration) {
     self.roundTrip = min(max(.zero, roundTrip), .seconds(5))
-    detector.leastDeviation = max(settings.heartbeat / 5, self.roundTrip / 2)
+    // Two lost segments in a row, each sent again after about two round trips, are no silence yet.
+    detector.leastDeviation = max(settings.heartbeat / 5, self.roundTrip * 5 / 4)
   }
 
   /// It has a connection (again).
@@ -102,14 +107,17 @@ public struct PeerLiveness: Sendable {
   /// Its connection is gone. `wasClosed`: its kernel said so; else it was silent for too long.
   public mutating func disconnected(at now: Duration, wasClosed: Bool) {
     guard ended == nil else { return }
-    ended = (now, wasClosed && now - bytesAt <= Self.freshness)
+    let isProof = wasClosed && now - bytesAt <= Self.freshness && now >= graceUntil
+    ended = (now, isProof)
   }
 
   /// Somebody else reaches its host.
   public mutating func reached(by name: String, at now: Duration) { proof = (now, name) }
 
-  /// So much of the silence was this side's own fault: it was stopped, and so was its network.
-  public mutating func forgive(_ time: Duration) {
+  /// So much of the silence before `now` was this side's own fault: it was stopped. The peer may have
+  /// given the connection up meanwhile, and gets the time to make another.
+  public mutating func forgive(_ time: Duration, at now: Duration) {
+    graceUntil = now + min(time * 2, Self.longestGrace)
     heardAt += time
     bytesAt += time
     detector.forgive(time)
@@ -125,6 +133,11 @@ public struct PeerLiveness: Sendable {
         reason: "its agent has ended: its connection was closed and no other came for "
           + Self.seconds(now - ended.at))
     }
+    if now < graceUntil {
+      return silence < settings.heartbeat * 2
+        ? Verdict(state: .alive, reason: nil)
+        : Verdict(state: .suspect, reason: "the head was stopped, and waits for it")
+    }
     let hasBytes = ended == nil && now - bytesAt < Self.freshness && bytesAt > heardAt
     let witness = proof.flatMap { now - $0.at < Self.proofLasts ? $0.by : nil }
     let limit =
@@ -133,8 +146,9 @@ public struct PeerLiveness: Sendable {
       return Verdict(state: .dead, reason: "no word came from it for \(Self.seconds(limit))")
     }
     let pause = ended != nil ? .zero : hasBytes ? settings.pauseOfBusy : settings.pause
-    // One that lost its connection has half of the time that another takes: most are back by then.
-    let mayDial = ended.map { now - $0.at < timeToRedial / 2 } ?? false
+    // One that lost its connection in use has half of the time that another takes: most are back by
+    // then.
+    let mayDial = ended.map { $0.isProof && now - $0.at < timeToRedial / 2 } ?? false
     if !mayDial, detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
       let why =
         if hasBytes {

@@ -138,7 +138,6 @@ extension PathMachine {
     func smooth(_ old: Duration?) -> Duration { old.map { ($0 * 3 + sample) / 4 } ?? sample }
     switch way {
     case .relay:
-      relayPong = now
       relayRoundTrip = smooth(relayRoundTrip)
     case .direct(let address):
       remotes[address]?.lastPong = now
@@ -165,7 +164,7 @@ extension PathMachine {
       let cost = way == current ? time * 4 / 5 - .milliseconds(1) : time
       if best.map({ cost < $0.cost }) ?? true { best = (way, cost) }
     }
-    let next = best?.way ?? (relayIsUp ? .relay : nil)
+    let next = best?.way ?? (relayIsUp && relayIsHeard ? .relay : nil)
     guard next != current else { return }
     let wasDirect = isDirect
     current = next

@@ -81,7 +81,8 @@ public struct PathMachine: Sendable {
   var remotes: [SocketAddress: Remote] = [:]
   var pending: [UInt64: Pending] = [:]
   var relayIsUp = false
-  var relayPong: Duration?
+  /// Whether the peer was heard through the relay: it is bound there as well, and so are we.
+  var relayIsHeard = false
   /// The smoothed time to the peer and back through the relay.
   public internal(set) var relayRoundTrip: Duration?
   /// The way that data takes now.
@@ -97,6 +98,8 @@ public struct PathMachine: Sendable {
   var scatterAt: Duration?
   var scatter: Scatter?
 
+  /// How often a peer is asked through the relay that has not been heard there yet.
+  static let relayAsk = Duration.milliseconds(500)
   static let remoteLimit = 32
   static let pendingLimit = 256
   static let callLimit = 6
@@ -160,11 +163,11 @@ public struct PathMachine: Sendable {
   public mutating func setRelay(isUp: Bool, now: Duration, into actions: inout [Action]) {
     guard isUp != relayIsUp else { return }
     relayIsUp = isUp
-    relayPong = nil
+    relayIsHeard = false
     choose(now: now, into: &actions)
     guard isUp else { return }
     ping(.relay, now: now, into: &actions)
-    nextHeartbeat = min(nextHeartbeat ?? now + settings.heartbeat, now + settings.heartbeat)
+    nextHeartbeat = min(nextHeartbeat ?? now + Self.relayAsk, now + Self.relayAsk)
     if isCaller, !isDirect { beginAnew(now: now, into: &actions) }
   }
 
@@ -172,6 +175,10 @@ public struct PathMachine: Sendable {
   public mutating func receive(
     _ message: DiscoMessage, by way: Way, now: Duration, into actions: inout [Action]
   ) {
+    if way == .relay, relayIsUp, !relayIsHeard {
+      relayIsHeard = true
+      choose(now: now, into: &actions)
+    }
     switch message {
     case .ping(let transaction):
       var observed: SocketAddress?
@@ -212,8 +219,14 @@ public struct PathMachine: Sendable {
     pending = pending.filter { now - $0.value.sentAt < .seconds(5) }
     choose(now: now, into: &actions)
     if let due = nextHeartbeat, due <= now {
-      nextHeartbeat = now + settings.heartbeat
-      if let current { ping(current, now: now, into: &actions) }
+      nextHeartbeat = now + (current == nil ? Self.relayAsk : settings.heartbeat)
+      if let current {
+        ping(current, now: now, into: &actions)
+      } else if relayIsUp {
+        ping(.relay, now: now, into: &actions)
+      } else {
+        nextHeartbeat = nil
+      }
     }
     if let due = nextCall, due <= now {
       if calls < Self.callLimit {

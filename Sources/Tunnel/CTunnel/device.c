@@ -48,10 +48,11 @@ static bool allocate(struct ct_device *device) {
   device->handshakes.events = calloc(event_capacity, sizeof(struct ct_event));
   device->others.events = calloc(event_capacity, sizeof(struct ct_event));
   device->receive_buffer = calloc(receive_buffers, sizeof *device->receive_buffer);
+  device->opened = malloc(opened_capacity);
   device->wake_outbound = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   device->wake_inbound = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   device->wake_events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return device->handshakes.events && device->others.events && device->receive_buffer &&
+  return device->handshakes.events && device->others.events && device->receive_buffer && device->opened &&
          device->wake_outbound >= 0 && device->wake_inbound >= 0 && device->wake_events >= 0;
 }
 
@@ -125,6 +126,8 @@ void ct_device_destroy(struct ct_device *device) {
   ct_trie_destroy(device->allowed);
   free(device->handshakes.events);
   free(device->others.events);
+  if (device->opened) OPENSSL_cleanse(device->opened, opened_capacity);
+  free(device->opened);
   free(device->receive_buffer);
   close_if_open(device->tun);
   close_if_open(device->socket);

@@ -23,6 +23,8 @@ enum {
   batch_segments = 64,
   receive_buffers = 4,
   event_capacity = 128,
+  // No packet is longer inside than outside; those without content take their room, too.
+  opened_capacity = receive_buffers * (read_capacity + 64 * ct_aead_room),
   waiting_bytes = 512 << 10,
 };
 
@@ -68,7 +70,8 @@ struct batch {
   size_t used, size;
   uint32_t count;
   bool is_closed;
-  uint8_t bytes[batch_capacity + 64];
+  // The first bytes are lent to ct_aead_seal.
+  uint8_t room[ct_aead_room + batch_capacity + 64];
 };
 
 struct event_ring {
@@ -94,7 +97,10 @@ struct ct_device {
   struct batch batch;
   uint8_t read_buffer[read_capacity];
   struct ct_coalescer coalescer;
-  uint8_t (*receive_buffer)[read_capacity];
+  // Datagrams as they came, and what was in them, each with room before it for ct_aead_open.
+  uint8_t (*receive_buffer)[ct_aead_room + read_capacity];
+  uint8_t *opened;
+  size_t opened_used;
 
   pthread_mutex_t events_lock;
   struct event_ring handshakes, others;

@@ -90,9 +90,16 @@ static void take_data(struct ct_device *device, uint8_t *bytes, size_t count,
     COUNT(device->replayed, 1);
     return;
   }
-  uint8_t *packet = bytes + ct_data_header_size;
+  uint8_t *sealed = bytes + ct_data_header_size;
   size_t length = count - ct_data_header_size - ct_tag_size;
-  if (ct_aead_open(pair->open, counter, packet, length) != 0) {
+  uint8_t *packet = device->opened + device->opened_used + ct_aead_room;
+  if (device->opened_used + ct_aead_room + length > opened_capacity) {
+    // More empty packets at once than any sender of ours would make: those before are written out.
+    ct_coalescer_flush(&device->coalescer);
+    device->opened_used = 0;
+    packet = device->opened + ct_aead_room;
+  }
+  if (ct_aead_open(pair->open, counter, sealed, length, packet) != 0) {
     COUNT(device->not_authentic, 1);
     return;
   }
@@ -107,7 +114,9 @@ static void take_data(struct ct_device *device, uint8_t *bytes, size_t count,
   if (length == 0) return;
   atomic_store_explicit(&peer->last_data_received, now, memory_order_relaxed);
   length = inner_length(device, packet, length, pair->peer);
-  if (length) ct_coalescer_add(&device->coalescer, packet, length);
+  if (length == 0) return;
+  device->opened_used += ct_aead_room + length;
+  ct_coalescer_add(&device->coalescer, packet, length);
 }
 
 static bool is_relay(struct ct_device *device, uint64_t header) {
@@ -182,7 +191,7 @@ bool ct_inbound_run(struct ct_device *device) {
     struct cmsghdr align;
   } controls[receive_buffers];
   for (int index = 0; index < receive_buffers; index++) {
-    pieces[index] = (struct iovec){device->receive_buffer[index], read_capacity};
+    pieces[index] = (struct iovec){device->receive_buffer[index] + ct_aead_room, read_capacity};
     messages[index].msg_hdr = (struct msghdr){
         .msg_name = &addresses[index],
         .msg_namelen = sizeof addresses[index],
@@ -206,10 +215,11 @@ bool ct_inbound_run(struct ct_device *device) {
     for (size_t at = 0; at < length; at += size) {
       size_t here = length - at < size ? length - at : size;
       struct ct_endpoint own = source;
-      take(device, device->receive_buffer[index] + at, here, &own, now);
+      take(device, device->receive_buffer[index] + ct_aead_room + at, here, &own, now);
     }
   }
   pthread_rwlock_unlock(&device->tables);
   ct_coalescer_flush(&device->coalescer);
+  device->opened_used = 0;
   return true;
 }

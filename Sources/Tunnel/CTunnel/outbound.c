@@ -15,11 +15,15 @@
 // How many packets of the TUN device one round takes before others get their turn.
 enum { reads_a_round = 16 };
 
+static uint8_t *batch_bytes(const struct batch *batch) {
+  return (uint8_t *)batch->room + ct_aead_room;
+}
+
 static bool send_segmented(struct ct_device *device, const struct batch *batch) {
   struct sockaddr_storage address;
   socklen_t length = ct_address_write(&batch->endpoint, device->family, &address);
   if (length == 0) return true;  // no way to such an address from here
-  struct iovec piece = {(void *)batch->bytes, batch->used};
+  struct iovec piece = {batch_bytes(batch), batch->used};
   union {
     uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
     struct cmsghdr align;
@@ -60,7 +64,7 @@ static void send_singly(struct ct_device *device, const struct batch *batch) {
   uint32_t count = 0;
   for (; at < batch->used && count < batch_segments; count++) {
     size_t size = batch->used - at < batch->size ? batch->used - at : batch->size;
-    pieces[count] = (struct iovec){(void *)(batch->bytes + at), size};
+    pieces[count] = (struct iovec){batch_bytes(batch) + at, size};
     messages[count].msg_hdr.msg_name = &address;
     messages[count].msg_hdr.msg_namelen = length;
     messages[count].msg_hdr.msg_iov = &pieces[count];
@@ -100,7 +104,7 @@ static uint8_t *reserve(struct ct_device *device, const struct ct_endpoint *endp
     flush(device);
   }
   if (batch->count == 0) batch->endpoint = *endpoint;
-  return batch->bytes + batch->used;
+  return batch_bytes(batch) + batch->used;
 }
 
 // Counts what was written there in. All datagrams of a batch have the same size, but for a last one
@@ -108,9 +112,9 @@ static uint8_t *reserve(struct ct_device *device, const struct ct_endpoint *endp
 static void commit(struct ct_device *device, size_t length) {
   struct batch *batch = &device->batch;
   if (batch->count > 0 && length > batch->size) {
-    uint8_t *place = batch->bytes + batch->used;
+    uint8_t *place = batch_bytes(batch) + batch->used;
     flush(device);
-    memmove(batch->bytes, place, length);
+    memmove(batch_bytes(batch), place, length);
   }
   if (batch->count == 0) batch->size = length;
   if (length < batch->size) batch->is_closed = true;
@@ -144,7 +148,7 @@ static bool seal(struct ct_device *device, struct peer *peer, struct key_pair *p
   size_t most = (size_t)device->mtu > length ? (size_t)device->mtu : length;
   if (padded > most) padded = most;
   memset(body + length, 0, padded - length);
-  if (ct_aead_seal(pair->seal, pair->send_counter, body, padded, body) != 0) return false;
+  if (ct_aead_seal(pair->seal, pair->send_counter, body, padded) != 0) return false;
   pair->send_counter++;
   size_t total = (size_t)(body - start) + padded + ct_tag_size;
   commit(device, total);

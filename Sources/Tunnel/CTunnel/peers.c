@@ -158,8 +158,8 @@ int ct_session_install(struct ct_device *device, uint16_t number,
   pair->peer = number;
   pair->is_initiator = session->is_initiator;
   pair->created = session->created;
-  pair->seal = ct_aead_create(session->send_key, true);
-  pair->open = ct_aead_create(session->receive_key, false);
+  pair->seal = ct_aead_create(session->send_key);
+  pair->open = ct_aead_create(session->receive_key);
   bool is_made = pair->seal && pair->open;
   struct peer *peer = is_made ? lock_peer(device, number) : NULL;
   if (!peer) {

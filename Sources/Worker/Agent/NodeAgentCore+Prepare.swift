@@ -43,14 +43,22 @@ extension NodeAgentCore {
         try await self.content.stage(workingFolder, into: folder.work)
       }
     }
-    let taken = Set(table.entries.values.compactMap(\.state.port))
-    let address = facts.address
-    let port = try await Blocking.run { try FreePort.find(on: address, except: taken) }
+    let tunnel = grant.network == nil ? nil : try await networks.prepare(grant)
     try Task.checkCancellation()
-    let prepared = LeasePrepared(executor: executor, rendezvousPort: port)
+    let port = try await rendezvousPort(grant)
+    try Task.checkCancellation()
+    let prepared = LeasePrepared(executor: executor, rendezvousPort: port, tunnel: tunnel)
     try table.setPrepared(prepared, of: id)
     held[id]?.reporting = Task { await self.reportChanges(of: id) }
     return prepared
+  }
+
+  private func rendezvousPort(_ grant: LeaseGrant) async throws -> UInt16 {
+    // In a network that was just made nothing listens yet; torchrun's own port is as good as any.
+    if grant.network != nil { return 29500 }
+    let taken = Set(table.entries.values.compactMap(\.state.port))
+    let address = facts.address
+    return try await Blocking.run { try FreePort.find(on: address, except: taken) }
   }
 
   private func describe(_ error: any Error, of lease: LeaseID) -> IorunError {

@@ -8,10 +8,10 @@ extension NodeAgentCore {
   func launch(_ id: LeaseID, _ gang: GangStart) async {
     guard let lease = held[id] else { return }
     lease.changed.yield()
-    let launch = launch(lease, gang)
     let file = lease.folder.log
     let cap = RankLog.Cap(size: settings.logLimit, setting: settings.logLimitSetting)
     do {
+      let launch = launch(lease, gang, try await network(lease, gang))
       let (process, log) = try await Blocking.run {
         let log = try RankLog(file: file, cap: cap)
         return (try RankProcess.start(launch, log: log), log)
@@ -56,7 +56,19 @@ extension NodeAgentCore {
     }
   }
 
-  private func launch(_ lease: HeldLease, _ gang: GangStart) -> RankProcess.Launch {
+  /// What the rank's process enters; `nil` where it uses the node's own network.
+  private func network(_ lease: HeldLease, _ gang: GangStart) async throws -> RankNetwork? {
+    switch (lease.grant.network, gang.network) {
+    case (nil, nil): return nil
+    case (.some, let network?): return try await networks.connect(lease.grant.id, to: network)
+    default:
+      throw IorunError(.malformed, "the grant and the start disagree about the gang's network")
+    }
+  }
+
+  private func launch(
+    _ lease: HeldLease, _ gang: GangStart, _ network: RankNetwork?
+  ) -> RankProcess.Launch {
     let command =
       switch lease.grant.spec.entrypoint {
       case .command(let words): words
@@ -64,10 +76,11 @@ extension NodeAgentCore {
       }
     let environment = RankEnvironment(
       grant: lease.grant, gang: gang, folder: lease.folder, facts: facts,
-      searchPath: settings.searchPath, executor: lease.executor ?? [:])
+      searchPath: settings.searchPath, executor: lease.executor ?? [:],
+      interface: network?.interface)
     return RankProcess.Launch(
       supervisor: settings.supervisor, command: command, environment: environment.variables,
-      folder: lease.folder.work)
+      folder: lease.folder.work, network: network)
   }
 
   /// From a started process to its end at the head: the whole log first, then the outputs, then
@@ -184,6 +197,7 @@ extension NodeAgentCore {
     } catch {
       logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
+    await networks.release(id)
     if held[id]?.executor != nil { await executors.release(id) }
     machine.release(id)
     table.remove(id)

@@ -13,6 +13,7 @@ public actor NodeAgentCore: AgentService {
   let content: any LeaseContent
   let executors: ExecutorSource
   let machine: MachineShare
+  let networks: any LeaseNetworks
   let settings: AgentSettings
   let clock: any Clock<Duration>
   let logger: Logger
@@ -28,7 +29,8 @@ public actor NodeAgentCore: AgentService {
   /// registration.
   public init(
     facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
-    executors: ExecutorSource, machine: MachineShare = .whole, settings: AgentSettings,
+    executors: ExecutorSource, machine: MachineShare = .whole,
+    networks: any LeaseNetworks = NoLeaseNetworks(), settings: AgentSettings,
     clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "iorun.agent")
   ) {
     self.facts = facts
@@ -37,6 +39,7 @@ public actor NodeAgentCore: AgentService {
     self.content = content
     self.executors = executors
     self.machine = machine
+    self.networks = networks
     self.settings = settings
     self.clock = clock
     self.logger = logger

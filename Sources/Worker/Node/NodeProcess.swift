@@ -14,6 +14,7 @@ public struct NodeProcess: Sendable {
   private let registry: NodeRegistry
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
+  private let networks: GangNetworks?
   private let credentials: NodeCredentials
   private let admissions: Admissions
   private let prober: NodeProber
@@ -43,12 +44,21 @@ public struct NodeProcess: Sendable {
       folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
-    let facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
+    let dataPlane = await DataPlaneProbe().find()
+    var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
+    facts.dataPlane = dataPlane.facts
+    let gangPaths = PathedGangPaths(headAddress: membership.headAddress, logger: logger)
+    let networks = dataPlane.backend.map {
+      GangNetworks(
+        backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
+        stateFolder: stateFolder, logger: logger)
+    }
+    let known = facts
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let machine = Self.share(hubMailbox)
     let hubSettings = try Self.hubSettings(
-      membership, facts: facts, node: NodeID(identity.peer), agent: settings)
+      membership, facts: known, node: NodeID(identity.peer), agent: settings)
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
@@ -57,7 +67,7 @@ public struct NodeProcess: Sendable {
     let system = try MeshActorSystem(transport: endpoint) { system in
       let registry = try NodeRegistry.at(headID, using: system)
       let agent = NodeAgentCore(
-        facts: facts, headID: headID,
+        facts: known, headID: headID,
         head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
         content: TransferLeaseContent(
           endpoint: RemoteContent(try ContentExchange.at(headID, using: system)), cache: cache),
@@ -70,12 +80,15 @@ public struct NodeProcess: Sendable {
               variables.merging(["IORUN_HUB": HubSocket.path(of: hubSettings.node)]) { $1 }
             )
           }, release: { executors.release($0) }),
-        machine: machine, settings: settings, logger: logger)
+        machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
+        settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let bridge = HubBridge(mailbox: hubMailbox, head: headID)
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
-        rendezvous: try Rendezvous.at(headID, using: system), logger: logger)
+        rendezvous: try Rendezvous.at(headID, using: system),
+        links: DirectLinks(endpoint: endpoint, publicKey: identity.publicKey, logger: logger),
+        logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
@@ -83,6 +96,7 @@ public struct NodeProcess: Sendable {
         system.named(NodeObjects.wellKnownName) { NodeObjects(bridge, actorSystem: system) },
         system.named(PathDesk.wellKnownName) { PathDesk(paths, actorSystem: system) },
       ]
+      gangPaths.attach(paths)
       parts = (agent, registry, served, paths)
     }
     guard let parts else {
@@ -99,6 +113,7 @@ public struct NodeProcess: Sendable {
     metrics = try membership.metrics.map { try hub.serveMetrics(on: $0) }
     self.system = system
     self.endpoint = endpoint
+    self.networks = networks
     self.logger = logger
   }
 
@@ -114,6 +129,7 @@ public struct NodeProcess: Sendable {
   /// - Throws: `fileSystem` where the state folder cannot be used.
   public func run() async throws {
     try await agent.removeLeftovers()
+    try await networks?.removeLeftovers()
     let measuring = Task { [prober] in await prober.run() }
     defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }

@@ -11,6 +11,8 @@ actor NodePathAgent: PathDeskService {
   static let gatherEvery = Duration.seconds(25)
   /// How often own addresses are looked at.
   static let lookEvery = Duration.seconds(5)
+  /// How often the head is told, where nothing has changed.
+  static let reportEvery = Duration.seconds(20)
   /// How long a way that the head asked for is kept.
   static let meetingLife = Duration.seconds(600)
   static let meetingLimit = 256
@@ -19,6 +21,7 @@ actor NodePathAgent: PathDeskService {
   nonisolated let headAddress: String
   private let rendezvous: Rendezvous
   private let logger: Logger
+  private let links: DirectLinks
   private let socket: UDPSocket
   private let place: PathPlace
   private var relays: [RelayOffer] = []
@@ -27,8 +30,12 @@ actor NodePathAgent: PathDeskService {
   private var others: [String: @Sendable () async -> [PathSummary]] = [:]
   private var own: [SocketAddress] = []
   private var gatheredAt: ContinuousClock.Instant?
+  private var told: (report: PathReport, at: ContinuousClock.Instant)?
 
-  init(head: PeerID, headAddress: String, rendezvous: Rendezvous, logger: Logger) throws {
+  init(
+    head: PeerID, headAddress: String, rendezvous: Rendezvous, links: DirectLinks, logger: Logger
+  ) throws {
+    self.links = links
     self.head = head
     self.headAddress = headAddress
     self.rendezvous = rendezvous
@@ -69,7 +76,7 @@ actor NodePathAgent: PathDeskService {
   }
 
   /// What stands before this node.
-  var natClass: NATClass { get async { await place.findings.natClass } }
+  var natClass: NATClass { get async { await place.natClass } }
 
   func meet(_ offer: PathOffer, caller: PeerID) async throws {
     guard caller == head else {
@@ -78,7 +85,7 @@ actor NodePathAgent: PathDeskService {
     let now = ContinuousClock.now
     for (peer, since) in meetings where now - since > Self.meetingLife {
       meetings[peer] = nil
-      await place.keeper.remove(peer.description)
+      await place.remove(peer.description)
     }
     guard meetings[offer.peer] != nil || meetings.count < Self.meetingLimit else {
       throw IorunError(.overloaded, "this node looks for \(meetings.count) paths already")
@@ -104,10 +111,13 @@ actor NodePathAgent: PathDeskService {
         await place.gather(relays)
         gatheredAt = now
       }
-      try await rendezvous.report(
-        PathReport(
-          end: await place.end, relayRoundTripsMilliseconds: await place.roundTrips,
-          paths: Array(await summaries().prefix(PathSummary.limit))))
+      let report = PathReport(
+        end: await place.end, relayRoundTripsMilliseconds: await place.roundTrips,
+        paths: Array(await summaries().prefix(PathSummary.limit)), link: await links.end())
+      if let told, told.report.saysTheSame(as: report), now - told.at < Self.reportEvery { return }
+      let offers = try await rendezvous.report(report)
+      told = (report, now)
+      await links.set(offers)
     } catch {
       // The head is away, or older than this: asked again with the next look.
       logger.debug("the head was not told of this node's paths: \(error)")
@@ -121,6 +131,7 @@ actor NodePathAgent: PathDeskService {
       all.append(PathSummary(peer, purpose: "ping", status))
     }
     for ways in others.values { all += await ways() }
+    all += await links.summaries()
     return all
   }
 }
@@ -132,5 +143,21 @@ extension PathSummary {
       peer: peer, purpose: purpose, isDirect: status.route?.isDirect,
       roundTripMilliseconds: status.roundTrip.map { $0 / .milliseconds(1) },
       address: status.route?.address.description)
+  }
+}
+
+extension PathReport {
+  /// True where another one has no news: round trips always differ a little.
+  func saysTheSame(as other: PathReport) -> Bool {
+    func essence(_ paths: [PathSummary]) -> Set<PathSummary> {
+      Set(
+        paths.map { path in
+          var path = path
+          path.roundTripMilliseconds = nil
+          return path
+        })
+    }
+    return end == other.end && link == other.link && essence(paths) == essence(other.paths)
+      && Set(relayRoundTripsMilliseconds.keys) == Set(other.relayRoundTripsMilliseconds.keys)
   }
 }

@@ -16,11 +16,14 @@ struct RankEnvironment: Sendable {
   var searchPath: String
   /// The identity of the rank's process in the mesh, as variables.
   var executor: [String: String]
+  /// The interface of the gang's own network; `nil` where the rank uses the node's.
+  var interface: String?
 
   /// All variables. The user's may replace the base, never the rendezvous.
   var variables: [String: String] {
     base.merging(grant.spec.environment) { _, users in users }
       .merging(rendezvous) { _, ours in ours }
+      .merging(tunnel) { _, ours in ours }
       .merging(devices) { _, ours in ours }
       .merging(executor) { _, ours in ours }
   }
@@ -47,13 +50,20 @@ struct RankEnvironment: Sendable {
       "TORCHELASTIC_RESTART_COUNT": String(grant.id.attempt - 1),
       "TORCHELASTIC_MAX_RESTARTS": String(spec.retries),
       "TORCHELASTIC_RUN_ID": grant.id.job.description,
-      "GLOO_SOCKET_IFNAME": facts.interface, "NCCL_SOCKET_IFNAME": facts.interface,
-      "TP_SOCKET_IFNAME": facts.interface,
+      "GLOO_SOCKET_IFNAME": interface ?? facts.interface,
+      "NCCL_SOCKET_IFNAME": interface ?? facts.interface,
+      "TP_SOCKET_IFNAME": interface ?? facts.interface,
       "JAX_COORDINATOR_ADDRESS": "\(gang.masterAddress):\(gang.masterPort)",
       "TMPDIR": folder.temporary,
       "IORUN_JOB": grant.id.job.description, "IORUN_ATTEMPT": String(grant.id.attempt),
       "IORUN_RANK": String(grant.id.rank), "IORUN_OUTPUT_DIR": folder.work,
     ]
+  }
+
+  /// What programs must be told in a network of the gang's own: InfiniBand would go around it.
+  private var tunnel: [String: String] {
+    interface == nil
+      ? ["IORUN_NETWORK": "host"] : ["IORUN_NETWORK": "gang", "NCCL_IB_DISABLE": "1"]
   }
 
   private var devices: [String: String] {

@@ -2,6 +2,7 @@ import CShim
 import Foundation
 import Glibc
 import IorunCore
+import IorunTunnel
 import Synchronization
 
 /// One rank's process tree: a supervisor of our own, below it the rank's command and whatever that
@@ -20,6 +21,8 @@ final class RankProcess: Sendable {
     var folder: String
     /// How long what the command leaves behind has between `SIGTERM` and `SIGKILL`.
     var leftoverGrace: Duration = .milliseconds(250)
+    /// The network that the whole tree is in; `nil` for this process's.
+    var network: RankNetwork?
   }
 
   /// How the tree ended.
@@ -66,7 +69,10 @@ final class RankProcess: Sendable {
     if failure == 0 { failure = iorun_pipe(&output) }
     if failure == 0 { failure = iorun_socket_pair(&channel) }
     if failure == 0 {
-      failure = -spawn(launch, output: output[1], inherited: [channel[1], variables], &pid)
+      // The supervisor enters the network itself, see iorun_supervise.
+      let network = launch.network.map { [$0.namespace.descriptor] } ?? []
+      failure = -spawn(
+        launch, output: output[1], inherited: [channel[1], variables] + network, &pid)
     }
     guard failure == 0 else {
       for descriptor in [output[0], channel[0]] where descriptor >= 0 { close(descriptor) }
@@ -182,7 +188,8 @@ final class RankProcess: Sendable {
     _ launch: Launch, output: Int32, inherited: [Int32], _ pid: inout pid_t
   ) -> Int32 {
     let milliseconds = launch.leftoverGrace / .milliseconds(1)
-    let arguments = ["iorun", "__supervise", String(Int(milliseconds))] + launch.command
+    let network = launch.network.map { "@\($0.folder)" } ?? ""
+    let arguments = ["iorun", "__supervise", "\(Int(milliseconds))\(network)"] + launch.command
     // The supervisor itself needs only what its own libraries need.
     let environment = ["PATH", "LD_LIBRARY_PATH"].compactMap { name -> String? in
       ProcessInfo.processInfo.environment[name].map { "\(name)=\($0)" }

@@ -10,7 +10,7 @@ struct Ping: AsyncParsableCommand {
     discussion: """
       Without options: words through the mesh, client to head to node and back.
       With --until-direct: looks for a direct path by UDP as gangs' tunnels do, tells each change \
-      of the way, and ends with status 0 once it is direct, with 1 when the time is up.
+      of the way, and ends with status 0 once it is direct, with 7 when the time is up.
       For operators, and for buyers with a rank on the node.
       """)
 

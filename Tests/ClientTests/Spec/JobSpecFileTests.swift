@@ -24,6 +24,7 @@ import Testing
       outputs: [model.bin, 'out/*.png']
       timeout: 10m
       retries: 2
+      network: gang
       """)
     #expect(file.workingDirectory == "src")
     #expect(
@@ -36,7 +37,7 @@ import Testing
               milliCPUs: 500, gpus: 2, memory: .gibi(4), disk: Bytes(10_000_000_000)),
             gpuModel: "H100"),
           environment: ["PORT": "8080", "DEBUG": "yes", "EMPTY": ""],
-          outputs: ["model.bin", "out/*.png"], timeoutSeconds: 600, retries: 2))
+          outputs: ["model.bin", "out/*.png"], timeoutSeconds: 600, retries: 2, network: .gang))
   }
 
   @Test func `a command alone is enough, and the folder names the job`() throws {

@@ -122,13 +122,13 @@ struct RightsTests {
     "Rendezvous.paths": { _ = try await $0.rig.services.rendezvous.paths(caller: $1) },
     "Rendezvous.meet": {
       _ = try await $0.rig.services.rendezvous.meet(
-        $0.rig.nodes[1].id, RightsTests.pathEnd, caller: $1)
+        $0.rig.nodes[1].id, RightsTests.pathEnd, relayRoundTripsMilliseconds: [:], caller: $1)
     },
     "Rendezvous.echo": {
       _ = try await $0.rig.services.rendezvous.echo($0.rig.nodes[1].id, caller: $1)
     },
     "Rendezvous.report": {
-      try await $0.rig.services.rendezvous.report(
+      _ = try await $0.rig.services.rendezvous.report(
         PathReport(
           end: RightsTests.pathEnd, relayRoundTripsMilliseconds: [:], paths: []), caller: $1)
     },

@@ -9,7 +9,8 @@ import Testing
 struct RelayBookTests {
   private let head = PeerID(high: 1, low: 1)
   private let near = PeerID(high: 2, low: 2)
-  private let (a, b) = (PeerID(high: 7, low: 0), PeerID(high: 8, low: 0))
+  private let a = PeerID(high: 7, low: 0)
+  private let b = PeerID(high: 8, low: 0)
 
   private func book() throws -> RelayBook {
     var book = RelayBook(firstSlot: RelayPass.lastSlot)

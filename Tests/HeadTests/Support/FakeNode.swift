@@ -26,6 +26,8 @@ actor FakeNode: AgentService {
   /// A start happens, but its answer is lost.
   var losesStartAnswers = false
   private(set) var startCalls = 0
+  /// It says nothing of its tunnel, as an older agent would.
+  var losesTunnels = false
   /// Whether it finds every host that it is asked about.
   private var reachesHosts = false
 
@@ -100,8 +102,18 @@ actor FakeNode: AgentService {
     try reach()
     return LeasePrepared(
       executor: executor ?? Self.executor(grant.id, on: id),
-      rendezvousPort: UInt16(2000 + grant.id.rank))
+      rendezvousPort: UInt16(2000 + grant.id.rank), tunnel: tunnel(grant))
   }
+
+  /// Its end of the gang's tunnel, where there is one; its number is its key.
+  private func tunnel(_ grant: LeaseGrant) -> TunnelMember? {
+    guard let seat = grant.network, seat.nodeCount > 1, !losesTunnels else { return nil }
+    return TunnelMember(
+      publicKey: [UInt8](repeating: UInt8(truncatingIfNeeded: id.low), count: 32),
+      endpoints: [SocketAddress(v4: 192, 0, 2, UInt8(truncatingIfNeeded: id.low), port: 4000)])
+  }
+
+  func set(losesTunnels: Bool) { self.losesTunnels = losesTunnels }
 
   func start(_ lease: LeaseID, epoch: Int64, gang: GangStart, caller: PeerID) async throws {
     startCalls += 1

@@ -31,8 +31,12 @@ final class Rig: Sendable {
     return HeadClock(time) { 1_000_000 + time.now.offset.inSeconds }
   }
 
-  /// `cpus`: a node for each entry, with so many cores.
-  init(cpus: [Int] = [4, 4, 4], options: HeadOptions = HeadOptions()) async throws {
+  /// `cpus`: a node for each entry, with so many cores. `planes`: what each node can do for gangs'
+  /// networks; nothing where the list is shorter.
+  init(
+    cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [],
+    options: HeadOptions = HeadOptions()
+  ) async throws {
     folder = NSTemporaryDirectory() + "iorun-head-\(UUID().uuidString)"
     self.options = options
     operatorID = try PeerDirectory.id(of: sampleKey(1))
@@ -40,8 +44,9 @@ final class Rig: Sendable {
     otherBuyer = try PeerDirectory.id(of: sampleKey(3))
     nodes = try cpus.enumerated().map { index, count in
       let key = sampleKey(UInt8(100 + index))
-      return FakeNode(
-        id: try PeerDirectory.id(of: key), facts: .sample("node-\(index + 1)", cpus: count))
+      var facts = NodeFacts.sample("node-\(index + 1)", cpus: count)
+      facts.dataPlane = planes.indices.contains(index) ? planes[index] : nil
+      return FakeNode(id: try PeerDirectory.id(of: key), facts: facts)
     }
     bridges = Dictionary(
       uniqueKeysWithValues: nodes.map { ($0.id, FakeBridge(id: $0.id, facts: $0.facts)) })
@@ -154,10 +159,10 @@ final class Rig: Sendable {
 
 /// Runs a test with a head and closes it whatever happens.
 func withRig(
-  cpus: [Int] = [4, 4, 4], options: HeadOptions = HeadOptions(),
-  _ body: (Rig) async throws -> Void
+  cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [],
+  options: HeadOptions = HeadOptions(), _ body: (Rig) async throws -> Void
 ) async throws {
-  let rig = try await Rig(cpus: cpus, options: options)
+  let rig = try await Rig(cpus: cpus, planes: planes, options: options)
   do {
     try await body(rig)
   } catch {

@@ -59,14 +59,14 @@ struct RoundTripMatrixTests {
       "there is no latency data in IORUN_DATA or ../shared/data: SKIPPED"))
   func planetLabCoordinates() throws {
     let table = try #require(Self.planetLab)
-    let count = 120
+    let count = 60
     var generator = SeededGenerator(seed: 11)
     let hosts = Array(table.indices.shuffled(using: &generator).prefix(count))
     func truth(_ one: Int, _ other: Int) -> Float { table[hosts[one]][hosts[other]] }
     var coordinates = [NetworkCoordinate](repeating: NetworkCoordinate(), count: count)
     var matrix = RoundTripMatrix()
     let index = Dictionary(uniqueKeysWithValues: (0..<count).map { (peer($0), $0) })
-    for round in 0..<40 {
+    for round in 0..<30 {
       for one in 0..<count {
         // The first host stands for the head, which everybody measures.
         let targets = matrix.stalest(index.keys, for: peer(one), count: 4) + [peer(0)]
@@ -87,9 +87,9 @@ struct RoundTripMatrixTests {
       }
     }
     let median = errors.sorted()[errors.count / 2]
-    print("PlanetLab, \(count) hosts, 40 rounds of 5 probes: median relative error \(median)")
+    print("PlanetLab, \(count) hosts, 30 rounds of 5 probes: median relative error \(median)")
     #expect(median < 0.25)
-    // Every pair was measured by then: 4 probes a round of each of 120 hosts are enough for 7,140 pairs.
-    #expect(matrix.count > 7000)
+    // Every pair was measured by then: the stalest is always asked for next.
+    #expect(matrix.count > 1700)
   }
 }

@@ -68,6 +68,7 @@ struct PeerLivenessTests {
     var (peer, last) = steady()
     // Both sides give up the silent link; that of the other side is heard of when the cut heals.
     peer.disconnected(at: last + .seconds(5), wasClosed: false)
+    #expect(peer.verdict(at: last + .milliseconds(5100)).state == .unreachable)
     #expect(peer.verdict(at: last + .seconds(9)).state == .unreachable)
     peer.disconnected(at: last + .seconds(10), wasClosed: true)
     #expect(peer.verdict(at: last + .seconds(17)).state == .unreachable)
@@ -105,18 +106,24 @@ struct PeerLivenessTests {
   func stall() {
     var (peer, last) = steady()
     peer.disconnected(at: last + .seconds(30), wasClosed: true)
-    peer.forgive(.seconds(30))
+    peer.forgive(.seconds(30), at: last + .seconds(30))
     #expect(peer.verdict(at: last + .seconds(30)).state == .alive)
+    // What the kernel had kept comes later: the end of a connection that the peer had given up.
+    peer.disconnected(at: last + .seconds(30), wasClosed: true)
+    #expect(peer.verdict(at: last + .seconds(39)).state == .suspect)
+    #expect(peer.verdict(at: last + .seconds(41)).state == .unreachable)
+    #expect(peer.verdict(at: last + .seconds(50)).state == .dead)
   }
 
-  @Test("200 ms, jitter and 1 % loss with its resends: no false alarm in a million heartbeats")
+  @Test(
+    "200 ms, jitter and 1 % loss each way with its resends: no false death in 300,000 heartbeats")
   func loss() {
     var generator = SeededGenerator(seed: 4)
     var peer = PeerLiveness(now: .zero)
     peer.measured(roundTrip: .milliseconds(200))
     var now = Duration.zero
-    var worst = PeerLiveness.State.alive
-    for _ in 0..<1_000_000 {
+    var (deaths, alarms) = (0, 0)
+    for _ in 0..<300_000 {
       // A lost segment is sent again after a timeout of about two round trips, which doubles.
       var delay = Duration.milliseconds(500 + 200 + Int.random(in: 0...20, using: &generator))
       var timeout = Duration.milliseconds(400)
@@ -126,9 +133,12 @@ struct PeerLivenessTests {
       }
       now += delay
       let verdict = peer.verdict(at: now).state
-      if verdict == .unreachable || verdict == .dead { worst = verdict }
+      if verdict == .dead { deaths += 1 }
+      if verdict == .unreachable { alarms += 1 }
       peer.heard(at: now)
     }
-    #expect(worst == .alive)
+    #expect(deaths == 0)
+    // Four losses in a row may look like an outage of four seconds, once in weeks.
+    #expect(alarms <= 1)
   }
 }

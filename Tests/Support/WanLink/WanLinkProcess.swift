@@ -15,13 +15,23 @@ public enum WanLinkProcess {
     in namespaces: NetworkNamespaces, from one: String, to other: String,
     settings: LinkSettings, seed: UInt64 = 1, body: () async throws -> Outcome
   ) async throws -> Outcome {
+    try await with(
+      between: namespaces.name(one), and: namespaces.name(other), settings: settings, seed: seed,
+      body: body)
+  }
+
+  /// Joins two namespaces by their names.
+  public static func with<Outcome>(
+    between one: String, and other: String, settings: LinkSettings, seed: UInt64 = 1,
+    body: () async throws -> Outcome
+  ) async throws -> Outcome {
     guard let program = builtProgram() else {
       throw WanLinkError("wan-link is not built; build it with swift build --build-tests")
     }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments(
-      from: namespaces.name(one), to: namespaces.name(other), settings: settings, seed: seed)
+      from: one, to: other, settings: settings, seed: seed)
     // The link ends with the test's process, even one that is killed: its input ends then.
     let input = Pipe()
     let output = Pipe()

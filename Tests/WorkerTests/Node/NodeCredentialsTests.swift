@@ -75,14 +75,14 @@ struct NodeCredentialsTests {
     let credentials = try credentials()
     let other = try CurveKey()
     let theirs = try admission(of: other)
-    await #expect(throws: IorunError.self) {
+    #expect(throws: IorunError.self) {
       try credentials.check(theirs.certificate, of: other.publicKey, roles: [.supplier])
     }
     try await credentials.take(try admission())
     _ = try credentials.check(theirs.certificate, of: other.publicKey, roles: [.supplier])
     try await credentials.take(try admission(sequence: 2, revoked: [other.peer: 1_000_000]))
     #expect(credentials.revoked == [other.peer])
-    await #expect(throws: IorunError.self) {
+    #expect(throws: IorunError.self) {
       try credentials.check(theirs.certificate, of: other.publicKey, roles: [.supplier])
     }
   }

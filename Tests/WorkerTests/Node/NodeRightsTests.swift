@@ -22,7 +22,8 @@ struct NodeRightsTests {
     "returnLease": { try await $0.returnLease(1, holder: process, broken: false, caller: $1) },
     "stopActor": {
       try await $0.stopActor(
-        RuntimeActorID(high: 7, low: 1), reason: ProcessLoss("x"), inOrder: false, caller: $1)
+        RuntimeActorID(high: 7, low: 1), reason: ProcessLoss(.processLost, "x"), inOrder: false,
+        caller: $1)
     },
     "commitBundles": {
       try await $0.commitBundles(GroupID(high: 1, low: 1), epoch: 1, caller: $1)
@@ -32,7 +33,9 @@ struct NodeRightsTests {
     "nodeLost": { try await $0.nodeLost(NodeID(Sample.head), reason: "x", caller: $1) },
     "deliver": { try await $0.deliver(job, Data(), caller: $1) },
     "echo": { try await $0.echo(caller: $1) },
-    "processLost": { try await $0.processLost(job, process, ProcessLoss("x"), caller: $1) },
+    "processLost": {
+      try await $0.processLost(job, process, ProcessLoss(.processLost, "x"), caller: $1)
+    },
     "free": { try await $0.free(job, objects: [], caller: $1) },
     "list": { _ = try await $0.list("workers", job: nil, limit: 1, caller: $1) },
   ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 import traceback
@@ -28,6 +27,7 @@ from iorun._core.frames import (
     REPLY,
     REPLY_CANCELLED,
     REPLY_ERROR,
+    REPLY_LOST,
     REPLY_PLAIN,
     REPLY_RETRY,
     U32,
@@ -65,6 +65,9 @@ class Answers:
     interrupting: bool
     stopping: Optional[str]
     give_back: Any
+    mode: Any
+    wake: Any
+    exit_code: int
     check_interrupt: Any
 
     def reply(self, call: Call, value: Any, start: float) -> None:
@@ -117,7 +120,9 @@ class Answers:
             )
         return values
 
-    def _taken(self, call: Call, generator: Any, returns: int) -> List[Tuple[int, Any, List[bytes]]]:
+    def _taken(
+        self, call: Call, generator: Any, returns: int
+    ) -> List[Tuple[int, Any, List[bytes]]]:
         """The results of a generator with a number of results: each leaves memory as it comes.
 
         Where it ends early or fails, what it yielded before is good; the rest is the error.
@@ -199,7 +204,7 @@ class Answers:
             self._exit(call, error, units)
             return
         if isinstance(error, DependencyLost):
-            self.core.report_lost(error.id, error.where)
+            flags |= REPLY_LOST
             wrapped: BaseException = self.core.lost_error(error.id)
         elif call.cancelled and (
             isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
@@ -209,6 +214,9 @@ class Answers:
             # It ran, and could have said something else: programs catch this as an error of its own,
             # or as what it is.
             wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
+        elif _is_fatal(error):
+            self._crash(error)
+            return
         else:
             wrapped = self.wrap(call, error)
             try:
@@ -237,7 +245,7 @@ class Answers:
                 actor = repr(self.actor)
             except Exception:
                 actor = object.__repr__(self.actor)
-        name = call.template.spec.get("function") or call.template.name
+        name = call.template.name
         wrapped = exceptions.RayTaskError(
             str(name),
             text,
@@ -248,6 +256,15 @@ class Answers:
             actor_id=self.actor_id.hex() if self.actor_id else None,
         )
         return wrapped
+
+    def _crash(self, error: BaseException) -> None:
+        """Ends the process by an error that programs must not catch, as Ray does."""
+        traceback.print_exception(type(error), error, error.__traceback__)
+        with self.core.loop.lock:
+            self.core.hub.note(
+                ops.EXITING, {"intended": False, "reason": f"{type(error).__name__}: {error}"[:500]}
+            )
+        self.leave(1)
 
     def reply_cancelled(self, call: Call) -> None:
         """Answers a call that was not started. With the lock held."""
@@ -311,14 +328,15 @@ class Answers:
         """Ends this process, after all that was said is written."""
         self.core.drain_output(2.0)
         self.stopping = "exit"
-        if threading.get_ident() == self.main_thread:
-            raise SystemExit(code)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                pass
-        os._exit(code)
+        self.exit_code = code
+        if threading.get_ident() != self.main_thread:
+            # The main thread runs what the program has registered for the end.
+            with self.core.loop.lock:
+                self.wake()
+            self.core.loop.tell_poller()
+            if hasattr(self.mode, "stop"):
+                self.mode.stop()
+        raise SystemExit(code)
 
     # Generators
 
@@ -376,3 +394,11 @@ class Answers:
             call.peer.send(frame(REPLY, 0, units, call.number, encode_results([(PLAIN, value)])))
         if call.template.max_calls:
             self.count_call(call)
+
+
+def _is_fatal(error: BaseException) -> bool:
+    """Whether it is no `Exception`, and none of those that have a meaning of their own."""
+    if isinstance(error, (Exception, KeyboardInterrupt, GeneratorExit)):
+        return False
+    # `BaseExceptionGroup` and asyncio's are told to the caller; the latter is a BaseException.
+    return type(error).__name__ not in ("CancelledError", "BaseExceptionGroup")

@@ -64,6 +64,9 @@ class Arena:
         try:
             answer, _ = self.core.request(ops.ALLOC, {"object": id.hex(), "size": size})
         except HubError as error:
+            if error.code == ops.WRONG_STATE:
+                # A copy is here already: a task that ran again makes what was pulled before.
+                return
             if error.code in (ops.STORE_FULL, ops.TOO_LARGE):
                 raise ObjectStoreFullError(
                     f"An object of {size} bytes has no room: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import os
@@ -61,10 +62,14 @@ class Executor(Answers):
         self.actor_status: Dict[str, Any] = {}
         self.actor_meta: Dict[str, Any] = {}
         self.gpus: List[Any] = []
-        self.own_threads = _THREADS in os.environ
+        # Of the user, or of the task's environment.
+        self.own_threads = os.environ.get(_THREADS, "1") != "1" or (
+            os.environ.pop("IORUN_OWN_THREADS", "") != "0"
+        )
         self.mode: Any = None
         self.assignment: Any = None
         self.stopping: Optional[str] = None
+        self.exit_code = 0
         self.draining = False
         self.interrupting = False
         self._blocked = 0
@@ -383,8 +388,6 @@ class Executor(Answers):
             self.running.pop(key, None)
 
     def _run_coroutine(self, value: Any) -> Any:
-        import asyncio
-
         if inspect.isasyncgen(value):
             return _drive(value)
         return asyncio.run(value)
@@ -412,6 +415,20 @@ class Executor(Answers):
         self.core.loop.flush()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def exit_actor(self) -> None:
+        """Ends an async actor in order, from one of its loops, whatever coroutine wanted it."""
+        if self.stopping is not None:
+            return
+        if self.mode is None:
+            # A task that the constructor has started was faster than its end.
+            asyncio.get_running_loop().call_later(0.01, self.exit_actor)
+            return
+        with self.core.loop.lock:
+            self.core.hub.note(ops.EXITING, {"intended": True, "reason": "exit_actor() was called"})
+        self.core.drain_output(2.0)
+        self.stopping = "exit"
+        self.mode.stop()
+
     # Becoming an actor
 
     def become_actor(self) -> None:
@@ -425,8 +442,6 @@ class Executor(Answers):
 
 def _drive(generator: Any) -> Any:
     """The values of an async generator, in a task that is no coroutine's."""
-    import asyncio
-
     loop = asyncio.new_event_loop()
     try:
         while True:

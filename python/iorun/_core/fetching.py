@@ -250,7 +250,7 @@ class Fetching:
 
     def _await_settled(self, found: List[Tuple[bytes, Entry]], deadline: Optional[float]) -> None:
         with self.loop.lock:
-            waiter = Waiter(0)
+            waiter = Waiter(0, hasty=True)
             failed = False
             for id, entry in found:
                 if entry.state == PENDING:
@@ -268,6 +268,9 @@ class Fetching:
             raise exceptions.GetTimeoutError(
                 f"Get timed out: {left} of {len(found)} objects were not ready in time."
             )
+        if len(found) > 1:
+            # Where one has failed the others may still be pending.
+            self._first_error(found)
 
     def _first_error(self, found: List[Tuple[bytes, Entry]]) -> bool:
         """Raises the error of one that has failed: nobody waits for the others then."""

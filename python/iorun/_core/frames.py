@@ -60,6 +60,8 @@ REPLY_ERROR = 2
 REPLY_RETRY = 4
 REPLY_CANCELLED = 8
 REPLY_EXITED = 16
+# The call did not run: an argument is nowhere; the error names it.
+REPLY_LOST = 32
 
 # Tags of a result.
 PLAIN = 1

@@ -170,8 +170,7 @@ class TaskQueue:
             lease.window, lease.duration = self.far_window, self.far_duration
         self.leases.append(lease)
         self.core.tasks.leases[peer.worker] = lease
-        if answer.get("gpus") or self.request.get("bundle"):
-            self.core.introduce_lease(lease, self.request)
+        self.core.introduce_lease(lease, self.request)
         self.refill(lease)
         if self.waiting:
             # A burst asks for few leases while it is submitted; the rest follows here.

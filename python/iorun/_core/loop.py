@@ -32,10 +32,12 @@ _LOOK = 0.01
 class Waiter:
     """Something that a thread waits for: `left` things have yet to happen."""
 
-    __slots__ = ("gate", "left")
+    __slots__ = ("gate", "hasty", "left")
 
-    def __init__(self, left: int):
+    def __init__(self, left: int, hasty: bool = False):
         self.left = left
+        #: Whether one error ends the waiting for all.
+        self.hasty = hasty
         self.gate: Optional[threading.Lock] = None
 
     def count_down(self) -> None:

@@ -125,6 +125,11 @@ class ObjectTable:
         callbacks = entry.callbacks
         if callbacks is not None:
             entry.callbacks = None
+            if tag == ERROR:
+                for callback in callbacks:
+                    waiter = getattr(callback, "__self__", None)
+                    if waiter.__class__ is Waiter and waiter.hasty:
+                        waiter.left = 1
             self.call_back(callbacks)
 
     def call_back(self, callbacks: List[Callable[[], None]]) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
-from iorun._core.option_checks import ACTOR_OPTIONS, METHOD_OPTIONS, TASK_OPTIONS, check
+from iorun._core.option_checks import (
+    ACTOR_OPTIONS,
+    METHOD_OPTIONS,
+    TASK_OPTIONS,
+    check,
+    check_returns,
+)
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
+
 
 def resources_of(options: Dict[str, Any], default_cpus: float) -> Dict[str, float]:
     """The resources that a task or actor holds."""
@@ -35,7 +42,7 @@ def concurrency_groups(given: Any) -> "Dict[str, int]":
         if not isinstance(name, str) or isinstance(limit, bool) or not isinstance(limit, int):
             raise TypeError(f"concurrency_groups are names and counts, not {name!r}: {limit!r}.")
         if limit < 1:
-            raise ValueError(f"max_concurrency of the group {name!r} must be positive.")
+            raise ValueError(f"The group {name!r}: max_concurrency must be greater than 0.")
     return dict(given or {})
 
 
@@ -46,13 +53,19 @@ def _with_accelerator(amounts: Dict[str, float], options: Dict[str, Any]) -> Dic
 
 
 def request_of(
-    core: "CoreWorker", options: Dict[str, Any], resources: Dict[str, float]
+    core: "CoreWorker",
+    options: Dict[str, Any],
+    resources: Dict[str, float],
+    placement: Optional[Dict[str, float]] = None,
 ) -> Tuple[Dict[str, Any], Dict[str, Any]]:
-    """(what the scheduler is asked for, what the executing side is told)."""
+    """(what the scheduler is asked for, what the executing side is told).
+
+    `placement` is what must be there to be placed, where that is more than `resources`.
+    """
     request: Dict[str, Any] = {"resources": resources, "strategy": "DEFAULT"}
     spec: Dict[str, Any] = {"resources": resources}
     strategy = options.get("scheduling_strategy")
-    group, index, capture = _group_of(core, options, strategy)
+    group, index, capture = _group_of(core, options, strategy, placement or resources)
     if group is not None:
         request["bundle"] = {"group": group, "index": index}
         spec["placement_group"] = group
@@ -80,7 +93,7 @@ def request_of(
 
 
 def _group_of(
-    core: "CoreWorker", options: Dict[str, Any], strategy: Any
+    core: "CoreWorker", options: Dict[str, Any], strategy: Any, needed: Dict[str, float]
 ) -> Tuple[Optional[str], int, bool]:
     group = options.get("placement_group")
     index = options.get("placement_group_bundle_index")
@@ -105,7 +118,22 @@ def _group_of(
             f"placement group bundle index {index} is invalid. Valid placement group indexes: "
             f"0-{count - 1}"
         )
+    bundles = group.bundle_specs if index < 0 else [group.bundle_specs[index]]
+    if not any(_fits(needed, bundle) for bundle in bundles):
+        raise ValueError(
+            f"Cannot schedule with the placement group because the resource request {needed} cannot "
+            f"fit into any bundles for the placement group, {bundles}."
+        )
     return group.id.hex(), index, bool(capture)
+
+
+def _fits(needed: Dict[str, float], bundle: Dict[str, float]) -> bool:
+    return all(
+        amount <= bundle.get(name, 0)
+        for name, amount in needed.items()
+        # What nobody reserves in bundles is the node's.
+        if amount and name not in ("memory", "object_store_memory")
+    )
 
 
 def _environment_of(core: "CoreWorker", runtime_env: Any) -> Tuple[str, str, Dict[str, Any]]:
@@ -142,6 +170,7 @@ __all__ = [
     "METHOD_OPTIONS",
     "TASK_OPTIONS",
     "check",
+    "check_returns",
     "concurrency_groups",
     "queue_key",
     "request_of",

@@ -314,7 +314,8 @@ def dump_function(function: Any) -> bytes:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(
             f"Could not serialize the {_kind(function)} {name}: {error}\nIt, or something that "
-            "it uses from the outside (a global, a closure's variable, a default), cannot be pickled. Create such things "
+            "it uses from the outside (a global, a closure's variable, a default), cannot be pickled. "
+            "Create such things "
             "inside the function, or pass them as arguments. "
             "`util.inspect_serializability()` finds them."
         ) from error

@@ -16,6 +16,7 @@ from iorun._core.frames import (
     PLAIN,
     REPLY_CANCELLED,
     REPLY_ERROR,
+    REPLY_LOST,
     REPLY_PLAIN,
     REPLY_RETRY,
     decode_results,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 logger = logging.getLogger("iorun")
+
+#: So often at most a call is made anew because its arguments were lost on their way.
+_LOST_MOST = 20
 
 
 class TaskSubmitter:
@@ -108,17 +112,28 @@ class TaskSubmitter:
                     self.fail(task, core.lost_error(id))
                     return
                 if entry.state == ERROR:
-                    self.fail_with_bytes(task, entry.data)
+                    self.fail_with_bytes(task, self._error_of_argument(task, entry.data))
                     return
             ready(task)
 
         for id in task.dependencies:
             entry = entries[id]
+            if entry.state == ARENA and not entry.data.locations:
+                core.report_lost(id, entry.data)
             if entry.state == PENDING:
                 task.missing += 1
                 core.want(id, entry)
                 core.objects.when_ready(entry, one)
         one()
+
+    def _error_of_argument(self, task: Task, data: bytes) -> bytes:
+        """What a call fails with whose argument has this error: an error of the call's own."""
+        error = serialization.loads(data)
+        if isinstance(error, exceptions.RayTaskError):
+            return data
+        text = f"An argument of it has failed.\n{type(error).__name__}: {error}\n"
+        name = task.template.name
+        return serialization.dump_error(exceptions.RayTaskError(name, text, error))
 
     # Ends
 
@@ -130,8 +145,11 @@ class TaskSubmitter:
         if task is None:
             return
         place = task.place
-        if flags & (REPLY_ERROR | REPLY_CANCELLED) and self._tried_again(task, flags):
-            return
+        if flags & (REPLY_ERROR | REPLY_CANCELLED):
+            if flags & REPLY_LOST and self._argument_lost(task, data, start, end):
+                return
+            if self._tried_again(task, flags):
+                return
         # The slot first: the next call is on its way while this one's result is looked at.
         if place is not None:
             if place.__class__ is Lease:
@@ -151,6 +169,31 @@ class TaskSubmitter:
         else:
             results = decode_results(data, start, end)
         self.finish(task, results, bool(flags & REPLY_ERROR))
+
+    def _argument_lost(self, task: Task, data: bytes, start: int, end: int) -> bool:
+        """An argument is nowhere: has it made again, and then the call. Whether it is."""
+        if task.finished or task.cancelled or task.attempt >= _LOST_MOST:
+            return False
+        ((_, body),) = decode_results(data, start, end)
+        lost = serialization.loads(body)
+        id = bytes.fromhex(getattr(lost, "object_ref_hex", ""))
+        core = self.core
+        entry = core.objects.entries.get(id)
+        if entry is None or id not in task.dependencies:
+            return False
+        if entry.state == ARENA:
+            core.report_lost(id, entry.data)
+        task.attempt += 1
+        place = task.place
+        if place.__class__ is Lease:
+            place.inflight.pop(task.number, None)
+            task.place = None
+            self.resolve(task, task.template.queue.submit)
+            place.queue.refill(place)
+            return True
+        # The actor waits for nothing: only this call is late.
+        self.resolve(task, place.call_again)
+        return True
 
     def _tried_again(self, task: Task, flags: int) -> bool:
         """Whether an error of the task's own is a reason to run it again."""

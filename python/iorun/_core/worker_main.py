@@ -39,5 +39,8 @@ def main(prepare: Optional[Callable[[CoreWorker], None]] = None) -> None:
         prepare(core)
     try:
         core.executor.run()
+        if core.executor.exit_code:
+            # A thread of an actor has called sys.exit.
+            raise SystemExit(core.executor.exit_code)
     finally:
         core.drain_output(1.0)

@@ -44,9 +44,7 @@ def apply_variables(document: Mapping) -> None:
 
 def expand(value: str, variables: Mapping) -> str:
     """`${NAME}` replaced by the variable's value, or by nothing where there is none."""
-    return re.sub(
-        r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), value
-    )
+    return re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), value)
 
 
 def build(document: Mapping, progress: Callable[[str], None]) -> None:

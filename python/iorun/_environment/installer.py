@@ -110,9 +110,7 @@ def _create(path: str) -> None:
         file.writelines(f"{entry}\n" for entry in dict.fromkeys(paths) if entry != own)
 
 
-def _pip_command(
-    wanted: Dict[str, Any], path: str, deadline: float, progress: Progress
-) -> None:
+def _pip_command(wanted: Dict[str, Any], path: str, deadline: float, progress: Progress) -> None:
     python = os.path.join(path, "bin", "python")
     pip = [python, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True).returncode != 0:

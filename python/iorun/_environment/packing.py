@@ -161,9 +161,10 @@ def _write(path: str, files: List[Tuple[str, str, os.stat_result]]) -> Package:
     digest = hasher.hexdigest()
     target = package_file(digest, "folder")
     if not _use(target):
-        with _new(target) as out, zipfile.ZipFile(
-            out, "w", zipfile.ZIP_DEFLATED, compresslevel=1
-        ) as archive:
+        with (
+            _new(target) as out,
+            zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
             for name, file, info in files:
                 entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED

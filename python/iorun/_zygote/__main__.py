@@ -32,10 +32,14 @@ def main() -> int:
         return 2
     # Workers share the processors: a numeric library's own threads would only be in each other's
     # way. As with Ray, who wants more sets it in `env_vars`.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A worker may change it for a task with more CPUs, unless it is the user's.
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.update(OMP_NUM_THREADS="1", IORUN_OWN_THREADS="0")
     document, malformed = {}, ""
     try:
         document = decode(os.environ.get("IORUN_ENVIRONMENT", ""))
+        if "OMP_NUM_THREADS" in document.get("env_vars", {}):
+            os.environ.pop("IORUN_OWN_THREADS", None)
         # May start this program anew: before there is a connection.
         apply_variables(document)
     except ValueError as error:

@@ -92,9 +92,9 @@ class _UnboundMethod:
             },
         )
         owner._last_call = node
-        returns = self._options.get("num_returns") or owner._actor_class._methods[
-            self._method
-        ].get("returns")
+        returns = self._options.get("num_returns") or owner._actor_class._methods[self._method].get(
+            "returns"
+        )
         return node._outputs(returns)
 
     def __getattr__(self, name: str) -> Any:

@@ -87,9 +87,7 @@ class DAGNode:
                 children.append(node)
         return children
 
-    def _apply_and_replace_all_child_nodes(
-        self, fn: Callable[["DAGNode"], Any]
-    ) -> "DAGNode":
+    def _apply_and_replace_all_child_nodes(self, fn: Callable[["DAGNode"], Any]) -> "DAGNode":
         """A copy whose child nodes are what the function makes of them."""
         args, kwargs, other = scanning.replace(self._parts(), DAGNode, fn)
         return self._copy(args, kwargs, self._bound_options, other)
@@ -101,9 +99,7 @@ class DAGNode:
         elif self._stable_uuid in fn.results:
             return fn.results[self._stable_uuid]
         self._check(fn)
-        return fn(
-            self._apply_and_replace_all_child_nodes(lambda node: node.apply_recursive(fn))
-        )
+        return fn(self._apply_and_replace_all_child_nodes(lambda node: node.apply_recursive(fn)))
 
     def _check(self, fn: _Remembering) -> None:
         """Raises where the node is not allowed in the graph."""

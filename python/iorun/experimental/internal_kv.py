@@ -79,9 +79,7 @@ def _internal_kv_put(
     key: _Text, value: _Text, overwrite: bool = True, *, namespace: Optional[_Text] = None
 ) -> bool:
     """Keeps a value; returns whether there was one already."""
-    return iorun.get(
-        _store().put.remote(_bytes(key), _bytes(value), overwrite, _bytes(namespace))
-    )
+    return iorun.get(_store().put.remote(_bytes(key), _bytes(value), overwrite, _bytes(namespace)))
 
 
 def _internal_kv_del(

@@ -28,15 +28,11 @@ def get_local_object_locations(obj_refs: List[Any]) -> Dict[Any, Dict[str, Any]]
     return found
 
 
-def get_object_locations(
-    obj_refs: List[Any], timeout_ms: int = -1
-) -> Dict[Any, Dict[str, Any]]:
+def get_object_locations(obj_refs: List[Any], timeout_ms: int = -1) -> Dict[Any, Dict[str, Any]]:
     """Per reference "node_ids" (none for a small object, which is in its owner's memory), and
     "object_size" in bytes. Waits for objects that are not there yet, at most `timeout_ms`."""
     if not obj_refs:
         raise ValueError("obj_refs cannot be empty.")
     core = _init.connected_worker()
-    core.wait(
-        list(obj_refs), len(obj_refs), None if timeout_ms < 0 else timeout_ms / 1000, False
-    )
+    core.wait(list(obj_refs), len(obj_refs), None if timeout_ms < 0 else timeout_ms / 1000, False)
     return get_local_object_locations(obj_refs)

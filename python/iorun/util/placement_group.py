@@ -16,6 +16,7 @@ __all__ = [
     "placement_group",
     "placement_group_table",
     "remove_placement_group",
+    "validate_placement_group",
 ]
 
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD", "SITE"}
@@ -135,6 +136,44 @@ class PlacementGroup:
         return f"PlacementGroup({self.id.hex()})"
 
 
+def validate_placement_group(
+    bundles: List[Dict[str, float]],
+    strategy: Optional[str] = None,
+    lifetime: Optional[str] = None,
+    _soft_target_node_id: Optional[str] = None,
+    bundle_label_selector: Optional[List[Dict[str, str]]] = None,
+    topology_strategy: Optional[Dict[str, str]] = None,
+) -> bool:
+    """Raises ValueError where `placement_group` would; else True."""
+    strategy = _node_strategy(strategy, topology_strategy)
+    _validate(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
+    return True
+
+
+def _validate(
+    bundles: List[Dict[str, float]],
+    strategy: str,
+    lifetime: Optional[str],
+    _soft_target_node_id: Optional[str],
+    labels: Optional[List[Dict[str, str]]],
+) -> None:
+    if _soft_target_node_id and strategy != "STRICT_PACK":
+        raise ValueError(
+            f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}"
+        )
+    _check_bundles(bundles)
+    if lifetime not in (None, "detached"):
+        raise ValueError(
+            "Placement group `lifetime` argument must be either `None` or 'detached'. Got "
+            f"{lifetime}."
+        )
+    if labels and len(labels) != len(bundles):
+        raise ValueError(
+            f"Invalid bundle label selector {labels}. The length of `bundle_label_selector` "
+            "should equal the length of `bundles`."
+        )
+
+
 def placement_group(
     bundles: List[Dict[str, float]],
     strategy: Optional[str] = None,
@@ -154,22 +193,8 @@ def placement_group(
     and `wait()` is False until a node joins that makes it possible.
     """
     strategy = _node_strategy(strategy, topology_strategy)
-    if _soft_target_node_id and strategy != "STRICT_PACK":
-        raise ValueError(
-            f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}"
-        )
-    _check_bundles(bundles)
-    if lifetime not in (None, "detached"):
-        raise ValueError(
-            "Placement group `lifetime` argument must be either `None` or 'detached'. Got "
-            f"{lifetime}."
-        )
+    _validate(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
     labels = bundle_label_selector or []
-    if labels and len(labels) != len(bundles):
-        raise ValueError(
-            f"Invalid bundle label selector {labels}. The length of `bundle_label_selector` "
-            "should equal the length of `bundles`."
-        )
     group = PlacementGroupID.from_random()
     specs = [{key: float(value) for key, value in bundle.items()} for bundle in bundles]
     request: Dict[str, Any] = {
@@ -323,6 +348,8 @@ def _check_bundles(bundles: Any) -> None:
                 "Bundles must be a non-empty list of resource dictionaries. For example: "
                 f'`[{{"CPU": 1.0}}, {{"GPU": 1.0}}]`. Got {bundle!r} instead.'
             )
+        if "bundle" in bundle:
+            raise ValueError(f"A bundle cannot ask for the resource 'bundle': {bundle}.")
         if not any(amount > 0 for amount in bundle.values()):
             raise ValueError(
                 "Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: "

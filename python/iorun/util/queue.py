@@ -32,7 +32,9 @@ class Queue:
 
     def __init__(self, maxsize: int = 0, actor_options: Optional[dict] = None):
         self.maxsize = maxsize
-        self.actor = iorun.remote(self._actor_class).options(**(actor_options or {})).remote(maxsize)
+        self.actor = (
+            iorun.remote(self._actor_class).options(**(actor_options or {})).remote(maxsize)
+        )
 
     def __len__(self) -> int:
         return self.size()

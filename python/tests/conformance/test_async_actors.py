@@ -1,6 +1,7 @@
 """Actors with coroutines."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -302,3 +303,81 @@ def test_a_slow_coroutine_does_not_block_others(shared):
     actor = A.remote()
     actor.slow.remote()
     assert ray.get(actor.quick.remote(), timeout=20)
+
+
+def test_a_constructor_runs_in_the_loop(shared):
+    @ray.remote(num_cpus=0)
+    class A:
+        def __init__(self):
+            self.seen = []
+            self.task = asyncio.create_task(self.count())
+
+        async def count(self):
+            for i in range(3):
+                self.seen.append(i)
+                await asyncio.sleep(0.01)
+
+        async def all(self):
+            await self.task
+            return self.seen
+
+    assert ray.get(A.remote().all.remote()) == [0, 1, 2]
+
+
+def test_exit_actor_in_a_task_of_the_actors_own(shared, until):
+    @ray.remote(num_cpus=0)
+    class A:
+        async def leave_later(self):
+            asyncio.create_task(self.leave())
+
+        async def leave(self):
+            ray.actor.exit_actor()
+
+        async def ping(self):
+            return 1
+
+    actor = A.remote()
+    ray.get(actor.leave_later.remote())
+
+    def gone():
+        try:
+            ray.get(actor.ping.remote())
+        except ray.exceptions.RayActorError:
+            return True
+        return False
+
+    until(gone)
+
+
+def test_a_group_that_blocks_its_loop_keeps_others_going(shared):
+    @ray.remote(num_cpus=0, concurrency_groups={"io": 1, "compute": 1})
+    class A:
+        @ray.method(concurrency_group="io")
+        async def block(self):
+            time.sleep(600)
+
+        @ray.method(concurrency_group="compute")
+        async def thread(self):
+            return threading.get_ident()
+
+        async def own_thread(self):
+            return threading.get_ident()
+
+    actor = A.remote()
+    actor.block.remote()
+    first, second = ray.get([actor.thread.remote() for _ in range(2)])
+    assert first == second != ray.get(actor.own_thread.remote())
+    ray.kill(actor)
+
+
+def test_a_method_that_returns_a_reference_returns_it(shared):
+    @ray.remote(num_cpus=0)
+    class A:
+        def reference(self):
+            return ray.put(5)
+
+        async def nothing(self):
+            pass
+
+    ref = ray.get(A.remote().reference.remote())
+    assert isinstance(ref, ray.ObjectRef)

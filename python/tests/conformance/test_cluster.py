@@ -129,3 +129,49 @@ def test_an_actor_moves_to_another_node(cluster, until):
     cluster.add_node(num_cpus=1, resources={"movable": 1})
     cluster.remove_node(second, allow_graceful=False)
     until(lambda: ray.get(actor.node.remote(), timeout=50) != first, seconds=50)
+
+
+def test_an_argument_that_is_lost_is_made_again(cluster, until):
+    second = cluster.add_node(num_cpus=1, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(num_cpus=0, num_returns=2, resources={"second": 0.1})
+    def two():
+        return np.zeros(300_000), np.ones(300_000)
+
+    @ray.remote(num_cpus=0, resources={"second": 0.1})
+    def total(x):
+        return x.sum()
+
+    @ray.remote(num_cpus=0, resources={"second": 0.1})
+    def yields():
+        for i in range(3):
+            yield np.full(300_000, i)
+
+    zeros, ones = two.remote()
+    items = list(yields.remote())
+    assert ray.get(total.remote(ones)) == 300_000
+    cluster.remove_node(second, allow_graceful=False)
+    cluster.add_node(num_cpus=1, resources={"second": 1})
+    assert ray.get([total.remote(ones), total.remote(zeros)], timeout=50) == [300_000, 0]
+    # Yielded values are made again by their generator.
+    found = ray.get([total.remote(item) for item in items], timeout=50)
+    assert found == [0, 300_000, 600_000]
+
+
+def test_wait_brings_objects_to_this_node(cluster):
+    cluster.add_node(num_cpus=1, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    @ray.remote(num_cpus=0, resources={"second": 0.1})
+    def make():
+        return np.ones(300_000)
+
+    far, near = make.remote(), ray.put(1)
+    ray.wait([far], fetch_local=False)
+    # What is here is ready first, whatever the order.
+    assert ray.wait([far, near], fetch_local=True)[0] == [near]
+    assert ray.wait([far], fetch_local=True) == ([far], [])
+    assert ray.get(far).sum() == 300_000

@@ -43,8 +43,12 @@ class Member:
         came = numpy.zeros_like(own)
         collective.recv(came, left, name)
         collective.barrier(name)
-        return [int(g[0]) for g in gathered], int(share[0]), int(sent[0]), int(total[0]), int(
-            came[0]
+        return (
+            [int(g[0]) for g in gathered],
+            int(share[0]),
+            int(sent[0]),
+            int(total[0]),
+            int(came[0]),
         )
 
     def leave(self, name):

@@ -218,3 +218,48 @@ def test_a_generator_cannot_be_an_argument(shared):
 
     with pytest.raises(Exception):
         ray.get(f.remote(count.remote(2)))
+
+
+def test_a_generator_with_a_number_of_results_keeps_what_it_yielded(shared):
+    @ray.remote(max_retries=0)
+    def three(count, fail=False):
+        for i in range(count):
+            yield [i]
+        if fail:
+            raise KeyError("late")
+
+    three = three.options(num_returns=3)
+    assert ray.get(three.remote(3)) == [[0], [1], [2]]
+    # More than asked for: the rest is dropped.
+    assert ray.get(three.remote(5)) == [[0], [1], [2]]
+    first, _, last = three.remote(2)
+    assert ray.get(first) == [0]
+    with pytest.raises(ValueError):
+        ray.get(last)
+    first, second, last = three.remote(2, fail=True)
+    assert ray.get([first, second]) == [[0], [1]]
+    with pytest.raises(KeyError):
+        ray.get(last)
+    assert ray.get(three.options(num_returns=1).remote(1)) == [0]
+
+
+def test_an_error_is_the_last_item_of_a_dynamic_generator(shared):
+    @ray.remote(num_returns="dynamic", max_retries=0)
+    def fails():
+        yield 1
+        raise KeyError("late")
+
+    good, bad = ray.get(fails.remote())
+    assert ray.get(good) == 1
+    with pytest.raises(KeyError):
+        ray.get(bad)
+
+
+def test_only_generators_can_stream(shared):
+    def plain():
+        return [1]
+
+    with pytest.raises(ValueError):
+        ray.remote(num_returns="streaming")(plain)
+    with pytest.raises(ValueError):
+        ray.remote(plain).options(num_returns="dynamic")

@@ -1,5 +1,6 @@
 """Resources, placement groups, strategies and labels on one node."""
 
+import os
 import time
 
 import pytest
@@ -371,3 +372,29 @@ def test_an_impossible_group_fails_at_once_and_says_what_comes_nearest(shared):
         ray.get(group.ready(), timeout=20)
     assert groups.placement_group_table(group)["state"] == "INFEASIBLE"
     groups.remove_placement_group(group)
+
+
+def test_libraries_start_as_many_threads_as_a_task_has_cpus(shared):
+    @ray.remote
+    def threads():
+        return os.environ["OMP_NUM_THREADS"]
+
+    assert ray.get(threads.options(num_cpus=2).remote()) == "2"
+    assert ray.get(threads.options(num_cpus=1).remote()) == "1"
+    given = {"env_vars": {"OMP_NUM_THREADS": "7"}}
+    assert ray.get(threads.options(num_cpus=2, runtime_env=given).remote()) == "7"
+
+
+def test_what_fits_into_no_bundle_is_refused(shared):
+    group = submodule("util.placement_group").placement_group([{"custom": 1}])
+    assert group.wait(10)
+    strategy = submodule("util.scheduling_strategies").PlacementGroupSchedulingStrategy(group)
+
+    @ray.remote
+    def one_cpu():
+        return 1
+
+    with pytest.raises(ValueError, match="cannot fit into any bundles"):
+        one_cpu.options(scheduling_strategy=strategy).remote()
+    assert ray.get(one_cpu.options(num_cpus=0, scheduling_strategy=strategy).remote()) == 1
+    submodule("util.placement_group").remove_placement_group(group)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -423,3 +424,53 @@ def test_printing_in_a_task_does_no_harm(shared):
         return 1
 
     assert ray.get(loud.remote()) == 1
+
+
+def test_a_function_that_captures_a_large_array_runs(shared):
+    large = bytes(20 << 20)
+
+    @ray.remote
+    def size():
+        return len(large)
+
+    assert ray.get([size.remote(), size.remote()]) == [20 << 20] * 2
+
+
+def test_get_of_a_list_fails_as_soon_as_one_has_failed(shared):
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def wait(self):
+            time.sleep(600)
+
+    @ray.remote
+    def fail():
+        time.sleep(0.3)
+        raise KeyError("early")
+
+    slow = Slow.remote()
+    with pytest.raises(KeyError):
+        ray.get([slow.wait.remote(), fail.remote()], timeout=60)
+    ray.kill(slow)
+
+
+def test_a_dependent_of_a_crash_fails_with_an_error_of_its_own(shared):
+    @ray.remote(max_retries=0)
+    def crash():
+        os._exit(1)
+
+    @ray.remote
+    def take(x):
+        return x
+
+    with pytest.raises(ray.exceptions.RayTaskError) as caught:
+        ray.get(take.remote(crash.remote()))
+    assert isinstance(caught.value, ray.exceptions.WorkerCrashedError)
+
+
+def test_what_is_no_exception_ends_the_worker(shared):
+    @ray.remote(max_retries=0)
+    def strange():
+        raise BaseException("strange")
+
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(strange.remote())

@@ -41,15 +41,18 @@ bool ct_replay_accept(struct ct_replay *window, uint64_t counter);
 // aead.c: ChaCha20-Poly1305 with WireGuard's nonces, on contexts that are used again and again.
 
 struct ct_aead;
-// A context for one key in one direction. NULL without memory, or if OpenSSL lacks the cipher.
-struct ct_aead *ct_aead_create(const uint8_t key[ct_key_size], bool seals);
+// How many bytes before a text its owner lends for the time of a call.
+enum { ct_aead_room = 64 };
+// A context for one key. NULL without memory, or if OpenSSL lacks a cipher.
+struct ct_aead *ct_aead_create(const uint8_t key[ct_key_size]);
 // Erases the key.
 void ct_aead_destroy(struct ct_aead *aead);
-// Encrypts `count` bytes to `out` (which may be `in`) and puts the tag behind them. 0, or -EBADMSG.
-int ct_aead_seal(struct ct_aead *aead, uint64_t counter, const uint8_t *in, size_t count,
+// Encrypts `count` bytes in place and puts the tag behind them. 0, or -EBADMSG.
+int ct_aead_seal(struct ct_aead *aead, uint64_t counter, uint8_t *bytes, size_t count);
+// Decrypts `count` bytes, behind which the tag is, to `out`, before which there is room as well. 0,
+// or -EBADMSG if they are not authentic; what is in `out` then is of no use.
+int ct_aead_open(struct ct_aead *aead, uint64_t counter, uint8_t *sealed, size_t count,
                  uint8_t *out);
-// Decrypts `count` bytes, tag excluded, in place. 0, or -EBADMSG if they are not authentic.
-int ct_aead_open(struct ct_aead *aead, uint64_t counter, uint8_t *bytes, size_t count);
 
 // allowed.c: the longest matching range of inner addresses.
 

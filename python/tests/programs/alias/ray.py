@@ -21,3 +21,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 sys.meta_path.insert(0, _Finder())
 sys.modules["ray"] = importlib.import_module("iorun")
+# What is there already is not imported again: that would put modules over functions of their name.
+for _name, _module in list(sys.modules.items()):
+    if _name.startswith("iorun."):
+        sys.modules["ray" + _name[len("iorun") :]] = _module

@@ -1,0 +1,118 @@
+import Foundation
+import IorunContract
+import IorunCore
+import IorunTunnel
+
+/// One gang's network on this node, made and not yet connected, or connected.
+struct LocalGangNetwork: Sendable {
+  let seat: OverlaySeat
+  let namespace: NetworkNamespace
+  /// The tunnel; `nil` where the gang has one node.
+  let device: (any TunnelDevice)?
+  /// The files of the network.
+  let folder: String
+  /// How other nodes reach it; completed by those who look for paths.
+  var member: TunnelMember?
+
+  /// The interface that has the node's addresses.
+  var interface: String { device == nil ? "lo" : GangNetworks.interface }
+
+  /// Makes the namespace with its loopback interface and its firewall, then the tunnel into it: at no
+  /// time is there a way in or out that the firewall does not guard. Throws `networkSetup`,
+  /// `addressInUse`, `fileSystem`, `diskFull`.
+  init(_ seat: OverlaySeat, backend: any TunnelBackend, folder: String) async throws {
+    self.seat = seat
+    self.folder = folder
+    let isAlone = seat.nodeCount == 1
+    namespace = try await Blocking.run {
+      try Self.makeFolder(folder)
+      let space = try NetworkNamespace()
+      let routes = try RouteSocket(in: space)
+      let loopback = try routes.link("lo")
+      try routes.bringUp(loopback)
+      if isAlone {
+        try routes.addAddress(IPPrefix(host: seat.network.four(of: 0)), to: loopback)
+        // A kernel without IPv6 runs gangs, too.
+        try? routes.addAddress(IPPrefix(host: seat.network.six(of: 0)), to: loopback)
+      }
+      try GangFirewall(
+        interface: GangNetworks.interface,
+        members: isAlone ? [] : [seat.network.four.masked, seat.network.six.masked]
+      ).apply(in: space)
+      return space
+    }
+    guard !isAlone else {
+      (device, member) = (nil, nil)
+      return
+    }
+    let key = try TunnelPrivateKey()
+    let addresses = [
+      IPPrefix(seat.network.four(of: seat.node), length: seat.network.four.length),
+      IPPrefix(seat.network.six(of: seat.node), length: 64),
+    ].compactMap { $0 }
+    do {
+      device = try await backend.open(
+        TunnelConfig(
+          interfaceName: GangNetworks.interface, privateKey: key, addresses: addresses),
+        in: .namespace(descriptor: namespace.descriptor))
+    } catch {
+      // Whatever it was, it is this node's fault and not the job's: the head looks for another.
+      throw IorunError(
+        .networkSetup, "no tunnel by \(backend.name) could be made for a gang's network",
+        remedy: (error as? IorunError)?.remedy, cause: error)
+    }
+    member = TunnelMember(publicKey: try key.publicKey.bytes, endpoints: [])
+  }
+
+  /// Names the members and lets their packets in. Throws `malformed`, and what the tunnel throws.
+  func connect(
+    _ gang: GangNetwork, _ id: GangID, paths: any GangPaths, hostname: String
+  ) async throws {
+    let hosts = GangHosts(seat: seat, nodes: gang.nodes, hostname: hostname)
+    try await Blocking.run { [folder] in try hosts.write(to: folder) }
+    guard let device, let own = member.flatMap({ TunnelPublicKey(bytes: $0.publicKey) }) else {
+      return
+    }
+    // Only the head knows all keys: one that is not ours at our place would let another node in.
+    guard gang.members[seat.node].publicKey == own.bytes else {
+      throw IorunError(.malformed, "the head names another key for this node's tunnel")
+    }
+    var peers: [GangPeer] = []
+    for (node, member) in gang.members.enumerated() where node != seat.node {
+      guard let key = TunnelPublicKey(bytes: member.publicKey) else { continue }
+      let peer = GangPeer(node: node, key: key, member: member)
+      peers.append(peer)
+      try await device.setPeer(
+        TunnelPeer(
+          publicKey: key, presharedKey: TunnelPresharedKey(bytes: gang.presharedKey),
+          allowedIPs: [
+            IPPrefix(host: seat.network.four(of: node)), IPPrefix(host: seat.network.six(of: node)),
+          ],
+          endpoint: await paths.firstEndpoint(of: peer, in: id),
+          // The lower key says something at once and then now and then, so the session is there
+          // before the first rank speaks, and a router on the way remembers it.
+          keepalive: own < key ? .seconds(20) : nil,
+          // Two ends that begin at once over a way with delay refuse each other's answers.
+          startsHandshakes: own < key))
+    }
+    await paths.attach(id, device: device, own: seat.node, peers: peers)
+  }
+
+  /// Ends the tunnel and lets go of the namespace.
+  func remove() async {
+    await device?.close()
+    _ = try? await Blocking.run { [folder] in
+      try FileManager.default.removeItem(atPath: folder)
+    }
+  }
+
+  private static func makeFolder(_ folder: String) throws {
+    do {
+      try? FileManager.default.removeItem(atPath: folder)
+      try FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+    } catch {
+      throw FileFailure.error(error, "cannot make", folder)
+    }
+  }
+}

@@ -1,0 +1,111 @@
+internal import Foundation
+internal import IorunContract
+internal import IorunCore
+internal import IorunMesh
+internal import IorunPath
+internal import Logging
+
+/// Links of this node to other nodes, beside the one to the head: sessions between agents then pass
+/// nobody else. Made where a TCP connection can be had; the head carries what is left.
+actor DirectLinks {
+  /// How long a peer's address has to take a connection.
+  static let patience = Duration.milliseconds(1500)
+  /// After so long the end that was to wait tries as well: its peer may be behind a router.
+  static let turn = Duration.seconds(15)
+  /// How often an end tries that found no way.
+  static let tryEvery = Duration.seconds(60)
+
+  private struct Known {
+    var offer: LinkOffer
+    var since: ContinuousClock.Instant
+    var triedAt: ContinuousClock.Instant?
+    var isDialled = false
+    var isDirect = false
+  }
+
+  private let endpoint: ZeroMQEndpoint
+  private let publicKey: [UInt8]
+  private let logger: Logger
+  private let allowed = PeerAllowList()
+  private var listener: LinkListener?
+  private var known: [PeerID: Known] = [:]
+
+  init(endpoint: ZeroMQEndpoint, publicKey: [UInt8], logger: Logger) {
+    self.endpoint = endpoint
+    self.publicKey = publicKey
+    self.logger = logger
+  }
+
+  /// This node's end, with its listener opened; `nil` where there can be none.
+  func end() async -> LinkEnd? {
+    do {
+      if listener == nil {
+        let allowed = allowed
+        listener = try await endpoint.listen(
+          on: ["tcp://0.0.0.0:0"], admits: { allowed.admits($0) })
+      }
+    } catch {
+      logger.info("no direct links: \(error)")
+      return nil
+    }
+    guard let text = listener?.addresses.first,
+      let port = UInt16(text.split(separator: ":").last ?? "")
+    else { return nil }
+    let addresses = OwnAddresses.all(port: port).filter(\.isV4)
+    return LinkEnd(key: publicKey, addresses: Array(addresses.prefix(LinkEnd.addressLimit)))
+  }
+
+  /// The nodes with which this one has business now: others' links end.
+  func set(_ offers: [LinkOffer]) async {
+    let wanted = offers.prefix(LinkOffer.limit).filter { $0.isGood }
+    allowed.set(wanted.map(\.end.key))
+    for peer in known.keys where !wanted.contains(where: { $0.peer == peer }) {
+      known[peer] = nil
+      endpoint.hangUp(peer)
+      endpoint.endLinks(to: peer)
+    }
+    let now = ContinuousClock.now
+    for offer in wanted {
+      if known[offer.peer]?.offer != offer {
+        known[offer.peer] = Known(
+          offer: offer, since: known[offer.peer]?.since ?? now,
+          isDialled: known[offer.peer]?.isDialled ?? false)
+      }
+    }
+    for peer in known.keys { await look(peer, now) }
+  }
+
+  /// The links as ways to be reported.
+  func summaries() -> [PathSummary] {
+    known.map { peer, known in
+      PathSummary(
+        peer: peer, purpose: "session", isDirect: known.isDirect, roundTripMilliseconds: nil,
+        address: nil)
+    }
+  }
+
+  private func look(_ peer: PeerID, _ now: ContinuousClock.Instant) async {
+    known[peer]?.isDirect = (try? await endpoint.isDirect(to: peer)) ?? false
+    guard let entry = known[peer], !entry.isDirect,
+      entry.offer.dials || now - entry.since > Self.turn,
+      entry.triedAt.map({ now - $0 > Self.tryEvery }) ?? true
+    else { return }
+    known[peer]?.triedAt = now
+    if entry.isDialled { endpoint.hangUp(peer) }
+    let addresses = entry.offer.end.addresses
+    let found = try? await Blocking.run {
+      addresses.first { TCPReach.connects(to: $0, within: Self.patience) }
+    }
+    guard let address = found ?? nil, known[peer] != nil else { return }
+    known[peer]?.isDialled = true
+    endpoint.dial(MeshUplink(address: "tcp://\(address)", key: entry.offer.end.key))
+  }
+}
+
+extension LinkOffer {
+  /// False where the key is not the peer's: the head cannot make one node pass for another.
+  fileprivate var isGood: Bool {
+    end.key.count == CurveKey.byteCount && CurveKey.peer(of: end.key) == peer
+      && end.addresses.count <= LinkEnd.addressLimit
+  }
+}

@@ -1,0 +1,201 @@
+import Foundation
+import Glibc
+import Testing
+import WanLink
+
+extension RealProcesses {
+  /// Three hosts whose gang has a network of its own, a fourth host, and another tenant.
+  @Suite(
+    .enabled(
+      if: NetworkNamespaces.areAvailable,
+      "\(NetworkNamespaces.unavailableReason ?? ""): SKIPPED"),
+    .serialized)
+  struct `The network of a gang` {
+    /// Rank 0 serves a file, the others fetch it by name; all stay until a file `stop` is there.
+    private static func serving(_ marker: String) -> String {
+      """
+      echo master $MASTER_ADDR on $GLOO_SOCKET_IFNAME
+      if [ $RANK = 0 ]; then
+        mkdir www; echo \(marker) > www/text
+        python3 -m http.server 8000 --bind $MASTER_ADDR --directory www >/dev/null 2>&1 &
+      else
+        for i in $(seq 200); do
+          python3 -c "import urllib.request as u, os
+      print('fetched', u.urlopen('http://' + os.environ['MASTER_ADDR'] + ':8000/text').read())" \
+            2>/dev/null && break
+          sleep 0.1
+        done
+      fi
+      for i in $(seq 1200); do [ -e stop ] && exit 0; sleep 0.1; done; exit 9
+      """
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `carries HTTP among its members, in cipher, and nobody else gets in`() async throws {
+      try await SwitchedHosts.with { world in
+        for host in ["a", "b", "c"] { try await world.join(host) }
+        let (secret, open) = ("HIDDEN-\(UUID().uuidString)", "PLAIN-\(UUID().uuidString)")
+        let tap = try SwitchTap(world.namespaces, in: "switch", markers: [secret, open])
+        defer { tap.stop() }
+        let job = try await Self.serve(world, secret, network: nil)
+        let master = try #require(try await Self.master(world, job))
+        #expect(master.address.hasPrefix("100.64."), "\(master)")
+        #expect(master.interface == "iorun0")
+        // The names of /etc/hosts are the gang's own; the fourth host even has a route.
+        for host in ["a", "b", "c"] {
+          _ = try await world.run(
+            [
+              "ip", "route", "replace", "\(master.address)/32", "via", SwitchedHosts.address(host),
+            ], in: "stranger"
+          ).finish()
+          #expect(try await !world.reaches(master.address, 8000, from: "stranger"))
+        }
+        for host in ["a", "b", "c"] {
+          #expect(try await !world.reaches(master.address, 8000, from: host))
+          #expect(try await !world.reaches("127.0.0.1", 8000, from: host))
+        }
+        // Another tenant has ranks on the same hosts, with and without a network of its own.
+        let buyer = try await world.ticket("buyer")
+        for network in ["host", "gang"] {
+          let other = try await world.start(
+            [
+              "submit", "--head", "-", "--ranks", "3", "--cpus", "0.5", "--network", network, "--",
+              "sh", "-c",
+              "timeout 2 bash -c 'exec 3<>/dev/tcp/\(master.address)/8000' && echo in || echo out",
+            ], in: "head", state: "other", input: buyer
+          ).finish()
+          #expect(other.status == 0, "\(other)")
+          #expect(other.lines.filter { $0.hasSuffix("out") }.count == 3, "\(other)")
+          #expect(!other.lines.contains { $0.hasSuffix("in") }, "\(other)")
+        }
+        try Self.stop(world, job)
+        try await Self.succeeds(world, job)
+        #expect(tap.markers.isEmpty && tap.tunnelled > 0)
+        // The tap would have seen it: the same job on the hosts' own network is read in clear.
+        let plain = try await Self.serve(world, open, network: "host")
+        let host = try #require(try await Self.master(world, plain))
+        #expect(host.address.hasPrefix("10.214.7."))
+        try Self.stop(world, plain)
+        try await Self.succeeds(world, plain)
+        #expect(tap.markers == [open])
+        try await eventually("nothing is left of the networks") {
+          try await Self.leftovers(world).isEmpty
+        }
+      }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `leaves nothing behind when its agent is killed`() async throws {
+      try await SwitchedHosts.with { world in
+        var agents: [String: RunningCommand] = [:]
+        for host in ["a", "b"] { agents[host] = try await world.join(host) }
+        let job = try await Self.serve(world, "x", network: nil, ranks: 2)
+        let before = Self.namespaces(world)
+        #expect(before.count == 2, "one for each node: \(before)")
+        let agent = try #require(agents["b"])
+        agent.signal(SIGKILL)
+        _ = try await agent.finish()
+        try await eventually("the killed agent's namespace is gone") {
+          // The other node's ranks are stopped by the head, in time.
+          Self.namespaces(world).count < 2
+        }
+        let again = try world.start(["join"], in: "b", state: "b")
+        try await world.isAlive("b", again)
+        try await eventually("the attempt is over on both nodes, and nothing is left") {
+          try await Self.leftovers(world).isEmpty
+        }
+        let state = try await world.iorun("status", "--json").output
+        #expect(state.contains(job))
+        // It works as before.
+        let next = try await world.iorun(
+          "submit", "--ranks", "2", "--", "sh", "-c", "getent hosts rank-0 rank-1")
+        #expect(next.status == 0, "\(next)")
+        #expect(next.lines.filter { $0.contains("100.64.") }.count == 4, "\(next)")
+      }
+    }
+
+    /// Submits a serving job and waits until the others have fetched; its id.
+    private static func serve(
+      _ world: SwitchedHosts, _ marker: String, network: String?, ranks: Int = 3
+    ) async throws -> String {
+      let choice = network.map { ["--network", $0] } ?? []
+      let made = try await world.start(
+        ["submit", "--detach", "--json", "--ranks", "\(ranks)"] + choice
+          + ["--", "bash", "-c", serving(marker)],
+        in: "head", state: "head"
+      ).finish()
+      let id = try #require(try made.json()["id"] as? String)
+      try await eventually("the others fetched") {
+        let logs = try await world.iorun("logs", id).lines
+        return logs.filter { $0.contains("fetched") && $0.contains(marker) }.count == ranks - 1
+      } detail: {
+        marker
+      }
+      return id
+    }
+
+    private static func master(_ world: SwitchedHosts, _ job: String) async throws
+      -> (address: String, interface: String)?
+    {
+      let lines = try await world.iorun("logs", job).lines
+      let words = lines.first { $0.contains("master") }?.split(separator: " ") ?? []
+      guard words.count >= 4 else { return nil }
+      return (String(words[words.count - 3]), String(words[words.count - 1]))
+    }
+
+    private static func stop(_ world: SwitchedHosts, _ job: String) throws {
+      for host in ["a", "b", "c"] {
+        for rank in 0..<3 {
+          let folder = "\(world.network.root)/\(host)/node/leases/\(job)-1-\(rank)/work"
+          if FileManager.default.fileExists(atPath: folder) {
+            try world.network.write(
+              "", to: folder.dropFirst(world.network.root.count + 1) + "/stop")
+          }
+        }
+      }
+    }
+
+    private static func succeeds(_ world: SwitchedHosts, _ job: String) async throws {
+      try await eventually("the job ends") {
+        let jobs = try await world.iorun("status", "--json").json()["jobs"] as? [[String: Any]]
+        return jobs?.contains {
+          $0["id"] as? String == job && $0["state"] as? String == "succeeded"
+        } ?? false
+      }
+    }
+
+    /// The network namespaces of this test's processes beside those of its hosts.
+    private static func namespaces(_ world: SwitchedHosts) -> Set<String> {
+      var found: Set<String> = []
+      for process in ProcessScan.all(world.network.root) {
+        let link = "/proc/\(process.pid)/ns/net"
+        if let name = try? FileManager.default.destinationOfSymbolicLink(atPath: link) {
+          found.insert(name)
+        }
+      }
+      for host in SwitchedHosts.hosts {
+        var status = Glibc.stat()
+        if stat(world.namespaces.path(host), &status) == 0 {
+          found.remove("net:[\(status.st_ino)]")
+        }
+      }
+      return found
+    }
+
+    /// What is there on the hosts that only a gang's network puts there.
+    private static func leftovers(_ world: SwitchedHosts) async throws -> [String] {
+      var left = Array(namespaces(world))
+      for host in ["a", "b", "c"] {
+        let folder = "\(world.network.root)/\(host)/node/networks"
+        left += (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let links = try await world.namespaces.run(in: host, "ip", "-o", "link")
+        left += links.split(separator: "\n").map(String.init).filter {
+          !$0.contains(": lo:") && !$0.contains("eth-switch")
+        }
+        left += try await world.namespaces.run(in: host, "nft", "list", "tables")
+          .split(separator: "\n").map(String.init)
+      }
+      return left
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+import WanLink
+
+/// A small internet of network namespaces: machine `a` and machine `b` behind routers of given kinds,
+/// a head in between, with an emulated link of some delay on the way (`scripts/nat-world.sh`).
+struct NATWorld {
+  private let network: TestNetwork
+  private let prefix: String
+
+  /// Makes it, runs a test in it, and removes it, however the test ends.
+  static func with(
+    _ network: TestNetwork, a: String, b: String, roundTrip: Duration = .milliseconds(40),
+    _ body: (NATWorld) async throws -> Void
+  ) async throws {
+    let world = NATWorld(network: network, prefix: "in" + network.root.suffix(6))
+    let result: Result<Void, any Error>
+    do {
+      try await world.script("up", a, b)
+      try await WanLinkProcess.with(
+        between: world.name("r1"), and: world.name("r2"),
+        settings: LinkSettings(roundTrip: roundTrip)
+      ) {
+        try await world.script("routes", WanLinkProcess.addresses.a, WanLinkProcess.addresses.b)
+        try await body(world)
+      }
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    for process in ProcessScan.all(network.root) { kill(process.pid, SIGKILL) }
+    try? await world.script("down")
+    try result.get()
+  }
+
+  /// Drops UDP between `a` and `b`, or no longer.
+  func cut() async throws { try await script("cut") }
+  func mend() async throws { try await script("mend") }
+
+  /// Starts iorun on one of the machines, with a state folder of its own.
+  func start(
+    _ arguments: [String], in place: String, state: String? = nil, input: String? = nil
+  ) throws -> RunningCommand {
+    try RunningCommand(
+      "/usr/bin/env", ["ip", "netns", "exec", name(place), Binaries.iorun] + arguments,
+      scratch: network.root + "/commands",
+      environment: ["IORUN_STATE_DIR": "\(network.root)/\(state ?? place)"], input: input,
+      directory: network.root)
+  }
+
+  /// Runs iorun on one of the machines to its end.
+  func iorun(
+    _ arguments: String..., in place: String, input: String? = nil,
+    within limit: Duration = .seconds(40)
+  ) async throws -> CommandResult {
+    try await start(arguments, in: place, input: input).finish(within: limit)
+  }
+
+  /// Starts the head, whose address is the same in every world.
+  func startHead() async throws {
+    let head = try start(["head", "--listen", "192.0.2.2:7070"], in: "head")
+    try await head.prints("tickets name 192.0.2.2:7070")
+  }
+
+  /// A ticket of a role.
+  func ticket(_ role: String) async throws -> String {
+    let result = try await iorun("ticket", "create", "--role", role, in: "head")
+    return try #require(result.lines.last, "\(result)")
+  }
+
+  /// Joins a machine as a node of its own name, and waits until the head knows where it is.
+  func join(_ place: String, cpus: Int = 4) async throws {
+    let node = try start(
+      ["join", "-", "--name", place, "--cpus", "\(cpus)"], in: place, state: "node-\(place)",
+      input: try await ticket("supplier"))
+    try await eventually("\(place) has said where it is") {
+      let status = try await iorun("status", "--json", in: "head").json()
+      let known = (status["paths"] as? [[String: Any]] ?? []).filter {
+        ($0["nat"] as? String ?? "unknown") != "unknown"
+      }
+      let nodes = try await iorun("nodes", "--json", in: "head").json()["nodes"]
+      let id = (nodes as? [[String: Any]] ?? []).first { $0["name"] as? String == place }?["id"]
+      return known.contains { $0["node"] as? String == id as? String && id != nil }
+    } detail: {
+      node.errors
+    }
+  }
+
+  private func name(_ place: String) -> String { "\(prefix)-\(place)" }
+
+  private func script(_ arguments: String...) async throws {
+    let command = try RunningCommand(
+      Binaries.package + "/scripts/nat-world.sh",
+      [arguments[0], prefix] + arguments.dropFirst(), scratch: network.root + "/commands",
+      environment: ["NO_CORE": "1"])
+    let result = try await command.finish(within: .seconds(30))
+    try #require(result.status == 0, "\(result)")
+  }
+}

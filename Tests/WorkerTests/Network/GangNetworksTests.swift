@@ -1,0 +1,176 @@
+import Foundation
+import Glibc
+import IorunContract
+import IorunCore
+import IorunTunnel
+import Logging
+import Testing
+
+@testable import IorunWorker
+
+@Suite(
+  "The networks of gangs on a node",
+  .enabled(if: Rights.canMakeNamespaces, "network namespaces need root: SKIPPED"), .serialized)
+struct GangNetworksTests {
+  @Test("with one node are a namespace with the gang's address and nothing else")
+  func alone() async throws {
+    let stage = try await Place()
+    let grant = try Place.grant(nodeCount: 1)
+    #expect(try await stage.networks.prepare(grant) == nil)
+    let network = try await stage.networks.connect(grant.id, to: Place.start(members: [], [0]))
+    #expect(network.interface == "lo")
+    let up = try RouteSocket(in: network.namespace).links().filter(\.isUp).map(\.name)
+    #expect(up == ["lo"])
+    let (end, output) = try await stage.run(
+      """
+      set -e
+      grep '^100.64.5.1 .*rank-0' /etc/hosts
+      grep nameserver /etc/resolv.conf
+      ls /sys/class/net
+      exec 3<>/dev/tcp/100.64.5.1/9 || echo refused
+      exec 3<>/dev/tcp/192.0.2.1/9 || echo no way
+      """, network)
+    #expect(end.cause == .exited(status: 0), "\(output)")
+    #expect(output.contains("rank-0") && output.contains("nameserver 127.0.0.1"))
+    #expect(output.contains("Network is unreachable") && output.contains("no way"))
+    #expect(output.contains("Connection refused") && output.contains("refused"))
+    // The rank sees its own interfaces where programs look for them.
+    #expect(!output.contains("eth0"))
+    await stage.networks.release(grant.id)
+    #expect(await stage.networks.gangs.isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: network.folder))
+  }
+
+  @Test("belong to all ranks of the gang, and go with the last")
+  func shared() async throws {
+    let stage = try await Place()
+    let (first, second) = (
+      try Place.grant(rank: 0, nodeCount: 1), try Place.grant(rank: 1, nodeCount: 1)
+    )
+    for grant in [first, second] { _ = try await stage.networks.prepare(grant) }
+    let start = Place.start(members: [], [0, 0])
+    let one = try await stage.networks.connect(first.id, to: start)
+    let other = try await stage.networks.connect(second.id, to: start)
+    #expect(one.namespace.number == other.namespace.number)
+    await stage.networks.release(first.id)
+    await stage.networks.release(first.id)
+    #expect(await stage.networks.gangs == [GangID(first.id)])
+    await stage.networks.release(second.id)
+    #expect(await stage.networks.gangs.isEmpty)
+    // Again under the same name, as after an overruled grant.
+    _ = try await stage.networks.prepare(first)
+    await stage.networks.release(first.id)
+  }
+
+  @Test("refuse what contradicts itself, and leave nothing then")
+  func contradictions() async throws {
+    let stage = try await Place()
+    var grant = try Place.grant(nodeCount: 2)
+    grant.network?.node = 2
+    let wrong = grant
+    await #expect(throws: IorunError.self) { try await stage.networks.prepare(wrong) }
+    grant.network = nil
+    let none = grant
+    await #expect(throws: IorunError.self) { try await stage.networks.prepare(none) }
+    #expect(await stage.networks.gangs.isEmpty)
+    await #expect(throws: IorunError.self) {
+      try await stage.networks.connect(none.id, to: Place.start(members: [], [0]))
+    }
+    let broken = try await Place(BrokenBackend())
+    let good = try Place.grant(nodeCount: 2)
+    await #expect(throws: IorunError.self) { try await broken.networks.prepare(good) }
+    #expect(await broken.networks.gangs.isEmpty)
+  }
+
+  @Test("of two nodes are joined by a tunnel that carries only what members send")
+  func tunnel() async throws {
+    guard let backend = await DataPlaneProbe().find().backend else {
+      print("SKIPPED: no tunnel backend is at hand")
+      return
+    }
+    let places = [try await Place(backend), try await Place(backend)]
+    var grants: [LeaseGrant] = []
+    var members: [TunnelMember] = []
+    for (node, place) in places.enumerated() {
+      let grant = try Place.grant(rank: node, node: node, nodeCount: 2)
+      grants.append(grant)
+      let member = try #require(try await place.networks.prepare(grant))
+      try member.check()
+      #expect(member.endpoints.first?.host == "127.0.0.1")
+      members.append(member)
+    }
+    // A head that was taken over may not put another key in this node's place.
+    await #expect(throws: IorunError.self) {
+      try await places[0].networks.connect(
+        grants[0].id, to: Place.start(members: members.reversed(), [0, 1]))
+    }
+    let again = try await Place(backend)
+    members[0] = try #require(try await again.networks.prepare(grants[0]))
+    let start = Place.start(members: members, [0, 1])
+    let ends = [
+      try await again.networks.connect(grants[0].id, to: start),
+      try await places[1].networks.connect(grants[1].id, to: start),
+    ]
+    #expect(ends.map(\.interface) == ["iorun0", "iorun0"])
+    async let listening = again.run(
+      "exec timeout 20 python3 -c \"import socket as s; l=s.create_server(('100.64.5.1',29500)); "
+        + "print(l.accept()[1][0])\"", ends[0])
+    let (dialled, said) = try await places[1].run(
+      "for i in $(seq 100); do (exec 3<>/dev/tcp/rank-0/29500) 2>/dev/null && exit 0; sleep 0.05; "
+        + "done; exit 1", ends[1])
+    #expect(dialled.cause == .exited(status: 0), "\(said)")
+    let (heard, text) = try await listening
+    #expect(heard.cause == .exited(status: 0) && text.contains("100.64.5.2"), "\(text)")
+    for (place, grant) in zip([places[0], places[1], again], [grants[0], grants[1], grants[0]]) {
+      await place.networks.release(grant.id)
+    }
+  }
+}
+
+/// What these tests need of the machine.
+enum Rights {
+  static let canMakeNamespaces = geteuid() == 0 && (try? NetworkNamespace()) != nil
+}
+
+/// A backend that makes nothing.
+private struct BrokenBackend: TunnelBackend {
+  let name = "broken"
+  func probe() async -> TunnelSupport { .available }
+  func open(_: TunnelConfig, in _: TunnelPlace) async throws -> any TunnelDevice {
+    throw IorunError(.networkSetup, "broken")
+  }
+}
+
+/// A node's networks with a folder of their own.
+private struct Place {
+  let folder: TemporaryFolder
+  let networks: GangNetworks
+
+  init(_ backend: any TunnelBackend = BrokenBackend()) async throws {
+    folder = try TemporaryFolder()
+    networks = GangNetworks(
+      backend: backend, facts: Sample.facts(), addresses: { [] }, stateFolder: folder.path,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  static func grant(rank: Int = 0, node: Int = 0, nodeCount: Int) throws -> LeaseGrant {
+    var grant = Sample.grant(rank: rank, ranks: 2)
+    grant.network = OverlaySeat(
+      network: OverlayNetwork(
+        four: try #require(IPPrefix("100.64.5.0/24")), six: try #require(IPPrefix("fd05::/64"))),
+      node: node, nodeCount: nodeCount)
+    return grant
+  }
+
+  static func start(members: [TunnelMember], _ nodes: [Int]) -> GangNetwork {
+    GangNetwork(presharedKey: [UInt8](repeating: 5, count: 32), members: members, nodes: nodes)
+  }
+
+  func run(_ script: String, _ network: RankNetwork) async throws -> (RankProcess.End, String) {
+    let log = try RankLog(file: folder.path + "/log")
+    var launch = RealProcesses.launch(["/bin/bash", "-c", script], in: folder)
+    launch.network = network
+    let end = await (try RankProcess.start(launch, log: log)).end()
+    return (end, String(decoding: try log.read(from: 0, atMost: 1 << 20), as: UTF8.self))
+  }
+}
