@@ -29,7 +29,7 @@ wanted=$("$PYTHON" -c 'import sys; print(sys.executable, *sys.version_info[:3])'
 if [ "$(cat "$venv/interpreter" 2>/dev/null || true)" != "$wanted" ]; then
   rm -rf "$venv"
   "$PYTHON" -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check pytest pytest-timeout numpy aiohttp
+  "$venv/bin/pip" install --quiet --disable-pip-version-check pytest pytest-timeout numpy aiohttp uv
   echo "$wanted" >"$venv/interpreter"
 fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall ./python

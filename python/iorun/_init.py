@@ -29,6 +29,7 @@ _IGNORED = {
     "local_mode",
     "logging_config",
     "logging_format",
+    "object_spilling_directory",
     "proxy_server_url",
     "system_reserved_cpu",
     "system_reserved_memory",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -256,7 +257,7 @@ import json, os, sys
 
 def tell():
     facts = {"cwd": os.getcwd(), "files": sorted(os.listdir()), "path": sys.path[0]}
-    for name in ("beside", "package", "single", "from_wheel", "from_pip"):
+    for name in ("beside", "package", "single", "from_wheel", "from_pip", "from_uv"):
         try:
             facts[name] = __import__(name).VALUE
         except ImportError:
@@ -336,6 +337,21 @@ def test_pip_installs_once_and_keeps(tmp_path, own_cache):
     assert any("Successfully installed" in line for line in progress)
     facts, progress = build_in_a_zygote(tmp_path, environment, own_cache)
     assert facts["from_pip"] == "installed"
+    assert progress == []
+
+
+def test_uv_installs_once_and_keeps(tmp_path, own_cache, monkeypatch):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
+    if shutil.which("uv") is None:
+        pytest.skip("uv is not installed: pip install uv")
+    package = wheel(tmp_path, "from_uv", "installed")
+    environment = {"uv": {"packages": [str(package)], "uv_pip_install_options": ["--no-index"]}}
+    facts, progress = build_in_a_zygote(tmp_path, environment, own_cache)
+    assert facts["from_uv"] == "installed"
+    assert facts["python"].startswith(str(own_cache))
+    assert progress
+    facts, progress = build_in_a_zygote(tmp_path, environment, own_cache)
+    assert facts["from_uv"] == "installed"
     assert progress == []
 
 

@@ -2,7 +2,8 @@
 /// restarted again and again and to a script that runs a command after the other, and closed to whoever
 /// makes handshakes for their own sake. A pure value.
 ///
-/// Loopback and Unix sockets have no bound by address, as all that is local shares them. What a
+/// Loopback and Unix sockets have no bound: all that is local shares them, and a script there may run
+/// a command of the same key many times a second. What a
 /// handshake costs before this looks (0.8 ms of libzmq's thread) is for a packet filter to bound.
 struct HandshakeLimiter: Sendable {
   /// Handshakes at once, and in a second from then on.
@@ -40,10 +41,9 @@ struct HandshakeLimiter: Sendable {
     let isLocal =
       address.isEmpty || address.starts(with: Array("127.".utf8))
       || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
-    var isInTime = true
-    if let key { isInTime = take(.key(key), Self.key, now) }
-    guard !isLocal else { return isInTime }
-    if key == nil { isInTime = take(.stranger(address), Self.stranger, now) }
+    guard !isLocal else { return true }
+    let isInTime =
+      key.map { take(.key($0), Self.key, now) } ?? take(.stranger(address), Self.stranger, now)
     return take(.address(address), Self.address, now) && isInTime
   }
 
