@@ -94,6 +94,7 @@ let package = Package(
       name: "IorunContract",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
+        "CShim",
       ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
@@ -120,8 +121,7 @@ let package = Package(
       name: "IorunClient",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
-        "IorunContract",
-        yams, logging,
+        "IorunContract", "CShim", yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
 
@@ -207,7 +207,9 @@ let package = Package(
       path: "Tests/ContentTests"),
     .testTarget(
       name: "ContractTests",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunContent", "IorunContract"],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunContract", "TestSupport",
+      ],
       path: "Tests/ContractTests"),
     .testTarget(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],

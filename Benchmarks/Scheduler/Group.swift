@@ -99,13 +99,3 @@ struct Group: ParsableCommand {
     }
   }
 }
-
-extension LatencyMatrix {
-  func longest(among sites: [Int]) -> Float {
-    var longest: Float = 0
-    for (index, left) in sites.enumerated() {
-      for right in sites[..<index] { longest = max(longest, self[left, right]) }
-    }
-    return longest
-  }
-}

@@ -25,6 +25,15 @@ int iorun_poller_change(int poller, int fd, uint64_t key, int events) {
   return control(poller, EPOLL_CTL_MOD, fd, key, events);
 }
 
+int iorun_poller_once(int poller, int fd, uint64_t key, int events) {
+  struct epoll_event event = {.events = EPOLLONESHOT | EPOLLRDHUP, .data.u64 = key};
+  if (events & iorun_poller_read) event.events |= EPOLLIN;
+  if (events & iorun_poller_write) event.events |= EPOLLOUT;
+  if (epoll_ctl(poller, EPOLL_CTL_MOD, fd, &event) == 0) return 0;
+  if (errno != ENOENT) return -errno;
+  return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
 int iorun_poller_wait(int poller, struct iorun_ready *ready, int count, int timeout_ms) {
   struct epoll_event events[64];
   if (count > 64) count = 64;

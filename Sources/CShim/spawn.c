@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -35,27 +36,27 @@ static void reset_signals(void) {
 
 // Runs in the child: returns only the errno of a failed step.
 static int become(const char *path, char *const argv[], char *const envp[], const char *cwd,
-                  int output, const int *inherited, int inherited_count, int limit) {
+                  const struct iorun_streams *streams, const int *inherited, int inherited_count,
+                  int limit) {
   if (setsid() < 0) return errno;
+  if (streams->network >= 0 && setns(streams->network, CLONE_NEWNET) < 0) return errno;
+  if (streams->mounts >= 0 && setns(streams->mounts, CLONE_NEWNS) < 0) return errno;
+  int null = -1;
+  if (streams->input < 0) {
+    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0) return errno;
+  }
+  const int sources[3] = {streams->input < 0 ? null : streams->input, streams->output,
+                          streams->errors};
   int first_free = 3 + inherited_count;
-  int moved[most_inherited];
+  int moved[3 + most_inherited];
   // Out of the way first: a source may be the number of another's target.
-  int high_output = fcntl(output, F_DUPFD_CLOEXEC, first_free);
-  if (high_output < 0) return errno;
-  for (int i = 0; i < inherited_count; i++) {
-    moved[i] = fcntl(inherited[i], F_DUPFD_CLOEXEC, first_free);
+  for (int i = 0; i < 3 + inherited_count; i++) {
+    moved[i] = fcntl(i < 3 ? sources[i] : inherited[i - 3], F_DUPFD_CLOEXEC, first_free);
     if (moved[i] < 0) return errno;
   }
-  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0) return errno;
-  if (null == 0) {
-    if (fcntl(0, F_SETFD, 0) < 0) return errno;
-  } else if (dup2(null, 0) < 0) {
-    return errno;
-  }
-  if (dup2(high_output, 1) < 0 || dup2(high_output, 2) < 0) return errno;
-  for (int i = 0; i < inherited_count; i++) {
-    if (dup2(moved[i], 3 + i) < 0) return errno;
+  for (int i = 0; i < 3 + inherited_count; i++) {
+    if (dup2(moved[i], i) < 0) return errno;
   }
   seal_from(first_free, limit);
   if (cwd != NULL && chdir(cwd) < 0) return errno;
@@ -66,6 +67,14 @@ static int become(const char *path, char *const argv[], char *const envp[], cons
 
 int iorun_spawn(const char *path, char *const argv[], char *const envp[], const char *cwd,
                 int output, const int *inherited, int inherited_count, pid_t *pid) {
+  const struct iorun_streams streams = {
+      .input = -1, .output = output, .errors = output, .network = -1, .mounts = -1};
+  return iorun_spawn_with(path, argv, envp, cwd, &streams, inherited, inherited_count, pid);
+}
+
+int iorun_spawn_with(const char *path, char *const argv[], char *const envp[], const char *cwd,
+                     const struct iorun_streams *streams, const int *inherited,
+                     int inherited_count, pid_t *pid) {
   if (inherited_count < 0 || inherited_count > most_inherited) return EINVAL;
   struct rlimit files;
   int limit = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 1 << 20
@@ -87,7 +96,7 @@ int iorun_spawn(const char *path, char *const argv[], char *const envp[], const 
   pthread_sigmask(SIG_SETMASK, &all, &previous);
   pid_t child = fork();
   if (child == 0) {
-    int reason = become(path, argv, envp, cwd, output, inherited, inherited_count, limit);
+    int reason = become(path, argv, envp, cwd, streams, inherited, inherited_count, limit);
     ssize_t ignored = write(report_in, &reason, sizeof reason);
     (void)ignored;
     _exit(127);

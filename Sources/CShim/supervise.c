@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -100,7 +101,13 @@ static int take_signals(sigset_t *previous) {
 // Runs in the child; returns only the errno of a failed step.
 static int become_command(char *const argv[], char **environment, pid_t parent,
                           const sigset_t *previous) {
-  setpgid(0, 0);
+  if (isatty(STDIN_FILENO)) {
+    // The terminal that this program was given becomes the command's own: keys such as Ctrl-C reach
+    // it, and it hears of the terminal's size.
+    if (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) return errno;
+  } else {
+    setpgid(0, 0);
+  }
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
   if (getppid() != parent) _exit(127);
   struct sigaction action = {.sa_handler = SIG_DFL};
@@ -166,7 +173,7 @@ static void read_signals(struct supervisor *self) {
 }
 
 static void read_channel(struct supervisor *self) {
-  char orders[16];
+  unsigned char orders[16];
   ssize_t count = recv(iorun_channel_descriptor, orders, sizeof orders, MSG_DONTWAIT);
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) {
@@ -175,6 +182,11 @@ static void read_channel(struct supervisor *self) {
     return;
   }
   for (ssize_t i = 0; i < count; i++) {
+    if (orders[i] & iorun_control_signal) {
+      // Not the tree's end: the command decides what it does. Its id is good until it is reaped.
+      if (!self->child_ended) kill(-self->child, orders[i] & ~iorun_control_signal);
+      continue;
+    }
     if (orders[i] == iorun_control_kill) self->killing = true;
     if (orders[i] == iorun_control_terminate) signal_descendants(SIGTERM);
     self->asked = self->asked || !self->child_ended;
@@ -243,6 +255,9 @@ int iorun_supervise(int argc, char *const argv[]) {
   int failure = start_command(&self, argv + 3, environment, &previous);
   if (failure != 0) return refuse(failure);
   send_record((struct iorun_record){.kind = iorun_record_started, .value = self.child});
+  // The command's streams are its own: who reads them hears of their end, and not of ours.
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; null >= 0 && fd < 3; fd++) dup2(null, fd);
   supervise(&self);
   send_record(self.end);
   return 0;

@@ -1,10 +1,10 @@
 internal import IorunCore
 
 /// The one rule for paths below a folder, for those that we read and those that strangers send.
-enum RelativePath {
+package enum RelativePath {
   /// The parts of `path`, or `nil` for a path that is absolute, too long, or has a part that is
   /// empty, `.`, `..`, longer than a file name may be, or holds a zero byte.
-  static func parts(_ path: String) -> [String]? {
+  package static func parts(_ path: String) -> [String]? {
     guard !path.isEmpty, path.utf8.count <= ContentLimits.pathBytes, !path.utf8.contains(0) else {
       return nil
     }
@@ -39,7 +39,7 @@ enum RelativePath {
 
   /// Orders paths by their bytes: the same everywhere, and two names that merely look alike stay
   /// two names (`String` compares what people see).
-  static func isOrdered(_ left: String, before right: String) -> Bool {
+  package static func isOrdered(_ left: String, before right: String) -> Bool {
     left.utf8.lexicographicallyPrecedes(right.utf8)
   }
 }

@@ -140,6 +140,15 @@ extension IorunError.Code {
   /// A process of a runtime job is gone.
   public static let processLost = Self(rawValue: 1504)
 
+  // 16xx: reaching into ranks.
+
+  /// The rank that is to be reached does not run any more.
+  public static let rankEnded = Self(rawValue: 1601)
+  /// Nothing answers at that port of the rank.
+  public static let connectionRefused = Self(rawValue: 1602)
+  /// Some of the files were not copied.
+  public static let copyIncomplete = Self(rawValue: 1603)
+
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)
 }

@@ -2,7 +2,7 @@ public import Foundation
 
 /// An open file or folder that closes itself: the few system calls that durable and careful file
 /// code needs, with errors that name the path. Every call may block on the disk.
-public struct OpenFile: ~Copyable {
+public struct OpenFile: ~Copyable, Sendable {
   /// The kernel's number for it, good as long as this value lives.
   public let descriptor: Int32
   /// The path it was opened by, for messages.
@@ -32,7 +32,8 @@ public struct OpenFile: ~Copyable {
     self.init(adopting: descriptor, path: path)
   }
 
-  private init(adopting descriptor: Int32, path: String) {
+  /// Takes over an open descriptor; `path` is for messages.
+  public init(adopting descriptor: Int32, path: String) {
     self.descriptor = descriptor
     self.path = path
   }

@@ -52,8 +52,8 @@ public struct HeadServices: Sendable {
   private let meeting: RendezvousDesk
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
-  private let directory: NodeDirectory
-  private let probe: ReachProbe
+  let directory: NodeDirectory
+  let probe: ReachProbe
   /// The ways between nodes.
   let map: NetworkMap
   private let book: TicketBook
@@ -169,6 +169,14 @@ public struct HeadServices: Sendable {
     _ handler: @escaping @Sendable ([ExecutorRoute]) -> Void
   ) async {
     await director.onRoutesChanged(handler)
+  }
+
+  /// Calls `handler` at once and whenever the clients change that reach into ranks: the mesh relays
+  /// between each of them and its node. There is one handler at a time.
+  public func onAttachmentsChanged(
+    _ handler: @escaping @Sendable (Set<AttachmentBook.Way>) -> Void
+  ) async {
+    await director.onAttachmentsChanged(handler)
   }
 
   /// Calls `handler` with the nodes that take part in runtime jobs at once and whenever they change:

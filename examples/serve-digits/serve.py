@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import signal
+import tempfile
 from typing import Any, Dict, Tuple
 
 import numpy as np
@@ -26,10 +27,11 @@ class Replica:
     """One copy of the model, on whichever node has room."""
 
     def __init__(self, model: bytes):
-        path = "served-model.bin"
-        with open(path, "wb") as file:
+        # Replicas on one node share the working folder: a file of its own for each.
+        with tempfile.NamedTemporaryFile(suffix=".bin") as file:
             file.write(model)
-        self._model = DigitsModel(path)
+            file.flush()
+            self._model = DigitsModel(file.name)
         self._node = iorun.get_runtime_context().get_node_id()[:8]
 
     def predict(self, images: np.ndarray) -> "Tuple[np.ndarray, np.ndarray, str]":

@@ -35,6 +35,9 @@ int iorun_poller_create(void);
 int iorun_poller_add(int poller, int fd, uint64_t key, int events);
 // Watches it for others. 0, or -errno.
 int iorun_poller_change(int poller, int fd, uint64_t key, int events);
+// Watches `fd` for `events` until it has been ready once; called again, it is watched again. 0, or
+// -errno.
+int iorun_poller_once(int poller, int fd, uint64_t key, int events);
 // Waits at most `timeout_ms` (-1: for good) and fills at most 64 of `ready`. How many, or -errno.
 int iorun_poller_wait(int poller, struct iorun_ready *ready, int count, int timeout_ms);
 
@@ -77,6 +80,57 @@ int iorun_send_byte(int socket, uint8_t byte);
 // id once the program runs, else the errno of the step that failed. At most 8 are inherited.
 int iorun_spawn(const char *path, char *const argv[], char *const envp[], const char *cwd,
                 int output, const int *inherited, int inherited_count, pid_t *pid);
+// The descriptors that a program begins with: `input` -1 is /dev/null. `network` and `mounts` are
+// the namespaces to begin in, -1 for the present ones; others need CAP_SYS_ADMIN.
+struct iorun_streams {
+  int input;
+  int output;
+  int errors;
+  int network;
+  int mounts;
+};
+// The same with streams of its own.
+int iorun_spawn_with(const char *path, char *const argv[], char *const envp[], const char *cwd,
+                     const struct iorun_streams *streams, const int *inherited,
+                     int inherited_count, pid_t *pid);
+
+// terminal.c: terminals that are made here, and the one that a person sits at.
+
+// A new terminal of that size; `fds[0]` is our end (non-blocking), `fds[1]` the program's. 0, or
+// -errno.
+int iorun_terminal_open(int rows, int columns, int fds[2]);
+// Tells the programs on a terminal that its size is another. 0, or -errno.
+int iorun_terminal_resize(int fd, int rows, int columns);
+// The size of the terminal at `fd`. 0, or -errno.
+int iorun_terminal_size(int fd, int *rows, int *columns);
+// Makes the terminal at `fd` raw: every key goes to the program. A small process stands by that
+// restores it once the caller is gone, however it ended, `kill -9` included. The descriptor to
+// close for an orderly end, or -errno.
+int iorun_terminal_make_raw(int fd, pid_t *guard);
+
+// network.c: sockets in another network namespace.
+
+// A namespace of a process ("net", "mnt") as a descriptor. 0 and `*fd`, which is -1 where it is the
+// caller's own, or -errno.
+int iorun_namespace_of(pid_t pid, const char *kind, int *fd);
+// Begins a TCP connection to the address `ip` (4 or 16 bytes, network order) in `network` (-1: the
+// present one). A non-blocking descriptor that becomes writable once its fate is known, or -errno.
+int iorun_tcp_begin_connect(int network, const uint8_t *ip, int ip_length, uint16_t port);
+// 0 where the connection was made, else -errno.
+int iorun_tcp_connect_result(int fd);
+// Listens at an IPv4 or IPv6 address, non-blocking; port 0: any. The descriptor, or -errno;
+// `*bound` is the port.
+int iorun_local_listen(const char *address, uint16_t port, uint16_t *bound);
+// The next connection, non-blocking and close-on-exec, or -errno.
+int iorun_local_accept(int listener);
+// Closing this connection tells the other side that it broke (RST). 0, or -errno.
+int iorun_tcp_abort_on_close(int fd);
+
+// beneath.c: files below a folder, whatever stands there (openat2 with RESOLVE_BENEATH).
+
+// Opens `path` below the folder `root`: no step leaves it, none follows a symbolic link. The
+// descriptor (close-on-exec), or -errno.
+int iorun_open_beneath(int root, const char *path, int flags, unsigned mode);
 
 // host.c: what the kernel grants to this process.
 
@@ -120,6 +174,8 @@ enum {
 enum {
   iorun_control_terminate = 'T',
   iorun_control_kill = 'K',
+  // A byte of this or more is a signal for the command's process group: the rest is its number.
+  iorun_control_signal = 0x80,
 };
 // Where a supervisor finds its channel (a stream socket), the command's environment (a file of
 // NAME=VALUE strings, each followed by a zero byte), and the network namespace to run in, if any.

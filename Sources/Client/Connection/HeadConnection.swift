@@ -22,7 +22,9 @@ public struct HeadConnection: Sendable {
   public let content: RemoteContent
   /// The head.
   public let head: PeerID
-  private let system: MeshActorSystem
+  let system: MeshActorSystem
+  /// Which of the client's processes this is.
+  let instance: UInt64
 
   /// Connects with a key that the head admits.
   ///
@@ -31,12 +33,12 @@ public struct HeadConnection: Sendable {
     identity: CurveKey, uplink: MeshUplink, within limit: Duration = .seconds(5)
   ) async throws -> HeadConnection {
     // One of several: commands of the same user run side by side.
-    let endpoint = try ZeroMQEndpoint(
-      identity: identity, uplink: uplink, instance: MeshInstance.draw())
+    let instance = MeshInstance.draw()
+    let endpoint = try ZeroMQEndpoint(identity: identity, uplink: uplink, instance: instance)
     let system = MeshActorSystem(transport: endpoint)
     do {
       try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
-      return try HeadConnection(system: system, uplink: uplink)
+      return try HeadConnection(system: system, instance: instance, uplink: uplink)
     } catch {
       await system.shutdown(within: .zero)
       throw error
@@ -94,8 +96,9 @@ public struct HeadConnection: Sendable {
     }
   }
 
-  private init(system: MeshActorSystem, uplink: MeshUplink) throws {
+  private init(system: MeshActorSystem, instance: UInt64, uplink: MeshUplink) throws {
     self.system = system
+    self.instance = instance
     head = CurveKey.peer(of: uplink.key)
     headAddress = String(uplink.address.trimmingPrefix("tcp://"))
     rendezvous = try Rendezvous.at(head, using: system)

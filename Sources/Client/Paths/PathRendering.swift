@@ -11,7 +11,9 @@ public enum PathRendering {
         let from = names[node.node] ?? node.node.short
         let to = names[path.peer] ?? path.peer.short
         let time = path.roundTripMilliseconds.map { ", \(tenths($0)) ms" } ?? ""
-        return "\(from) -> \(to) (\(path.purpose)): \(way(path.isDirect))\(time)\n"
+        // What a node says of its paths is a node's word: it must not move the cursor.
+        return TerminalText.oneLine(
+          "\(from) -> \(to) (\(path.purpose)): \(way(path.isDirect))\(time)") + "\n"
       }
     }.joined()
   }

@@ -69,7 +69,11 @@ public struct NodeView: Encodable, Sendable {
 /// Several nodes in JSON: `nodes`.
 public struct NodesView: Encodable, Sendable {
   let nodes: [NodeView]
+  let paths: [NodePathsView]?
 
-  /// Shows nodes.
-  public init(_ nodes: [NodeStatus]) { self.nodes = nodes.map(NodeView.init) }
+  /// Shows nodes, and their ways where these are known.
+  public init(_ nodes: [NodeStatus], paths: [NodePaths]? = nil) {
+    self.nodes = nodes.map(NodeView.init)
+    self.paths = paths?.map(NodePathsView.init)
+  }
 }

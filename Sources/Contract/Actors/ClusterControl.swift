@@ -27,8 +27,11 @@ public distributed actor ClusterControl: WellKnownActor, MailboxTraits {
   }
 
   /// What of the caller's resources is free now, and how many requests wait there.
-  public distributed func update(available: ResourceAmounts, waiting: Int) async throws {
-    try await service.update(available: available, waiting: waiting, caller: caller)
+  public distributed func update(available: ResourceAmounts, waiting: Int, number: UInt64)
+    async throws
+  {
+    try await service.update(
+      available: available, waiting: waiting, number: number, caller: caller)
   }
 
   /// Opens a job for a driver on the caller's node; draws its id.

@@ -55,4 +55,11 @@ public distributed actor JobManager: WellKnownActor, MailboxTraits {
   public distributed func outputs(_ job: JobID, after rank: Int) async throws -> [RankOutputs] {
     try await service.outputs(job, after: rank, caller: caller)
   }
+
+  /// Lets the caller's process of number `instance` reach a running rank for a while.
+  public distributed func attach(_ job: JobID, rank: Int, instance: UInt64) async throws
+    -> Attachment
+  {
+    try await service.attach(job, rank: rank, instance: instance, caller: caller)
+  }
 }

@@ -42,6 +42,11 @@ public distributed actor NodeAgent: WellKnownActor, MailboxTraits {
     try await service.forget(lease, caller: caller)
   }
 
+  /// A client's process may reach a running rank for a while.
+  public distributed func admit(_ pass: ClientPass) async throws {
+    try await service.admit(pass, caller: caller)
+  }
+
   /// Whether a host answers at an IP address.
   public distributed func reaches(_ address: String, milliseconds: Int) async throws -> Bool {
     try await service.reaches(address, milliseconds: milliseconds, caller: caller)

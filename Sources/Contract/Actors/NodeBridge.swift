@@ -1,5 +1,6 @@
 public import Distributed
 public import Foundation
+public import IorunContent
 public import IorunCore
 public import IorunRuntime
 public import IorunWire
@@ -37,10 +38,11 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
   }
 
   /// Head: starts an actor's process. Answers when its resources are held and its worker id is known.
-  public distributed func startActor(_ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob)
-    async throws -> WorkerID
-  {
-    try await service.startActor(spec, incarnation: incarnation, job: job, caller: caller)
+  public distributed func startActor(
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob
+  ) async throws -> WorkerID {
+    try await service.startActor(
+      spec, incarnation: incarnation, restarts: restarts, job: job, caller: caller)
   }
 
   /// Head: ends an actor's process.
@@ -70,9 +72,10 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     try await service.releaseBundles(group, caller: caller)
   }
 
-  /// Head: somebody waits for resources; idle leases should come back.
-  public distributed func recall() async throws {
-    try await service.recall(caller: caller)
+  /// Head, or an agent: somebody waits for resources; idle leases should come back. `sole` is the
+  /// process that waits, where it is the only one.
+  public distributed func recall(sole: ProcessAddress?) async throws {
+    try await service.recall(sole: sole, caller: caller)
   }
 
   /// Head: a job is over.
@@ -99,6 +102,12 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     async throws
   {
     try await service.processLost(job, process, cause, caller: caller)
+  }
+
+  /// Agent: a job runs a program that the caller lacks. Given by the driver's node: the program's
+  /// manifest, as the head's chunks have it.
+  public distributed func program(_ job: JobID) async throws -> Blob {
+    try await service.program(job, caller: caller)
   }
 
   /// Agent: objects of a job are not needed any more.

@@ -31,6 +31,8 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
   case serveNodes
   /// Ask for one's gang: a running rank's right, at its own node.
   case beRank
+  /// Reach into a rank: whoever the head let in, and over streams whose other end it is.
+  case reachRank
 
   /// The roles that have it at the head. Empty for rights that do not come with a role.
   public var roles: Set<Role> {
@@ -39,7 +41,7 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
     case .seeNetwork, .moveContent, .beMember, .reachOwnNodes: [.operator, .buyer, .supplier]
     case .offerNode, .serveOwnGang: [.operator, .supplier]
     case .manageNetwork: [.operator]
-    case .join, .orderNode, .serveNodes, .beRank: []
+    case .join, .orderNode, .serveNodes, .beRank, .reachRank: []
     }
   }
 
@@ -65,6 +67,7 @@ public enum Right: String, CaseIterable, Sendable, Hashable {
     case .orderNode: "give a node orders"
     case .serveNodes: "serve nodes"
     case .beRank: "ask for a gang"
+    case .reachRank: "reach into ranks"
     }
   }
 }

@@ -1,4 +1,5 @@
 public import Foundation
+public import IorunContent
 public import IorunCore
 public import IorunWire
 
@@ -11,8 +12,10 @@ public protocol ClusterService: Sendable {
   /// A node's runtime side is here (again), with all that it holds. The answer lists jobs that are
   /// over: their processes are to end.
   func register(_ registration: ClusterRegistration, caller: PeerID) async throws -> [JobID]
-  /// What of the caller's resources is free now, and how many requests wait there.
-  func update(available: ResourceAmounts, waiting: Int, caller: PeerID) async throws
+  /// What of the caller's resources is free now, and how many requests wait there. `number` grows from
+  /// 1 with each word since the registration: calls may overtake each other.
+  func update(available: ResourceAmounts, waiting: Int, number: UInt64, caller: PeerID)
+    async throws
   /// Opens a job for a driver on the caller's node; draws its id.
   func openJob(_ job: RuntimeJob, caller: PeerID) async throws -> RuntimeJob
   /// The driver is gone: ends the job on every node.
@@ -80,8 +83,9 @@ public protocol BridgeService: Sendable {
   func returnLease(_ lease: UInt64, holder: ProcessAddress, broken: Bool, caller: PeerID)
     async throws
   /// Head: starts an actor's process. Answers when its resources are held and its worker id is known.
+  /// `incarnation` counts its places, `restarts` those of them that were lost.
   func startActor(
-    _ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob, caller: PeerID
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
   ) async throws -> WorkerID
   /// Head: ends an actor's process.
   func stopActor(_ actor: RuntimeActorID, reason: ProcessLoss, inOrder: Bool, caller: PeerID)
@@ -94,8 +98,9 @@ public protocol BridgeService: Sendable {
   func commitBundles(_ group: GroupID, epoch: Int64, caller: PeerID) async throws
   /// Head: gives bundles back; what runs in them ends.
   func releaseBundles(_ group: GroupID, caller: PeerID) async throws
-  /// Head: somebody waits for resources; idle leases should come back.
-  func recall(caller: PeerID) async throws
+  /// Head, or an agent: somebody waits for resources; idle leases should come back. `sole` is the
+  /// process that waits, where it is the only one.
+  func recall(sole: ProcessAddress?, caller: PeerID) async throws
   /// Head: a job is over.
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws
   /// Head: a node is gone.
@@ -108,6 +113,9 @@ public protocol BridgeService: Sendable {
   /// Agent: processes of a job on the caller's node are gone.
   func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss, caller: PeerID)
     async throws
+  /// Agent: a job runs a program that the caller lacks. Given by the driver's node: the program's
+  /// manifest, as the head's chunks have it.
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob
   /// Agent: objects of a job are not needed any more.
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws
   /// Head: what this node knows of one kind of thing, for `iorun list`; JSON text of an array.

@@ -27,6 +27,10 @@ public protocol JobService: Sendable {
   /// into an answer; ranks that left nothing are passed over. Empty when there are no more; -1
   /// begins at rank 0.
   func outputs(_ job: JobID, after rank: Int, caller: PeerID) async throws -> [RankOutputs]
+  /// Lets the caller's process of number `instance` reach a running rank, for as long as a
+  /// `ClientPass` is good; called again, for longer. Throws `notFound` but for the job's owner, its
+  /// tenant's peers and operators, `rankEnded`, and `wrongState` for a rank that does not run yet.
+  func attach(_ job: JobID, rank: Int, instance: UInt64, caller: PeerID) async throws -> Attachment
 }
 
 /// Content-addressed chunks. Served by the head to clients and nodes.
@@ -105,6 +109,9 @@ public protocol AgentService: Sendable {
   func stop(_ lease: LeaseID, cause: ExitCause, caller: PeerID) async throws
   /// The head has the lease's end on record: forget it and remove its folder.
   func forget(_ lease: LeaseID, caller: PeerID) async throws
+  /// A client's process may reach a running rank for a while. Throws `notFound` for a rank that does
+  /// not run here.
+  func admit(_ pass: ClientPass, caller: PeerID) async throws
   /// Whether a host answers at `address` (an IP address) within `milliseconds` (at most 2,000): how
   /// the head learns whether a node that fell silent is gone, or only out of its own reach.
   func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool

@@ -24,6 +24,26 @@ extension ClusterDirector {
     }
   }
 
+  /// The first place of a new actor. Where that is another node than the creator's, the creator hears
+  /// of it at once, and its first calls leave while the node is still being asked: it keeps them. One
+  /// that refuses after all was no incarnation in which anything ran: the actor's next place has a
+  /// higher number and no more restarts, and the calls are made again there.
+  func startAtOnce(_ id: RuntimeActorID, _ shape: DemandShape.Demand, telling origin: NodeID) async
+  {
+    guard let actor = actors[id], case .place(let node)? = try? decide(shape), node != origin,
+      let reservation = begin(id, on: node)
+    else { return await start(id, telling: origin) }
+    actors[id]?.status.state = .placed
+    actors[id]?.status.node = node
+    // The first process bears the actor's own id: proto/local.md, `actorCreate`.
+    actors[id]?.status.worker = WorkerID(high: id.high, low: id.low)
+    actors[id]?.status.incarnation = actor.status.incarnation + 1
+    tasks.run { [weak self] in
+      await self?.ask(node, toStart: id, reservation, shape, telling: nil, isPromised: true)
+      await self?.start(id)
+    }
+  }
+
   func wait(_ id: RuntimeActorID, _ shape: DemandShape.Demand) throws {
     guard let actor = actors[id] else { return }
     try enqueue(.actor(id), .demand(shape), since: actor.since, at: actor.place)
@@ -59,6 +79,7 @@ extension ClusterDirector {
     guard let actor = actors[id],
       let reservation = members[node]?.reserve(Self.held(actor.spec.demand))
     else { return nil }
+    took(node, for: actor.spec.demand)
     actors[id]?.isStarting = true
     return reservation
   }
@@ -66,26 +87,38 @@ extension ClusterDirector {
   /// Asks a node to start an actor; `start` goes on where it refuses.
   private func ask(
     _ node: NodeID, toStart id: RuntimeActorID, _ reservation: ClusterMember.Reservation,
-    _ shape: DemandShape.Demand, telling: NodeID?
+    _ shape: DemandShape.Demand, telling: NodeID?, isPromised: Bool = false
   ) async {
     guard let actor = actors[id] else {
       members[node]?.settle(reservation, took: false)
       return
     }
-    let incarnation = actor.status.incarnation + 1
+    let incarnation = actor.status.incarnation + (isPromised ? 0 : 1)
     do {
       let job = try runtimeJob(actor.spec.job)
       let worker = try await call(node) {
         try await $0.startActor(
-          actor.spec, incarnation: incarnation, job: job, caller: self.head)
+          actor.spec, incarnation: incarnation, restarts: actor.status.restarts, job: job,
+          caller: self.head)
       }
       members[node]?.settle(reservation, took: true)
-      placed(id, on: node, worker, incarnation, telling: telling)
+      if isPromised {
+        kept(id, on: node, incarnation)
+      } else {
+        placed(id, on: node, worker, incarnation, telling: telling)
+      }
     } catch {
       members[node]?.settle(reservation, took: false)
       actors[id]?.isStarting = false
+      if isPromised, let present = actors[id], present.isPlaced,
+        present.status.incarnation == incarnation
+      {
+        actors[id]?.status.state = .pending
+        actors[id]?.status.node = nil
+        actors[id]?.status.worker = nil
+      }
       if let error = error as? IorunError, Self.isRefusal(error) {
-        members[node]?.refusals.insert(.demand(shape))
+        members[node]?.refused(.demand(shape), reservation)
         // It may run there all the same, if only the answer was lost.
         if Self.isSilence(error) {
           stop(id, on: node, Self.intended("its start was not confirmed"), inOrder: false)
@@ -93,6 +126,22 @@ extension ClusterDirector {
       } else {
         die(id, Self.loss(error), stopping: false, telling: telling)
       }
+    }
+  }
+
+  /// An actor is where its creator was told already, unless it has ended, or was lost, meanwhile.
+  private func kept(_ id: RuntimeActorID, on node: NodeID, _ incarnation: Int) {
+    actors[id]?.isStarting = false
+    guard let actor = actors[id], !actor.isDead, members[node] != nil else {
+      return stop(id, on: node, Self.intended("it ended before it had begun"), inOrder: false)
+    }
+    guard actor.status.incarnation == incarnation, actor.isPlaced else { return }
+    actors[id]?.wasPlaced = true
+    if actor.restartsOnDeath {
+      // The order to end it may have come before the one to begin.
+      stop(id, on: node, Self.intended("it was killed, and may begin anew"), inOrder: false)
+    } else if actor.isReleased {
+      stop(id, on: node, Self.intended("nobody had a handle to it any more"), inOrder: true)
     }
   }
 
@@ -236,6 +285,8 @@ extension ClusterDirector {
     }
     let running = Set(records.map(\.spec.actor))
     for (id, actor) in actors where actor.isPlaced && actor.status.node == node {
+      // One that was promised may not have been asked for yet.
+      if actor.isStarting { continue }
       if running.contains(id) { continue }
       lost(id, ProcessLoss(.processLost, "the agent of its node began anew without it"))
     }

@@ -48,7 +48,7 @@ extension ClusterDirector {
     } else if line.holds(.demand(shape)) {
       try wait(spec.actor, shape)
     } else {
-      await start(spec.actor, telling: node)
+      await startAtOnce(spec.actor, shape, telling: node)
     }
     guard let present = actors[spec.actor] else {
       throw IorunError(.cancelled, "the actor ended before it was placed: its job is over")

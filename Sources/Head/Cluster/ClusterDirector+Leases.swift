@@ -56,7 +56,7 @@ extension ClusterDirector {
         members[node]?.settle(seat.reservation, took: false)
         let isRefusal = (error as? IorunError).map(Self.isRefusal) ?? false
         guard isRefusal, !Task.isCancelled else { throw error }
-        members[node]?.refusals.insert(.demand(wish.shape))
+        members[node]?.refused(.demand(wish.shape), seat.reservation)
         guard leaseNumbers[name] == wish.number else {
           throw Self.cancelled("the caller gave up")
         }
@@ -97,12 +97,13 @@ extension ClusterDirector {
         if Task.isCancelled {
           return continuation.resume(throwing: Self.cancelled("the caller gave up"))
         }
+        leaseWaiters[wish.number] = LeaseWaiter(continuation: continuation, wish: wish)
         do {
           try enqueue(.lease(wish.number), shape, since: wish.since, at: wish.place)
         } catch {
-          return continuation.resume(throwing: error)
+          leaseWaiters[wish.number] = nil
+          continuation.resume(throwing: error)
         }
-        leaseWaiters[wish.number] = LeaseWaiter(continuation: continuation, wish: wish)
       }
     } onCancel: {
       Task { await self.resume(wish.number, with: .failure(Self.cancelled("the caller gave up"))) }
@@ -111,6 +112,7 @@ extension ClusterDirector {
 
   private func take(_ node: NodeID, for wish: LeaseWish) -> Seat? {
     guard let reservation = members[node]?.reserve(Self.held(wish.demand)) else { return nil }
+    took(node, for: wish.demand)
     return Seat(node: node, reservation: reservation)
   }
 

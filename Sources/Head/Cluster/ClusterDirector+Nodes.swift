@@ -46,14 +46,14 @@ extension ClusterDirector {
     }
   }
 
-  func update(available: ResourceAmounts, waiting: Int, caller: PeerID) async throws {
+  func update(available: ResourceAmounts, waiting: Int, number: UInt64, caller: PeerID) async throws
+  {
     try authoriser.check(caller, may: .offerNode)
     let node = NodeID(caller)
     guard members[node] != nil else { throw Self.unregistered }
-    members[node]?.available = available
-    members[node]?.waiting = max(0, waiting)
-    members[node]?.updates += 1
-    members[node]?.refusals = []
+    guard
+      members[node]?.take(available, waiting: waiting, number: number) == true
+    else { return }
     pump()
   }
 

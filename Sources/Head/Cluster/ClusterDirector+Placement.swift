@@ -12,7 +12,7 @@ extension ClusterDirector {
     case infeasible(IorunError)
   }
 
-  /// Where a demand goes now.
+  /// Where a demand goes now. Asking moves nothing: whoever takes the place says so by `took`.
   func decide(_ shape: DemandShape.Demand) throws -> Decision {
     let refusing = DemandShape.demand(shape)
     if let bundle = shape.bundle { return try decide(shape, in: bundle, refusing) }
@@ -27,13 +27,17 @@ extension ClusterDirector {
       selectors: try shape.selectors.map(LabelSelector.init), origin: shape.origin,
       excluding: Set(members.values.lazy.filter { $0.refusals.contains(refusing) }.map(\.node)))
     switch LeasePlacement().place(request, on: offers) {
-    case .place(let node):
-      if case .spread = shape.strategy { lastSpread = node }
-      return .place(node)
+    case .place(let node): return .place(node)
     case .wait: return .wait
     case .infeasible(let reason):
       return .infeasible(IorunError(.noPlacement, "no node can ever take it: \(reason)"))
     }
+  }
+
+  /// A demand has its place: SPREAD goes on from there. Not when it is decided, because one demand may
+  /// be decided more than once before it is placed, and would then skip nodes.
+  func took(_ node: NodeID, for demand: RuntimeDemand) {
+    if demand.strategy == .spread, demand.bundle == nil { lastSpread = node }
   }
 
   /// A bundle's room is counted by its node alone: it is asked, and says no where there is none.
@@ -164,14 +168,25 @@ extension ClusterDirector {
   /// Asks all nodes for their idle leases, each at most every `recallInterval`.
   func recall() {
     let now = clock.elapsed()
-    for (node, member) in members {
-      if let last = member.recalledAt, now - last < limits.recallInterval { continue }
+    let due = members.filter { _, member in
+      member.recalledAt.map { now - $0 >= limits.recallInterval } ?? true
+    }
+    guard !due.isEmpty else { return }
+    let sole = soleWaiter
+    for node in due.keys {
       members[node]?.recalledAt = now
       tasks.run { [weak self] in
         guard let self else { return }
         // One that does not hear it is asked again while somebody waits.
-        try? await self.call(node) { try await $0.recall(caller: self.head) }
+        try? await self.call(node) { try await $0.recall(sole: sole, caller: self.head) }
       }
     }
+  }
+
+  /// The process that waits, where leases for it are all that is waited for.
+  private var soleWaiter: ProcessAddress? {
+    guard line.count == leaseWaiters.count, let first = leaseWaiters.values.first?.wish.holder
+    else { return nil }
+    return leaseWaiters.values.allSatisfy { $0.wish.holder == first } ? first : nil
   }
 }

@@ -120,7 +120,7 @@ extension ClusterDirector {
       let isHeld = prepared[index] == nil
       members[part.node]?.settle(part.reservation, took: isHeld)
       if let error = prepared[index] {
-        members[part.node]?.refusals.insert(.group(id))
+        members[part.node]?.refused(.group(id), part.reservation)
         // It may be held all the same, if only the answer was lost.
         if Self.isSilence(error), !keepsParts { release(id, on: part.node) }
       } else if !isWhole {

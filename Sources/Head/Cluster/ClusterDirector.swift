@@ -49,7 +49,7 @@ actor ClusterDirector: ClusterService {
   var doomedLeases = DoomedLeases()
   var leaseWaiters: [UInt64: LeaseWaiter] = [:]
   var nextNumber: UInt64 = 1
-  /// The node that SPREAD chose last.
+  /// The node that a demand with SPREAD took last.
   var lastSpread: NodeID?
   var isPumping = false
   var generator = SystemRandomNumberGenerator()

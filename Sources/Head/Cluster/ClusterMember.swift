@@ -20,6 +20,8 @@ struct ClusterMember: Sendable {
   var isPlaceable = true
   /// Counts its words about what is free: a grant that an update overtook is in that update.
   var updates: UInt64 = 0
+  /// The number of the newest of them.
+  private(set) var lastUpdate: UInt64 = 0
   /// Shapes of demands that it has just refused: not asked again before it says what is free.
   var refusals: Set<DemandShape> = []
   /// When it was asked to recall idle leases, by the head's clock.
@@ -46,6 +48,24 @@ struct ClusterMember: Sendable {
     // An update that came meanwhile may count it or not. To count it twice would starve whoever
     // waits; not to count it costs one refused call at most.
     if took, updates == reservation.updates { available -= reservation.amounts }
+  }
+
+  /// It has refused a call: it is passed over for that shape until it says what is free. Where it has
+  /// said so since the call began, nobody knows which came first, and to hold the refusal against it
+  /// could be for good: a node on which nothing changes has nothing to say.
+  mutating func refused(_ shape: DemandShape, _ reservation: Reservation) {
+    if updates == reservation.updates { refusals.insert(shape) }
+  }
+
+  /// Takes the node's word of what is free. False for an older one that a newer one has overtaken.
+  mutating func take(_ available: ResourceAmounts, waiting: Int, number: UInt64) -> Bool {
+    guard number > lastUpdate else { return false }
+    lastUpdate = number
+    self.available = available
+    self.waiting = max(0, waiting)
+    updates += 1
+    refusals = []
+    return true
   }
 
   /// Room that a call under way counts on.

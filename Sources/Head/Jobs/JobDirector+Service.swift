@@ -146,7 +146,7 @@ extension JobDirector: JobService {
   }
 
   /// What the head told of a job last; for whoever may see it.
-  private func visible(_ job: JobID, to caller: PeerID) async throws -> JobStatus {
+  func visible(_ job: JobID, to caller: PeerID) async throws -> JobStatus {
     try authoriser.check(caller, may: .seeJobs)
     let status = try await status(of: job)
     guard authoriser.mayReach(status.owner, caller) else { throw Self.unknown(job) }

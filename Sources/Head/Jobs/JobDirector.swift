@@ -37,6 +37,9 @@ actor JobDirector {
   /// Whose process each executor is, of the ranks that have not ended.
   var executors: [PeerID: LeaseID] = [:]
   var routesHandler: (@Sendable ([ExecutorRoute]) -> Void)?
+  /// Clients that reach into ranks.
+  var attachments = AttachmentBook()
+  var attachmentsHandler: (@Sendable (Set<AttachmentBook.Way>) -> Void)?
 
   /// Submits of each owner that are under way, and calls of each caller that wait for news.
   var submitting: [PeerID: Int] = [:]
@@ -76,6 +79,7 @@ actor JobDirector {
   /// What only time changes: silent nodes, timeouts, commits that failed.
   func tick() async {
     await directory.tick()
+    expireAttachments()
     await loseDeadNodes()
     let now = clock.now()
     for (id, job) in live {

@@ -24,6 +24,9 @@ final class TaskPool: Sendable {
     }
   }
 
+  /// True while no task is under way.
+  var isEmpty: Bool { state.withLock { $0.tasks.isEmpty } }
+
   /// Cancels every task and returns once all have ended, or after `patience` where one does not
   /// hear: a call to a node that is cut off may not.
   func close(within patience: Duration, _ clock: HeadClock) async {

@@ -160,9 +160,16 @@ actor NodeDirectory {
     }
   }
 
-  /// Another node reaches the host of a node that is silent.
+  /// Another node reaches the host of a node that is silent: counts, and is told, at once, not from
+  /// the next tick on.
   func reached(_ node: PeerID, by witness: String) {
-    entries[node]?.liveness.reached(by: witness, at: clock.elapsed())
+    let now = clock.elapsed()
+    forgiveStall(now)
+    guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return }
+    // An answer that comes after the node's own word says nothing new, and must not outlast it.
+    guard entry.state != .alive else { return }
+    entries[node]?.liveness.reached(by: witness, at: now)
+    if let entry = entries[node] { look(at: node, entry, now) }
   }
 
   /// How long ago bytes last came over each node's connection.

@@ -66,7 +66,11 @@ actor RendezvousDesk: RendezvousService {
     try authoriser.check(caller, may: .offerNode)
     try report.end.check()
     try Self.check(report.relayRoundTripsMilliseconds)
-    guard report.paths.count <= PathSummary.limit else {
+    let isBounded = report.paths.allSatisfy { path in
+      path.purpose.utf8.count <= 128 && path.address?.utf8.count ?? 0 <= 64
+        && path.roundTripMilliseconds?.isFinite ?? true
+    }
+    guard report.paths.count <= PathSummary.limit, isBounded else {
       throw IorunError(.malformed, "a node's report of its paths is out of bounds")
     }
     // Only nodes are looked for, so only theirs is kept; the directory bounds how many there are.

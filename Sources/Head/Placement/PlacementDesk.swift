@@ -13,7 +13,8 @@ struct PlacementDesk: PlacementService {
     let inventory = await director.inventory()
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
     switch GangPlacer().place(
-      GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers) {
+      GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers)
+    {
     case .placed(let placement):
       let places = placement.members.map { member in
         PlacementPlan.Place(

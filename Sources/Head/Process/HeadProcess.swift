@@ -87,6 +87,7 @@ public struct HeadProcess: Sendable {
     let relays = HeadRelays { endpoint.setRelays($0) }
     await services.onExecutorRoutesChanged { relays.set(executors: $0) }
     await services.onClusterMembersChanged { relays.set(nodes: $0) }
+    await services.onAttachmentsChanged { relays.set(attached: $0) }
     services.onExpelled { endpoint.expel($0) }
     // Bounded: of more changes than that, the latest tell enough.
     let changes = AsyncStream.makeStream(
@@ -113,9 +114,13 @@ public struct HeadProcess: Sendable {
       group.cancelAll()
     }
     // In a task of its own: this one is cancelled, and the database must still be closed.
-    await Task { [services, system, relay] in
+    await Task { [services, system, relay, endpoint] in
       relay?.stop()
       await services.shutDown()
+      // Nobody is there to acknowledge what nodes that have left were still to be told.
+      for node in await services.directory.snapshot() where node.state != .alive {
+        endpoint.forget(node.id)
+      }
       await system.shutdown(within: .seconds(1))
     }.value
   }

@@ -3,8 +3,8 @@ internal import IorunCore
 internal import IorunMesh
 internal import Synchronization
 
-/// Between whom the head relays: the executors of each gang, and the nodes that take part in runtime
-/// jobs, among each other.
+/// Between whom the head relays: the executors of each gang, the nodes that take part in runtime
+/// jobs, among each other, and a client's process with the node whose rank it reaches into.
 final class HeadRelays: Sendable {
   /// The group of all nodes; no gang's group is called so, because theirs hold a slash.
   static let nodesGroup = "nodes"
@@ -12,6 +12,7 @@ final class HeadRelays: Sendable {
   private struct State {
     var executors: [ExecutorRoute] = []
     var nodes: Set<PeerID> = []
+    var pairs: Set<RelayTable.Pair> = []
 
     var table: RelayTable {
       var routes: [PeerID: RelayTable.Route] = [:]
@@ -22,7 +23,7 @@ final class HeadRelays: Sendable {
         routes[route.executor] = RelayTable.Route(
           adjacent: route.node, group: "\(route.lease.job)/\(route.lease.attempt)")
       }
-      return RelayTable(routes: routes)
+      return RelayTable(routes: routes, pairs: pairs)
     }
   }
 
@@ -36,6 +37,14 @@ final class HeadRelays: Sendable {
   func set(executors: [ExecutorRoute]) {
     state.withLock { state in
       state.executors = executors
+      apply(state.table)
+    }
+  }
+
+  /// Replaces the clients' processes that reach into ranks, each with its node.
+  func set(attached: Set<AttachmentBook.Way>) {
+    state.withLock { state in
+      state.pairs = Set(attached.map { RelayTable.Pair($0.client, $0.node) })
       apply(state.table)
     }
   }

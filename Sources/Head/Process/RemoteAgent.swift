@@ -25,6 +25,11 @@ struct RemoteAgent: AgentService {
 
   func forget(_ lease: LeaseID, caller: PeerID) async throws { try await agent.forget(lease) }
 
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    // A person waits for it.
+    try await MeshActorSystem.$callTimeout.withValue(.seconds(15)) { try await agent.admit(pass) }
+  }
+
   func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
     try await MeshActorSystem.$callTimeout.withValue(.milliseconds(milliseconds) + .seconds(2)) {
       try await agent.reaches(address, milliseconds: milliseconds)

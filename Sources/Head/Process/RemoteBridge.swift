@@ -1,4 +1,5 @@
 internal import Foundation
+internal import IorunContent
 internal import IorunContract
 internal import IorunCore
 internal import IorunRuntime
@@ -26,9 +27,9 @@ struct RemoteBridge: BridgeService {
   }
 
   func startActor(
-    _ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob, caller: PeerID
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
   ) async throws -> WorkerID {
-    try await bridge.startActor(spec, incarnation: incarnation, job: job)
+    try await bridge.startActor(spec, incarnation: incarnation, restarts: restarts, job: job)
   }
 
   func stopActor(_ actor: RuntimeActorID, reason: ProcessLoss, inOrder: Bool, caller: PeerID)
@@ -53,7 +54,9 @@ struct RemoteBridge: BridgeService {
     try await bridge.releaseBundles(group)
   }
 
-  func recall(caller: PeerID) async throws { try await bridge.recall() }
+  func recall(sole: ProcessAddress?, caller: PeerID) async throws {
+    try await bridge.recall(sole: sole)
+  }
 
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws {
     try await bridge.endJob(job, reason: reason)
@@ -79,6 +82,10 @@ struct RemoteBridge: BridgeService {
     async throws
   {
     try await bridge.processLost(job, process, cause)
+  }
+
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    try await bridge.program(job)
   }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {

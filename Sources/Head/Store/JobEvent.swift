@@ -4,6 +4,8 @@ struct JobEvent: Sendable, Hashable {
   enum Kind: String, Sendable, Hashable {
     case submitted, queued, placed, prepared, started, stopping, rankEnded, nodeLost
     case succeeded, failed, cancelled, cancelRequested
+    /// Somebody else than the owner reached into a rank.
+    case attached
   }
 
   var kind: Kind

@@ -1,7 +1,8 @@
 public import IorunCore
 
 /// Which peers live behind which adjacent peer, and which of them may speak to each other through
-/// this process. Executors of one gang form a group; nobody else is relayed.
+/// this process. Executors of one gang form a group; beside these, pairs may speak to each other that
+/// are named one by one: a client and the node that runs its rank. Nobody else is relayed.
 public struct RelayTable: Sendable, Hashable {
   /// One peer behind an adjacent one.
   public struct Route: Sendable, Hashable {
@@ -17,15 +18,31 @@ public struct RelayTable: Sendable, Hashable {
     }
   }
 
+  /// Two peers that may speak to each other, in whichever direction.
+  public struct Pair: Sendable, Hashable {
+    let first: PeerID
+    let second: PeerID
+
+    /// Names a pair; the order of its members does not matter.
+    public init(_ one: PeerID, _ other: PeerID) {
+      (first, second) =
+        one.bytes.lexicographicallyPrecedes(other.bytes) ? (one, other) : (other, one)
+    }
+  }
+
   private var routes: [PeerID: Route]
   private var groups: [PeerID: String]
+  private var pairs: Set<Pair>
   /// Adjacent peers behind which others live.
   private var fronts: Set<PeerID>
 
   /// Makes a table. `remoteMembers` are members of a group whose place this process does not know:
   /// what it has for them goes to its uplink.
-  public init(routes: [PeerID: Route] = [:], remoteMembers: [PeerID: String] = [:]) {
+  public init(
+    routes: [PeerID: Route] = [:], remoteMembers: [PeerID: String] = [:], pairs: Set<Pair> = []
+  ) {
     self.routes = routes
+    self.pairs = pairs
     fronts = Set(routes.lazy.filter { $0.key != $0.value.adjacent }.map(\.value.adjacent))
     groups = routes.mapValues(\.group).merging(remoteMembers) { local, _ in local }
   }
@@ -39,9 +56,9 @@ public struct RelayTable: Sendable, Hashable {
   /// True where others live behind that adjacent peer.
   func hasPeers(behind adjacent: PeerID) -> Bool { fronts.contains(adjacent) }
 
-  /// True where both are of one group.
+  /// True where both are of one group, or a pair.
   func mayRelay(from source: PeerID, to destination: PeerID) -> Bool {
-    guard let group = groups[source] else { return false }
-    return groups[destination] == group
+    if let group = groups[source], groups[destination] == group { return true }
+    return !pairs.isEmpty && pairs.contains(Pair(source, destination))
   }
 }

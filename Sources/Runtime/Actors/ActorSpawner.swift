@@ -25,6 +25,9 @@ final class ActorSpawner: Sendable {
     var resources: ResourceAmounts
     var strategy: RuntimeDemand.Strategy
     var labels: [String: String]
+    var fallback: [[String: String]]
+    var environment: String
+    var runtimeEnv: String
     var bundle: RuntimeDemand.Bundle?
     var methods: String
   }
@@ -68,7 +71,10 @@ final class ActorSpawner: Sendable {
     let isShared = demand.resources.isEmpty && demand.bundle == nil && !options.isolated
     let actor = process.actorSystem.freshID()
     // A process that runs actors itself makes more of them at home.
-    if isShared, demand.labels.isEmpty, demand.strategy == .standard, process.actors.count > 0 {
+    if isShared, demand.labels.isEmpty, demand.fallback.isEmpty,
+      demand.environment == RuntimeEnvironment.own.hash, demand.strategy == .standard,
+      process.actors.count > 0
+    {
       process.actors.make(
         actor, type: type, concurrency: options.maxConcurrency, start: start,
         creator: process.worker, isListed: false)
@@ -169,6 +175,7 @@ final class ActorSpawner: Sendable {
     let demand = try options.demand()
     var blob: [UInt8] = []
     blob.append(integer: UInt32(clamping: options.maxConcurrency))
+    blob.append(integer: Int32(clamping: options.maxTaskRetries))
     blob.append(text: type)
     start.write(to: &blob)
     let answer = try await process.hub.request(
@@ -177,11 +184,34 @@ final class ActorSpawner: Sendable {
         actor: actor, name: options.name ?? "", namespace: process.namespace, className: type,
         detached: options.detached, getIfExists: options.getIfExists,
         maxRestarts: options.maxRestarts, resources: demand.resources, strategy: demand.strategy,
-        labels: demand.labels, bundle: demand.bundle, methods: "swift"),
+        labels: demand.labels, fallback: demand.fallback, environment: demand.environment,
+        runtimeEnv: demand.runtimeEnv, bundle: demand.bundle, methods: "swift"),
       blob: blob)
     let status = try answer.decode(RuntimeActorStatus.self)
     process.directory.update(status)
-    return ClusterActorID(actor: status.actor, host: nil)
+    // Of one that existed already, its own word counts.
+    let retries = try retries(answer.blob) ?? options.maxTaskRetries
+    return ClusterActorID(actor: status.actor, host: nil, maxTaskRetries: retries)
+  }
+
+  /// How often lost calls of an actor are made again, as its creation says; `nil` where there is none.
+  private func retries(_ creation: [UInt8]) throws -> Int? {
+    guard !creation.isEmpty else { return nil }
+    return try creation.withUnsafeBytes { bytes in
+      var cursor = FrameCursor(bytes)
+      _ = try cursor.integer(UInt32.self)
+      return Int(try cursor.integer(Int32.self))
+    }
+  }
+
+  /// The actor of a name.
+  func named(_ name: String, _ namespace: String) async throws -> ClusterActorID {
+    let answer = try await process.hub.request(
+      .actorNamed, RuntimeActorName(name: name, namespace: namespace))
+    let status = try answer.decode(RuntimeActorStatus.self)
+    process.directory.update(status)
+    return ClusterActorID(
+      actor: status.actor, host: nil, maxTaskRetries: try retries(answer.blob) ?? 0)
   }
 
   /// The head has chosen this process for an actor.
@@ -190,15 +220,20 @@ final class ActorSpawner: Sendable {
   {
     var cursor = FrameCursor(blob)
     let concurrency = Int(try cursor.integer(UInt32.self))
+    // Its callers' business.
+    _ = try cursor.integer(Int32.self)
     let type = try cursor.text()
     let process = process
     process.actors.make(
       actor, type: type, concurrency: concurrency, start: try Payload(&cursor, in: process),
       creator: process.worker, isListed: true
     ) { error in
+      var blob: [UInt8] = []
+      if let error { process.errors.encode(error).write(to: &blob) }
       process.hub.note(
         .actorReady,
-        Ready(actor: actor, failed: error != nil, message: error.map { "\($0)" } ?? ""))
+        Ready(actor: actor, failed: error != nil, message: error.map { "\($0)" } ?? ""),
+        blob: blob)
     }
   }
 

@@ -12,7 +12,19 @@ final class ActorTable: Sendable {
     var earlyCount = 0
     /// True once this process runs an actor: none is announced any more.
     var isSettled = false
+    /// What the initializers of actors have thrown that are not here for that reason; the oldest are
+    /// forgotten.
+    var failed: [RuntimeActorID: any Error] = [:]
+    var failedByAge: [RuntimeActorID] = []
+
+    mutating func remember(_ actor: RuntimeActorID, _ error: any Error) {
+      failed[actor] = error
+      failedByAge.append(actor)
+      if failedByAge.count > ActorTable.failedLimit { failed[failedByAge.removeFirst()] = nil }
+    }
   }
+
+  private static let failedLimit = 1000
 
   /// How long, and how many, calls wait for their actor to be announced.
   private static let earlyPatience = Duration.seconds(2)
@@ -53,7 +65,7 @@ final class ActorTable: Sendable {
     for call in early { hosted.append(call) }
     let wished = ClusterActorID(actor: id, host: isListed ? nil : process.address)
     let process = process
-    Task(executorPreference: process.executor) { [registry] in
+    Task(executorPreference: process.executor) { [registry, weak self] in
       do {
         guard let registration = registry[type] else {
           throw IorunError(
@@ -67,10 +79,8 @@ final class ActorTable: Sendable {
         hosted.made(actor)
       } catch {
         done(error)
-        hosted.end(
-          IorunError(
-            .actorNotFound, "the actor could not be made: \(error)",
-            remedy: "Look at its initializer"))
+        self?.state.withLock { $0.remember(id, error) }
+        hosted.end(error)
       }
     }
   }
@@ -120,9 +130,11 @@ final class ActorTable: Sendable {
   }
 
   private func refuse(_ call: HostedCall, _ actor: RuntimeActorID) {
-    let error = IorunError(
-      .actorNotFound, "no actor \(actor) is in that process: it has ended",
-      remedy: "Keep a reference to it, or give it a name")
+    let error: any Error =
+      state.withLock({ $0.failed[actor] })
+      ?? IorunError(
+        .actorNotFound, "no actor \(actor) is in that process: it has ended",
+        remedy: "Keep a reference to it, or give it a name")
     answer(call, .failure(process.errors.encode(error)))
   }
 

@@ -9,11 +9,17 @@ public struct ClusterActorID: Hashable, Codable, Sendable, CustomStringConvertib
   /// The process that runs it; `nil` where the head's directory knows (named, detached and
   /// restartable actors).
   public let host: ProcessAddress?
+  /// How often a call is made again that was lost with the actor's process; -1 for without end.
+  let maxTaskRetries: Int
   /// Ends the actor when its creator's last reference is gone.
   let token: ActorToken?
 
-  init(actor: RuntimeActorID, host: ProcessAddress?, token: ActorToken? = nil) {
+  init(
+    actor: RuntimeActorID, host: ProcessAddress?, maxTaskRetries: Int = 0,
+    token: ActorToken? = nil
+  ) {
     self.actor = actor
+    self.maxTaskRetries = maxTaskRetries
     self.host = host
     self.token = token
   }
@@ -29,13 +35,14 @@ public struct ClusterActorID: Hashable, Codable, Sendable, CustomStringConvertib
   /// The actor's name.
   public var description: String { "actor \(actor)" }
 
-  private enum Keys: String, CodingKey { case a, n, w }
+  private enum Keys: String, CodingKey { case a, n, w, r }
 
   /// Reads an id from a message.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: Keys.self)
     actor = try values.decode(RuntimeActorID.self, forKey: .a)
     token = nil
+    maxTaskRetries = try values.decodeIfPresent(Int.self, forKey: .r) ?? 0
     if let node = try values.decodeIfPresent(NodeID.self, forKey: .n) {
       host = ProcessAddress(node: node, worker: try values.decode(WorkerID.self, forKey: .w))
     } else {
@@ -51,6 +58,7 @@ public struct ClusterActorID: Hashable, Codable, Sendable, CustomStringConvertib
     try values.encode(actor, forKey: .a)
     try values.encodeIfPresent(host?.node, forKey: .n)
     try values.encodeIfPresent(host?.worker, forKey: .w)
+    if maxTaskRetries != 0 { try values.encode(maxTaskRetries, forKey: .r) }
   }
 }
 

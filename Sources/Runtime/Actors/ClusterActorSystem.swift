@@ -95,14 +95,13 @@ public final class ClusterActorSystem: DistributedActorSystem {
 
   private func call(_ id: ActorID, _ target: String, _ arguments: Payload) async throws -> PeerReply
   {
-    let peer: Peer
-    if let host = id.host {
-      peer = try process.peers.peer(host)
-    } else {
-      peer = try process.peers.peer(try await process.directory.address(of: id.actor))
-    }
-    try process.objects.lend(arguments.objects, to: peer.address)
     let deadline = Self.callTimeout.map { ContinuousClock.now + $0 }
+    guard let host = id.host else {
+      return try await process.directory.call(
+        id.actor, target, arguments, retries: id.maxTaskRetries, deadline: deadline)
+    }
+    let peer = try process.peers.peer(host)
+    try process.objects.lend(arguments.objects, to: peer.address)
     let number = Atomic<UInt64>(0)
     return try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { waiter in

@@ -18,7 +18,7 @@ final class HostedActor: Sendable {
   private enum Life {
     case coming
     case alive(any DistributedActor)
-    case over(IorunError)
+    case over(any Error)
   }
 
   private struct State {
@@ -64,7 +64,7 @@ final class HostedActor: Sendable {
   }
 
   func append(_ call: HostedCall) {
-    let outcome = state.withLock { state -> Result<Bool, IorunError> in
+    let outcome = state.withLock { state -> Result<Bool, any Error> in
       if case .over(let error) = state.life { return .failure(error) }
       state.queue.append(call)
       guard case .alive = state.life, state.running < concurrency else { return .success(false) }
@@ -94,7 +94,7 @@ final class HostedActor: Sendable {
   }
 
   /// Ends the actor; calls that wait fail, those that run are asked to end.
-  func end(_ error: IorunError) {
+  func end(_ error: any Error) {
     // The actor leaves the lock with us: its end calls `resignID`.
     let (before, calls, lines) = state.withLock { state in
       let before = state.life

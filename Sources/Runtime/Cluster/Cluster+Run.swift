@@ -61,6 +61,7 @@ extension Cluster {
         .internalFault, "a worker was started without IORUN_WORKER or IORUN_HUB",
         remedy: "Start the program without IORUN_ROLE")
     }
+    try RuntimeEnvironment.apply(environment)
     let process = try ClusterProcess(worker: worker, role: "worker", tasks: tasks, actors: actors)
     for type in errors { process.errors.register(type) }
     adopt(process)

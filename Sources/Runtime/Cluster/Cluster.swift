@@ -186,12 +186,8 @@ public struct Cluster: Sendable {
   public func actor<Act: SpawnableActor>(
     _ type: Act.Type, named name: String, namespace: String? = nil
   ) async throws -> Act {
-    let status = try await process.hub.request(
-      .actorNamed, RuntimeActorName(name: name, namespace: namespace ?? process.namespace)
-    ).decode(RuntimeActorStatus.self)
-    process.directory.update(status)
-    return try Act.resolve(
-      id: ClusterActorID(actor: status.actor, host: nil), using: process.actorSystem)
+    let id = try await process.spawner.named(name, namespace ?? process.namespace)
+    return try Act.resolve(id: id, using: process.actorSystem)
   }
 
   /// Ends an actor at once. One with restarts left is started anew unless `noRestart`.

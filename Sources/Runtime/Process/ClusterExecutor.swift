@@ -35,6 +35,9 @@ final class ClusterExecutor: TaskExecutor, @unchecked Sendable {
   /// The guard sleeps after so many milliseconds without any work.
   private static let quietTicks = 20
 
+  /// A thread a processor, and two at least.
+  static var usualThreads: Int { max(2, Int(iorun_cpu_count())) }
+
   private let condition = ThreadCondition(conditions: 2)
   private let sockets: any Sockets
   private let threadCount: Int
@@ -50,7 +53,7 @@ final class ClusterExecutor: TaskExecutor, @unchecked Sendable {
   private var activity: UInt64 = 0
   private var polls: UInt64 = 0
 
-  init(sockets: any Sockets, threads: Int = max(2, Int(iorun_cpu_count()))) {
+  init(sockets: any Sockets, threads: Int = usualThreads) {
     self.sockets = sockets
     threadCount = threads
   }

@@ -55,6 +55,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     let lines: [String]
     let dropped: Int?
   }
+  private struct Recall: Decodable { let own: Bool? }
   private struct Stop: Decodable { let reason: String?, drain: Bool? }
   private struct Nothing: Encodable {}
   struct Nodes: Decodable { let nodes: [ClusterNode] }
@@ -95,7 +96,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     self.role = role
     registration = (tasks, actors)
     loop = try StreamLoop()
-    executor = ClusterExecutor(sockets: loop)
+    executor = ClusterExecutor(sockets: loop, threads: Self.threads)
     loop.attach(executor)
     let actorSystem = ClusterActorSystem(self)
     parts = Parts(
@@ -105,6 +106,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
       actorSystem: actorSystem, userInfo: [.actorSystemKey: actorSystem])
     let peers = peers
     loop.onFlush { peers.flush() }
+  }
+
+  /// How many threads run the program's tasks: a processor each, unless the environment says otherwise.
+  private static var threads: Int {
+    let wish = ProcessInfo.processInfo.environment["IORUN_RUNTIME_THREADS"].flatMap(Int.init)
+    return wish.map { min(max(1, $0), 256) } ?? ClusterExecutor.usualThreads
   }
 
   private var whole: Parts {
@@ -216,8 +223,9 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     Task { [weak self] in
       while let self, !self.stopped.isDone {
         let isBusy = self.tasks.rebalance()
-        self.tasks.returnIdle()
+        self.tasks.tidy()
         self.replies.sweep()
+        self.directory.sweep()
         // Cancelled or not, the task ends with the process.
         try? await Task.sleep(for: .milliseconds(isBusy ? 20 : 250))
       }
@@ -291,7 +299,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
         self.lost(
           peer, IorunError(.processLost, "its node is lost: \(lost.reason ?? "no reason given")"))
       }
-    case .recall: tasks.returnIdle(all: true)
+    case .recall: tasks.recalled(isOwn: try message.decode(Recall.self).own ?? false)
     case .actor: directory.update(try message.decode(RuntimeActorStatus.self))
     case .assign:
       let assign = try message.decode(Assign.self)
@@ -312,7 +320,9 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   func hubEnded(_ error: IorunError?) {
     stopped.open()
     if role == "worker" { Foundation.exit(1) }
-    replies.failAll(error ?? IorunError(.unreachable, "the node's agent is gone"))
+    let error = error ?? IorunError(.unreachable, "the node's agent is gone")
+    replies.failAll(error)
+    directory.failAll(error)
   }
 
   /// Ends this worker, in order.

@@ -31,12 +31,17 @@ public struct TaskOptions: Sendable, Hashable {
   public var placement: Placement
   /// Selects nodes by their labels: `v`, `!v`, `in(a,b)`, `!in(a,b)`.
   public var labels: [String: String]
+  /// Selectors to try in turn where no node matches `labels`.
+  public var labelFallbacks: [[String: String]]
+  /// What it finds around it; where nothing is said, the same as whoever submits it.
+  public var environment: RuntimeEnvironment?
 
   /// Describes what a task asks for.
   public init(
     cpus: Double = 1, gpus: Double = 0, memory: Double = 0, resources: [String: Double] = [:],
     maxRetries: Int = 3, retriesErrors: Bool = false, placement: Placement = .standard,
-    labels: [String: String] = [:]
+    labels: [String: String] = [:], labelFallbacks: [[String: String]] = [],
+    environment: RuntimeEnvironment? = nil
   ) {
     self.cpus = cpus
     self.gpus = gpus
@@ -46,23 +51,30 @@ public struct TaskOptions: Sendable, Hashable {
     self.retriesErrors = retriesErrors
     self.placement = placement
     self.labels = labels
+    self.labelFallbacks = labelFallbacks
+    self.environment = environment
   }
 
   func demand() throws -> RuntimeDemand {
-    try .make(cpus, gpus, memory, resources, placement, labels)
+    try .make(
+      cpus, gpus, memory, resources, placement, labels, labelFallbacks, environment)
   }
 }
 
 extension RuntimeDemand {
   static func make(
     _ cpus: Double, _ gpus: Double, _ memory: Double, _ resources: [String: Double],
-    _ placement: Placement, _ labels: [String: String]
+    _ placement: Placement, _ labels: [String: String], _ fallback: [[String: String]],
+    _ environment: RuntimeEnvironment?
   ) throws -> RuntimeDemand {
     var amounts = resources
     if cpus != 0 { amounts[ResourceAmounts.cpu] = cpus }
     if gpus != 0 { amounts[ResourceAmounts.gpu] = gpus }
     if memory != 0 { amounts[ResourceAmounts.memory] = memory }
-    var demand = RuntimeDemand(resources: try ResourceAmounts(amounts: amounts), labels: labels)
+    let (hash, text) = try environment?.encoded() ?? RuntimeEnvironment.own
+    var demand = RuntimeDemand(
+      resources: try ResourceAmounts(amounts: amounts), environment: hash, runtimeEnv: text,
+      labels: labels, fallback: fallback)
     switch placement {
     case .standard: break
     case .spread: demand.strategy = .spread

@@ -86,24 +86,3 @@ final class TaskRecord: Sendable {
     }
   }
 }
-
-/// The right to run tasks on one worker. Its properties belong to the queue's lock.
-///
-/// Safety of `@unchecked Sendable`: see above; `grant` and `peer` are constant.
-final class WorkerLease: @unchecked Sendable {
-  let grant: RuntimeLease
-  let peer: Peer
-  var inFlight: [UInt64: TaskRecord] = [:]
-  var window = 1
-  var idleSince: ContinuousClock.Instant
-  var isStealing = false
-  /// When the worker last ended a task, or was given its first.
-  var progress: ContinuousClock.Instant
-
-  init(grant: RuntimeLease, peer: Peer) {
-    self.grant = grant
-    self.peer = peer
-    idleSince = .now
-    progress = idleSince
-  }
-}

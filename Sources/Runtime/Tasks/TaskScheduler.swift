@@ -14,10 +14,15 @@ final class TaskScheduler: Sendable {
     var streams: [UInt64: TaskRecord] = [:]
   }
 
+  let pressure = LeasePressure()
+  private let reporter: TaskReporter
   private let state = Mutex(State())
   private unowned let process: ClusterProcess
 
-  init(_ process: ClusterProcess) { self.process = process }
+  init(_ process: ClusterProcess) {
+    self.process = process
+    reporter = TaskReporter(process)
+  }
 
   /// What a task that was given up fails with.
   var cancelled: Envelope.RemoteFailure {
@@ -101,8 +106,13 @@ final class TaskScheduler: Sendable {
       guard count == record.resultCount else {
         throw IorunError(.malformed, "a task answered with \(count) results")
       }
+      reporter.ended(record, on: peer.address.worker, nanoseconds: nanoseconds)
       record.succeed(outcomes)
-    case ReplyKind.failure: failed(record, try Envelope.RemoteFailure(&cursor))
+    case ReplyKind.failure:
+      let failure = try Envelope.RemoteFailure(&cursor)
+      guard !runsAgain(record) else { return repush([record]) }
+      reporter.ended(record, failure, on: peer.address.worker, nanoseconds: nanoseconds)
+      record.fail(failure)
     default: throw IorunError(.malformed, "a task ended with kind \(frame.header.aux)")
     }
   }
@@ -117,15 +127,14 @@ final class TaskScheduler: Sendable {
     }
   }
 
-  private func failed(_ record: TaskRecord, _ failure: Envelope.RemoteFailure) {
-    let retries = record.state.withLock { state in
+  /// True where a task that has thrown is to be run once more.
+  private func runsAgain(_ record: TaskRecord) -> Bool {
+    record.state.withLock { state in
       guard record.retriesErrors, !state.isCancelled, state.retriesLeft > 0 else { return false }
       state.retriesLeft -= 1
       state.attempt += 1
       return true
     }
-    guard retries else { return record.fail(failure) }
-    repush([record])
   }
 
   /// One value of a stream.
@@ -181,7 +190,10 @@ final class TaskScheduler: Sendable {
     state.withLock { $0.leased[worker] = queue }
   }
 
-  func unleased(_ worker: WorkerID) { state.withLock { $0.leased[worker] = nil } }
+  func unleased(_ worker: WorkerID, from queue: TaskQueue) {
+    // It may be leased to another queue already.
+    state.withLock { if $0.leased[worker] === queue { $0.leased[worker] = nil } }
+  }
 
   /// A process is gone. The first of its tasks was running and counts a retry; the others had not
   /// started and are pushed again.
@@ -212,6 +224,7 @@ final class TaskScheduler: Sendable {
       state.pushed[record.number] = nil
       state.streams[record.number] = nil
     }
+    reporter.ended(record, failure)
     record.fail(failure)
   }
 
@@ -233,9 +246,23 @@ final class TaskScheduler: Sendable {
     state.withLock { Array($0.queues.values) }.reduce(false) { $1.rebalance() || $0 }
   }
 
-  /// Gives back leases that are not used; all of them where somebody waits for resources.
-  func returnIdle(all: Bool = false) {
-    for queue in state.withLock({ Array($0.queues.values) }) { queue.returnIdle(all: all) }
+  /// Gives back leases that have not been used for a while, and tells how tasks stand.
+  func tidy() {
+    let queues = state.withLock { Array($0.queues.values) }
+    for queue in queues { queue.returnIdle() }
+    reporter.tick(queues)
+  }
+
+  /// Somebody waits for resources: idle leases go back. Where nobody but this process waits, they do
+  /// for the sake of tasks that ask for something else, and are kept otherwise.
+  func recalled(isOwn: Bool) {
+    let queues = state.withLock { Array($0.queues.values) }
+    if isOwn {
+      guard queues.contains(where: \.hasWaiting) else { return }
+    } else {
+      pressure.recalled()
+    }
+    for queue in queues { queue.returnIdle(all: true) }
   }
 
   /// Runs `body`, which waits for an object: if a task waits, its worker may do something else.

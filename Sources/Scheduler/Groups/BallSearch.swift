@@ -30,7 +30,7 @@ struct BallSearch {
 
   /// The best of all balls.
   var bestGroup: [Int]? {
-    balls.map { (longest($0.sites), $0.sites) }.min { $0.0 < $1.0 }?.1
+    balls.map { (matrix.longest(among: $0.sites), $0.sites) }.min { $0.0 < $1.0 }?.1
   }
 
   /// The best of the groups that grow from each site by whatever makes them least longer; `nil` where
@@ -61,13 +61,5 @@ struct BallSearch {
       if longest < best.longest { best = (longest, group) }
     }
     return best.longest < .infinity ? best.sites : nil
-  }
-
-  private func longest(_ group: [Int]) -> Float {
-    var longest: Float = 0
-    for (index, left) in group.enumerated() {
-      for right in group[..<index] { longest = max(longest, matrix[left, right]) }
-    }
-    return longest
   }
 }

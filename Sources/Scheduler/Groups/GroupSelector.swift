@@ -37,10 +37,10 @@ public struct GroupSelector: Sendable {
       let ball = balls.bestGroup
     else { return nil }
     let grown = balls.grownGroup ?? ball
-    var best = diameter(grown) < diameter(ball) ? grown : ball
+    var best = matrix.longest(among: grown) < matrix.longest(among: ball) ? grown : ball
     var proved = lower
     var stepsLeft = steps
-    let between = roundTrips(from: lower, below: diameter(best))
+    let between = roundTrips(from: lower, below: matrix.longest(among: best))
     var low = 0
     var high = between.count
     while low < high {
@@ -53,16 +53,16 @@ public struct GroupSelector: Sendable {
       switch answer {
       case .found(let group):
         best = group
-        let reached = diameter(group)
+        let reached = matrix.longest(among: group)
         high = between[..<middle].partitioningIndex { $0 >= reached }
       case .none:
         low = middle + 1
-        proved = max(proved, low < between.count ? between[low] : diameter(best))
+        proved = max(proved, low < between.count ? between[low] : matrix.longest(among: best))
       case .unknown:
         low = middle + 1
       }
     }
-    let reached = diameter(best)
+    let reached = matrix.longest(among: best)
     guard reached <= limit, reached < .infinity else { return nil }
     return GroupChoice(
       shares: shares(of: best, devices: devices), maxRTTMilliseconds: reached,
@@ -74,14 +74,6 @@ public struct GroupSelector: Sendable {
   private func tightestSite(for devices: Int) -> Int? {
     capacities.indices.filter { capacities[$0] >= devices }
       .min { (capacities[$0], $0) < (capacities[$1], $1) }
-  }
-
-  private func diameter(_ group: [Int]) -> Float {
-    var longest: Float = 0
-    for (index, left) in group.enumerated() {
-      for right in group[..<index] { longest = max(longest, matrix[left, right]) }
-    }
-    return longest
   }
 
   /// The distinct round trips between sites with devices in a range, ascending.

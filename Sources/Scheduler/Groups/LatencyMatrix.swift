@@ -30,18 +30,13 @@ public struct LatencyMatrix: Sendable, Hashable {
   /// The round trip between two sites.
   public subscript(left: Int, right: Int) -> Float { milliseconds[left * count + right] }
 
-  /// The round trips among some of the sites, in the order given.
-  public func restricted(to sites: [Int]) -> LatencyMatrix {
-    LatencyMatrix(uncheckedCount: sites.count) { self[sites[$0], sites[$1]] }
-  }
-
-  private init(uncheckedCount count: Int, _ value: (Int, Int) -> Float) {
-    self.count = count
-    milliseconds = []
-    milliseconds.reserveCapacity(count * count)
-    for row in 0..<count {
-      for column in 0..<count { milliseconds.append(value(row, column)) }
+  /// The longest round trip between two of the sites; 0 for fewer than two.
+  public func longest(among sites: [Int]) -> Float {
+    var longest: Float = 0
+    for (index, left) in sites.enumerated() {
+      for right in sites[..<index] { longest = max(longest, self[left, right]) }
     }
+    return longest
   }
 
   private static func worse(_ left: Float, _ right: Float) -> Float {

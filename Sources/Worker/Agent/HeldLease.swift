@@ -16,6 +16,8 @@ struct HeldLease {
   var launching: Task<Void, Never>?
   /// The process, once started.
   var process: RankProcess?
+  /// What it was started with.
+  var launch: RankProcess.Launch?
   /// Why it is to stop; the first reason counts.
   var stopCause: ExitCause?
   /// Carries the process from its start to its reported end.

@@ -17,6 +17,7 @@ extension NodeAgentCore {
         return (try RankProcess.start(launch, log: log), log)
       }
       held[id]?.process = process
+      held[id]?.launch = launch
       held[id]?.life = Task { await self.follow(id, process, log) }
       if let seconds = lease.grant.spec.timeoutSeconds { limit(id, to: seconds) }
       // A stop may have come while the process was being started.
@@ -92,6 +93,8 @@ extension NodeAgentCore {
     let sending = Task { try await sender.run() }
     let end = await process.end()
     held[id]?.timeout?.cancel()
+    // Before the outputs are looked at: nobody may write to them any more.
+    await guests?.rankEnded(id, end.cause)
     await withTaskCancellationHandler {
       do { try await sending.value } catch {
         logger.warning("the rest of a rank's log was not sent", metadata: ["lease": "\(id)"])
@@ -191,6 +194,7 @@ extension NodeAgentCore {
     }
     held[id]?.life?.cancel()
     await held[id]?.life?.value
+    await guests?.rankEnded(id, lease.stopCause ?? .cancelled)
     await held[id]?.termination?.value
     do {
       try await Blocking.run { try lease.folder.remove() }

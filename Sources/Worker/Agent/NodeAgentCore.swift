@@ -23,6 +23,8 @@ public actor NodeAgentCore: AgentService {
   var held: [LeaseID: HeldLease] = [:]
   /// Fences when it is not replaced in time.
   var silence: Task<Void, Never>?
+  /// People who reach into ranks.
+  var guests: (any RankGuests)?
   var fenceAfter: Duration?
 
   /// Makes an agent that takes orders from `headID` alone. Call `removeLeftovers` before the first
@@ -105,6 +107,28 @@ public actor NodeAgentCore: AgentService {
   public func forget(_ lease: LeaseID, caller: PeerID) async throws {
     try admit(caller)
     await remove(lease, cause: .cancelled)
+  }
+
+  /// A client's process may reach a running rank for a while. Throws `notFound`.
+  public func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    try admit(caller)
+    // A rank that is just being started is waited for: its gang's tunnel may take a second.
+    if view(of: pass.lease) == nil { await held[pass.lease]?.launching?.value }
+    guard view(of: pass.lease) != nil else {
+      throw IorunError(.notFound, "rank \(pass.lease) does not run here")
+    }
+    await guests?.admit(pass)
+  }
+
+  /// Completes the pair: who lets people in is told when a rank ends.
+  func attach(_ guests: any RankGuests) { self.guests = guests }
+
+  /// A rank as people may reach it, while its process runs.
+  func view(of id: LeaseID) -> RankView? {
+    guard let lease = held[id], lease.removal == nil, let process = lease.process,
+      let launch = lease.launch, case .running = table.entries[id]?.state
+    else { return nil }
+    return RankView(process: process, launch: launch, folder: lease.folder)
   }
 
   /// Whether a host answers at an IP address.

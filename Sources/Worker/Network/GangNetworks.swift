@@ -11,6 +11,10 @@ public actor GangNetworks: LeaseNetworks {
   /// The name of the tunnel's interface in every gang's namespace.
   public static let interface = "iorun0"
 
+  /// How long ranks wait for the tunnel's sessions before they start without: a first packet that no
+  /// session takes is lost, and TCP sends it again only after a second.
+  static let sessionPatience = Duration.seconds(2)
+
   private struct Held {
     let seat: OverlaySeat
     var leases: Set<LeaseID>
@@ -81,6 +85,7 @@ public actor GangNetworks: LeaseNetworks {
     if held[id]?.connecting == nil {
       held[id]?.connecting = Task {
         try await local.connect(gang, id, paths: self.paths, hostname: self.facts.hostname)
+        await local.waitForSessions(atMost: Self.sessionPatience)
       }
     }
     try await held[id]?.connecting?.value

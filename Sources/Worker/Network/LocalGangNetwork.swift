@@ -98,6 +98,20 @@ struct LocalGangNetwork: Sendable {
     await paths.attach(id, device: device, own: seat.node, peers: peers)
   }
 
+  /// Returns when there is a session with every peer, or after `patience`: a node that is late, or
+  /// out of reach, must not keep the ranks from saying so themselves.
+  func waitForSessions(atMost patience: Duration) async {
+    guard let device else { return }
+    let deadline = ContinuousClock.now + patience
+    while ContinuousClock.now < deadline, let counters = try? await device.counters(),
+      counters.values.contains(where: { $0.sinceHandshake == nil })
+    {
+      // A look costs a microsecond or so for each peer.
+      let pause = Duration.milliseconds(counters.count < 100 ? 4 : 50)
+      guard (try? await Task.sleep(for: pause)) != nil else { return }
+    }
+  }
+
   /// Ends the tunnel and lets go of the namespace.
   func remove() async {
     await device?.close()

@@ -30,6 +30,10 @@ struct AgentDesk: AgentService {
     try await agent.forget(lease, caller: caller)
   }
 
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    try await agent.admit(pass, caller: caller)
+  }
+
   func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {
     try await agent.reaches(address, milliseconds: milliseconds, caller: caller)
   }

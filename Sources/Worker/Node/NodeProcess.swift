@@ -57,33 +57,35 @@ public struct NodeProcess: Sendable {
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let machine = Self.share(hubMailbox)
-    let hubSettings = try Self.hubSettings(
+    var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
-        paths: NodePathAgent
+        paths: NodePathAgent, programs: ProgramStore
       )?
     let system = try MeshActorSystem(transport: endpoint) { system in
       let registry = try NodeRegistry.at(headID, using: system)
+      let content = RemoteContent(try ContentExchange.at(headID, using: system))
+      let programs = ProgramStore(
+        endpoint: content, cache: cache, folder: stateFolder + "/programs")
       let agent = NodeAgentCore(
         facts: known, headID: headID,
         head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
-        content: TransferLeaseContent(
-          endpoint: RemoteContent(try ContentExchange.at(headID, using: system)), cache: cache),
+        content: TransferLeaseContent(endpoint: content, cache: cache),
         executors: ExecutorSource(
           acquire: { lease in
             let (peer, variables) = try executors.acquire(lease)
             // A rank's program may be a driver of tasks and actors.
             return (
               peer,
-              variables.merging(["IORUN_HUB": HubSocket.path(of: hubSettings.node)]) { $1 }
+              variables.merging(["IORUN_HUB": HubSocket.path(of: NodeID(identity.peer))]) { $1 }
             )
           }, release: { executors.release($0) }),
         machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
         settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
-      let bridge = HubBridge(mailbox: hubMailbox, head: headID)
+      let bridge = HubBridge(mailbox: hubMailbox, head: headID, programs: programs)
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
         rendezvous: try Rendezvous.at(headID, using: system),
@@ -97,12 +99,21 @@ public struct NodeProcess: Sendable {
         system.named(PathDesk.wellKnownName) { PathDesk(paths, actorSystem: system) },
       ]
       gangPaths.attach(paths)
-      parts = (agent, registry, served, paths)
+      parts = (agent, registry, served, paths, programs)
     }
     guard let parts else {
       throw IorunError(.internalFault, "the node's actors were not made")
     }
-    (agent, registry, served, paths) = parts
+    agent = parts.agent
+    registry = parts.registry
+    paths = parts.paths
+    hubSettings.programs = parts.programs
+    let access = RankAccess(agent: agent, port: StreamPort(on: system), logger: logger)
+    await agent.attach(access)
+    served =
+      parts.served + [
+        system.named(RankDesk.wellKnownName) { RankDesk(access, actorSystem: system) }
+      ]
     let hub = try RuntimeHub(
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
@@ -147,7 +158,9 @@ public struct NodeProcess: Sendable {
     }
     measuring.cancel()
     metrics?.stop()
-    await hub.stop()
+    // Parcels to nodes that end at the same moment would be waited for; those that stay hear from the
+    // head that this one is gone.
+    for node in await hub.stop() { endpoint.forget(node) }
     await agent.shutDown()
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in

@@ -37,7 +37,11 @@ final class RankProcess: Sendable {
     /// Our end of the channel; `nil` once it is closed, so that its number is never used again.
     var channel: Int32?
     var end: End?
+    /// True from the moment in which the command runs.
+    var isRunning = false
     var waiters: [CheckedContinuation<End, Never>] = []
+    /// Who waits for the command to run, or to be known never to.
+    var startWaiters: [CheckedContinuation<Void, Never>] = []
   }
 
   private let launch: Launch
@@ -83,9 +87,10 @@ final class RankProcess: Sendable {
         remedy: "Check the node's process and memory limits, and that iorun's file is still there")
     }
     let process = RankProcess(launch: launch, supervisor: pid, channel: channel[0])
-    let pump = RankPump(output: output[0], channel: channel[0], log: log)
+    var pump = RankPump(output: output[0], channel: channel[0], log: log)
+    pump.hasStarted = { process.tellStart { $0.isRunning = true } }
     // Blocks on the rank's output for as long as the rank lives: never on the cooperative pool.
-    let thread = Thread { process.follow(pump) }
+    let thread = Thread { [pump] in process.follow(pump) }
     thread.name = "iorun-rank"
     thread.stackSize = 512 * 1024
     thread.start()
@@ -96,6 +101,40 @@ final class RankProcess: Sendable {
     self.launch = launch
     self.supervisor = supervisor
     state = Mutex(State(channel: channel))
+  }
+
+  /// Waits until the command runs, or until it is known that it never will: the supervisor says one
+  /// or the other within moments.
+  func untilRunning() async {
+    await withCheckedContinuation { continuation in
+      let isKnown = state.withLock { state in
+        if state.isRunning || state.channel == nil { return true }
+        state.startWaiters.append(continuation)
+        return false
+      }
+      if isKnown { continuation.resume() }
+    }
+  }
+
+  private func tellStart(_ change: (inout State) -> Void) {
+    let waiters = state.withLock { state in
+      change(&state)
+      defer { state.startWaiters = [] }
+      return state.startWaiters
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  /// The namespaces that the rank's command began in, where they are not this process's own; `nil`
+  /// where the command does not run. The caller closes the descriptors.
+  ///
+  /// - Throws: `spawnFailed` where they cannot be opened.
+  func namespaces() throws -> RankNamespaces? {
+    // Under the lock: the supervisor is not reaped meanwhile, so that its id is its own.
+    try state.withLock { state in
+      guard state.isRunning, state.channel != nil, state.end == nil else { return nil }
+      return try RankNamespaces(of: supervisor)
+    }
   }
 
   /// Waits until nothing of the tree is left. Any number of callers; it does end, because `kill`
@@ -140,7 +179,7 @@ final class RankProcess: Sendable {
       // The supervisor was killed. The command died with it; what it started may live.
       Glibc.kill(-command, SIGKILL)
     }
-    state.withLock { state in
+    tellStart { state in
       if let channel = state.channel { close(channel) }
       state.channel = nil
     }

@@ -18,6 +18,8 @@ struct RankPump: Sendable {
   let channel: Int32
   /// Where the output goes.
   let log: RankLog
+  /// Told once the command runs.
+  var hasStarted: @Sendable () -> Void = {}
 
   /// Blocks until the supervisor is gone and the output has been read to its end. Only where a
   /// killed supervisor left a process that keeps the pipe, the output is given up after a while.
@@ -61,6 +63,7 @@ struct RankPump: Sendable {
       pending.removeFirst(size)
       if record.kind == iorun_record_started {
         records.started = record.value
+        hasStarted()
       } else {
         records.end = record
       }

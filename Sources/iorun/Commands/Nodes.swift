@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import IorunClient
 internal import IorunContract
+internal import IorunCore
 
 /// `iorun nodes`: what the network offers.
 struct Nodes: AsyncParsableCommand {
@@ -10,11 +11,15 @@ struct Nodes: AsyncParsableCommand {
   @OptionGroup var client: ClientOptions
 
   func run() async throws {
-    let nodes = try await client.withHead { try await $0.network.nodes() }
+    let (nodes, paths) = try await client.withHead { head in
+      (try await head.network.nodes(), try await head.rendezvous.paths())
+    }
+    let names = Dictionary(nodes.map { ($0.id, $0.facts.name) }) { $1 }
+    let ways = PathRendering.text(paths, names: names)
     Output.write(
       client.json
-        ? try JSONOutput.line(NodesView(nodes))
+        ? try JSONOutput.line(NodesView(nodes, paths: paths))
         : NodeRendering.table(nodes, now: Output.now).render(Output.style)
-          + NodeRendering.reasons(nodes))
+          + NodeRendering.reasons(nodes) + (ways.isEmpty ? "" : "\npaths:\n" + ways))
   }
 }

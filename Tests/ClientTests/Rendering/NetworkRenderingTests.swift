@@ -57,7 +57,7 @@ import Testing
     func expiry(_ expiresAt: Double, revoked: Bool) -> String {
       let ticket = TicketStatus(
         id: "t", role: .buyer, usesLeft: 1, expiresAt: expiresAt, isRevoked: revoked, label: "x")
-      return TicketRendering.table([ticket], now: 1000).rows[0][3]
+      return TicketRendering.table([ticket], now: 1000).rows[0][4]
     }
     #expect(expiry(1090, revoked: false) == "in 1m 30s")
     #expect(expiry(900, revoked: false) == "expired")

@@ -47,6 +47,9 @@ struct RightsTests {
     "JobManager.outputs": { scene, caller in
       _ = try await scene.rig.jobs.outputs(scene.job.id, after: -1, caller: caller)
     },
+    "JobManager.attach": { scene, caller in
+      _ = try await scene.rig.jobs.attach(scene.job.id, rank: 0, instance: 1, caller: caller)
+    },
     "Placer.plan": { scene, caller in
       _ = try await scene.rig.services.placement.plan(.sample(), caller: caller)
     },
@@ -148,7 +151,7 @@ struct RightsTests {
           bundles: []), caller: caller)
     },
     "ClusterControl.update": {
-      try await $0.rig.cluster.update(available: .cpus(1), waiting: 0, caller: $1)
+      try await $0.rig.cluster.update(available: .cpus(1), waiting: 0, number: 1, caller: $1)
     },
     "ClusterControl.openJob": { _ = try await $0.rig.cluster.openJob($0.runtimeJob, caller: $1) },
     "ClusterControl.closeJob": {
@@ -199,7 +202,8 @@ struct RightsTests {
 
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "RankDesk", "BulkStreams",
+    "TerminalStreams",
   ]
 
   @Test("every distributed method has a right, and a call here where the head serves it")

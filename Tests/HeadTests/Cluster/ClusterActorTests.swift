@@ -27,6 +27,21 @@ struct ClusterActorTests {
     }
   }
 
+  @Test("SPREAD goes around the nodes, the creator's own among them, and skips none")
+  func spread() async throws {
+    try await withRig(cpus: [4, 4, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      var uses: [NodeID: Int] = [:]
+      for number in 1...6 {
+        let spec = RuntimeActorSpec.sample(UInt64(number), job, strategy: .spread)
+        let node = try #require(try await rig.create(spec).status.node)
+        uses[node, default: 0] += 1
+      }
+      #expect(uses.values.sorted() == [2, 2, 2])
+    }
+  }
+
   @Test(
     "a name is unique within its namespace, free again after death, and found with get_if_exists")
   func names() async throws {

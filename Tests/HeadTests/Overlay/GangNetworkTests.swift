@@ -101,7 +101,7 @@ struct GangNetworkTests {
       await rig.nodes[1].set(losesTunnels: true)
       let job = try await rig.submit(spec(nil, ranks: 4))
       // The third node has room for the ranks of the second.
-      let running = try await rig.wait(for: job.id, .running, advancing: .seconds(1))
+      let running = try await rig.wait(for: job.id, .running, advancing: .milliseconds(250))
       #expect(running.attempt == 2)
       #expect(!running.ranks.contains { $0.nodeName == "node-2" })
     }

@@ -1,4 +1,5 @@
 import Foundation
+import IorunContent
 import IorunContract
 import IorunCore
 import IorunWire
@@ -18,13 +19,16 @@ actor FakeBridge: BridgeService {
   private(set) var bundles: [GroupID: BundleReservation] = [:]
   private(set) var committed: Set<GroupID> = []
   private(set) var calls: [String] = []
+  private(set) var recallsForOne: ProcessAddress?
   private(set) var heard: [RuntimeActorStatus] = []
   private(set) var lostNodes: [NodeID] = []
   private(set) var endedJobs: [JobID] = []
   var jobs: [RuntimeJob] = []
   private var next: UInt64 = 1
+  private var updates: UInt64 = 0
   private var refusal: IorunError?
   private var holdsGrants = false
+  private var holdsStarts = false
 
   init(id: PeerID, facts: NodeFacts) {
     self.id = id
@@ -38,6 +42,8 @@ actor FakeBridge: BridgeService {
   func set(refusal: IorunError?) { self.refusal = refusal }
   /// Grants are made, but not answered.
   func set(holdsGrants: Bool) { self.holdsGrants = holdsGrants }
+  /// Orders to start an actor wait before they are looked at.
+  func set(holdsStarts: Bool) { self.holdsStarts = holdsStarts }
   func set(labels: [String: String]) { self.labels = labels }
   func set(total: ResourceAmounts) { self.total = total }
 
@@ -62,7 +68,8 @@ actor FakeBridge: BridgeService {
   }
 
   func update(_ cluster: any ClusterService) async throws {
-    try await cluster.update(available: available, waiting: 0, caller: id)
+    updates += 1
+    try await cluster.update(available: available, waiting: 0, number: updates, caller: id)
   }
 
   func openJob(with cluster: any ClusterService) async throws -> RuntimeJob {
@@ -86,7 +93,13 @@ actor FakeBridge: BridgeService {
     _ demand: RuntimeDemand, job: RuntimeJob, holder: ProcessAddress, caller: PeerID
   ) async throws -> RuntimeLease {
     calls.append("grant")
-    try hold(demand.bundle == nil ? demand.resources : ResourceAmounts())
+    do {
+      try hold(demand.bundle == nil ? demand.resources : ResourceAmounts())
+    } catch {
+      // Said no, but the answer is on its way.
+      while holdsGrants { try await Task.sleep(for: .milliseconds(1)) }
+      throw error
+    }
     next += 1
     let number = next
     leases[number] = (demand, holder)
@@ -104,9 +117,10 @@ actor FakeBridge: BridgeService {
   }
 
   func startActor(
-    _ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob, caller: PeerID
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
   ) async throws -> WorkerID {
     calls.append("start")
+    while holdsStarts { try await Task.sleep(for: .milliseconds(1)) }
     try hold(spec.demand.resources)
     var status = RuntimeActorStatus(spec, state: .placed)
     status.incarnation = incarnation
@@ -167,7 +181,10 @@ actor FakeBridge: BridgeService {
     used -= held.indices.reduce(ResourceAmounts()) { $0 + held.spec.bundles[$1] }
   }
 
-  func recall(caller: PeerID) async throws { calls.append("recall") }
+  func recall(sole: ProcessAddress?, caller: PeerID) async throws {
+    calls.append("recall")
+    recallsForOne = sole
+  }
 
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws { endedJobs.append(job) }
 
@@ -188,6 +205,10 @@ actor FakeBridge: BridgeService {
   func fetch(_ job: JobID, object: Data, offset: Int64, count: Int, caller: PeerID) async throws
     -> Data
   { throw IorunError(.objectLost, "no object") }
+
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    throw IorunError(.notFound, "no program")
+  }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {}
 }

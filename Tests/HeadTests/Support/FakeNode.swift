@@ -139,6 +139,13 @@ actor FakeNode: AgentService {
     forgotten.append(lease)
   }
 
+  private(set) var passes: [ClientPass] = []
+
+  func admit(_ pass: ClientPass, caller: PeerID) async throws {
+    try reach()
+    passes.append(pass)
+  }
+
   func set(reachesHosts: Bool) { self.reachesHosts = reachesHosts }
 
   func reaches(_ address: String, milliseconds: Int, caller: PeerID) async throws -> Bool {

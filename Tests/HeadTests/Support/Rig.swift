@@ -110,7 +110,8 @@ final class Rig: Sendable {
     try await jobs.watch(job, after: 0, waitMilliseconds: 0, caller: operatorID)
   }
 
-  /// Waits until the job is in `state`, moving the clock so that repeats go on.
+  /// Waits until the job is in `state`, moving the clock so that repeats go on. Nodes that are not
+  /// cut off send their heartbeats meanwhile, as their agents would: nobody falls silent by this.
   @discardableResult
   func wait(for job: JobID, _ state: JobState, attempt: Int? = nil, advancing: Duration? = nil)
     async throws -> JobStatus
@@ -120,6 +121,9 @@ final class Rig: Sendable {
       try await eventually("the job did not become \(state)") {
         if let advancing {
           time.advance(by: advancing)
+          for node in nodes {
+            if await !node.isUnreachable { try await node.heartbeat() }
+          }
           await services.tick()
         }
         last = try await status(job)

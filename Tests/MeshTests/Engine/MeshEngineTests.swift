@@ -46,6 +46,24 @@ struct MeshEngineTests {
     return engine
   }
 
+  @Test func `a pair is relayed in both directions, and its members to nobody else`() {
+    var engine = MeshEngine(local: .head, incarnation: 1, uplink: nil)
+    var actions: [MeshEngine.Action] = []
+    engine.linkUp(1, peer: .node, now: now, into: &actions)
+    engine.linkUp(2, peer: .anna, now: now, into: &actions)
+    engine.linkUp(3, peer: .bert, now: now, into: &actions)
+    engine.setRelays(RelayTable(pairs: [RelayTable.Pair(.anna, .node)]))
+    #expect(transmitted(receive(&engine, packet(from: .anna, to: .node), over: 2)).map(\.0) == [1])
+    #expect(transmitted(receive(&engine, packet(from: .node, to: .anna), over: 1)).map(\.0) == [2])
+    #expect(receive(&engine, packet(from: .bert, to: .node), over: 3).isEmpty)
+    #expect(receive(&engine, packet(from: .node, to: .bert), over: 1).isEmpty)
+    #expect(receive(&engine, packet(from: .anna, to: .bert), over: 2).isEmpty)
+    #expect(receive(&engine, packet(from: .anna, to: .node), over: 3).isEmpty)
+    #expect(engine.refusedPackets == 4)
+    engine.setRelays(RelayTable())
+    #expect(receive(&engine, packet(from: .anna, to: .node), over: 2).isEmpty)
+  }
+
   @Test func `a packet with another's source is refused`() {
     var engine = relay()
     #expect(receive(&engine, packet(from: .bert, to: .node), over: 2).isEmpty)

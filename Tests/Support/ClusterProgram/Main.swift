@@ -11,12 +11,15 @@ struct ClusterProgram {
         tasks: [
           Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
           Meet.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
+          Surroundings.self, Split.self, Made.self, Pid.self,
         ],
-        streams: [Produce.self], actors: [Counter.self], errors: [NotTwelve.self],
+        streams: [Produce.self], actors: [Counter.self, Sequence.self], errors: [NotTwelve.self],
         namespace: "check"
       ) { cluster in
         for name in names {
-          guard let scenario = scenarios[name] else { throw Wrong("no scenario '\(name)'", #line) }
+          guard let scenario = allScenarios[name] else {
+            throw Wrong("no scenario '\(name)'", #line)
+          }
           do {
             try await scenario(cluster)
           } catch {

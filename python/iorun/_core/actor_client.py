@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional
@@ -190,6 +191,10 @@ class ActorClient:
         self.restarts = int(status.get("restarts") or 0)
 
     def _read_creation_error(self, cause: Optional[Dict[str, Any]], blob: bytes) -> None:
+        # What a constructor has thrown in a process of another node comes with the cause.
+        told = (cause or {}).get("error")
+        if told:
+            blob = base64.b64decode(told)
         if not blob:
             return
         try:

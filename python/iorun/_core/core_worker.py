@@ -211,9 +211,15 @@ class CoreWorker(Neighbours, Storing, Waiting):
 
     # Events
 
-    def _on_recall(self, _body: Dict[str, Any], _blob: bytes) -> None:
-        self.tasks.recalled_until = time.monotonic() + RECALL_LASTS
-        for queue in self.tasks.queues.values():
+    def _on_recall(self, body: Dict[str, Any], _blob: bytes) -> None:
+        queues = list(self.tasks.queues.values())
+        if body.get("own"):
+            # Nobody but this process waits: idle leases are kept, unless tasks with other needs wait.
+            if not any(queue.waiting for queue in queues):
+                return
+        else:
+            self.tasks.recalled_until = time.monotonic() + RECALL_LASTS
+        for queue in queues:
             queue.recall()
 
     def _on_assign(self, body: Dict[str, Any], blob: bytes) -> None:

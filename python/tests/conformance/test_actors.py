@@ -56,9 +56,9 @@ def test_calls_run_in_the_callers_order(shared):
             return self.seen
 
     log = Log.remote()
-    for i in range(1000):
+    for i in range(100_000):
         log.add.remote(i)
-    assert ray.get(log.read.remote()) == list(range(1000))
+    assert ray.get(log.read.remote()) == list(range(100_000))
 
 
 def test_order_holds_with_dependencies_that_come_late(shared):

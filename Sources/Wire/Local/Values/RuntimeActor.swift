@@ -165,6 +165,11 @@ public struct ProcessLoss: Hashable, Codable, Sendable {
   public var remedy: String?
   /// What is known.
   public var detail: Detail
+  /// What an actor's constructor has thrown, as the job's SDK writes it; at most `errorLimit` bytes.
+  public var error: Data?
+
+  /// A larger error is told by its message alone.
+  public static let errorLimit = 64 * 1024
 
   /// Describes a loss.
   public init(
@@ -175,5 +180,6 @@ public struct ProcessLoss: Hashable, Codable, Sendable {
     self.message = message
     self.remedy = remedy
     self.detail = detail
+    error = nil
   }
 }

@@ -87,19 +87,21 @@ extension LeaseBroker {
     for member in gone.members.values { pool.give(member.holding) }
     var workers: [WorkerID] = []
     var actions: [Action] = []
-    for (id, hold) in holds {
+    var unattached: [UInt64] = []
+    // Whatever is still held is taken from the node before anybody is served: one who waits would get
+    // a GPU that a worker of the group has not left yet.
+    for (id, hold) in holds.sorted(by: { $0.key < $1.key }) {
       guard case .bundle(group, _) = hold.source else { continue }
       var held = hold.holding
       if hold.lent > 0 { held.units[ResourceAmounts.cpu]? -= hold.lent }
       pool.take(held)
       holds[id]?.source = .node
-      if let worker = hold.worker {
-        workers.append(worker)
-      } else {
-        actions +=
-          [.unneeded(grant: id)]
-          + attachFailed(id, Self.removed(group), now: now)
-      }
+      if let worker = hold.worker { workers.append(worker) } else { unattached.append(id) }
+    }
+    for id in unattached {
+      actions +=
+        [.unneeded(grant: id)]
+        + attachFailed(id, Self.removed(group), now: now)
     }
     for (shape, _) in queue.heads where shape.bundle?.group == group {
       actions += queue.removeLine(shape).map { .refused($0.key, Self.removed(group)) }

@@ -67,9 +67,6 @@ extension LeaseBroker {
   /// Time has passed.
   mutating func tick(_ now: ContinuousClock.Instant) -> [Action] { serve(now) }
 
-  /// Asks every holder for its idle leases: somebody on another node waits.
-  func recallAll() -> [Action] { holders.values.map { .recall($0.address) } }
-
   private mutating func recallIfDue(_ now: ContinuousClock.Instant) -> [Action] {
     guard !holders.isEmpty else { return [] }
     if let lastRecall {
@@ -77,6 +74,7 @@ extension LeaseBroker {
       recallPause = min(recallPause * 2, settings.slowestRecall)
     }
     lastRecall = now
-    return recallAll()
+    let sole = queue.sole
+    return holders.values.map { .recall($0.address, sole: sole) }
   }
 }

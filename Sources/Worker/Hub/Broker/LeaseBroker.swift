@@ -31,8 +31,8 @@ struct LeaseBroker: Sendable {
     case workerFree(WorkerID, isBroken: Bool)
     /// End a worker; what it holds is free once `processGone` says so.
     case stop(WorkerID, reason: String)
-    /// Ask a holder for its idle leases.
-    case recall(ProcessAddress)
+    /// Ask a holder for its idle leases. `sole` is the process that waits, where it is the only one.
+    case recall(ProcessAddress, sole: ProcessAddress?)
   }
 
   /// How it behaves.

@@ -51,6 +51,12 @@ struct WaitingRequests: Sendable {
   /// True where the request waits.
   func contains(_ key: LeaseBroker.RequestKey) -> Bool { places[key] != nil }
 
+  /// The process whose requests these are, where all are of one.
+  var sole: ProcessAddress? {
+    guard counts.count == 1, let line = lines.values.first else { return nil }
+    return line.items[line.start].request.holder
+  }
+
   /// How many requests of one process wait.
   func countOf(_ holder: WorkerID) -> Int { counts[holder, default: 0] }
 

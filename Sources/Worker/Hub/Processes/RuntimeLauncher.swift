@@ -50,9 +50,15 @@ struct RuntimeLauncher: Sendable {
     if !program.hasPrefix("/") || access(program, X_OK) == 0 { return launcher.argv }
     switch launcher.kind {
     case .zygote: return ["python3", "-m", "iorun._zygote"]
-    // There is no other program that could stand for it: the start says what is missing.
+    // It was to be fetched before: the start says what is missing.
     case .program: return launcher.argv
     }
+  }
+
+  /// True where a job's workers are a program that is not on this machine.
+  static func lacksProgram(_ job: RuntimeJob) -> Bool {
+    guard job.launcher.kind == .program, let program = job.launcher.argv.first else { return false }
+    return access(program, X_OK) != 0
   }
 
   private func folder(_ launcher: RuntimeJob.Launcher) -> String {

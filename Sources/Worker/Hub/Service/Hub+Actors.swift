@@ -141,8 +141,9 @@ extension Hub {
   /// The head starts an actor here: its resources are held at once, its process follows.
   ///
   /// - Throws: `overloaded` where there is no room now.
-  func startActor(_ spec: RuntimeActorSpec, incarnation: Int, record: RuntimeJob) throws -> WorkerID
-  {
+  func startActor(
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, record: RuntimeJob
+  ) throws -> WorkerID {
     guard !isStopping else { throw IorunError(.overloaded, "this node is being stopped") }
     let job = try makeJob(record)
     // The same order again gives the same answer.
@@ -155,10 +156,12 @@ extension Hub {
       ? WorkerID(high: spec.actor.high, low: spec.actor.low) : WorkerID(using: &generator)
     let (hold, gpus) = try scheduler.holdActor(spec, worker: worker, self)
     let actor = HubActor(
-      spec: spec, incarnation: incarnation, worker: worker, hold: hold, gpus: gpus)
+      spec: spec, incarnation: incarnation, restarts: restarts, worker: worker, hold: hold,
+      gpus: gpus)
     let process = HubProcess(
       worker: worker, job: job, environment: spec.demand.environment, use: .actor(actor))
     job.processes[worker] = process
+    takeStrays(of: process)
     job.partners.insert(spec.creator.node)
     _ = environment(of: job, hash: spec.demand.environment, text: spec.demand.runtimeEnv)
     start(process, variables: devices(gpus))
@@ -208,6 +211,7 @@ extension Hub {
     if ready.failed == true {
       // Not started anew: the same constructor would fail again.
       process.order = (ready.message ?? "its constructor failed", true, false)
+      if message.blob.count <= ProcessLoss.errorLimit { actor.error = Data(message.blob) }
       gone(process)
       return
     }
@@ -243,7 +247,9 @@ extension Hub {
 
   /// The process of an actor is gone. Whether it comes again is the head's to say.
   func actorGone(_ actor: HubActor, _ process: HubProcess, _ cause: ProcessLoss) {
-    report(actor.status(.dead, node: settings.node, cause: process.startFailure ?? cause))
+    var cause = process.startFailure ?? cause
+    cause.error = actor.error
+    report(actor.status(.dead, node: settings.node, cause: cause))
   }
 
   /// The head ends an actor here. That it is gone already is what was wanted.

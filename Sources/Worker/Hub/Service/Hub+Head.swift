@@ -64,9 +64,12 @@ extension Hub {
     }
     isUpdateDue = false
     isUpdateRunning = true
-    let (available, waiting) = (scheduler.available, scheduler.waitingCount)
+    updateNumber += 1
+    let (available, waiting, number) = (
+      scheduler.available, scheduler.waitingCount, updateNumber
+    )
     callHead(within: .seconds(5)) {
-      try await $0.update(available: available, waiting: waiting)
+      try await $0.update(available: available, waiting: waiting, number: number)
     } done: { hub, result in
       hub.isUpdateRunning = false
       guard case .failure(let error) = result else { return }
@@ -133,10 +136,8 @@ extension Hub {
 
   /// What is done once a second.
   func tidy(_ now: ContinuousClock.Instant) {
-    // A refusal may have crossed the update that would have prevented it: then the head holds it
-    // against this node until it hears of it again.
-    updateSoon()
     scheduler.tidy(now, self)
+    tidyStrays(now)
     for job in jobs.values {
       job.store?.tidy(now, self)
       for process in Array(job.processes.values) where process.isLate(now, settings.zygoteLimit) {

@@ -24,6 +24,7 @@ extension Hub {
       job: record.job, node: settings.node, size: settings.arenaBytes,
       spillFolder: "\(settings.folder)/spill/\(record.job)")
     jobs[record.job] = job
+    takeEarlySegments(of: job)
     return job
   }
 
@@ -81,6 +82,11 @@ extension Hub {
       } done: { hub, result in
         hub.noted("a node was not told of a lost process")(hub, result)
       }
+    }
+    // Those of other jobs hear from the head how the actor stands, and from here that it will not
+    // answer any more.
+    for caller in process.callers.values {
+      if let job = jobs[caller.job] { tell(caller.address, of: job, lost: address, cause) }
     }
     scheduler.processGone(process, cause, self)
     if let actor = process.actor { actorGone(actor, process, cause) }

@@ -166,31 +166,38 @@ extension Hub {
     }
   }
 
-  /// Somebody on another node waits for resources: whoever holds leases looks for idle ones.
-  func recallAll() {
+  /// Somebody on another node waits for resources: whoever holds leases looks for idle ones. `sole`
+  /// is the process that waits, where it is the only one.
+  func recallAll(sole: ProcessAddress?) {
     for job in jobs.values {
-      for process in job.processes.values where process.holdsLeases { recall(process) }
+      for process in job.processes.values where process.holdsLeases {
+        recall(process, sole: sole)
+      }
     }
   }
 
   /// Somebody waits for what a process, here or elsewhere, holds.
-  func recall(_ holder: ProcessAddress) {
+  func recall(_ holder: ProcessAddress, sole: ProcessAddress?) {
     guard holder.node == settings.node else {
       callNode(holder.node) {
-        try await $0.recall()
+        try await $0.recall(sole: sole)
       } done: { hub, result in
         hub.noted("a node was not asked for idle leases")(hub, result)
       }
       return
     }
     for job in jobs.values {
-      if let process = job.processes[holder.worker] { recall(process) }
+      if let process = job.processes[holder.worker] { recall(process, sole: sole) }
     }
   }
 
-  private func recall(_ process: HubProcess) {
+  /// A process that waits for what it holds itself knows best which of its leases to keep.
+  private func recall(_ process: HubProcess, sole: ProcessAddress?) {
     guard let connection = process.connection else { return }
-    write(.event, aux: LocalOperation.recall.rawValue, number: 0, json: "{}".utf8, to: connection)
+    let isOwn = sole?.worker == process.worker
+    write(
+      .event, aux: LocalOperation.recall.rawValue, number: 0,
+      json: (isOwn ? "{\"own\":true}" : "{}").utf8, to: connection)
   }
 
   // MARK: Workers

@@ -178,7 +178,7 @@ extension Hub {
         "namespace": .text(actor.spec.namespace), "node": .text(settings.node.description),
         "worker": .text(process.worker.description), "pid": .integer(Int64(process.pid ?? 0)),
         "state": .text(actor.isReady ? "ALIVE" : "PLACED"),
-        "restarts": .integer(Int64(max(0, actor.incarnation - 1))),
+        "restarts": .integer(Int64(actor.restarts)),
         "detached": .flag(actor.spec.detached), "resources": .amounts(actor.spec.demand.resources),
       ]
     }

@@ -41,7 +41,8 @@ extension Hub {
     let node = NodeID(body, at: 0)
     let worker = WorkerID(body, at: 16)
     let frames = UnsafeRawBufferPointer(rebasing: body[LocalLimits.relayAddressBytes...])
-    let job = process.job
+    // Whoever called from another job is answered in that one.
+    let job = process.callers[worker].flatMap { jobs[$0.job] } ?? process.job
     if node == settings.node {
       let full = deliver(
         frames, to: worker, of: job, from: ProcessAddress(node: node, worker: process.worker))
@@ -69,12 +70,6 @@ extension Hub {
     _ frames: UnsafeRawBufferPointer, to worker: WorkerID, of job: HubJob,
     from source: ProcessAddress
   ) -> HubConnection? {
-    guard let process = job.processes[worker], !process.isGone else {
-      let cause =
-        job.lost[worker] ?? ProcessLoss(.processLost, "there is no process \(worker) on this node")
-      tell(source, of: job, lost: ProcessAddress(node: settings.node, worker: worker), cause)
-      return nil
-    }
     let isFromHub = source.worker == Self.hubSource
     let count = isFromHub ? frames.count : LocalHeader.byteCount + 32 + frames.count
     func write(_ bytes: inout [UInt8]) {
@@ -85,12 +80,30 @@ extension Hub {
       }
       bytes.append(contentsOf: frames)
     }
-    guard let connection = process.connection else {
-      // Promised: it will say hello.
+    func written() -> [UInt8] {
       var bytes: [UInt8] = []
       bytes.reserveCapacity(count)
       write(&bytes)
-      process.early.append(bytes)
+      return bytes
+    }
+    guard let process = job.processes[worker] ?? namedActor(worker), !process.isGone else {
+      // The head's order to make an actor may still be on its way.
+      if job.lost[worker] == nil, source.node != settings.node, !job.isOver,
+        job.strays.add(written(), to: worker, from: source, .now)
+      {
+        return nil
+      }
+      let cause =
+        job.lost[worker] ?? ProcessLoss(.processLost, "there is no process \(worker) on this node")
+      tell(source, of: job, lost: ProcessAddress(node: settings.node, worker: worker), cause)
+      return nil
+    }
+    if process.job !== job, process.callers.count < Self.callersLimit {
+      process.callers[source.worker] = (job.id, source)
+    }
+    guard let connection = process.connection else {
+      // Promised: it will say hello.
+      process.early.append(written())
       process.earlyBytes += count
       if process.earlyBytes > LocalLimits.waitingBytes {
         process.order = ("more than 256 MiB waited for it before it was there", false, false)
@@ -101,6 +114,18 @@ extension Hub {
     connection.outgoing.append(about: count, write)
     touch(connection)
     return connection.outgoing.byteCount > LocalLimits.waitingBytes ? connection : nil
+  }
+
+  /// So many processes of other jobs are answered by one actor.
+  private static let callersLimit = 65_536
+
+  /// An actor of another job, which found it by its name.
+  private func namedActor(_ worker: WorkerID) -> HubProcess? {
+    for job in jobs.values {
+      guard let process = job.processes[worker] else { continue }
+      return process.actor?.spec.name.isEmpty == false ? process : nil
+    }
+    return nil
   }
 
   /// Queues a parcel for another node.
@@ -165,13 +190,51 @@ extension Hub {
   func received(
     _ segment: Data, of id: JobID, from node: NodeID, done: @escaping @Sendable () -> Void
   ) throws {
-    // A job that is over here has nobody who waits for parcels.
+    let bytes = [UInt8](segment)
     guard let job = jobs[id] else {
-      done()
+      // A job that is over here has nobody who waits for parcels; of a new one the head's word may
+      // still be on its way.
+      guard !endedJobs.contains(id), earlySegments.add((bytes, node, done), of: id, .now) else {
+        return done()
+      }
+      learn(of: id)
       return
     }
+    try take(bytes, of: job, from: node, done: done)
+  }
+
+  /// A process of a job without a process here speaks to this node: it calls a named actor of another
+  /// job, or the head's order to begin has yet to come.
+  private func learn(of id: JobID) {
+    guard earlySegments.count(of: id) == 1 else { return }
+    callHead(within: .seconds(10)) {
+      try await $0.job(id)
+    } done: { hub, result in
+      do {
+        _ = try hub.makeJob(try result.get())
+      } catch {
+        hub.logger.info("parcels of job \(id), of which the head does not know: \(error)")
+      }
+    }
+  }
+
+  /// A job is known now: what came for it before.
+  func takeEarlySegments(of job: HubJob) {
+    for segment in earlySegments.take(job.id) {
+      do {
+        try take(segment.bytes, of: job, from: segment.node, done: segment.done)
+      } catch {
+        logger.warning("a segment of job \(job.id) was not taken: \(error)")
+        segment.done()
+      }
+    }
+  }
+
+  private func take(
+    _ segment: [UInt8], of job: HubJob, from node: NodeID, done: @escaping @Sendable () -> Void
+  ) throws {
     job.partners.insert(node)
-    let parcels = try job.inbound[node, default: RelayReceiver()].receive([UInt8](segment))
+    let parcels = try job.inbound[node, default: RelayReceiver()].receive(segment)
     var full: HubConnection?
     for parcel in parcels {
       let connection = parcel.frames.withUnsafeBytes {
@@ -182,6 +245,26 @@ extension Hub {
       full = connection ?? full
     }
     if let full { full.waitingDeliveries.append(done) } else { done() }
+  }
+
+  /// The worker is promised: what came for it before waits for its hello.
+  func takeStrays(of process: HubProcess) {
+    guard let strays = process.job.strays.take(process.worker) else { return }
+    process.early += strays.frames
+    process.earlyBytes += strays.bytes
+  }
+
+  /// Who sent parcels to processes that do not come hears so.
+  func tidyStrays(_ now: ContinuousClock.Instant) {
+    for segment in earlySegments.takeLate(now) { segment.done() }
+    for job in jobs.values where !job.strays.isEmpty {
+      for (worker, entry) in job.strays.takeLate(now) {
+        let cause = ProcessLoss(.processLost, "there is no process \(worker) on this node")
+        for source in entry.sources {
+          tell(source, of: job, lost: ProcessAddress(node: settings.node, worker: worker), cause)
+        }
+      }
+    }
   }
 
   // MARK: Losses

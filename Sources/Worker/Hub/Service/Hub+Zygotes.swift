@@ -107,8 +107,15 @@ extension Hub {
     ended: @escaping @Sendable (Hub, HubEnd) -> Void
   ) {
     let (launcher, mailbox) = (settings.launcher, mailbox)
+    let (programs, remotes) = (settings.programs, remotes)
     Task {
       do {
+        var record = record
+        if let programs, RuntimeLauncher.lacksProgram(record) {
+          // Another machine's driver: what it runs is here under its content's name.
+          let blob = try await remotes.bridge(record.driver.node).program(record.job)
+          record.launcher.argv[0] = try await programs.present(blob)
+        }
         let (process, log) = try await launcher.start(record, at: place, log: log)
         if !mailbox.post({ started($0, (process, log)) }) { process.kill() }
         let end = await process.end()

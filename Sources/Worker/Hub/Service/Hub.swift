@@ -49,10 +49,14 @@ final class Hub {
   /// The head knows this node's runtime side.
   var isRegistered = false
   var isRefreshing = false
+  /// Counts this node's words to the head of what is free.
+  var updateNumber: UInt64 = 0
   /// Registers this node at the head once more.
   var registerAgain: @Sendable () -> Void = {}
   /// What programs count themselves.
   var userMetrics = UserMetrics()
+  /// Parcels of jobs of which the head has not told yet.
+  var earlySegments = EarlySegments()
   /// Requests for leases that the head answers.
   var remoteRequests: Set<HubRequest.Ticket> = []
   /// Those of them that were taken back.

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import IorunContent
 internal import IorunContract
 internal import IorunCore
 internal import IorunWire
@@ -8,6 +9,7 @@ internal import IorunWire
 struct HubBridge: BridgeService, ObjectService {
   let mailbox: HubMailbox
   let head: PeerID
+  var programs: ProgramStore?
 
   /// Runs `work` on the hub's thread.
   private func onHub<Answer: Sendable>(
@@ -78,12 +80,12 @@ struct HubBridge: BridgeService, ObjectService {
     try await onHub { $0.scheduler.returned(lease, holder: holder.worker, isBroken: broken, $0) }
   }
 
-  func startActor(_ spec: RuntimeActorSpec, incarnation: Int, job: RuntimeJob, caller: PeerID)
-    async throws -> WorkerID
-  {
+  func startActor(
+    _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
+  ) async throws -> WorkerID {
     try fromHead(caller)
     return try await onHub {
-      try $0.startActor(spec, incarnation: incarnation, record: job)
+      try $0.startActor(spec, incarnation: incarnation, restarts: restarts, record: job)
     }
   }
 
@@ -116,9 +118,9 @@ struct HubBridge: BridgeService, ObjectService {
     try await onHub { $0.releaseBundles(group) }
   }
 
-  func recall(caller: PeerID) async throws {
+  func recall(sole: ProcessAddress?, caller: PeerID) async throws {
     try await fromNode(caller)
-    try await onHub { $0.recallAll() }
+    try await onHub { $0.recallAll(sole: sole) }
   }
 
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws {
@@ -182,6 +184,18 @@ struct HubBridge: BridgeService, ObjectService {
       throw IorunError(.malformed, "a node asked for bytes beyond the end of object \(object)")
     }
     return Data(bytes)
+  }
+
+  func program(_ job: JobID, caller: PeerID) async throws -> Blob {
+    try await fromNode(caller)
+    let path = try await onHub { hub in
+      guard let record = hub.jobs[job]?.record, record.driver.node == hub.settings.node,
+        record.launcher.kind == .program, let path = record.launcher.argv.first
+      else { throw IorunError(.notFound, "this node has no program of job \(job)") }
+      return path
+    }
+    guard let programs else { throw IorunError(.notFound, "this node gives no programs away") }
+    return try await programs.offer(path)
   }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {

@@ -24,6 +24,8 @@ final class HubJob {
   var streams: [NodeID: HubStream] = [:]
   /// Parcels from other nodes.
   var inbound: [NodeID: RelayReceiver] = [:]
+  /// Parcels from other nodes for processes of which the head has not told yet.
+  var strays = StrayParcels()
   /// Nodes that have, or had, processes of this job: they are told of losses here.
   var partners: Set<NodeID> = []
   /// The driver is gone; only what is detached goes on.

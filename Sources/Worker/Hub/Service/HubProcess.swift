@@ -1,4 +1,5 @@
 internal import CShim
+internal import Foundation
 internal import Glibc
 internal import IorunCore
 internal import IorunWire
@@ -53,6 +54,8 @@ final class HubProcess {
   var program: RankProcess?
   /// Actors that live only as long as this process.
   var children: Set<RuntimeActorID> = []
+  /// Processes of other jobs on other nodes that have called it by its name.
+  var callers: [WorkerID: (job: JobID, address: ProcessAddress)] = [:]
   private var livesSince: ContinuousClock.Instant?
 
   init(worker: WorkerID, job: HubJob, environment: String, use: Use) {
@@ -93,20 +96,27 @@ final class HubProcess {
 /// One incarnation of an actor on this node. Belongs to the hub's thread.
 final class HubActor {
   let spec: RuntimeActorSpec
+  /// Counts its places.
   let incarnation: Int
+  /// How many of them were lost.
+  let restarts: Int
   let worker: WorkerID
   /// Its hold on the node's resources.
   var hold: UInt64
   var gpus: [Int]
   var isReady = false
+  /// What its constructor has thrown, as its SDK writes it.
+  var error: Data?
   /// True once it was told to end when its queue is empty.
   var isReleased = false
 
   init(
-    spec: RuntimeActorSpec, incarnation: Int, worker: WorkerID, hold: UInt64, gpus: [Int]
+    spec: RuntimeActorSpec, incarnation: Int, restarts: Int, worker: WorkerID, hold: UInt64,
+    gpus: [Int]
   ) {
     self.spec = spec
     self.incarnation = incarnation
+    self.restarts = restarts
     self.worker = worker
     self.hold = hold
     self.gpus = gpus
@@ -120,7 +130,7 @@ final class HubActor {
     status.node = node
     status.worker = worker
     status.incarnation = incarnation
-    status.restarts = max(0, incarnation - 1)
+    status.restarts = restarts
     status.cause = cause
     return status
   }

@@ -247,7 +247,7 @@ final class HubScheduler {
     case .workerFree(let worker, let isBroken):
       run(pool.giveBack(worker, isBroken: isBroken, now: .now), hub)
     case .stop(let worker, let reason): hub.end(worker, reason)
-    case .recall(let holder): hub.recall(holder)
+    case .recall(let holder, let sole): hub.recall(holder, sole: sole)
     }
   }
 

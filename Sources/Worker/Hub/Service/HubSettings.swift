@@ -24,6 +24,8 @@ struct HubSettings: Sendable {
   var arenaBytes: Int64
   /// How processes are started.
   var launcher: RuntimeLauncher
+  /// The programs of drivers of other machines.
+  var programs: ProgramStore?
   /// How long a connection may be silent before it says hello.
   var helloLimit: Duration = .seconds(10)
   /// How long a process has between the event `stop` and SIGKILL.

@@ -71,7 +71,12 @@ struct TaskReports {
   /// Takes a report.
   mutating func take(_ id: String, _ item: Item) {
     var item = item
-    item.startedAt = item.state == "RUNNING" ? item.seconds : items[id]?.startedAt
+    let known = items[id]
+    item.startedAt = item.state == "RUNNING" ? item.seconds : known?.startedAt
+    // One that runs for long is told of again and again; the first word of it was the nearest.
+    if item.state == "RUNNING", let known, known.state == "RUNNING", known.attempt == item.attempt {
+      item.startedAt = min(item.seconds, known.startedAt ?? item.seconds)
+    }
     if items.updateValue(item, forKey: id) == nil { byAge.append(id) }
     guard byAge.count > Self.limit else { return }
     for id in byAge.prefix(Self.limit / 4) { items[id] = nil }

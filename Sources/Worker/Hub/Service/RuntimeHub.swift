@@ -73,12 +73,17 @@ final class RuntimeHub: Sendable {
             continuation.resume(throwing: CancellationError())
           }
         }
+        if Task.isCancelled { return }
         let over = try await MeshActorSystem.$callTimeout.withValue(.seconds(10)) {
           try await cluster.register(registration)
         }
         mailbox.post { $0.registered(over) }
         return
+      } catch is CancellationError {
+        // The hub is being stopped: there is nothing to register any more.
+        return
       } catch {
+        if Task.isCancelled { return }
         logger.warning("the head did not take the node's runtime side: \(error)")
         // Cancelled or not, the attempts are few; the next registration of the node tries again.
         try? await Task.sleep(for: .milliseconds(200 << attempt))
@@ -113,7 +118,7 @@ final class RuntimeHub: Sendable {
       do {
         return try await reserveNow(lease, amounts, gpus: gpus, mailbox)
       } catch let error as IorunError where error.code == .wrongState {
-        mailbox.post { $0.recallAll() }
+        mailbox.post { $0.recallAll(sole: nil) }
         try await Task.sleep(for: .milliseconds(100))
       }
     }
@@ -139,17 +144,23 @@ final class RuntimeHub: Sendable {
   }
 
   /// Ends every job's processes here, and the thread.
-  func stop() async {
-    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+  ///
+  /// - Returns: the other nodes. What was on its way to them is of no use any more.
+  @discardableResult
+  func stop() async -> [PeerID] {
+    let others = await withCheckedContinuation {
+      (continuation: CheckedContinuation<[PeerID], Never>) in
       let accepted = mailbox.post { hub in
         hub.beginStop()
         for job in Array(hub.jobs.values) { hub.abandon(job, reason: "its node was stopped") }
-        hub.stop { continuation.resume() }
+        let others = hub.nodes.nodes.map(\.node.peer).filter { $0 != hub.settings.node.peer }
+        hub.stop { continuation.resume(returning: others) }
       }
-      if !accepted { continuation.resume() }
+      if !accepted { continuation.resume(returning: []) }
     }
     removeSocket()
     // Transfers that are still under way hold their arenas; this process ends now.
     ArenaFile.removeLeftovers(of: node)
+    return others
   }
 }

@@ -58,7 +58,8 @@ struct LeaseBrokerTests {
         ["refused \(key.number): \((error as? IorunError)?.code.description ?? "?")"]
       case .workerFree(let worker, let isBroken): ["free \(worker.low)" + (isBroken ? " !" : "")]
       case .stop(let worker, _): ["stop \(worker.low)"]
-      case .recall(let holder): ["recall \(holder.worker.high)"]
+      case .recall(let holder, let sole):
+        ["recall \(holder.worker.high)" + (sole == holder ? ", its own" : "")]
       }
     }
   }
@@ -165,7 +166,9 @@ struct LeaseBrokerTests {
     #expect(try ask(&broker, 2, by: anna, ["GPU": 1]) == ["granted 2 on [1]"])
     #expect(try ask(&broker, 3, by: anna, ["GPU": 0.25]) == ["granted 3 on [0]"])
     #expect(try ask(&broker, 4, by: anna, ["GPU": 0.5]) == ["granted 4 on [2]"])
-    #expect(try ask(&broker, 5, by: anna, ["GPU": 1]) == ["recall 1"], "0.75 in all, on no one GPU")
+    #expect(
+      try ask(&broker, 5, by: anna, ["GPU": 1]) == ["recall 1, its own"],
+      "0.75 in all, on no one GPU")
     #expect(broker.available["GPU"] == 0.75)
     #expect(giveBack(&broker, 4, by: anna) == ["free 4", "granted 5 on [2]"])
     #expect(try ask(&broker, 6, by: anna, ["GPU": 1.5]) == ["refused 6: IOR-1303"])
@@ -176,7 +179,7 @@ struct LeaseBrokerTests {
     try broker.reserve("rank", try amounts(["CPU": 3, "GPU": 1]), gpus: [0])
     try broker.reserve("rank", try amounts(["CPU": 3, "GPU": 1]), gpus: [0])
     #expect(try ask(&broker, 1, by: anna, ["CPU": 1, "GPU": 1]) == ["granted 1 on [1]"])
-    #expect(try ask(&broker, 2, by: anna, ["CPU": 1]) == ["recall 1"])
+    #expect(try ask(&broker, 2, by: anna, ["CPU": 1]) == ["recall 1, its own"])
     let error = #expect(throws: IorunError.self) {
       try broker.reserve("other", try amounts(["GPU": 1]), gpus: [1])
     }
@@ -190,7 +193,7 @@ struct LeaseBrokerTests {
   @Test func `a task that waits lends its CPU, and gets it back`() throws {
     var broker = try broker(["CPU": 1, "GPU": 1], gpus: 1)
     #expect(try ask(&broker, 1, by: anna, ["CPU": 1, "GPU": 1]) == ["granted 1 on [0]"])
-    #expect(try ask(&broker, 2, by: anna, ["CPU": 1]) == ["recall 1"])
+    #expect(try ask(&broker, 2, by: anna, ["CPU": 1]) == ["recall 1, its own"])
     #expect(try ask(&broker, 3, by: anna, ["GPU": 1]) == [])
     #expect(tell(&broker, broker.blocked(worker(1), now: start)) == ["granted 2"])
     #expect(broker.blocked(worker(1), now: start).isEmpty, "it has lent it already")
@@ -277,7 +280,7 @@ struct LeaseBrokerTests {
       try ask(&broker, 2, by: anna, ["CPU": 1, "GPU": 0.5], bundle: place(-1))
         == ["granted 2 on [0] in 1"])
     #expect(try ask(&broker, 3, by: anna, ["CPU": 1], bundle: place(-1)) == ["granted 3 in 0"])
-    #expect(try ask(&broker, 4, by: anna, ["CPU": 1], bundle: place(0)) == ["recall 1"])
+    #expect(try ask(&broker, 4, by: anna, ["CPU": 1], bundle: place(0)) == ["recall 1, its own"])
     #expect(try ask(&broker, 5, by: anna, ["CPU": 2], bundle: place(0)) == ["refused 5: IOR-1303"])
     #expect(try ask(&broker, 6, by: anna, ["CPU": 1], bundle: place(2)) == ["refused 6: IOR-1305"])
     let (workers, actions) = broker.release(spec.group, now: start)
@@ -286,6 +289,34 @@ struct LeaseBrokerTests {
     #expect(broker.available == (try amounts(["CPU": 1, "GPU": 1.5])), "its tasks run still")
     for worker in workers { _ = broker.processGone(worker, now: start) }
     #expect(broker.available == (try amounts(["CPU": 4, "GPU": 2])))
+  }
+
+  @Test func `a removed group's GPU is nobody else's until its last worker is gone`() throws {
+    var broker = try broker(["CPU": 1, "GPU": 1], gpus: 1)
+    let spec = try group([["GPU": 1]])
+    _ = try broker.prepare(
+      BundleReservation(spec: spec, indices: [0], epoch: 1, commits: true), now: start)
+    let part = try demand(["GPU": 0.1], bundle: place(0))
+    // Five have their workers, five are still to get them.
+    for number: UInt64 in 1...10 {
+      let actions = broker.request(
+        .init(holder: anna, number: number), from: ProcessAddress(node: node, worker: anna),
+        job: spec.job, demand: part, now: start)
+      if number.isMultiple(of: 2) { _ = tell(&broker, actions) }
+    }
+    _ = try ask(&broker, 11, by: bert, ["GPU": 1])
+    let (workers, actions) = broker.release(spec.group, now: start)
+    #expect(
+      tell(&broker, actions).filter { !$0.hasPrefix("recall") }
+        == [1, 3, 5, 7, 9].flatMap { ["unneeded \($0)", "refused \($0): IOR-1305"] })
+    #expect(workers == [2, 4, 6, 8, 10].map(worker))
+    #expect(broker.available["GPU"] == 0.5)
+    for worker in workers.dropLast() {
+      let story = tell(&broker, broker.processGone(worker, now: start))
+      #expect(!story.contains("granted 11 on [0]"))
+    }
+    let last = tell(&broker, broker.processGone(worker(10), now: start))
+    #expect(last == ["granted 11 on [0]"])
   }
 
   @Test func `what was only prepared is given back to a head that asks anew`() throws {

@@ -33,7 +33,9 @@ final class FakeCluster: ClusterService {
     return []
   }
 
-  func update(available: ResourceAmounts, waiting: Int, caller: PeerID) async throws {
+  func update(available: ResourceAmounts, waiting: Int, number: UInt64, caller: PeerID)
+    async throws
+  {
     state.withLock { $0.available = available }
   }
 
@@ -66,7 +68,7 @@ final class FakeCluster: ClusterService {
     -> RuntimeActorRecord
   {
     let worker = try await bridge.startActor(
-      spec, incarnation: 1, job: job(spec.job, caller: caller), caller: caller)
+      spec, incarnation: 1, restarts: 0, job: job(spec.job, caller: caller), caller: caller)
     var status = RuntimeActorStatus(spec, state: .placed)
     status.node = NodeID(caller)
     status.worker = worker

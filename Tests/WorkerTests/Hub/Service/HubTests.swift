@@ -58,7 +58,7 @@ import Testing
     let wish = #"{"resources":{"CPU":1}}"#
     _ = try await driver.request(.lease, wish)
     let second = driver.ask(.lease, wish)
-    _ = try await driver.event(.recall)
+    #expect(try await driver.event(.recall)["own"] as? Bool == true)
     driver.note(.leaseCancel, #"{"number":\#(second)}"#)
     #expect(await code { _ = try await driver.answer(second) } == "IOR-1204")
     await stage.stop()
