@@ -695,7 +695,7 @@ const ProtobufCMessageDescriptor iorun__wire__frame__descriptor =
   (ProtobufCMessageInit) iorun__wire__frame__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[5] =
+static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[6] =
 {
   {
     "protocol",
@@ -757,8 +757,21 @@ static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkHello, certificate),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_hello__field_indices_by_name[] = {
+  5,   /* field[5] = certificate */
   2,   /* field[2] = connection */
   3,   /* field[3] = instance */
   4,   /* field[4] = newcomer */
@@ -768,7 +781,7 @@ static const unsigned iorun__wire__link_hello__field_indices_by_name[] = {
 static const ProtobufCIntRange iorun__wire__link_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
 {
@@ -778,7 +791,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
   "Iorun__Wire__LinkHello",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkHello),
-  5,
+  6,
   iorun__wire__link_hello__field_descriptors,
   iorun__wire__link_hello__field_indices_by_name,
   1,  iorun__wire__link_hello__number_ranges,
@@ -849,7 +862,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_newcomer__descriptor =
   (ProtobufCMessageInit) iorun__wire__link_newcomer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descriptors[3] =
+static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descriptors[4] =
 {
   {
     "protocol",
@@ -887,8 +900,21 @@ static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkWelcome, certificate),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_welcome__field_indices_by_name[] = {
+  3,   /* field[3] = certificate */
   2,   /* field[2] = connection */
   0,   /* field[0] = protocol */
   1,   /* field[1] = release */
@@ -896,7 +922,7 @@ static const unsigned iorun__wire__link_welcome__field_indices_by_name[] = {
 static const ProtobufCIntRange iorun__wire__link_welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_welcome__descriptor =
 {
@@ -906,7 +932,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_welcome__descriptor =
   "Iorun__Wire__LinkWelcome",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkWelcome),
-  3,
+  4,
   iorun__wire__link_welcome__field_descriptors,
   iorun__wire__link_welcome__field_indices_by_name,
   1,  iorun__wire__link_welcome__number_ranges,

@@ -109,10 +109,14 @@ struct  Iorun__Wire__LinkHello
    * the link is the newcomer's.
    */
   Iorun__Wire__LinkNewcomer *newcomer;
+  /*
+   * Between two peers of which neither is the head: the dialler's membership certificate.
+   */
+  ProtobufCBinaryData certificate;
 };
 #define IORUN__WIRE__LINK_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, NULL }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL} }
 
 
 /*
@@ -148,10 +152,14 @@ struct  Iorun__Wire__LinkWelcome
   uint32_t protocol;
   char *release;
   uint64_t connection;
+  /*
+   * The accepting peer's membership certificate, where the dialler showed its own.
+   */
+  ProtobufCBinaryData certificate;
 };
 #define IORUN__WIRE__LINK_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_welcome__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL} }
 
 
 /*

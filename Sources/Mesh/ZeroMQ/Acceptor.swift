@@ -37,6 +37,8 @@ final class Acceptor: LinkOwner {
     /// What ZAP said on the greeting; every later message must say the same.
     let userID: String
     let connection: UInt64
+    /// Until when its certificate is good, in seconds since 1970 (UTC), where it had to show one.
+    var goodUntil: Double?
     var lastHeard: MonotonicTime
     var outbox = LinkOutbox()
   }
@@ -47,6 +49,8 @@ final class Acceptor: LinkOwner {
   private let authenticator: Authenticator
   private let domain: String
   private let identity: CurveKey
+  /// What both ends of a link show each other; `nil` where keys are enough.
+  private let credentials: LinkCredentials?
   private var newcomers = WaitingNewcomers()
   private var links: [Route: Link] = [:]
   private var routeOf: [PeerID: Route] = [:]
@@ -69,8 +73,9 @@ final class Acceptor: LinkOwner {
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
-    security: LinkSecurity, board: LinkBoard
+    credentials: LinkCredentials? = nil, security: LinkSecurity, board: LinkBoard
   ) throws {
+    self.credentials = credentials
     self.security = security
     self.identity = identity
     self.board = board
@@ -141,12 +146,15 @@ final class Acceptor: LinkOwner {
     links.values[index].outbox.append(frame)
   }
 
-  /// Ends links that were silent too long.
+  /// Ends links that were silent too long, or whose certificate is over: the peer shows a fresh one
+  /// when it dials again.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
     newcomers.sweep(now)
+    let moment = credentials?.now()
     var heard: [PeerID: MonotonicTime] = [:]
     for (route, link) in links {
-      if now - link.lastHeard > Self.silence {
+      let isOver = moment.map { $0 >= link.goodUntil ?? .infinity } ?? false
+      if now - link.lastHeard > Self.silence || isOver {
         end(route, into: &events)
       } else if link.address == link.principal {
         heard[link.principal] = link.lastHeard
@@ -158,8 +166,8 @@ final class Acceptor: LinkOwner {
   /// Ends the links whose connections were closed.
   private func endClosed(into events: inout [Event]) {
     for descriptor in closing {
-      newcomers.forget(descriptor: descriptor)
       guard let route = routeOfDescriptor.removeValue(forKey: descriptor) else { continue }
+      newcomers.forget(route)
       end(route, wasClosed: true, into: &events)
     }
     closing.removeAll(keepingCapacity: true)
@@ -171,6 +179,7 @@ final class Acceptor: LinkOwner {
     closing += monitor.ended()
     closing.removeAll { $0 == descriptor }
     if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
+      newcomers.forget(old)
       end(old, wasClosed: true, into: &events)
     }
   }
@@ -205,36 +214,26 @@ final class Acceptor: LinkOwner {
     _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(let version, _, let connection, let instance, let newcomer) = frame {
+    if case .hello(let version, _, let connection, let instance, let newcomer, let certificate) =
+      frame
+    {
       do throws(IorunError) {
         guard let principal = PeerID(userID), !expelled.contains(principal) else { return }
         try check(version)
-        guard let newcomer else {
-          nextLink += 1
-          let link = try link(
-            nextLink, userID: userID, principal: principal, connection: connection,
-            instance: instance, now: now)
-          if let link { accept(link, at: route, into: &events) }
+        nextLink += 1
+        if let newcomer {
+          try introduce(
+            newcomer, nextLink, userID: userID, ticket: principal, at: route,
+            connection: connection, instance: instance, now: now, into: &events)
           return
         }
-        guard !newcomers.isFull else {
-          throw IorunError(
-            .overloaded, "too many newcomers wait to be admitted", remedy: "Try again")
-        }
-        guard
-          let peer = Introduction.peer(
-            of: newcomer, head: identity, ticket: principal, connection: connection,
-            instance: instance)
-        else {
-          throw IorunError(
-            .notAllowed, "the greeting does not prove the key that it names",
-            remedy: "Run the same release of iorun on both")
-        }
-        nextLink += 1
-        newcomers.add(
-          nextLink, route: route, userID: userID, peer: peer, connection: connection,
-          instance: instance, descriptor: descriptor, now: now)
-        events.append(.newcomer(nextLink, newcomer, ticket: principal))
+        let goodUntil = try credentials?.end(of: certificate, of: principal)
+        let link = try link(
+          nextLink, userID: userID, principal: principal, connection: connection,
+          instance: instance, now: now)
+        guard var link else { return }
+        link.goodUntil = goodUntil
+        try accept(link, at: route, into: &events)
       } catch {
         refuse(route, error)
       }
@@ -255,6 +254,37 @@ final class Acceptor: LinkOwner {
     }
   }
 
+  /// Lets a newcomer wait whose greeting proves the key that it names. Once a connection: who wants
+  /// another answer pays for another handshake, of which a ticket has only so many.
+  private func introduce(
+    _ newcomer: Newcomer, _ number: MeshEngine.LinkID, userID: String, ticket: PeerID,
+    at route: Route, connection: UInt64, instance: UInt64, now: MonotonicTime,
+    into events: inout [Event]
+  ) throws(IorunError) {
+    guard let descriptor, routeOfDescriptor[descriptor] != route, links[route] == nil else {
+      return
+    }
+    note(descriptor, of: route, into: &events)
+    guard credentials == nil else {
+      throw IorunError(.notAllowed, "nobody is admitted by tickets here")
+    }
+    guard !newcomers.isFull else {
+      throw IorunError(
+        .overloaded, "too many newcomers wait to be admitted", remedy: "Try again")
+    }
+    let peer = Introduction.peer(
+      of: newcomer, head: identity, ticket: ticket, connection: connection, instance: instance)
+    guard let peer else {
+      throw IorunError(
+        .notAllowed, "the greeting does not prove the key that it names",
+        remedy: "Run the same release of iorun on both")
+    }
+    newcomers.add(
+      number, route: route, userID: userID, peer: peer, connection: connection,
+      instance: instance, now: now)
+    events.append(.newcomer(number, newcomer, ticket: ticket))
+  }
+
   /// Welcomes a newcomer, whose link is its own from then on, or says why not.
   func decide(
     _ number: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
@@ -267,9 +297,9 @@ final class Acceptor: LinkOwner {
         number, userID: one.userID, principal: one.peer, connection: one.connection,
         instance: one.instance, now: now)
       guard let link, !expelled.contains(one.peer) else { return }
-      if let descriptor = one.descriptor { routeOfDescriptor[descriptor] = one.route }
+      // Its connection was noted with the greeting.
       descriptor = nil
-      accept(link, at: one.route, into: &events)
+      try accept(link, at: one.route, into: &events)
       events += one.packets.map { .packet(number, $0) }
     } catch {
       refuse(one.route, error)
@@ -308,7 +338,10 @@ final class Acceptor: LinkOwner {
       connection: connection, lastHeard: now)
   }
 
-  private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
+  private func accept(
+    _ link: Link, at route: Route, into events: inout [Event]
+  ) throws(IorunError) {
+    let certificate = try credentials?.own() ?? []
     if let descriptor { note(descriptor, of: route, into: &events) }
     if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
     end(route, isReplaced: true, into: &events)
@@ -316,7 +349,7 @@ final class Acceptor: LinkOwner {
     put(
       .welcome(
         protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-        connection: link.connection), into: route)
+        connection: link.connection, certificate: certificate), into: route)
     instances[link.principal, default: 0] += 1
     routeOf[link.address] = route
     routes[link.id] = route

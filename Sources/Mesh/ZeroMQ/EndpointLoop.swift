@@ -204,8 +204,11 @@ final class EndpointLoop {
         mailbox.releaseAll(for: address)
         lost.append((address, error))
       }
-    case .listen(let addresses, let admits, let reply):
-      reply(Result { try sockets.listen(on: addresses, admits: admits) })
+    case .listen(let addresses, let admits, let credentials, let reply):
+      reply(
+        Result {
+          try sockets.listen(on: addresses, admits: admits, credentials: credentials)
+        })
     case .closeListener(let number):
       sockets.closeListener(number, into: &events)
       handleEvents(now: now)

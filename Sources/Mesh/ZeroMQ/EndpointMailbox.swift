@@ -20,7 +20,7 @@ final class EndpointMailbox: Sendable {
     case hangUp(PeerID)
     case endLinks(PeerID)
     case expel(PeerID)
-    case listen([String], KeyAdmission, Reply<LinkListener>)
+    case listen([String], KeyAdmission, LinkCredentials?, Reply<LinkListener>)
     case closeListener(UInt64)
     case carrier(PeerID?, of: PeerID)
     case isDirect(PeerID, Reply<Bool>)
@@ -80,7 +80,7 @@ final class EndpointMailbox: Sendable {
     let ended = IorunError(.unreachable, "this process has left the mesh")
     switch command {
     case .stop(_, let done): done()
-    case .listen(_, _, let reply): reply(.failure(ended))
+    case .listen(_, _, _, let reply): reply(.failure(ended))
     case .isDirect(_, let reply): reply(.failure(ended))
     case .dial(_, _, let monitor): monitor.failed(ended)
     case .send, .consumed, .relays, .newcomers, .decided, .forget, .hangUp, .endLinks, .expel,

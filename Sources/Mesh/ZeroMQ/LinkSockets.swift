@@ -67,10 +67,12 @@ final class LinkSockets {
   /// Opens a listener.
   ///
   /// - Throws: `addressInUse`.
-  func listen(on addresses: [String], admits: @escaping KeyAdmission) throws -> LinkListener {
+  func listen(
+    on addresses: [String], admits: @escaping KeyAdmission, credentials: LinkCredentials? = nil
+  ) throws -> LinkListener {
     let acceptor = try Acceptor(
-      addresses: addresses, identity: identity, admits: admits, security: security,
-      board: board)
+      addresses: addresses, identity: identity, admits: admits, credentials: credentials,
+      security: security, board: board)
     nextListener += 1
     acceptors[nextListener] = acceptor
     return LinkListener(number: nextListener, addresses: acceptor.addresses)

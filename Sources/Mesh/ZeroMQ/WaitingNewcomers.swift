@@ -12,8 +12,6 @@ struct WaitingNewcomers: Sendable {
     let peer: PeerID
     let connection: UInt64
     let instance: UInt64
-    /// The connection, where it is known.
-    let descriptor: Int32?
     let since: MonotonicTime
     fileprivate(set) var packets: [Packet] = []
   }
@@ -35,12 +33,12 @@ struct WaitingNewcomers: Sendable {
   /// Lets one wait for the link of that number; one who waits on the same connection waits no more.
   mutating func add(
     _ link: MeshEngine.LinkID, route: [UInt8], userID: String, peer: PeerID, connection: UInt64,
-    instance: UInt64, descriptor: Int32?, now: MonotonicTime
+    instance: UInt64, now: MonotonicTime
   ) {
-    if let earlier = linkOf[route] { waiting[earlier] = nil }
+    forget(route)
     waiting[link] = Waiting(
       route: route, userID: userID, peer: peer, connection: connection, instance: instance,
-      descriptor: descriptor, since: now)
+      since: now)
     linkOf[route] = link
   }
 
@@ -63,8 +61,8 @@ struct WaitingNewcomers: Sendable {
   }
 
   /// That connection is gone: whoever waited on it waits no more.
-  mutating func forget(descriptor: Int32) {
-    for (link, one) in waiting where one.descriptor == descriptor { _ = take(link) }
+  mutating func forget(_ route: [UInt8]) {
+    if let link = linkOf.removeValue(forKey: route) { waiting[link] = nil }
   }
 
   /// Forgets those whose decision never came.

@@ -12,9 +12,15 @@ public struct MeshUplink: Sendable {
   public var key: [UInt8]
   /// How the peer is told who this process is, where it does not know it yet.
   public var introduction: Introduction?
+  /// What both ends are to show each other, where neither is the head.
+  public var credentials: LinkCredentials?
 
   /// Describes an uplink.
-  public init(address: String, key: [UInt8], introduction: Introduction? = nil) {
+  public init(
+    address: String, key: [UInt8], introduction: Introduction? = nil,
+    credentials: LinkCredentials? = nil
+  ) {
+    self.credentials = credentials
     self.address = address
     self.key = key
     self.introduction = introduction

@@ -40,8 +40,9 @@ public struct NodeProcess: Sendable {
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
     let headID = CurveKey.peer(of: uplink.key)
-    credentials = try NodeCredentials(
+    let credentials = try NodeCredentials(
       folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
+    self.credentials = credentials
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
     let dataPlane = await DataPlaneProbe().find()
@@ -89,7 +90,9 @@ public struct NodeProcess: Sendable {
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
         rendezvous: try Rendezvous.at(headID, using: system),
-        links: DirectLinks(endpoint: endpoint, publicKey: identity.publicKey, logger: logger),
+        links: DirectLinks(
+          endpoint: endpoint, publicKey: identity.publicKey, credentials: credentials,
+          logger: logger),
         logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },

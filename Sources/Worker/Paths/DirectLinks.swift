@@ -26,11 +26,18 @@ actor DirectLinks {
   private let endpoint: ZeroMQEndpoint
   private let publicKey: [UInt8]
   private let logger: Logger
-  private let allowed = PeerAllowList()
+  private let allowed: PeerAllowList
+  private let credentials: LinkCredentials
   private var listener: LinkListener?
   private var known: [PeerID: Known] = [:]
 
-  init(endpoint: ZeroMQEndpoint, publicKey: [UInt8], logger: Logger) {
+  /// - Parameter credentials: what this node shows to others, and how it checks theirs.
+  init(
+    endpoint: ZeroMQEndpoint, publicKey: [UInt8], credentials: NodeCredentials, logger: Logger
+  ) {
+    let allowed = PeerAllowList()
+    self.allowed = allowed
+    self.credentials = credentials.forLinks { allowed.key(of: $0) }
     self.endpoint = endpoint
     self.publicKey = publicKey
     self.logger = logger
@@ -42,7 +49,7 @@ actor DirectLinks {
       if listener == nil {
         let allowed = allowed
         listener = try await endpoint.listen(
-          on: ["tcp://0.0.0.0:0"], admits: { allowed.admits($0) })
+          on: ["tcp://0.0.0.0:0"], admits: { allowed.admits($0) }, credentials: credentials)
       }
     } catch {
       logger.info("no direct links: \(error)")
@@ -98,7 +105,9 @@ actor DirectLinks {
     }
     guard let address = found ?? nil, known[peer] != nil else { return }
     known[peer]?.isDialled = true
-    endpoint.dial(MeshUplink(address: "tcp://\(address)", key: entry.offer.end.key))
+    endpoint.dial(
+      MeshUplink(
+        address: "tcp://\(address)", key: entry.offer.end.key, credentials: credentials))
   }
 }
 
