@@ -27,8 +27,7 @@ test:
 	@scripts/install-dependencies.sh --test
 	@scripts/generate-proto.sh --check
 	swift build --build-tests
-	@# One at a time: many tests wait for real processes, which two cores serve best in turn.
-	swift test --skip-build --no-parallel
+	@scripts/test-swift.sh
 
 # The Python SDK against the release build: unit tests, conformance tests, example programs.
 test-python: build

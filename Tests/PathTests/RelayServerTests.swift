@@ -22,7 +22,7 @@ struct RelayServerTests {
   }
 
   private func eventually(
-    _ what: Comment, within limit: Duration = .seconds(10), _ condition: () async -> Bool
+    _ what: Comment, within limit: Duration = .seconds(60), _ condition: () async -> Bool
   ) async throws {
     let end = ContinuousClock.now + limit
     while await !condition() {

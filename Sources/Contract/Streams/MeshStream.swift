@@ -260,14 +260,16 @@ public final class MeshStream: ByteStream {
   ) async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        let isDue = state.withLock { state in
-          if condition(state) || Task.isCancelled { return true }
+        // Resumed outside of the lock: whoever is being cancelled at this moment waits for the lock
+        // with its own task locked, and to resume needs that one.
+        let due = state.withLock { state -> CheckedContinuation<Void, Never>? in
+          if condition(state) || Task.isCancelled { return continuation }
           // A second waiter is a fault of the caller: the first looks again.
-          state.take(side)?.resume()
+          let first = state.take(side)
           state.put(continuation, side)
-          return false
+          return first
         }
-        if isDue { continuation.resume() }
+        due?.resume()
       }
     } onCancel: {
       state.withLock { $0.take(side) }?.resume()

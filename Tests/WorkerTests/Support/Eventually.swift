@@ -6,7 +6,7 @@ struct NotInTime: Error, CustomStringConvertible {
 
 /// Waits until `condition` gives a value; throws after `seconds`.
 func eventually<Value>(
-  _ what: String, within seconds: Double = 20, _ condition: () async throws -> Value?
+  _ what: String, within seconds: Double = 60, _ condition: () async throws -> Value?
 ) async throws -> Value {
   let deadline = ContinuousClock.now + .seconds(seconds)
   while ContinuousClock.now < deadline {
@@ -18,7 +18,7 @@ func eventually<Value>(
 
 /// Waits until `condition` holds; throws after `seconds`.
 func eventually(
-  _ what: String, within seconds: Double = 20, _ condition: () async throws -> Bool
+  _ what: String, within seconds: Double = 60, _ condition: () async throws -> Bool
 ) async throws {
   _ = try await eventually(what, within: seconds) { try await condition() ? true : nil } as Bool
 }
