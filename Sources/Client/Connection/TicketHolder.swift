@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 public import IorunMesh
 
 /// Uses a ticket: the first connection proves its secret to the head and introduces the peer's own key,

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
-internal import IorunMesh
+public import IorunMesh
 internal import IorunRuntime
 public import Logging
 
@@ -184,17 +184,20 @@ public struct NodeProcess: Sendable {
     // Both at once: on a long way each would cost a round trip. The head takes the runtime side
     // once it knows the node.
     async let runtimeSide: Void = hub.register(logger)
+    var asked = ContinuousClock.now
     var orders = try await Self.bounded { try await registry.register(registration) }
     logger.notice("this node is registered as \(orders.name)")
     await runtimeSide
     while !Task.isCancelled {
-      await agent.apply(orders: orders)
+      await agent.apply(orders: orders, age: ContinuousClock.now - asked)
       if orders.registerAgain { return }
       let revoked = await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
       for peer in revoked { endpoint.expel(peer) }
-      try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
+      let pace = Duration.milliseconds(max(100, orders.heartbeatMilliseconds))
+      try await Task.sleep(for: min(pace, await agent.renewEvery ?? pace))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }
+      asked = ContinuousClock.now
       orders = try await Self.bounded {
         try await registry.heartbeat(leases: leases, roundTripMilliseconds: roundTrip)
       }
