@@ -4,6 +4,9 @@ public enum JobLimits {
   public static let ranks = 1...4096
   /// How often a failed attempt may be started again.
   public static let retries = 0...100
+  /// A fence of a job's own, in seconds: below, a pause of a busy machine would end ranks; above, the
+  /// network's own comes first.
+  public static let fenceSeconds = 3.0...30.0
   /// GPUs of one rank.
   public static let gpus = 0...1024
   /// Cores of one rank.

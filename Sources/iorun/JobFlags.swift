@@ -48,6 +48,10 @@ struct JobFlags: ParsableArguments {
   var retries: Int?
 
   @Option(
+    help: "Ranks whose node has not heard the head for so long stop, 3s to 30s: for soon retries.")
+  var fence: String?
+
+  @Option(
     help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
     completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
   var network: String?
@@ -99,6 +103,12 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
+    if let fence {
+      guard let seconds = TimeSpan.seconds(fence), JobLimits.fenceSeconds.contains(seconds) else {
+        throw invalid("--fence", fence, "a time from 3s to 30s")
+      }
+      spec.fenceSeconds = seconds
+    }
     if let network {
       guard let known = JobSpec.Network(rawValue: network) else {
         throw invalid("--network", network, "gang or host")

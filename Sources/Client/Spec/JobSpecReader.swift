@@ -9,7 +9,7 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "network",
+      "fence", "network",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
@@ -37,6 +37,7 @@ struct JobSpecReader {
       outputs: try values["outputs"].map(outputs) ?? [],
       timeoutSeconds: try values["timeout"].map(timeout),
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
+      fenceSeconds: try values["fence"].map(fence),
       network: try values["network"].map(network))
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
@@ -152,6 +153,14 @@ struct JobSpecReader {
     let text = try node.written("a time such as 10m")
     guard let seconds = TimeSpan.seconds(text) else {
       throw node.fault("timeout is '\(text)'", allowed: TimeSpan.allowed)
+    }
+    return seconds
+  }
+
+  private func fence(_ node: SpecNode) throws -> Double {
+    let text = try node.written("a time such as 5s")
+    guard let seconds = TimeSpan.seconds(text), JobLimits.fenceSeconds.contains(seconds) else {
+      throw node.fault("fence is '\(text)'", allowed: "Write a time from 3s to 30s")
     }
     return seconds
   }

@@ -39,7 +39,9 @@ extension JobDirector {
       let record = job.lifecycle.record
       // An attempt never starts beside the one before: a node that is only out of reach stops its
       // ranks when its fence passes, and no sooner.
-      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: \.mayStillRun) {
+      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: {
+        $0.mayStillRun(record.spec, options)
+      }) {
         let name = lost.facts.name
         note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
         continue

@@ -107,7 +107,23 @@ actor JobDirector {
   /// Takes a rank as lost where its node is.
   private func loseDeadNodes() async {
     for node in Set(holdings().keys) {
-      if let reason = await directory.lossReason(of: node) { lose(node, reason: reason) }
+      if let reason = await directory.lossReason(of: node) {
+        lose(node, reason: reason)
+      } else if let silence = await directory.silence(of: node) {
+        loseFenced(on: node, silence)
+      }
+    }
+  }
+
+  /// Ranks whose job has a fence of its own are over once it has passed, although their node may be
+  /// back: it has stopped them.
+  private func loseFenced(on node: PeerID, _ silence: Duration) {
+    for id in jobs(on: node) {
+      guard let spec = live[id]?.lifecycle.record.spec, let fence = spec.fenceSeconds,
+        silence >= options.lossAfter(spec)
+      else { continue }
+      let reason = "no word came from it for the \(Int(fence)) s of the job's fence"
+      apply(.nodeLost(node, reason: reason), to: id)
     }
   }
 

@@ -39,6 +39,10 @@ enum SubmitCheck {
         throw refusal("timeout must be more than 0 s and at most 10 years")
       }
     }
+    if let fence = spec.fenceSeconds, !JobLimits.fenceSeconds.contains(fence) {
+      let (least, most) = (JobLimits.fenceSeconds.lowerBound, JobLimits.fenceSeconds.upperBound)
+      throw refusal("fence must be \(Int(least)) to \(Int(most)) s")
+    }
     let words: [String]
     switch spec.entrypoint {
     case .command(let command): words = command

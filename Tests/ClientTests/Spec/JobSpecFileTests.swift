@@ -68,6 +68,8 @@ import Testing
     arguments: [("90s", 90.0), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1.5", 1.5), ("45", 45)])
   func timeout(text: String, seconds: Double) throws {
     #expect(try parse("command: a\ntimeout: \(text)").spec.timeoutSeconds == seconds)
+    #expect(try parse("command: a\nfence: 5s").spec.fenceSeconds == 5)
+    #expect(throws: (any Error).self) { try parse("command: a\nfence: 2s") }
   }
 
   @Test func `a file is loaded under its own name`() throws {
