@@ -23,7 +23,7 @@ struct GroupSelectorTests {
 
   @Test(
     "On a plane and on the globe's detours, larger groups are the optimum of a plain search",
-    arguments: 1...12 as ClosedRange<UInt64>)
+    arguments: 1...5 as ClosedRange<UInt64>)
   func optimalOnPlane(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
     let points = (0..<12).map { _ in SIMD2<Float>.random(in: 0...100, using: &random) }
@@ -49,10 +49,10 @@ struct GroupSelectorTests {
   func gapHolds(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
     let (matrix, capacities) = Self.world(sites: 11, random: &random)
+    guard let best = Self.bruteForce(matrix, capacities, 6) else { return }
     for steps in [0, 1, 3, 10] {
       guard
-        let choice = GroupSelector(matrix, capacities: capacities).choose(devices: 6, steps: steps),
-        let best = Self.bruteForce(matrix, capacities, 6)
+        let choice = GroupSelector(matrix, capacities: capacities).choose(devices: 6, steps: steps)
       else { continue }
       #expect(choice.lowerBoundMilliseconds <= best, "seed \(seed), \(steps) steps")
       #expect(choice.maxRTTMilliseconds <= best * (1 + choice.optimalityGap) * 1.0001 || best == 0)
