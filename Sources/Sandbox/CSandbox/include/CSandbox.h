@@ -111,4 +111,18 @@ unsigned iorun_device_minor(dev_t device);
 // until it is killed. Call it first thing in main with main's own arguments. Returns the exit status.
 int iorun_canary(int argc, char *const argv[]);
 
+// proc_events.c: word of every process that begins.
+
+// A process forked (`is_exec` 0) or became another program (1).
+struct iorun_proc_event {
+  pid_t pid;
+  int is_exec;
+};
+// Begins to listen: needs CAP_NET_ADMIN in the first namespaces of the machine. The descriptor, or
+// -errno.
+int iorun_proc_events_open(void);
+// Waits at most `timeout_ms` and fills at most `count` events. How many, or -errno: -ENOBUFS where
+// some were lost.
+int iorun_proc_events_read(int fd, struct iorun_proc_event *events, int count, int timeout_ms);
+
 #endif
