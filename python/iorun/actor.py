@@ -235,13 +235,12 @@ class ActorClass:
             "max_task_retries": options.get("max_task_retries") or 0,
             "max_pending_calls": options.get("max_pending_calls") or -1,
             "concurrency": self._concurrency(options),
-            "out_of_order": bool(options.get("allow_out_of_order_execution")),
+            "out_of_order": self._out_of_order(options),
             **spec,
         }
         given = arguments.encode(core, args, kwargs)
         id, ref, known = core.actors.create(meta, request, given)
         return ActorHandle(id, known, ref, self._arities)
-
 
     def _concurrency(self, options: Dict[str, Any]) -> int:
         """How many calls run at once."""
@@ -251,6 +250,14 @@ class ActorClass:
             members = (inspect.getattr_static(self._cls, name, None) for name in self._methods)
             limit = _ASYNC_CALLS if any(map(_is_async, members)) else 1
         return int(limit) + sum(groups.values())
+
+    def _out_of_order(self, options: Dict[str, Any]) -> bool:
+        """Whether a call whose arguments are there overtakes one that waits for its own.
+
+        Where calls run at once nobody can count on their order, but on their not being held up.
+        """
+        given = options.get("allow_out_of_order_execution")
+        return self._concurrency(options) > 1 if given is None else bool(given)
 
 
 def _is_async(member: Any) -> bool:

@@ -406,5 +406,5 @@ def _is_fatal(error: BaseException) -> bool:
     """Whether it is no `Exception`, and none of those that have a meaning of their own."""
     if isinstance(error, (Exception, KeyboardInterrupt, GeneratorExit)):
         return False
-    # `BaseExceptionGroup` and asyncio's are told to the caller; the latter is a BaseException.
-    return type(error).__name__ not in ("CancelledError", "BaseExceptionGroup")
+    # asyncio's is told to the caller.
+    return type(error).__name__ != "CancelledError"

@@ -410,3 +410,23 @@ def test_a_constructor_can_wait(shared):
 
     with pytest.raises(exceptions.RayActorError, match="of the constructor"):
         ray.get(Fails.remote().get.remote())
+
+
+def test_a_call_that_waits_for_its_arguments_holds_no_other_up(shared):
+    signal = Signal.remote()
+
+    @ray.remote
+    class Threads:
+        def echo(self, value):
+            return value
+
+    @ray.remote
+    class Coroutines:
+        async def echo(self, value):
+            return value
+
+    for actor in (Threads.options(max_concurrency=2).remote(), Coroutines.remote()):
+        late = actor.echo.remote(signal.wait.remote())
+        assert ray.get(actor.echo.remote(ray.put(2)), timeout=30) == 2
+        del late
+    ray.get(signal.send.remote())

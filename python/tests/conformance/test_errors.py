@@ -377,3 +377,15 @@ def test_a_killed_actor_says_so(shared):
         ray.kill(actor)
         with pytest.raises(exceptions.RayActorError, match="it was killed by `ray.kill"):
             ray.get(actor.work.remote())
+
+
+def test_a_group_of_no_exceptions_ends_the_worker(shared):
+    if sys.version_info < (3, 11):
+        pytest.skip("there are no groups before Python 3.11")
+
+    @ray.remote(max_retries=0)
+    def f():
+        raise BaseExceptionGroup("several", [BaseException("a")])  # noqa: F821
+
+    with pytest.raises(exceptions.WorkerCrashedError):
+        ray.get(f.remote())
