@@ -125,4 +125,14 @@ int iorun_proc_events_open(void);
 // some were lost.
 int iorun_proc_events_read(int fd, struct iorun_proc_event *events, int count, int timeout_ms);
 
+// folder.c: paths of an image below the folder that it is unpacked in.
+
+// Opens `path` as if `root` were `/`: links and `..` lead nowhere else. The descriptor, or -errno.
+int iorun_open_in_root(int root, const char *path, int flags);
+// Removes everything in a folder, following no link. 0, or an errno.
+int iorun_empty_folder(int folder);
+// Removes a file or a folder with all that is in it, following no link; what is not there is fine.
+// 0, or an errno.
+int iorun_remove_at(int folder, const char *name);
+
 #endif
