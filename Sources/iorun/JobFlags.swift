@@ -42,6 +42,10 @@ struct JobFlags: ParsableArguments {
   var retries: Int?
 
   @Option(
+    help: "Who is placed first, from 0 to 10 (5 unless said); a day of waiting weighs a quarter.")
+  var priority: Int?
+
+  @Option(
     help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
     completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
   var network: String?
@@ -85,6 +89,9 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
+    if let priority {
+      spec.priority = try checked("--priority", priority, JobLimits.priorities)
+    }
     if let network {
       guard let known = JobSpec.Network(rawValue: network) else {
         throw invalid("--network", network, "gang or host")

@@ -9,7 +9,7 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "network",
+      "network", "priority",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "cpus": "gang.resources", "gpus": "gang.resources",
@@ -35,7 +35,8 @@ struct JobSpecReader {
       outputs: try values["outputs"].map(outputs) ?? [],
       timeoutSeconds: try values["timeout"].map(timeout),
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
-      network: try values["network"].map(network))
+      network: try values["network"].map(network),
+      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) })
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
