@@ -74,6 +74,12 @@ let package = Package(
       dependencies: ["IorunCore", "IorunCrypto", "COpenSSL", "CTunnel", "CShim"],
       path: "Sources/Tunnel", exclude: ["CTunnel"], swiftSettings: settings),
 
+    // Sandboxes: work of strangers apart from the machine that it runs on.
+    .target(name: "CSandbox", path: "Sources/Sandbox/CSandbox"),
+    .target(
+      name: "IorunSandbox", dependencies: ["IorunCore", "IorunCrypto", "CSandbox", "CShim"],
+      path: "Sources/Sandbox", exclude: ["CSandbox"], swiftSettings: settings),
+
     // Paths: the way from here to a peer behind any NAT.
     .target(name: "CPath", path: "Sources/Path/CPath"),
     .target(
@@ -229,6 +235,25 @@ let package = Package(
         "iorun-tunnel-bench",
       ],
       path: "Tests/TunnelTests"),
+    .executableTarget(
+      name: "iorun-sandbox-canary", dependencies: ["CSandbox"],
+      path: "Tests/Support/SandboxCanary"),
+    .target(
+      name: "SandboxSupport", dependencies: ["IorunCore", "IorunSandbox"],
+      path: "Tests/Support/SandboxSupport", swiftSettings: settings),
+    .testTarget(
+      name: "SandboxTests",
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "SandboxSupport",
+        "iorun-sandbox-canary",
+      ],
+      path: "Tests/SandboxTests"),
+    .testTarget(
+      name: "EscapeTests",
+      dependencies: [
+        "IorunCore", "IorunSandbox", "CShim", "SandboxSupport", "iorun-sandbox-canary",
+      ],
+      path: "Tests/EscapeTests", exclude: ["Attempts"]),
     .testTarget(
       name: "MeshTests",
       dependencies: [

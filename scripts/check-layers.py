@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 FLOORS = [
-    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel", "CPath", "CPoW"},
+    {"CZeroMQ", "CProtobufC", "COpenSSL", "CWire", "CShim", "CTunnel", "CPath", "CPoW",
+     "CSandbox"},
     {"IorunCore"},
     {"IorunCrypto"},
     {"IorunWire", "IorunContent", "IorunScheduler", "IorunPoW", "IorunTunnel",
-     "IorunPath"},
+     "IorunPath", "IorunSandbox"},
     {"IorunMesh"},
     {"IorunRuntime"},
     {"IorunContract"},

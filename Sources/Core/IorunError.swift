@@ -129,6 +129,15 @@ extension IorunError.Code {
   /// The kernel, or a program, refused what the network of a gang needs.
   public static let networkSetup = Self(rawValue: 1410)
 
+  /// This machine cannot, or must not, run the work in the sandbox that it needs.
+  public static let sandboxUnavailable = Self(rawValue: 1420)
+  /// The kernel, or a program, refused a step of making or ending a sandbox.
+  public static let sandboxFailed = Self(rawValue: 1421)
+  /// Encrypted scratch could not be made, or does not hold what was written.
+  public static let scratchFailed = Self(rawValue: 1422)
+  /// An image of a root file system is damaged, or harmful.
+  public static let imageInvalid = Self(rawValue: 1423)
+
   // 15xx: tasks, actors and objects.
 
   /// The object store, with its spill quota, cannot hold the object.

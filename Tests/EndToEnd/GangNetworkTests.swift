@@ -114,6 +114,45 @@ extension RealProcesses {
       }
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func `is what exec sees, and a forwarded port reaches a server that listens only in it`()
+      async throws
+    {
+      try await SwitchedHosts.with { world in
+        for host in ["a", "b"] { try await world.join(host) }
+        let marker = "FORWARDED-\(UUID().uuidString)"
+        let job = try await Self.serve(world, marker, network: nil, ranks: 2)
+        let master = try #require(try await Self.master(world, job))
+        let seen = try await world.iorun(
+          "exec", "\(job):1", "--", "bash", "-c",
+          "ls /sys/class/net; getent ahostsv4 rank-0 | head -1; "
+            + "exec 3<>/dev/tcp/$MASTER_ADDR/8000 && echo reached")
+        #expect(seen.status == 0, "\(seen)")
+        #expect(seen.lines.contains("iorun0") && seen.lines.contains("reached"), "\(seen)")
+        #expect(!seen.output.contains("eth-switch"), "\(seen)")
+        #expect(seen.output.contains(master.address), "\(seen)")
+        let forward = try world.start(
+          ["port-forward", job, "0:8000", "--json"], in: "head", state: "head")
+        try await forward.prints("\"remote_port\":8000}")
+        let view =
+          try JSONSerialization.jsonObject(
+            with: Data(forward.output.split(separator: "\n")[0].utf8)) as? [String: Any]
+        let port = try #require(view?["local_port"] as? Int)
+        let fetched = try await world.run(
+          [
+            "python3", "-c",
+            "import urllib.request as u; "
+              + "print(u.urlopen('http://127.0.0.1:\(port)/text', timeout=20).read())",
+          ], in: "head"
+        ).finish()
+        #expect(fetched.output.contains(marker), "\(fetched) \(forward.errors)")
+        forward.signal(SIGINT)
+        _ = try await forward.finish()
+        try Self.stop(world, job)
+        try await Self.succeeds(world, job)
+      }
+    }
+
     /// Submits a serving job and waits until the others have fetched; its id.
     private static func serve(
       _ world: SwitchedHosts, _ marker: String, network: String?, ranks: Int = 3

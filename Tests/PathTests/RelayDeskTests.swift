@@ -53,6 +53,41 @@ struct RelayDeskTests {
     #expect(binding.relay == relay)
   }
 
+  @Test("a relay that does not answer any more is given up, and found again when it does")
+  func silence() throws {
+    var desk = try RelayDesk(secret: secret, otherPort: 7071)
+    var binding = RelayBinding(try pass(), seed: 7)
+    _ = talk(&binding, &desk, from: node, unix: 1000)
+    #expect(binding.isUp)
+    var (now, downAt): (Duration, Duration?) = (.zero, nil)
+    while now < .seconds(60), downAt == nil {
+      now += .milliseconds(100)
+      if binding.tick(now: now).contains(.down) { downAt = now }
+    }
+    let silent = try #require(downAt)
+    #expect(silent > .seconds(15) && silent < .seconds(17), "\(silent)")
+    #expect(!binding.isUp && binding.relay == nil)
+    // It asks on.
+    now = silent
+    while !binding.isUp, now < silent + .seconds(10) {
+      now += .milliseconds(100)
+      for case .send(let bytes, _) in binding.tick(now: now) {
+        for case .reply(let answer, _, _) in desk.receive(
+          bytes, from: node, now: now, unixSeconds: 1000)
+        {
+          for case .send(let next, _) in binding.receive(answer, from: relay, now: now) {
+            for case .reply(let bound, _, _) in desk.receive(
+              next, from: node, now: now, unixSeconds: 1000)
+            {
+              _ = binding.receive(bound, from: relay, now: now)
+            }
+          }
+        }
+      }
+    }
+    #expect(binding.isUp)
+  }
+
   @Test("another leg's key, an edited or an expired pass binds nothing")
   func refusals() throws {
     var desk = try RelayDesk(secret: secret, otherPort: 0)

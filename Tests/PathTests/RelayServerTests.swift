@@ -179,6 +179,95 @@ struct RelayServerTests {
     await far.stop()
   }
 
+  @Test("a pair whose relay dies goes on through another one that it is given")
+  func death() async throws {
+    let first = try RelayServer(on: loopback, port: 0, secret: secret)
+    let second = try RelayServer(on: loopback, port: 0, secret: secret)
+    defer { second.stop() }
+    let (one, other) = (try UDPSocket(), try UDPSocket())
+    defer { for socket in [one, other] { socket.shut() } }
+    let near = PathKeeper(channel: one, key: try X25519())
+    let far = PathKeeper(channel: other, key: try X25519())
+    await near.start()
+    await far.start()
+    try await near.add(
+      "far", .init(key: far.publicKey, isCaller: true, relay: try pass(first, .lower))
+    ) { _ in }
+    try await far.add(
+      "near", .init(key: near.publicKey, isCaller: false, relay: try pass(first, .higher))
+    ) { _ in }
+    func areOn(_ server: RelayServer) async -> Bool {
+      let relay = loopback.with(port: server.port)
+      for status in [await near.status("far"), await far.status("near")] {
+        guard status?.route?.isDirect == false, status?.route?.address == relay else {
+          return false
+        }
+      }
+      return true
+    }
+    try await eventually("both are on the first", within: .seconds(30)) { await areOn(first) }
+    #expect(await !near.lacksRelay("far"))
+    first.stop()
+    try await near.setRelay("far", try pass(second, .lower))
+    #expect(await near.lacksRelay("far"))
+    // The ends hear of it at different times.
+    try await far.setRelay("near", try pass(second, .higher))
+    try await eventually("both are on the second", within: .seconds(30)) { await areOn(second) }
+    await near.stop()
+    await far.stop()
+  }
+
+  @Test(
+    "all of it works over IPv6",
+    .enabled(if: hasSix, "this machine has no IPv6 on its loopback: SKIPPED"))
+  func six() async throws {
+    let here = try #require(SocketAddress(host: "::1", port: 0))
+    let server = try RelayServer(on: here, port: 0, secret: secret)
+    defer { server.stop() }
+    let (one, other) = (try UDPSocket(), try UDPSocket())
+    defer { for socket in [one, other] { socket.shut() } }
+    let near = PathKeeper(channel: one, key: try X25519())
+    let far = PathKeeper(channel: other, key: try X25519())
+    await near.start()
+    await far.start()
+    let (found, _) = await near.gather([
+      ReflectorTarget(
+        name: "relay", addresses: [here.with(port: server.port)], streamPort: 0,
+        key: try RelayPass.reflectorKey(secret: secret))
+    ])
+    #expect(found.mapped == [here.with(port: one.port)])
+    func pass(_ leg: RelayPass.Leg) throws -> RelayPass {
+      try RelayPass(
+        secret: secret, addresses: [here.with(port: server.port)], slot: 7, leg: leg,
+        expiresAt: UInt64(Date().timeIntervalSince1970) + 100, kilobytesPerSecond: 0)
+    }
+    try await near.add(
+      "far", .init(key: far.publicKey, isCaller: true, relay: try pass(.lower))
+    ) { _ in }
+    try await far.add(
+      "near", .init(key: near.publicKey, isCaller: false, relay: try pass(.higher))
+    ) { _ in }
+    try await eventually("data may go by the relay", within: .seconds(30)) {
+      let (here, there) = (await near.status("far"), await far.status("near"))
+      return here?.relayRoundTrip != nil && there?.relayRoundTrip != nil
+    }
+    await far.setOwn([Candidate(.mapped, here.with(port: other.port))], natClass: .open)
+    await near.setOwn([Candidate(.mapped, here.with(port: one.port))], natClass: .open)
+    try await eventually("both are direct", within: .seconds(30)) {
+      let (first, second) = (await near.status("far"), await far.status("near"))
+      return first?.route == PathRoute(here.with(port: other.port))
+        && second?.route == PathRoute(here.with(port: one.port))
+    }
+    await near.stop()
+    await far.stop()
+  }
+
+  private static let hasSix: Bool = {
+    let table = FileHandle(forReadingAtPath: "/proc/net/if_inet6")
+    let text = String(decoding: (try? table?.readToEnd()) ?? Data(), as: UTF8.self)
+    return text.contains("00000000000000000000000000000001")
+  }()
+
   @Test("garbage on every port changes nothing", arguments: 0..<2 as Range<UInt64>)
   func garbage(_ seed: UInt64) async throws {
     let server = try RelayServer(on: loopback, port: 0, streamPort: 0, secret: secret)

@@ -158,4 +158,54 @@ struct SolverTests {
     let error = #expect(throws: IorunError.self) { try ProofSession.accept(forged, with: pair) }
     #expect(error?.code == .notAllowed)
   }
+
+  @Test(
+    "no mutation of a proof or commitment crashes the reader or is accepted as another",
+    arguments: PuzzleKind.allCases)
+  func mutations(kind: PuzzleKind) async throws {
+    let world = try PoWWorld()
+    let (proof, commitment, _) = try await world.solve(world.challenge(PoWWorld.puzzle(kind)))
+    let original = Array(try ProofDocument.encode(proof))
+    var generator = SeededGenerator(state: 41)
+    for _ in 0..<100 {
+      var bytes = original
+      let place = Int.random(in: 0..<bytes.count, using: &generator)
+      switch Int.random(in: 0..<4, using: &generator) {
+      case 0: bytes[place] = .random(in: 0...255, using: &generator)
+      case 1: bytes.remove(at: place)
+      case 2: bytes.insert(UInt8(ascii: "0"), at: place)
+      default: bytes.removeSubrange(place..<min(place + 40, bytes.count))
+      }
+      guard let read = try? ProofDocument.decode(Proof.self, from: Data(bytes)) else { continue }
+      // What reads as the same is the same; anything else is refused.
+      #expect(try world.verdict(read).isAccepted == (read == proof))
+    }
+    guard let commitment else { return }
+    let text = try ProofDocument.encode(commitment)
+    #expect(try ProofDocument.decode(Commitment.self, from: text) == commitment)
+    for length in stride(from: 0, to: text.count - 2, by: 97) {
+      #expect(throws: IorunError.self) {
+        try ProofDocument.decode(Commitment.self, from: text.prefix(length))
+      }
+    }
+  }
+
+  @Test("documents of absurd size are refused unread, and so are answers of too many parts")
+  func absurdDocuments() throws {
+    let huge = Data(repeating: UInt8(ascii: "["), count: ProofDocument.maximumByteCount + 1)
+    let tooLarge = #expect(throws: IorunError.self) {
+      try ProofDocument.decode(Proof.self, from: huge)
+    }
+    #expect(tooLarge?.code == .tooLarge)
+    let deep = Data(repeating: UInt8(ascii: "["), count: 100_000)
+    let nested = #expect(throws: IorunError.self) {
+      try ProofDocument.decode(Proof.self, from: deep)
+    }
+    #expect(nested?.code == .malformed)
+    let nonces = (0..<5000).map { _ in "\"0000000000000000\"" }.joined(separator: ",")
+    let many = #expect(throws: IorunError.self) {
+      try ProofDocument.decode(Answer.self, from: Data("{\"nonces\":[\(nonces)]}".utf8))
+    }
+    #expect(many?.code == .malformed)
+  }
 }

@@ -447,7 +447,7 @@ class ActorMethod:
         if retries is None:
             retries = info.get("retries", meta.get("max_task_retries", 0))
         retry = info.get("retry")
-        if options.get("retry_exceptions"):
+        if options.get("retry_exceptions") is not None:
             retry = option_rules.retry_spec(options["retry_exceptions"])
         name = options.get("name") or f"{meta['class_name']}.{self._name}"
         spec = {

@@ -102,6 +102,13 @@ class ActorID(BaseID):
 
     __slots__ = ()
 
+    @property
+    def job_id(self) -> "JobID":
+        """The job of the process that asks: actors do not leave theirs."""
+        from iorun._core import global_state
+
+        return JobID(global_state.require().job_id.encode())
+
 
 class NodeID(BaseID):
     """Names a node's agent."""

@@ -97,6 +97,11 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
   /// Agent: an answer at once, by which the caller measures the way.
   public distributed func echo() async throws { try await service.echo(caller: caller) }
 
+  /// Agent: takes bytes and drops them, by which the caller measures how fast they go.
+  public distributed func absorb(_ bytes: Data) async throws {
+    try await service.echo(caller: caller)
+  }
+
   /// Agent: processes of a job on the caller's node are gone.
   public distributed func processLost(_ job: JobID, _ process: ProcessAddress, _ cause: ProcessLoss)
     async throws

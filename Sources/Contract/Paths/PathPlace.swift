@@ -94,6 +94,22 @@ public actor PathPlace {
     try await keeper.add(name, peer, through: through, onRoute: onRoute)
   }
 
+  /// Takes another relay for a peer, or another pass for the same one.
+  ///
+  /// - Throws: `internalFault`, and what the way by TCP throws.
+  public func setRelay(
+    _ name: String, _ pass: RelayPass, port: UInt16, streamPort: UInt16
+  ) async throws {
+    guard searches[name] != nil else { return }
+    searches[name]?.offer.relay = pass
+    searches[name]?.offer.relayPort = port
+    searches[name]?.offer.relayStreamPort = streamPort
+    let completed = await lookup.complete(pass, port: port)
+    let through = try shim(completed, streamPort: streamPort)
+    searches[name]?.usesShim = through != nil
+    try await keeper.setRelay(name, completed, through: through)
+  }
+
   /// Ends a search.
   public func remove(_ name: String) async {
     searches[name] = nil

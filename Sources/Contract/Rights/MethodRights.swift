@@ -86,6 +86,7 @@ public enum MethodRights {
     "NodeBridge.nodeLost": .orderNode,
     "NodeBridge.deliver": .serveNodes,
     "NodeBridge.echo": .serveNodes,
+    "NodeBridge.absorb": .serveNodes,
     "NodeBridge.processLost": .serveNodes,
     "NodeBridge.program": .serveNodes,
     "NodeBridge.free": .serveNodes,

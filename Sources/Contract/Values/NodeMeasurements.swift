@@ -8,11 +8,14 @@ public struct NodeMeasurements: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Each probe's round trip in milliseconds; `nil` for a lost one.
     public var milliseconds: [Double?]
+    /// How fast bytes went there, in millions of bits a second; `nil` where that was not tried.
+    public var megabitsPerSecond: Double?
 
     /// Describes measurements.
-    public init(peer: PeerID, milliseconds: [Double?]) {
+    public init(peer: PeerID, milliseconds: [Double?], megabitsPerSecond: Double? = nil) {
       self.peer = peer
       self.milliseconds = milliseconds
+      self.megabitsPerSecond = megabitsPerSecond
     }
   }
 
@@ -43,11 +46,14 @@ public struct ProbeOrders: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Its coordinate.
     public var coordinate: NetworkCoordinate
+    /// How many bytes to send it at once, to see how fast they go; `nil`: none.
+    public var bulkBytes: Int?
 
     /// Describes a target.
-    public init(peer: PeerID, coordinate: NetworkCoordinate) {
+    public init(peer: PeerID, coordinate: NetworkCoordinate, bulkBytes: Int? = nil) {
       self.peer = peer
       self.coordinate = coordinate
+      self.bulkBytes = bulkBytes
     }
   }
 

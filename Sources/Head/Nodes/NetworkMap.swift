@@ -11,11 +11,18 @@ actor NetworkMap {
   private static let targets = 4
   private static let mostPeers = 64
   private static let mostProbes = 8
+  /// What a node sends to see how fast bytes go to a peer, twice; how often it does that at most, and
+  /// how long the result counts: at most 70 kbit/s of a node, whatever the size of the network.
+  static let bulkBytes = 256 << 10
+  static let bulkInterval = Duration.seconds(60)
+  static let bulkLife = Duration.seconds(3600)
 
   private let directory: NodeDirectory
   private let clock: HeadClock
   private let head: PeerID
   private var matrix = RoundTripMatrix()
+  private var throughputs = ThroughputMatrix()
+  private var bulkAt: [PeerID: Duration] = [:]
   private var coordinates: [PeerID: NetworkCoordinate] = [:]
   private var landmark: NetworkCoordinate
 
@@ -48,6 +55,10 @@ actor NetworkMap {
       for sample in peer.milliseconds {
         matrix.take(node, peer.peer, milliseconds: sample.map { Float($0) }, at: now)
       }
+      if let megabits = peer.megabitsPerSecond {
+        throughputs.take(
+          from: node, to: peer.peer, megabitsPerSecond: Float(megabits), at: now)
+      }
     }
     let told = measurements.coordinate
     // What travelled is looked at once more: a coordinate that cannot be is forgotten.
@@ -55,11 +66,35 @@ actor NetworkMap {
       position: told.position, heightMilliseconds: told.heightMilliseconds, error: told.error)
     let alive = nodes.filter { $0.state == .alive && $0.id != node }.map(\.id)
     let next = matrix.stalest(alive, for: node, count: Self.targets)
+    let bulk = bulkTarget(of: node, among: next, now)
     return ProbeOrders(
       targets: next.map {
-        .init(peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate())
+        .init(
+          peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate(),
+          bulkBytes: $0 == bulk ? Self.bulkBytes : nil)
       },
       landmark: landmark, intervalMilliseconds: Int(Self.interval / .milliseconds(1)))
+  }
+
+  /// To whom a node sends bytes this time: to one that it reaches, where that was not tried lately.
+  private func bulkTarget(of node: PeerID, among peers: [PeerID], _ now: Duration) -> PeerID? {
+    guard bulkAt[node].map({ now - $0 >= Self.bulkInterval }) ?? true else { return nil }
+    let target = peers.first { peer in
+      matrix.entry(node, peer) != nil
+        && throughputs.entry(from: node, to: peer).map { now - $0.measuredAt >= Self.bulkLife }
+          ?? true
+    }
+    if target != nil { bulkAt[node] = now }
+    return target
+  }
+
+  /// How fast bytes went from one node to another, in millions of bits a second; `nil` where that
+  /// was not measured within the last hour or two. On a long way it is what a short burst gets, and so
+  /// less than a long transfer.
+  func throughput(from one: PeerID, to other: PeerID) -> Float? {
+    throughputs.entry(from: one, to: other).flatMap { entry in
+      clock.elapsed() - entry.measuredAt < Self.bulkLife * 2 ? entry.megabitsPerSecond : nil
+    }
   }
 
   /// The round trip between two nodes in milliseconds: the median of the last measurements, else what
@@ -81,6 +116,8 @@ actor NetworkMap {
   /// Forgets nodes that are gone.
   func forget(_ node: PeerID) {
     matrix.forget(node)
+    throughputs.forget(node)
+    bulkAt[node] = nil
     coordinates[node] = nil
   }
 }

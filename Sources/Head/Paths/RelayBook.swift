@@ -4,8 +4,9 @@ internal import IorunPath
 
 /// The relays that there are and the slots that pairs were given, as a value.
 struct RelayBook: Sendable {
-  /// A relay that does not say within this time that it is there is taken as gone.
-  static let patience = Duration.seconds(30)
+  /// A relay that does not say within this time that it is there is taken as gone: it says so every
+  /// 5 s. Its ends find out by themselves in about the same time.
+  static let patience = Duration.seconds(16)
   /// The most relays of a network.
   static let limit = 64
   /// How long a pass is good: as long as a gang may run without asking again.
@@ -34,6 +35,8 @@ struct RelayBook: Sendable {
 
   private(set) var relays: [PeerID: Relay] = [:]
   private var slots: [Pair: UInt32] = [:]
+  /// The relay that each pair was given, so that both ends get the same one whenever they ask.
+  private var given: [Pair: PeerID] = [:]
   private var pairOf: [UInt32: Pair] = [:]
   private var nextSlot: UInt32
   /// What relays have carried, in bytes, by purpose.
@@ -92,6 +95,7 @@ struct RelayBook: Sendable {
       slots[pair] = nil
       pairOf[slot] = nil
     }
+    given = given.filter { isWanted($0.key) }
     let purposes = Set(slots.keys.map(\.purpose))
     bytes = bytes.filter { purposes.contains($0.key) }
   }
@@ -119,6 +123,17 @@ struct RelayBook: Sendable {
     return relays.keys.min {
       (cost($0), $0 != head ? 1 : 0, $0) < (cost($1), $1 != head ? 1 : 0, $1)
     }
+  }
+
+  /// The relay of a pair: the one that it was given before, as long as that is there, so that both
+  /// ends meet at it although they ask at different times; else the best one now.
+  mutating func relay(
+    of pair: Pair, _ one: [String: Double], _ other: [String: Double], head: PeerID
+  ) -> PeerID? {
+    if let known = given[pair], relays[known] != nil { return known }
+    let chosen = best(one, other, head: head)
+    given[pair] = chosen
+    return chosen
   }
 
   /// The pass of one end of a pair, and the relay.

@@ -152,12 +152,14 @@ actor RendezvousDesk: RendezvousService {
     guard nodes.contains(caller) else {
       throw IorunError(.notAllowed, "this node has no rank of attempt \(attempt) of \(job)")
     }
+    // Whoever asks again has lost its relay: one that is gone must not be given once more.
+    sweep(await director.gangNames())
     let own = reports[caller]?.report.relayRoundTripsMilliseconds ?? [:]
     return try nodes.enumerated().compactMap { number, node in
       guard node != caller else { return nil }
       let other = reports[node]?.report.relayRoundTripsMilliseconds ?? [:]
       let pair = RelayBook.Pair(Self.purpose(job, attempt), caller, node)
-      guard let relay = book.best(own, other, head: head),
+      guard let relay = book.relay(of: pair, own, other, head: head),
         let given = try book.pass(
           pair, for: caller, relay: relay, unixSeconds: UInt64(max(0, clock.now())))
       else { return nil }

@@ -137,6 +137,28 @@ public actor PathKeeper {
     }
   }
 
+  /// Another relay between the two, or another pass for the same one. A direct way stays as it is.
+  ///
+  /// - Throws: `internalFault` where OpenSSL fails.
+  public func setRelay(
+    _ name: String, _ pass: RelayPass, through shim: [SocketAddress]? = nil
+  ) throws {
+    guard peers[name] != nil else { return }
+    let header = try RelayHeader(pass)
+    let binding = RelayBinding(pass, through: shim, seed: try Self.seed())
+    step(name) { machine, now, actions in
+      machine.setRelay(isUp: false, now: now, into: &actions)
+    }
+    peers[name]?.header = header
+    peers[name]?.binding = binding
+    tick()
+  }
+
+  /// Whether no relay takes datagrams for a peer: none was given, or it does not answer.
+  public func lacksRelay(_ name: String) -> Bool {
+    peers[name].map { $0.binding?.isUp != true } ?? false
+  }
+
   /// Forgets a peer.
   public func remove(_ name: String) {
     guard let held = peers.removeValue(forKey: name) else { return }

@@ -1,7 +1,7 @@
 public import IorunCore
 
 /// One end's binding at a relay as a value: asks, answers the challenge, and does so again every
-/// 20 s, which keeps the NAT's mapping and finds a relay that has restarted.
+/// 10 s, which keeps the NAT's mapping and finds a relay that is gone or has restarted.
 public struct RelayBinding: Sendable {
   /// What is to be done.
   public enum Action: Hashable, Sendable {
@@ -13,8 +13,9 @@ public struct RelayBinding: Sendable {
     case down
   }
 
-  static let refresh = Duration.seconds(20)
-  static let giveUp = Duration.seconds(45)
+  static let refresh = Duration.seconds(10)
+  /// So long after its last word a relay is taken as gone: five questions were not answered.
+  static let giveUp = Duration.seconds(15)
   static let repeats: [Duration] = [
     .milliseconds(300), .milliseconds(600), .seconds(1), .seconds(2), .seconds(5),
   ]
@@ -60,6 +61,8 @@ public struct RelayBinding: Sendable {
     tries += 1
     nonce = random.next()
     deadline = now + wait
+    // The pause between two questions does not put off the end.
+    if let at = boundAt { deadline = min(deadline, at + Self.giveUp + .milliseconds(1)) }
     if let bytes = try? RelayPacket.bind(terms, nonce: nonce).bytes(key: []) {
       actions.append(.send(bytes, to: target))
     }

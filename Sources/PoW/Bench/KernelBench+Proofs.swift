@@ -1,5 +1,6 @@
 internal import CPoW
 internal import Dispatch
+internal import Foundation
 internal import IorunCore
 internal import IorunCrypto
 internal import Synchronization
@@ -152,11 +153,11 @@ extension KernelBench {
           _ = try? await solver.solve()
           done.signal()
         }
-        while solver.progress.done == 0 {}
+        while solver.progress.done == 0 { usleep(50) }
         first.append((ContinuousClock.now - start) / .seconds(1))
         let held = ContinuousClock.now
         solver.pause()
-        while !solver.isIdle {}
+        while !solver.isIdle { usleep(50) }
         pause.append((ContinuousClock.now - held) / .seconds(1))
         solver.cancel()
         done.wait()

@@ -57,13 +57,14 @@ static void tile_scalar(const uint8_t *a, const int8_t *b, uint32_t depth, int32
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+// The sums begin at zero and meet c at the end: its lines come while the products are made.
 __attribute__((target("avx2"))) static void tile_avx2(const uint8_t *a, const int8_t *b,
                                                       uint32_t depth, int32_t *c,
                                                       uint32_t stride) {
   __m256i sum[4][2], ones = _mm256_set1_epi16(1);
   _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++) {
-    sum[i][0] = _mm256_loadu_si256((const __m256i *)(c + i * stride));
-    sum[i][1] = _mm256_loadu_si256((const __m256i *)(c + i * stride + 8));
+    __builtin_prefetch(c + i * stride, 1);
+    sum[i][0] = sum[i][1] = _mm256_setzero_si256();
   }
   for (uint32_t k = 0; k < depth; k += 4, a += 16, b += 64) {
     __m256i b0 = _mm256_loadu_si256((const __m256i *)b);
@@ -73,13 +74,15 @@ __attribute__((target("avx2"))) static void tile_avx2(const uint8_t *a, const in
       memcpy(&four, a + 4 * i, 4);
       __m256i row = _mm256_set1_epi32(four);
       // 2 * 127 * 128 fits in 16 bits: maddubs cannot saturate.
-      sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(_mm256_maddubs_epi16(row, b0), ones));
-      sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(_mm256_maddubs_epi16(row, b1), ones));
+      __m256i left = _mm256_maddubs_epi16(row, b0), right = _mm256_maddubs_epi16(row, b1);
+      sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(left, ones));
+      sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(right, ones));
     }
   }
-  _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++) {
-    _mm256_storeu_si256((__m256i *)(c + i * stride), sum[i][0]);
-    _mm256_storeu_si256((__m256i *)(c + i * stride + 8), sum[i][1]);
+  _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++)
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < 2; j++) {
+    __m256i *out = (__m256i *)(c + i * stride + 8 * j);
+    _mm256_storeu_si256(out, _mm256_add_epi32(_mm256_loadu_si256(out), sum[i][j]));
   }
 }
 
@@ -114,8 +117,8 @@ void iorun_pow_product(int kernel, const uint8_t *a, const int8_t *b, uint32_t r
   memset(c, 0, (uint64_t)rows * columns * sizeof *c);
   if (kernel == IORUN_POW_VNNI && columns % 64) kernel = IORUN_POW_AVX2;
   int can = iorun_pow_has(kernel);
-  // A part of a panel of B stays in the first cache while all rows pass by.
-  uint32_t wide = can && kernel == IORUN_POW_VNNI ? 4 : 1, part = wide == 4 ? 512 : 1024;
+  // A part of a panel of B stays in the first cache (32 KiB with that of A) while all rows pass by.
+  uint32_t wide = can && kernel == IORUN_POW_VNNI ? 4 : 1, part = wide == 4 ? 512 : 1536;
   uint64_t panel = (uint64_t)16 * n;
   for (uint32_t k = 0; k < n; k += part) {
     uint32_t depth = n - k < part ? n - k : part;

@@ -4,15 +4,15 @@ internal import Synchronization
 
 /// Fills the table where it is not there yet, then walks over it, 48 walkers a core.
 final class MemoryWork: PuzzleWork {
-  /// Labels filled between two looks at the control: about a millisecond.
-  private static let block = 1024
+  /// Steps of labels between two looks at the control: about a millisecond.
+  private static let blockSteps = 1 << 15
 
   private let puzzle: MemoryPuzzle
   private let seed: [UInt8]
   private let table: LabelTable
   private let isFilled: Bool
   private let kernel: Kernel
-  private let nextBlock = Atomic<Int>(0)
+  private let next = Atomic<Int>(0)
   private let trees: Mutex<[CoreWalk?]>
 
   /// The states between the segments of a core's walkers, and the tree over them.
@@ -58,10 +58,12 @@ final class MemoryWork: PuzzleWork {
 
   private func fill(_ control: WorkControl) {
     let chain = Chain(seed: table.seed.bytes, kernel: kernel)
+    // A multiple of three: the kernels interleave so many.
+    let block = 3 * max(1, Self.blockSteps / 3 / puzzle.labelSteps)
     while control.pass() {
-      let first = nextBlock.wrappingAdd(1, ordering: .relaxed).oldValue * Self.block
+      let first = next.wrappingAdd(block, ordering: .relaxed).oldValue
       guard first < puzzle.labels else { return }
-      let count = min(Self.block, puzzle.labels - first)
+      let count = min(block, puzzle.labels - first)
       chain.fill(
         table.base + 8 * first, first: UInt64(first), count: count,
         steps: UInt32(puzzle.labelSteps))

@@ -7,8 +7,8 @@ internal import Synchronization
 final class ProductWork: PuzzleWork {
   /// Rows of a block: four rows of tiles.
   private static let blockRows = 128
-  /// Multiplications between two looks at the control: some ten milliseconds.
-  private static let block = 1 << 29
+  /// Multiplications between two looks at the control: a few milliseconds, and more in plain C.
+  private var block: Int { kernel == .scalar ? 1 << 24 : 1 << 28 }
 
   private let puzzle: ProductPuzzle
   private let seed: [UInt8]
@@ -102,7 +102,7 @@ final class ProductWork: PuzzleWork {
       return
     }
     let rows = matrices.packedRows(from: row, count: Self.blockRows)
-    let width = max(64, min(size, Self.block / (Self.blockRows * size) / 64 * 64))
+    let width = max(64, min(size, block / (Self.blockRows * size) / 64 * 64))
     var values = [Int32](repeating: 0, count: Self.blockRows * width)
     var tile = [UInt8](repeating: 0, count: 4 * side * side)
     for first in stride(from: 0, to: size, by: width) {

@@ -20,7 +20,7 @@ uint64_t ct_now(void) {
 
 static void wait_for(int wake, int one, int other) {
   struct pollfd descriptors[3] = {{wake, POLLIN, 0}, {one, POLLIN, 0}, {other, POLLIN, 0}};
-  poll(descriptors, other < 0 ? 2 : 3, -1);
+  poll(descriptors, 3, -1);
   if (descriptors[0].revents) ct_quiet(wake);
 }
 
@@ -31,7 +31,9 @@ static void *run_outbound(void *argument) {
     bool is_busy = ct_outbound_run(device);
     if (is_alone && ct_inbound_run(device)) is_busy = true;
     if (is_busy || atomic_load(&device->has_work)) continue;
-    wait_for(device->wake_outbound, device->tun, is_alone ? device->socket : -1);
+    // poll() passes over descriptors below 0; one whose interface is gone would wake it for ever.
+    int tun = atomic_load(&device->tun_is_gone) ? -1 : device->tun;
+    wait_for(device->wake_outbound, tun, is_alone ? device->socket : -1);
   }
   return NULL;
 }
@@ -182,6 +184,7 @@ void ct_device_drops(struct ct_device *device, struct ct_drops *drops) {
       .bad_packet = device->bad_packet,
       .send_failed = device->send_failed,
       .events = device->lost_events,
+      .interface_gone = atomic_load(&device->tun_is_gone),
   };
 }
 

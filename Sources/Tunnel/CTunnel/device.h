@@ -82,6 +82,8 @@ struct event_ring {
 struct ct_device {
   int tun, socket, family, mtu, threads;
   bool has_gso;
+  // The interface was deleted under us: nothing comes from it any more, and nobody waits for it.
+  atomic_bool tun_is_gone;
   pthread_t outbound, inbound;
   uint32_t started;
   atomic_bool is_stopped;

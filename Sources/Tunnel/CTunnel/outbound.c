@@ -287,6 +287,7 @@ bool ct_outbound_run(struct ct_device *device) {
     ssize_t count = read(device->tun, device->read_buffer, sizeof device->read_buffer);
     if (count <= (ssize_t)sizeof(struct ct_vnet)) {
       may_be_more = count >= 0;
+      if (count < 0 && errno == EBADFD) atomic_store(&device->tun_is_gone, true);
       break;
     }
     COUNT(device->tun_reads, 1);

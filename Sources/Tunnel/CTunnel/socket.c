@@ -38,6 +38,11 @@ int ct_socket_create(uint16_t port, uint16_t *bound) {
   set_buffer(udp, SO_RCVBUFFORCE, SO_RCVBUF);
   set_buffer(udp, SO_SNDBUFFORCE, SO_SNDBUF);
   setsockopt(udp, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
+  // Routers may cut datagrams up: where one on the way takes fewer bytes than the interface's MTU
+  // supposes, and its word of that is lost, nothing large would arrive otherwise. The kernel's
+  // WireGuard does the same. IPv6 has no such way.
+  int cut = IP_PMTUDISC_DONT;
+  setsockopt(udp, IPPROTO_IP, IP_MTU_DISCOVER, &cut, sizeof cut);
   // A full send buffer makes the sender wait, which slows the stack above; not for ever.
   struct timeval patience = {.tv_usec = 100000};
   setsockopt(udp, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

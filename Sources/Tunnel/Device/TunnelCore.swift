@@ -146,6 +146,8 @@ final class TunnelCore: Sendable {
       try state.machine.set(peer, number: number)
       state.apply(peer, number: number, device)
       state.allowAll(device)
+      state.perform(
+        state.machine.greet(number, now: .sinceBoot, wallClock: .sinceEpoch), device)
       ct_device_wake(device)
     }
   }
@@ -210,6 +212,7 @@ final class TunnelCore: Sendable {
         "notAuthentic": drops.not_authentic, "notAllowed": drops.not_allowed,
         "noPeer": drops.no_peer, "noRoom": drops.no_room, "badPacket": drops.bad_packet,
         "sendFailed": drops.send_failed, "events": drops.events,
+        "interfaceGone": drops.interface_gone,
       ].filter { $0.value > 0 }
     }
   }

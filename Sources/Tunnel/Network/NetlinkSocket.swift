@@ -1,4 +1,6 @@
 internal import CShim
+// For `timeval` alone, which belongs to whichever module the compiler met first.
+internal import CTunnel
 internal import Glibc
 internal import IorunCore
 internal import Synchronization

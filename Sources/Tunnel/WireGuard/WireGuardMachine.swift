@@ -182,6 +182,15 @@ struct WireGuardMachine {
     return begin(number, now: now, wallClock: wallClock)
   }
 
+  /// The peer was set. One that is to be kept alive gets its first key at once, and not only when
+  /// `tick` finds that nothing has been sent to it.
+  mutating func greet(_ number: Int, now: Duration, wallClock: Duration) -> [WireGuardAction] {
+    guard let state = peers[number], state.peer.keepalive != nil, state.keysMade == nil else {
+      return []
+    }
+    return wantKey(number, now: now, wallClock: wallClock)
+  }
+
   /// Makes a new key now, unless that is being tried already.
   mutating func rekey(_ number: Int, now: Duration, wallClock: Duration) -> [WireGuardAction] {
     guard peers[number]?.attempt == nil else { return [] }
@@ -220,12 +229,20 @@ struct WireGuardMachine {
     if let old = state.pending { disown(old.index, &state) }
     own(index, number, &state)
     state.pending = PeerState.Pending(noise: noise, ephemeral: ephemeral, index: index)
-    state.attempt?.next = now + WireGuardTimes.rekeyTimeout + jitter()
+    let next = now + timeout(state, now) + jitter()
+    state.attempt?.next = next
     state.initiated = now
     state.handshakeSeen = now
     let signed = state.jar.sign(message.body, now: now)
     peers[number] = state
     return [.send(signed, peer: number)]
+  }
+
+  private func timeout(_ state: PeerState, _ now: Duration) -> Duration {
+    guard let attempt = state.attempt, state.keysMade == nil, state.peer.keepalive != nil else {
+      return WireGuardTimes.rekeyTimeout
+    }
+    return min(max(now - attempt.started, WireGuardTimes.firstTimeout), WireGuardTimes.rekeyTimeout)
   }
 
   // MARK: timers

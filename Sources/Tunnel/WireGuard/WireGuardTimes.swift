@@ -8,6 +8,10 @@ enum WireGuardTimes {
   static let rekeyAttempt: Duration = .seconds(90)
   /// How long an answer to an initiation is waited for.
   static let rekeyTimeout: Duration = .seconds(5)
+  /// The same for the first initiation to a peer that is to be kept alive and has had no key yet; it
+  /// doubles up to the above. Both ends are set up at about the same time, so the first message may
+  /// come before the other end knows who we are, and is then refused.
+  static let firstTimeout: Duration = .milliseconds(250)
   /// The most that is added to that wait, at random, so that two sides do not keep in step.
   static let jitter: Duration = .milliseconds(333)
   /// After how long without a word of our own a packet of the peer's is answered by an empty one.

@@ -4,13 +4,14 @@ import IorunContract
 import IorunCore
 
 extension RankVisit {
-  /// How long a connection to the rank's own loopback may take.
+  /// How long a connection to the rank may take.
   private static let patience = Duration.seconds(5)
   private static let loopback: [[UInt8]] = [
     [127, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
   ]
 
-  /// Connects to a port on the rank's loopback, in its own network where it has one. Throws
+  /// Connects to a port on the rank's loopback, in its own network where it has one; there a server
+  /// may also listen only at the address under which the gang knows the node. Throws
   /// `connectionRefused`, `rankEnded`.
   static func connection(to port: UInt16, _ view: RankView) async throws -> RankVisit {
     await view.process.untilRunning()
@@ -19,7 +20,12 @@ extension RankVisit {
       throw IorunError(.rankEnded, "the rank's process has ended")
     }
     var reason = ECONNREFUSED
-    for address in loopback {
+    var addresses = loopback
+    // Of a network that it shares with the machine, a rank's visitors get the loopback alone.
+    if namespaces.network >= 0, let network = view.launch.network {
+      addresses += network.addresses.map { SocketAddress($0, port: port).address }
+    }
+    for address in addresses {
       let number = try await Blocking.run {
         iorun_tcp_begin_connect(namespaces.network, address, Int32(address.count), port)
       }
@@ -48,6 +54,6 @@ extension RankVisit {
     throw IorunError(
       .connectionRefused,
       "nothing answers at port \(port) in the rank: \(String(cString: strerror(reason)))",
-      remedy: "Check that its program listens there on 127.0.0.1 or 0.0.0.0")
+      remedy: "Check that its program listens there on 127.0.0.1, 0.0.0.0 or its gang's address")
   }
 }

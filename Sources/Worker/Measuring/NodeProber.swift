@@ -1,10 +1,12 @@
+internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
 internal import IorunRuntime
 
 /// Measures the ways to the nodes that the head names, in the background, and finds out where in the
-/// network this node is (Vivaldi). Three small calls to each of a few nodes in ten seconds.
+/// network this node is (Vivaldi). Three small calls to each of a few nodes in ten seconds, and now and
+/// then, where the head says so, some hundred kilobytes to one of them.
 struct NodeProber: Sendable {
   let head: PeerID
   let registry: NodeRegistry
@@ -13,6 +15,10 @@ struct NodeProber: Sendable {
 
   private static let probes = 3
   private static let patience = Duration.seconds(2)
+  /// How long bytes may be under way: a way that takes more is as good as none for a gang.
+  private static let bulkPatience = Duration.seconds(20)
+  /// The most bytes that are sent at once, whatever the head says.
+  private static let mostBulk = 1 << 20
   /// Before the next try where the head did not answer.
   private static let pause = Duration.seconds(10)
 
@@ -37,9 +43,15 @@ struct NodeProber: Sendable {
       }
       for target in orders.targets.prefix(8) {
         let samples = await probe(target.peer)
-        measured.append(.init(peer: target.peer, milliseconds: samples))
         // The least of a few: what a busy machine adds is no distance.
-        if let least = samples.compactMap({ $0 }).min() {
+        let least = samples.compactMap { $0 }.min()
+        var throughput: Double?
+        if let least, let bytes = target.bulkBytes {
+          throughput = await megabitsPerSecond(to: target.peer, bytes, roundTrip: least)
+        }
+        measured.append(
+          .init(peer: target.peer, milliseconds: samples, megabitsPerSecond: throughput))
+        if let least {
           coordinate.update(
             towards: target.coordinate, measuredMilliseconds: Float(least), random: &generator)
         }
@@ -47,6 +59,28 @@ struct NodeProber: Sendable {
       let interval = Duration.milliseconds(max(1000, min(orders.intervalMilliseconds, 600_000)))
       try? await Task.sleep(for: interval * Double.random(in: 0.8...1.2))
     }
+  }
+
+  /// How fast bytes go to a peer, the round trip taken off: the better of two tries, of which the
+  /// first one also lets TCP find out how much the way holds.
+  private func megabitsPerSecond(to peer: PeerID, _ count: Int, roundTrip milliseconds: Double)
+    async -> Double?
+  {
+    guard count > 0, let bridge = try? NodeBridge.at(peer, using: system) else { return nil }
+    let bytes = Data(count: min(count, Self.mostBulk))
+    var best: Double?
+    for _ in 0..<2 {
+      let began = ContinuousClock.now
+      let taken: Void? = try? await MeshActorSystem.$callTimeout.withValue(Self.bulkPatience) {
+        try await bridge.absorb(bytes)
+      }
+      guard taken != nil else { break }
+      let elapsed = (ContinuousClock.now - began) / .milliseconds(1)
+      // A clock that says less than the round trip says nothing of the bytes.
+      let moving = max(elapsed - milliseconds, elapsed / 10, 0.001)
+      best = max(best ?? 0, Double(bytes.count) * 8 / 1000 / moving)
+    }
+    return best
   }
 
   private func probe(_ peer: PeerID) async -> [Double?] {

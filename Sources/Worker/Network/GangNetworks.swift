@@ -90,7 +90,8 @@ public actor GangNetworks: LeaseNetworks {
     }
     try await held[id]?.connecting?.value
     return RankNetwork(
-      namespace: local.namespace, folder: local.folder, interface: local.interface)
+      namespace: local.namespace, folder: local.folder, interface: local.interface,
+      addresses: local.addresses)
   }
 
   /// The last lease of a gang takes its network along.

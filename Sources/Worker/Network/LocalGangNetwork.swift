@@ -17,6 +17,11 @@ struct LocalGangNetwork: Sendable {
   /// The interface that has the node's addresses.
   var interface: String { device == nil ? "lo" : GangNetworks.interface }
 
+  /// The node's addresses in it.
+  var addresses: [IPAddress] {
+    [seat.network.four(of: seat.node), seat.network.six(of: seat.node)]
+  }
+
   /// Makes the namespace with its loopback interface and its firewall, then the tunnel into it: at no
   /// time is there a way in or out that the firewall does not guard. Throws `networkSetup`,
   /// `addressInUse`, `fileSystem`, `diskFull`.

@@ -26,33 +26,49 @@ actor DirectLinks {
   private let endpoint: ZeroMQEndpoint
   private let publicKey: [UInt8]
   private let logger: Logger
+  private let now: @Sendable () -> ContinuousClock.Instant
   private let allowed = PeerAllowList()
   private var listener: LinkListener?
   private var known: [PeerID: Known] = [:]
 
-  init(endpoint: ZeroMQEndpoint, publicKey: [UInt8], logger: Logger) {
+  /// - Parameter now: the time, for tests that cannot wait.
+  init(
+    endpoint: ZeroMQEndpoint, publicKey: [UInt8], logger: Logger,
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
+  ) {
     self.endpoint = endpoint
     self.publicKey = publicKey
     self.logger = logger
+    self.now = now
   }
 
   /// This node's end, with its listener opened; `nil` where there can be none.
   func end() async -> LinkEnd? {
-    do {
-      if listener == nil {
-        let allowed = allowed
-        listener = try await endpoint.listen(
-          on: ["tcp://0.0.0.0:0"], admits: { allowed.admits($0) })
-      }
-    } catch {
-      logger.info("no direct links: \(error)")
-      return nil
-    }
-    guard let text = listener?.addresses.first,
-      let port = UInt16(text.split(separator: ":").last ?? "")
-    else { return nil }
-    let addresses = OwnAddresses.all(port: port).filter(\.isV4)
+    if listener == nil { listener = await listen() }
+    guard let port else { return nil }
+    let isDual = listener?.addresses.first?.contains("[") ?? false
+    let addresses = OwnAddresses.all(port: port).filter { isDual || $0.isV4 }
     return LinkEnd(key: publicKey, addresses: Array(addresses.prefix(LinkEnd.addressLimit)))
+  }
+
+  /// The TCP port on which this node takes links, once `end` has opened it.
+  var port: UInt16? {
+    listener?.addresses.first.flatMap { UInt16($0.split(separator: ":").last ?? "") }
+  }
+
+  /// A listener for IPv6 and IPv4, or for IPv4 alone where the kernel has nothing else.
+  private func listen() async -> LinkListener? {
+    let allowed = allowed
+    var failure: (any Error)?
+    for address in ["tcp://[::]:0", "tcp://0.0.0.0:0"] {
+      do {
+        return try await endpoint.listen(on: [address], admits: { allowed.admits($0) })
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { logger.info("no direct links: \(failure)") }
+    return nil
   }
 
   /// The nodes with which this one has business now: others' links end.
@@ -64,7 +80,7 @@ actor DirectLinks {
       endpoint.hangUp(peer)
       endpoint.endLinks(to: peer)
     }
-    let now = ContinuousClock.now
+    let now = self.now()
     for offer in wanted {
       if known[offer.peer]?.offer != offer {
         known[offer.peer] = Known(

@@ -16,6 +16,10 @@ final class PathedGangPaths: GangPaths {
   static let relayDelay = Duration.milliseconds(500)
   /// How often reflectors are asked what they see of a tunnel's socket.
   static let gatherEvery = Duration.seconds(25)
+  /// How often it is looked whether peers have lost their relays, and for how long at most the head
+  /// is left alone where it has no other one.
+  static let relayEvery = Duration.seconds(5)
+  static let relayAtMost = Duration.seconds(60)
 
   private struct Held: Sendable {
     var place: PathPlace
@@ -119,6 +123,7 @@ final class PathedGangPaths: GangPaths {
         guard status?.route == nil, let first = peer.member.endpoints.first else { continue }
         try? await device.setEndpoint(TunnelEndpoint(first), of: peer.key)
       }
+      await self.keepRelays(of: peers.map(\.node), gang, agent, held.place)
     }
     state.withLock { $0.gangs[gang]?.tasks += [follower, search] }
     await agent.setOthers(gang.description) { [weak self] in
@@ -131,6 +136,36 @@ final class PathedGangPaths: GangPaths {
     for task in held?.tasks ?? [] { task.cancel() }
     await held?.place.stop()
     await agent?.setOthers(gang.description, nil)
+  }
+
+  /// Asks the head for other passes where relays do not answer any more, until the task is cancelled.
+  /// The relay is kept even where there is a direct way: it is what is left when that breaks.
+  private func keepRelays(
+    of nodes: [Int], _ gang: GangID, _ agent: NodePathAgent, _ place: PathPlace
+  ) async {
+    var wait = Self.relayEvery
+    while (try? await Task.sleep(for: wait)) != nil {
+      var lost: Set<Int> = []
+      for node in nodes {
+        if await place.keeper.lacksRelay("node \(node)") { lost.insert(node) }
+      }
+      guard !lost.isEmpty else {
+        wait = Self.relayEvery
+        continue
+      }
+      // A relay that is given needs some seconds to answer, and the head some to notice its end.
+      wait = min(wait * 1.5, Self.relayAtMost)
+      do {
+        for pass in try await agent.gangPasses(gang.job, attempt: gang.attempt)
+        where lost.contains(pass.node) {
+          try await place.setRelay(
+            "node \(pass.node)", pass.pass, port: pass.relayPort,
+            streamPort: pass.relayStreamPort)
+        }
+      } catch {
+        logger.debug("no other relay for gang \(gang): \(error)")
+      }
+    }
   }
 
   private func begin(

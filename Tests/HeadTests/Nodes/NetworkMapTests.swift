@@ -39,6 +39,36 @@ struct NetworkMapTests {
     }
   }
 
+  @Test("how fast bytes go is tried under a budget, and kept for its direction")
+  func throughput() async throws {
+    try await withRig { (rig) async throws in
+      let (one, two, three) = (rig.nodes[0].id, rig.nodes[1].id, rig.nodes[2].id)
+      let map = rig.services.map
+      func tell(_ peers: [NodeMeasurements.Peer]) async throws -> [PeerID] {
+        try await rig.services.nodes.measured(
+          NodeMeasurements(coordinate: NetworkCoordinate(), peers: peers), caller: one
+        ).targets.filter { $0.bulkBytes == NetworkMap.bulkBytes }.map(\.peer)
+      }
+      #expect(try await tell([]).isEmpty, "no way is known yet")
+      let trips = [two, three].map { NodeMeasurements.Peer(peer: $0, milliseconds: [5]) }
+      let first = try await tell(trips)
+      #expect(first.count == 1)
+      let target = try #require(first.first)
+      #expect(
+        try await tell([.init(peer: target, milliseconds: [5], megabitsPerSecond: 450)]).isEmpty)
+      #expect(await map.throughput(from: one, to: target) == 450)
+      #expect(await map.throughput(from: target, to: one) == nil)
+      rig.time.advance(by: NetworkMap.bulkInterval)
+      #expect(try await tell([]) == [two, three].filter { $0 != target })
+      rig.time.advance(by: NetworkMap.bulkLife)
+      #expect(try await tell([]).count == 1, "it has become old")
+      _ = try await tell([.init(peer: target, milliseconds: [5], megabitsPerSecond: -.infinity)])
+      #expect(await map.throughput(from: one, to: target) == 450)
+      rig.time.advance(by: NetworkMap.bulkLife)
+      #expect(await map.throughput(from: one, to: target) == nil)
+    }
+  }
+
   @Test("attack: a node that tells more than it was asked for, or what cannot be, is refused")
   func hostile() async throws {
     try await withRig { (rig) async throws in

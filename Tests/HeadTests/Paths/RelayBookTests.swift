@@ -54,10 +54,27 @@ struct RelayBookTests {
   func silence() throws {
     var book = try book()
     try book.add(registration(), of: near, now: .zero)
-    book.sweep(now: .seconds(29)) { _ in true }
+    book.sweep(now: .seconds(15)) { _ in true }
     #expect(book.offers(head: head).map(\.id) == [head, near])
-    book.sweep(now: .seconds(31)) { _ in true }
+    book.sweep(now: .seconds(17)) { _ in true }
     #expect(book.offers(head: head).map(\.id) == [head])
+  }
+
+  @Test("a pair keeps its relay, whatever its ends measure meanwhile, until that is gone")
+  func sticky() throws {
+    var book = try book()
+    try book.add(registration(), of: near, now: .zero)
+    let pair = RelayBook.Pair("job/1", a, b)
+    let fast = [head.description: 100.0, near.description: 5]
+    let slow = [head.description: 5.0, near.description: 100]
+    #expect(book.relay(of: pair, fast, fast, head: head) == near)
+    #expect(book.relay(of: pair, slow, slow, head: head) == near, "the other end, later")
+    book.sweep(now: .seconds(17)) { _ in true }
+    #expect(book.relay(of: pair, fast, fast, head: head) == head)
+    try book.add(registration(), of: near, now: .seconds(18))
+    #expect(book.relay(of: pair, fast, fast, head: head) == head, "where the other end may be")
+    book.sweep(now: .seconds(19)) { _ in false }
+    #expect(book.relay(of: pair, fast, fast, head: head) == near, "what is over is forgotten")
   }
 
   @Test("what relays carried is counted for the gang, as long as it lives")

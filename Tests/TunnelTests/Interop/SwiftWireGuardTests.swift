@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import IorunCore
 import Synchronization
+import TestSupport
 import Testing
 import WanLink
 
@@ -176,6 +177,70 @@ struct SwiftWireGuardTests {
         }
       }
       #expect(isWhole)
+    }
+  }
+
+  @Test("a relay that drops, delays, mixes up, repeats and edits harms no more than a bad line")
+  func hostileRelay() async throws {
+    try await paired(roams: false) { pair in
+      let header = try #require(TunnelEndpoint.RelayHeader(rawValue: 0x9D00_0001_ABCD_EF01))
+      struct Relay {
+        var dice = SeededGenerator(seed: 8)
+        var held: [Bool: [[UInt8]]] = [:]
+        var old: [Bool: [[UInt8]]] = [:]
+      }
+      let relay = Mutex(Relay())
+      let forwarder = try Forwarder(between: pair.one.port, and: pair.other.port) { datagram, way in
+        relay.withLock { relay in
+          var out = [datagram]
+          switch Int.random(in: 0..<40, using: &relay.dice) {
+          case 0: out = []
+          case 1:
+            // Both the relay's own header and what it wraps.
+            var edited = datagram
+            edited[Int.random(in: 0..<edited.count, using: &relay.dice)] ^= UInt8.random(
+              in: 1...255, using: &relay.dice)
+            out = [edited, datagram]
+          case 2...4:
+            relay.held[way, default: []].append(datagram)
+            out = []
+          case 5, 6: out = [datagram] + (relay.old[way] ?? [])
+          case 7:
+            let count = Int.random(in: 0..<40, using: &relay.dice)
+            out = [Array(datagram.prefix(count)), datagram]
+          case 8:
+            // What one end sent comes back to it.
+            out = [datagram] + (relay.old[!way] ?? [])
+          default: break
+          }
+          relay.old[way] = Array(([datagram] + (relay.old[way] ?? [])).prefix(4))
+          if let late = relay.held[way], late.count > 2 {
+            relay.held[way] = nil
+            out += late.reversed()
+          }
+          return out
+        }
+      }
+      defer { forwarder.end() }
+      let way = TunnelEndpoint(Self.local(forwarder.port), relayHeader: header)
+      try await pair.one.setEndpoint(way, of: pair.keys[1])
+      try await pair.other.setEndpoint(way, of: pair.keys[0])
+      #expect(try await pair.isWhole(600_000))
+      let drops = try pair.other.drops()
+      #expect(drops["replayed"] ?? 0 > 0, "\(drops)")
+      #expect(drops["notAuthentic"] ?? 0 > 0, "\(drops)")
+      let marker = Array(Stream.pattern[1000..<1064])
+      #expect(forwarder.datagrams.allSatisfy { $0.firstRange(of: marker) == nil })
+    }
+  }
+
+  @Test("an interface that someone deletes is said to be gone; the tunnel closes as ever")
+  func deleted() async throws {
+    try await paired { pair in
+      #expect(try await pair.isWhole(10_000))
+      try await pair.namespaces.run(in: "a", "ip", "link", "delete", "iowg0")
+      try await until("the tunnel has noticed") { try pair.one.drops()["interfaceGone"] == 1 }
+      #expect(try pair.other.drops()["interfaceGone"] == nil)
     }
   }
 

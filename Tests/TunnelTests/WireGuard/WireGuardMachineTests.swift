@@ -62,6 +62,25 @@ import Testing
     #expect(lab.send([1], from: 0))
   }
 
+  @Test("a peer that is kept alive has its key at once, and soon after the other end is set up")
+  func greeting() throws {
+    let lab = try Lab()
+    try lab.one.meet(lab.other, keepalive: .seconds(20))
+    lab.other.machine.remove(0)
+    lab.perform(lab.one.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 0)
+    lab.deliver()
+    #expect(lab.count(1, from: 0) == 1 && lab.one.current == nil)
+    lab.pass(.seconds(0.9), step: .milliseconds(20))
+    #expect((2...3).contains(lab.count(1, from: 0)))
+    try lab.other.meet(lab.one)
+    lab.pass(.seconds(2), step: .milliseconds(20))
+    #expect(lab.one.current != nil && lab.other.current != nil)
+    let tries = lab.count(1, from: 0)
+    lab.perform(lab.one.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 0)
+    lab.deliver()
+    #expect(lab.count(1, from: 0) == tries, "there is a key already")
+  }
+
   @Test("a peer that does not answer is given up after 90 s, and tried again for a new packet")
   func givingUp() throws {
     let lab = try Lab()

@@ -90,7 +90,13 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
 
 
 async def _constructed(cls: type, args: Any, kwargs: Any) -> Any:
-    return cls(*args, **kwargs)
+    constructor: Any = cls.__init__
+    if not inspect.iscoroutinefunction(constructor):
+        return cls(*args, **kwargs)
+    # Ray's actors may wait in their constructors.
+    instance = cls.__new__(cls, *args, **kwargs)
+    await constructor(instance, *args, **kwargs)
+    return instance
 
 
 def _failed(executor: "Executor", call: Call, error: BaseException) -> None:

@@ -13,6 +13,7 @@ from iorun._core.actor_client import ActorClient
 from iorun._core.frames import ERROR, U32, FrameError
 from iorun._core.hub import HubError
 from iorun._core.objects import PENDING, PLAIN, Entry
+from iorun._core.peer import drain
 from iorun._core.tasks import Task, Template, id_suffix
 from iorun.object_ref import ObjectRef
 
@@ -69,8 +70,12 @@ class ActorSubmitter:
     def on_event(self, status: Dict[str, Any], blob: bytes) -> None:
         """The network says how an actor is. With the lock held."""
         client = self.clients.get(bytes.fromhex(status["actor"]))
-        if client is not None:
-            client.update(status, blob)
+        if client is None:
+            return
+        if status.get("state") in ("DEAD", "RESTARTING"):
+            # What it has answered before its end is an answer.
+            drain(client.peer)
+        client.update(status, blob)
 
     # Creation
 

@@ -149,7 +149,13 @@ class Answers:
             data = serialization.dump_error(self.wrap(call, error))
             results += [(ERROR, data, [])] * (returns - len(results))
             return results
-        if next(generator, _END) is not _END:
+        try:
+            surplus = next(generator, _END) is not _END
+        except Exception:
+            # Everything that was promised is there: nobody is left to raise it to.
+            logger.exception("%s raised after all of its results.", call.template.name)
+            return results
+        if surplus:
             logger.error(
                 "%s yielded more than num_returns=%d objects; the rest is dropped.",
                 call.template.name,

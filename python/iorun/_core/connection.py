@@ -43,6 +43,9 @@ MALFORMED = (
     EOFError,
 )
 
+#: So many reads are taken at once from a process that has ended.
+_DRAIN_MOST = 64
+
 Handler = Callable[[Any, int, int, int, bytes, int, int], None]
 _unpack = HEADER.unpack_from
 
@@ -157,20 +160,32 @@ class Connection:
     def _on_event(self, mask: int) -> None:
         if mask & select.EPOLLOUT:
             self._writable()
-        if not mask & ~select.EPOLLOUT or self.closed:
-            return
+        if mask & ~select.EPOLLOUT and not self.closed:
+            self._read()
+
+    def drain(self) -> None:
+        """Takes what has come and was not read: word that the sender has ended can be faster.
+
+        Whoever handles a frame or a timer may call it; the lock may be held.
+        """
+        for _ in range(_DRAIN_MOST):
+            if self.closed or not self._read():
+                return
+
+    def _read(self) -> bool:
+        """Takes what one read gives; whether there may be more."""
         try:
             data = self.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             with self.loop.lock:
                 self._fail(str(error))
-            return
+            return False
         if not data:
             with self.loop.lock:
                 self._fail("")
-            return
+            return False
         try:
             self._feed(data)
         except MALFORMED as error:
@@ -178,6 +193,7 @@ class Connection:
             logger.debug("where", exc_info=True)
             with self.loop.lock:
                 self._fail(f"malformed frame: {error}")
+        return True
 
     def _feed(self, data: bytes) -> None:
         if self._partial:

@@ -104,7 +104,29 @@ def of_actor(client: Any, cause: Optional[Dict[str, Any]]) -> Exception:
             namespace=client.namespace or "",
             pid=detail.get("pid") or 0,
             node=detail.get("node") or "",
-            message=describe(cause),
+            message=_in_rays_words(cause, describe(cause)),
             never_started=client.incarnation < 0,
         )
     )
+
+
+def _in_rays_words(cause: Dict[str, Any], text: str) -> str:
+    """Programs look for the kind of an actor's end at the beginning of the text."""
+    message = str(cause.get("message") or "")
+    detail = cause.get("detail") or {}
+    for beginning, words in _ENDS.items():
+        if message.startswith(beginning):
+            return f"{words} {text}"
+    if detail.get("pid") and not detail.get("intended"):
+        return f"The actor is dead because its worker process has died. {text}"
+    return text
+
+
+#: How the head's words of an end begin -> Ray's.
+_ENDS = {
+    "its node ": "The actor died because its node has died.",
+    "nobody had a handle": "The actor is dead because all references to the actor were removed.",
+    "the actor that made it": "The actor is dead because its owner has died.",
+    "the node of its maker": "The actor is dead because its owner has died.",
+    "the process that made it": "The actor is dead because its owner has died.",
+}

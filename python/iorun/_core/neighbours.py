@@ -12,7 +12,7 @@ from iorun import exceptions
 from iorun._core import frames, hub, ops, serialization
 from iorun._core.connection import Connection
 from iorun._core.objects import ERROR, PENDING
-from iorun._core.peer import Peer, RelayPath, connection_of
+from iorun._core.peer import Peer, RelayPath, connection_of, drain
 
 logger = logging.getLogger("iorun")
 
@@ -189,6 +189,8 @@ class Neighbours:
         """A process is gone for good."""
         if worker in self._dead:
             return
+        # Its last answers may be here already.
+        drain(self._peers.get(worker))
         self._dead[worker] = cause
         peer = self._peers.pop(worker, None)
         if peer is not None:

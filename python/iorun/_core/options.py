@@ -102,8 +102,15 @@ def _group_of(
         group = strategy.placement_group
         index = strategy.placement_group_bundle_index
         capture = strategy.placement_group_capture_child_tasks
+    elif "placement_group" in options and group is None:
+        # Said outright: not even the group that the task itself runs in.
+        return None, -1, False
     index = -1 if index is None else int(index)
     if group is None or group == "default":
+        if index != -1:
+            raise ValueError(
+                "If placement group is not set, the value of bundle index must be -1."
+            )
         if strategy is not None:
             return None, -1, False
         context = core.context()

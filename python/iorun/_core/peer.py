@@ -89,3 +89,10 @@ def connection_of(peer: Any) -> Optional[Connection]:
     """The peer's direct connection, where it has one."""
     path = peer.path
     return path if isinstance(path, Connection) else None
+
+
+def drain(peer: Any) -> None:
+    """Takes what a process has sent that is about to count as ended. Of None: nothing."""
+    connection = connection_of(peer) if peer is not None else None
+    if connection is not None:
+        connection.drain()

@@ -298,6 +298,7 @@ def _refused(reason: str) -> None:
 
 def _table_row(group: dict) -> dict:
     bundles = group.get("bundles", [])
+    state = group.get("state", "")
     return {
         "placement_group_id": group["group"],
         "name": group.get("name", ""),
@@ -306,8 +307,9 @@ def _table_row(group: dict) -> dict:
             index: bundle.get("node") or "" for index, bundle in enumerate(bundles)
         },
         "strategy": group.get("strategy", ""),
-        "state": group.get("state", ""),
-        "stats": {},
+        # One that no set of today's nodes can hold waits for others.
+        "state": "PENDING" if state == "INFEASIBLE" else state,
+        "stats": {"scheduling_state": state},
     }
 
 

@@ -381,3 +381,32 @@ def test_a_method_that_returns_a_reference_returns_it(shared):
 
     ref = ray.get(A.remote().reference.remote())
     assert isinstance(ref, ray.ObjectRef)
+
+
+def test_a_constructor_can_wait(shared):
+    @ray.remote
+    class A:
+        async def __init__(self, value, *, more):
+            await asyncio.sleep(0.01)
+            self.value = value + more
+            self.task = asyncio.get_running_loop().create_task(self.later())
+
+        async def later(self):
+            return self.value * 2
+
+        async def get(self):
+            return self.value, await self.task
+
+    assert ray.get(A.remote(1, more=2).get.remote()) == (3, 6)
+
+    @ray.remote
+    class Fails:
+        async def __init__(self):
+            await asyncio.sleep(0.01)
+            raise ValueError("of the constructor")
+
+        async def get(self):
+            return 1
+
+    with pytest.raises(exceptions.RayActorError, match="of the constructor"):
+        ray.get(Fails.remote().get.remote())

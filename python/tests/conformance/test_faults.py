@@ -398,3 +398,36 @@ def test_a_task_that_is_to_be_tried_again_can_be_cancelled(shared):
     ray.cancel(ref)
     with pytest.raises((exceptions.TaskCancelledError, exceptions.RayTaskError)):
         ray.get(ref, timeout=30)
+
+
+def test_a_call_can_refuse_to_be_retried(shared):
+    @ray.remote
+    class A:
+        def __init__(self):
+            self.calls = 0
+
+        @ray.method(max_task_retries=5, retry_exceptions=True)
+        def fail(self):
+            self.calls += 1
+            raise ValueError
+
+        def count(self):
+            return self.calls
+
+    actor = A.remote()
+    with pytest.raises(ValueError):
+        ray.get(actor.fail.options(retry_exceptions=False).remote())
+    assert ray.get(actor.count.remote()) == 1
+
+
+def test_what_an_actor_answered_before_its_end_is_answered(shared):
+    @ray.remote(num_cpus=0)
+    class A:
+        def work(self):
+            return 1
+
+    for _ in range(20):
+        actor = A.remote()
+        refs = [actor.work.remote() for _ in range(20)]
+        actor.__ray_terminate__.remote()
+        assert ray.get(refs) == [1] * 20

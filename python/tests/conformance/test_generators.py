@@ -263,3 +263,12 @@ def test_only_generators_can_stream(shared):
         ray.remote(num_returns="streaming")(plain)
     with pytest.raises(ValueError):
         ray.remote(plain).options(num_returns="dynamic")
+
+
+def test_an_error_behind_all_results_takes_none_away(shared):
+    @ray.remote(num_returns=2)
+    def generator():
+        yield from range(2)
+        raise ValueError("too late")
+
+    assert ray.get(generator.remote()) == [0, 1]

@@ -370,7 +370,8 @@ def test_an_impossible_group_fails_at_once_and_says_what_comes_nearest(shared):
     assert not group.wait(0.1)
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="1000 CPU"):
         ray.get(group.ready(), timeout=20)
-    assert groups.placement_group_table(group)["state"] == "INFEASIBLE"
+    row = groups.placement_group_table(group)
+    assert row["state"] == "PENDING" and row["stats"]["scheduling_state"] == "INFEASIBLE"
     groups.remove_placement_group(group)
 
 
@@ -425,4 +426,25 @@ def test_old_options_are_warned_of(shared):
     groups.remove_placement_group(group)
     with pytest.warns(DeprecationWarning, match="'object_store_memory' for bundles is deprecated"):
         group = groups.placement_group([{"object_store_memory": 1}])
+    groups.remove_placement_group(group)
+
+
+def test_no_group_can_be_said_outright(shared):
+    group = groups.placement_group([{"CPU": 2}])
+    group.wait(30)
+
+    @ray.remote(num_cpus=1)
+    def current():
+        return groups.get_current_placement_group()
+
+    @ray.remote(num_cpus=1)
+    def both():
+        return ray.get([current.remote(), current.options(placement_group=None).remote()])
+
+    inside = strategies.PlacementGroupSchedulingStrategy(
+        group, placement_group_capture_child_tasks=True
+    )
+    assert ray.get(both.options(scheduling_strategy=inside).remote()) == [group, None]
+    with pytest.raises(ValueError, match="bundle index must be -1"):
+        current.options(placement_group_bundle_index=0).remote()
     groups.remove_placement_group(group)

@@ -1,6 +1,7 @@
 """`util`: queue, pools, loops over results, metrics."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -325,3 +326,30 @@ def test_metrics(shared):
 
 def test_get_node_ip_address(shared):
     assert util.get_node_ip_address().count(".") == 3 or ":" in util.get_node_ip_address()
+
+
+def test_a_pool_that_is_terminated_fails_what_it_had(shared):
+    @ray.remote(num_cpus=0)
+    class Never:
+        async def wait(self):
+            import asyncio
+
+            await asyncio.sleep(1000)
+
+    never = Never.remote()
+    pool = submodule("util.multiprocessing").Pool(2)
+    result = pool.map_async(lambda actor: ray.get(actor.wait.remote()), [never] * 2)
+    assert not result.ready()
+    pool.terminate()
+    pool.join()
+    result.wait(timeout=30)
+    assert result.ready() and not result.successful()
+    with pytest.raises(submodule("exceptions").RayError):
+        result.get()
+
+
+def test_a_pool_whose_processes_do_one_chunk_each(shared):
+    pool = submodule("util.multiprocessing").Pool(3, maxtasksperchild=1)
+    assert len(set(pool.map(lambda _: os.getpid(), range(12), chunksize=1))) == 12
+    pool.terminate()
+    pool.join()

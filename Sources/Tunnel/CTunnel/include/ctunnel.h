@@ -233,6 +233,8 @@ int ct_peer_traffic(struct ct_device *device, uint16_t peer, struct ct_traffic *
 struct ct_drops {
   uint64_t unknown_index, replayed, not_authentic, not_allowed, no_peer, no_room, bad_packet,
       send_failed, events;
+  // 1 once the interface was deleted by someone else: from then on all is dropped.
+  uint64_t interface_gone;
 };
 void ct_device_drops(struct ct_device *device, struct ct_drops *drops);
 // How often datagrams were sent and received, and how many system calls that took.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -18,6 +19,8 @@ __all__ = [
     "PoolTaskError",
     "UnorderedIMapIterator",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 class PoolTaskError(Exception):
@@ -38,30 +41,39 @@ class Collector:
         self._finished: queue.SimpleQueue = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()
+        self._open = 0
+        self._stopping = False
 
     def watch(self, ref: Any, tell: Callable[[List[Any]], None]) -> None:
         """Calls `tell` on the collector's thread with the chunk's results once they are there."""
         with self._lock:
+            self._open += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="iorun-pool", daemon=True)
                 self._thread.start()
         ref.future().add_done_callback(lambda future: self._finished.put((future, tell)))
 
     def stop(self) -> None:
-        """Ends the thread once it has told of everything that is finished by now."""
+        """Ends the thread once it has told of everything: chunks of dead processes fail soon."""
         with self._lock:
-            if self._thread is not None:
-                self._finished.put(None)
-                self._thread = None
+            self._stopping = True
+            self._finished.put(None)
 
     def _run(self) -> None:
         while True:
             item = self._finished.get()
-            if item is None:
-                return
-            future, tell = item
-            error = future.exception()
-            tell(future.result() if error is None else [error])
+            if item is not None:
+                future, tell = item
+                error = future.exception()
+                try:
+                    tell(future.result() if error is None else [error])
+                except Exception:
+                    logger.exception("A callback of a pool's result failed.")
+            with self._lock:
+                self._open -= item is not None
+                if self._stopping and not self._open:
+                    self._thread = None
+                    return
 
 
 class AsyncResult:
