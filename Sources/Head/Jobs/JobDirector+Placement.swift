@@ -62,8 +62,13 @@ extension JobDirector {
         live[id]?.waitsForJobs = nil
         line.placed(record)
       case .refused(let refusal):
+        if isHolding {
+          live[id]?.waitsForJobs = nil
+          note("waits: what becomes free is held for a gang that goes before it", on: id)
+          continue
+        }
         explain(refusal, hasNodes: offers.contains(where: \.isPlaceable), to: id)
-        if !isHolding, refusal.fitsWhenIdle,
+        if refusal.fitsWhenIdle,
           now - record.submittedAt >= options.holdAfter.inSeconds
         {
           isHolding = true

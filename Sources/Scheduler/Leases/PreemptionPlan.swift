@@ -1,9 +1,8 @@
 /// Which open tails to take back so that a gang fits, at the smallest cost.
 ///
-/// A cover by several resources is NP-hard. Greedy by cost for each part that is still missing, then
-/// without those that turned out not to be needed; a single lease that covers all alone is taken
-/// where it is cheaper. With one resource that is at most twice the optimum (the classic bound for
-/// minimum knapsack), and nearly always the optimum.
+/// A cover is NP-hard to find. Greedy by cost for each part that is missing; whichever lease would
+/// complete the cover is noted as one answer and passed over, and the cheapest answer wins. With one
+/// resource that is at most twice the optimum (Csirik et al., 1991, for the minimum knapsack).
 public struct PreemptionPlan: Sendable, Hashable {
   /// A lease that may be taken back.
   public struct Candidate: Sendable, Hashable {
@@ -46,28 +45,43 @@ public struct PreemptionPlan: Sendable, Hashable {
       return (candidate: candidate, rate: candidate.cost / Swift.max(part.max(), 1e-12))
     }
     .sorted { ($0.rate, $0.candidate.id) < ($1.rate, $1.candidate.id) }
-    var chosen: [Candidate] = []
+    var begun: [Candidate] = []
+    var begunCost = 0.0
     var room = free.amounts
+    // How many of `begun`, who completes the cover, and what it costs.
+    var best: (count: Int, last: Candidate, cost: Double)?
     for entry in rated {
-      if demand.fits(in: room) { break }
+      let candidate = entry.candidate
       // One that frees nothing of what is still missing is of no use.
       let lacks = demand.amounts .> room
-      guard any(lacks .& (entry.candidate.demand.amounts .> 0)) else { continue }
-      chosen.append(entry.candidate)
-      room += entry.candidate.demand.amounts
+      guard any(lacks .& (candidate.demand.amounts .> 0)) else { continue }
+      if demand.fits(in: room + candidate.demand.amounts) {
+        // One way to end; a cheaper one may follow, so the search goes on without it.
+        let cost = begunCost + candidate.cost
+        if best.map({ cost < $0.cost }) ?? true { best = (begun.count, candidate, cost) }
+      } else {
+        begun.append(candidate)
+        begunCost += candidate.cost
+        room += candidate.demand.amounts
+      }
     }
-    guard demand.fits(in: room) else { return nil }
-    for candidate in chosen.sorted(by: { ($0.cost, $0.id) > ($1.cost, $1.id) })
+    guard let best else { return nil }
+    let chosen = needed(begun.prefix(best.count) + [best.last], demand, free: free.amounts)
+    return PreemptionPlan(
+      victims: chosen.map(\.id).sorted(), cost: chosen.reduce(0) { $0 + $1.cost })
+  }
+
+  /// Without those that turned out not to be needed, dearest first.
+  private static func needed(
+    _ cover: [Candidate], _ demand: QueueDemand, free: SIMD4<Double>
+  ) -> [Candidate] {
+    var chosen = cover
+    var room = cover.reduce(free) { $0 + $1.demand.amounts }
+    for candidate in cover.sorted(by: { ($0.cost, $0.id) > ($1.cost, $1.id) })
     where demand.fits(in: room - candidate.demand.amounts) {
       room -= candidate.demand.amounts
       chosen.removeAll { $0.id == candidate.id }
     }
-    let cost = chosen.reduce(0) { $0 + $1.cost }
-    let single = usable.filter { demand.fits(in: free.amounts + $0.demand.amounts) }
-      .min { ($0.cost, $0.id) < ($1.cost, $1.id) }
-    if let single, single.cost < cost {
-      return PreemptionPlan(victims: [single.id], cost: single.cost)
-    }
-    return PreemptionPlan(victims: chosen.map(\.id).sorted(), cost: cost)
+    return chosen
   }
 }

@@ -8,9 +8,16 @@ internal import IorunCore
 /// all: it waits no longer than the longest of the leases that ran when the hold began.
 public enum NodeHold {
   /// The offers as other gangs see them while the gang waits. Without change where the gang cannot
-  /// be placed on these nodes at all.
+  /// be placed on these nodes at all, and for a gang that wants one site: what is free first may lie
+  /// in another.
   public static func offers(_ offers: [NodeOffer], keeping request: GangRequest) -> [NodeOffer] {
     guard request.objection == nil else { return offers }
+    var limit = request.ranks
+    switch request.placement {
+    case .site: return offers
+    case .strictSpread: limit = 1
+    case .spread, .pack, .strictPack: break
+    }
     struct Place {
       let index: Int
       let free: Int
@@ -20,9 +27,9 @@ public enum NodeHold {
       let offer = offers[index]
       guard offer.isPlaceable, !request.excluding.contains(offer.node) else { return nil }
       let free = offer.freeRoom(gpuModel: request.gpuModel)
-        .slots(for: request.resources, limit: request.ranks)
+        .slots(for: request.resources, limit: limit)
       let idle = offer.idleRoom(gpuModel: request.gpuModel)
-        .slots(for: request.resources, limit: request.ranks)
+        .slots(for: request.resources, limit: limit)
       return idle > 0 ? Place(index: index, free: free, idle: idle) : nil
     }
     guard places.reduce(0, { $0 + $1.idle }) >= request.ranks else { return offers }

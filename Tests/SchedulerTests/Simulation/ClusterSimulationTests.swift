@@ -7,7 +7,7 @@ import Testing
 @Suite("Policies in the simulator")
 struct ClusterSimulationTests {
   /// Many small jobs, few wide ones, heavy-tailed lengths, at about the given load.
-  private static func trace(_ seed: UInt64, jobs: Int = 400, gpus: Int) throws -> [SimulatedJob] {
+  private static func trace(_ seed: UInt64, jobs: Int = 200, gpus: Int) throws -> [SimulatedJob] {
     var random = SeededGenerator(seed: seed)
     var now = 0.0
     return try (0..<jobs).map { _ in
