@@ -10,7 +10,10 @@ struct Bench: AsyncParsableCommand {
     commandName: "iorun-bench",
     abstract: "Measures iorun on this machine; without a subcommand, everything.",
     version: IorunVersion.release,
-    subcommands: [AllCommand.self, CallsCommand.self, LocalCommand.self, PartyCommand.self],
+    subcommands: [
+      AllCommand.self, CallsCommand.self, LocalCommand.self, PeersCommand.self, PartyCommand.self,
+      PeersPartyCommand.self,
+    ],
     defaultSubcommand: AllCommand.self)
 }
 
@@ -44,6 +47,37 @@ struct CallsCommand: AsyncParsableCommand {
     }
     report.calls = try CallsBenchmark(options, lines: lines).run()
     try report.finish(asJSON: options.json)
+  }
+}
+
+/// Thousands of peers on one head.
+struct PeersCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "peers",
+    abstract: "Thousands of light peers, each over a CURVE connection of its own, on one head.")
+
+  @Option(help: "How many peers.")
+  var count = 5000
+
+  @Option(help: "How many processes hold them.")
+  var processes = 4
+
+  @Option(help: "How long heartbeats are measured, in seconds.")
+  var seconds = 20.0
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func validate() throws {
+    guard count > 0, processes > 0, seconds > 0 else {
+      throw ValidationError("--count, --processes and --seconds must be more than 0")
+    }
+  }
+
+  func run() async throws {
+    var report = Report(machine: try Machine())
+    report.peers = try PeersBenchmark(count: count, processes: processes, seconds: seconds).run()
+    try report.finish(asJSON: json)
   }
 }
 

@@ -97,6 +97,51 @@ void   iorun__wire__link_hello__free_unpacked
   assert(message->base.descriptor == &iorun__wire__link_hello__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   iorun__wire__link_newcomer__init
+                     (Iorun__Wire__LinkNewcomer         *message)
+{
+  static const Iorun__Wire__LinkNewcomer init_value = IORUN__WIRE__LINK_NEWCOMER__INIT;
+  *message = init_value;
+}
+size_t iorun__wire__link_newcomer__get_packed_size
+                     (const Iorun__Wire__LinkNewcomer *message)
+{
+  assert(message->base.descriptor == &iorun__wire__link_newcomer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t iorun__wire__link_newcomer__pack
+                     (const Iorun__Wire__LinkNewcomer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &iorun__wire__link_newcomer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t iorun__wire__link_newcomer__pack_to_buffer
+                     (const Iorun__Wire__LinkNewcomer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &iorun__wire__link_newcomer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Iorun__Wire__LinkNewcomer *
+       iorun__wire__link_newcomer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Iorun__Wire__LinkNewcomer *)
+     protobuf_c_message_unpack (&iorun__wire__link_newcomer__descriptor,
+                                allocator, len, data);
+}
+void   iorun__wire__link_newcomer__free_unpacked
+                     (Iorun__Wire__LinkNewcomer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &iorun__wire__link_newcomer__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   iorun__wire__link_welcome__init
                      (Iorun__Wire__LinkWelcome         *message)
 {
@@ -650,7 +695,7 @@ const ProtobufCMessageDescriptor iorun__wire__frame__descriptor =
   (ProtobufCMessageInit) iorun__wire__frame__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[4] =
+static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[6] =
 {
   {
     "protocol",
@@ -700,17 +745,43 @@ static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "newcomer",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkHello, newcomer),
+    &iorun__wire__link_newcomer__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "certificate",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkHello, certificate),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_hello__field_indices_by_name[] = {
+  5,   /* field[5] = certificate */
   2,   /* field[2] = connection */
   3,   /* field[3] = instance */
+  4,   /* field[4] = newcomer */
   0,   /* field[0] = protocol */
   1,   /* field[1] = release */
 };
 static const ProtobufCIntRange iorun__wire__link_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
 {
@@ -720,14 +791,78 @@ const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
   "Iorun__Wire__LinkHello",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkHello),
-  4,
+  6,
   iorun__wire__link_hello__field_descriptors,
   iorun__wire__link_hello__field_indices_by_name,
   1,  iorun__wire__link_hello__number_ranges,
   (ProtobufCMessageInit) iorun__wire__link_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descriptors[3] =
+static const ProtobufCFieldDescriptor iorun__wire__link_newcomer__field_descriptors[3] =
+{
+  {
+    "public_key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkNewcomer, public_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkNewcomer, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proof",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkNewcomer, proof),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned iorun__wire__link_newcomer__field_indices_by_name[] = {
+  1,   /* field[1] = name */
+  2,   /* field[2] = proof */
+  0,   /* field[0] = public_key */
+};
+static const ProtobufCIntRange iorun__wire__link_newcomer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor iorun__wire__link_newcomer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "iorun.wire.LinkNewcomer",
+  "LinkNewcomer",
+  "Iorun__Wire__LinkNewcomer",
+  "iorun.wire",
+  sizeof(Iorun__Wire__LinkNewcomer),
+  3,
+  iorun__wire__link_newcomer__field_descriptors,
+  iorun__wire__link_newcomer__field_indices_by_name,
+  1,  iorun__wire__link_newcomer__number_ranges,
+  (ProtobufCMessageInit) iorun__wire__link_newcomer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descriptors[4] =
 {
   {
     "protocol",
@@ -765,8 +900,21 @@ static const ProtobufCFieldDescriptor iorun__wire__link_welcome__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkWelcome, certificate),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_welcome__field_indices_by_name[] = {
+  3,   /* field[3] = certificate */
   2,   /* field[2] = connection */
   0,   /* field[0] = protocol */
   1,   /* field[1] = release */
@@ -774,7 +922,7 @@ static const unsigned iorun__wire__link_welcome__field_indices_by_name[] = {
 static const ProtobufCIntRange iorun__wire__link_welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_welcome__descriptor =
 {
@@ -784,7 +932,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_welcome__descriptor =
   "Iorun__Wire__LinkWelcome",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkWelcome),
-  3,
+  4,
   iorun__wire__link_welcome__field_descriptors,
   iorun__wire__link_welcome__field_indices_by_name,
   1,  iorun__wire__link_welcome__number_ranges,

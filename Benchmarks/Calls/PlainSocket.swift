@@ -5,8 +5,15 @@ internal import IorunCore
 struct PlainSocket {
   let handle: UnsafeMutableRawPointer
 
-  init(_ type: Int32) throws {
-    guard let context = zmq_ctx_new(), let handle = zmq_socket(context, type) else {
+  /// A context that holds as many sockets as asked for.
+  static func context(sockets: Int) -> UnsafeMutableRawPointer? {
+    let context = zmq_ctx_new()
+    if let context { zmq_ctx_set(context, ZMQ_MAX_SOCKETS, Int32(clamping: sockets)) }
+    return context
+  }
+
+  init(_ type: Int32, in shared: UnsafeMutableRawPointer? = nil) throws {
+    guard let context = shared ?? zmq_ctx_new(), let handle = zmq_socket(context, type) else {
       throw Self.error("make a socket")
     }
     self.handle = handle
@@ -41,6 +48,13 @@ struct PlainSocket {
     var size = buffer.count
     zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &buffer, &size)
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Has libzmq connect again by itself, between these times in milliseconds.
+  func reconnect(every first: Int32, upTo longest: Int32) throws {
+    var (first, longest) = (first, longest)
+    zmq_setsockopt(handle, ZMQ_RECONNECT_IVL, &first, MemoryLayout<Int32>.size)
+    zmq_setsockopt(handle, ZMQ_RECONNECT_IVL_MAX, &longest, MemoryLayout<Int32>.size)
   }
 
   func connect(_ address: String) throws {

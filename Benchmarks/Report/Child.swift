@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 internal import IorunCore
 
 /// A process that a benchmark starts and speaks to over pipes. It ends when its stdin does.
@@ -46,6 +47,12 @@ struct Child {
           + "\(process.terminationStatus): \(String(decoding: data, as: UTF8.self))")
     }
     return data
+  }
+
+  /// Ends it as a crash would.
+  func kill() {
+    Glibc.kill(pid, SIGKILL)
+    process.waitUntilExit()
   }
 
   /// Closes its stdin and waits for its end.

@@ -5,6 +5,7 @@ struct Report: Encodable {
   var machine: Machine
   var calls: [LineResult]?
   var local: LocalResult?
+  var peers: PeersResult?
 
   /// Prints it.
   mutating func finish(asJSON: Bool) throws {
@@ -18,6 +19,7 @@ struct Report: Encodable {
     }
     let parts = [
       MachineText.render(machine), calls.map(CallsText.render), local.map(LocalText.render),
+      peers.map(\.text),
     ]
     print(parts.compactMap(\.self).joined(separator: "\n\n"))
   }

@@ -29,7 +29,7 @@ struct Group: ParsableCommand {
   var draws = 60
   @Option(help: "Seed of the draws.")
   var seed: UInt64 = 1
-  @Option(help: "Branches that a choice may look at; the optimum gets a hundred times as many.")
+  @Option(help: "Branches that a choice may look at; the optimum gets ten times as many.")
   var steps = 200_000
   @Flag(help: "Print one JSON object.")
   var json = false
@@ -56,7 +56,7 @@ struct Group: ParsableCommand {
       let capacities = draw(measured.count, random: &random)
       let selector = GroupSelector(measured, capacities: capacities)
       guard let choice = timing.measure({ selector.choose(devices: devices, steps: steps) }),
-        let best = selector.choose(devices: devices, steps: steps * 100)
+        let best = selector.choose(devices: devices, steps: steps * 10)
       else { continue }
       if best.optimalityGap > 0 { unproved += 1 }
       let optimum = Double(best.lowerBoundMilliseconds)

@@ -8,6 +8,9 @@ public enum JobLimits {
   public static let priorities = 0...10
   /// The priority of a job that names none.
   public static let usualPriority = 5
+  /// A fence of a job's own, in seconds: below, a pause of a busy machine would end ranks; above, the
+  /// network's own comes first.
+  public static let fenceSeconds = 3.0...30.0
   /// GPUs of one rank.
   public static let gpus = 0...1024
   /// Cores of one rank.

@@ -54,6 +54,9 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var timeoutSeconds: Double?
   /// How many times a failed attempt is started again.
   public var retries: Int
+  /// Seconds without word from the head after which a node stops this job's ranks, so that a retry can
+  /// start elsewhere soon; `nil` for the network's own time.
+  public var fenceSeconds: Double?
   /// Which network the ranks see; `nil` to leave it to the head: `gang` where the ranks are on
   /// several nodes and all of these can, else `host`.
   public var network: Network?
@@ -64,7 +67,7 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
-    network: Network? = nil, priority: Int? = nil
+    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil
   ) {
     self.name = name
     self.entrypoint = entrypoint
@@ -73,6 +76,7 @@ public struct JobSpec: Hashable, Codable, Sendable {
     self.outputs = outputs
     self.timeoutSeconds = timeoutSeconds
     self.retries = retries
+    self.fenceSeconds = fenceSeconds
     self.network = network
     self.priority = priority
   }

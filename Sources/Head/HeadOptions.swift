@@ -15,6 +15,9 @@ public struct HeadOptions: Sendable {
   /// How much longer than `fenceAfter` a lost node's ranks may live: a heartbeat that was under way,
   /// and the grace between `SIGTERM` and `SIGKILL`.
   public var fenceMargin: Duration = .seconds(10)
+  /// The same where a job has a fence of its own: a second until its ranks are killed, and one for
+  /// timers and for clocks that do not run at the same rate.
+  public var ownFenceMargin: Duration = .seconds(2)
   /// How long a restarted head waits for its nodes before their ranks count as lost.
   public var restartGrace: Duration = .seconds(20)
   /// How much later than the node the head enforces a job's timeout.

@@ -104,9 +104,10 @@ public struct HeadServices: Sendable {
       chunks: chunks, authoriser: authoriser,
       reserve: DiskReserve(most: options.reservedDisk, folder: chunks.folder))
     let directory = try await NodeDirectory(store: store, clock: clock, options: options)
+    let map = NetworkMap(head: head, directory: directory, clock: clock)
     let director = try await JobDirector(
-      head: head, store: store, directory: directory, archive: archive, authoriser: authoriser,
-      clock: clock, options: options, agent: agent,
+      head: head, store: store, directory: directory, map: map, archive: archive,
+      authoriser: authoriser, clock: clock, options: options, agent: agent,
       missingChunks: { try await content.missing(of: $0) }, logger: logger)
     let cluster = ClusterDirector(
       head: head, directory: directory, authoriser: authoriser, clock: clock, bridge: bridge,
@@ -114,7 +115,6 @@ public struct HeadServices: Sendable {
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
     let expulsion = Expulsion()
-    let map = NetworkMap(head: head, directory: directory, clock: clock)
     let probe = ReachProbe(head: head, directory: directory, agent: agent, tasks: TaskPool())
     let meeting = RendezvousDesk(
       head: head, director: director, cluster: cluster, directory: directory,

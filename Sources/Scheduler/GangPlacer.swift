@@ -40,13 +40,14 @@ public struct GangPlacer: Sendable {
   private func refusal(
     _ request: GangRequest, _ offers: [NodeOffer], _ seats: GangSeats
   ) -> PlacementRefusal {
-    guard request.placement != .spread, seats.counts(.spread) != nil else {
+    guard ![.spread, .pack].contains(request.placement), !seats.seats.isEmpty else {
       var refusal = RefusalExplanation(request: request, offers: offers).refusal
       let waits = request.placement.isSite || fitsWhenIdle(request, offers)
       refusal.fitsWhenIdle = refusal.fitsWhenIdle && waits
       return refusal
     }
-    let words = StrategyRefusal(request: request, seats: seats).words
+    let funnel = RefusalExplanation(request: request, offers: offers).funnel
+    let words = "\(funnel); \(StrategyRefusal(request: request, seats: seats).words)"
     let waits = fitsWhenIdle(request, offers)
     return PlacementRefusal(
       explanation: waits ? "\(words); it fits once running jobs end" : words,
@@ -72,7 +73,8 @@ public struct GangPlacer: Sendable {
       .filter { $0.isPlaceable && !request.excluding.contains($0.node) }
       .map { offer in
         let room = offer.freeRoom(gpuModel: request.gpuModel)
-        let slots = room.slots(for: request.resources, limit: request.ranks)
+        // More than the gang's ranks count, too: the tightest place is chosen by them.
+        let slots = room.slots(for: request.resources, limit: GangRequest.maximumRanks)
         return GangSeat(offer: offer, room: room, slots: slots)
       }
       .filter { $0.slots > 0 }

@@ -58,7 +58,7 @@ struct GangSeats {
     var capacities = [Int](repeating: 0, count: sites.matrix.count)
     for seat in seats {
       guard let site = sites.siteOf[seat.offer.node] else { continue }
-      capacities[site] += min(seat.slots, ranks)
+      capacities[site] += seat.slots
     }
     let choice = GroupSelector(sites.matrix, capacities: capacities)
       .choose(devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps)

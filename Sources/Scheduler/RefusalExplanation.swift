@@ -28,7 +28,7 @@ struct RefusalExplanation {
   }
 
   /// For example `3 nodes seen: 1 not alive, 2 have less than 64 GiB memory (most: b with 24 GiB)`.
-  private var funnel: String {
+  var funnel: String {
     if offers.isEmpty { return "no nodes seen" }
     let groups = Dictionary(grouping: offers, by: finding)
     let order =

@@ -1,3 +1,4 @@
+internal import CProtobufC
 internal import CWire
 internal import IorunCore
 
@@ -153,7 +154,8 @@ public enum FrameCodec {
   ) {
     let arena = Arena()
     switch frame {
-    case .hello(let version, let release, let connection, let instance):
+    case .hello(
+      let version, let release, let connection, let instance, let newcomer, let certificate):
       message.body_case = IORUN__WIRE__FRAME__BODY_HELLO
       message.hello = arena.message { body in
         iorun__wire__link_hello__init(body)
@@ -161,14 +163,24 @@ public enum FrameCodec {
         body.pointee.release = arena.string(release)
         body.pointee.instance = instance
         body.pointee.connection = connection
+        if !certificate.isEmpty { body.pointee.certificate = arena.binary(certificate) }
+        if let newcomer {
+          body.pointee.newcomer = arena.message { field in
+            iorun__wire__link_newcomer__init(field)
+            field.pointee.public_key = arena.binary(newcomer.publicKey)
+            field.pointee.name = arena.string(newcomer.name)
+            field.pointee.proof = arena.binary(newcomer.proof)
+          }
+        }
       }
-    case .welcome(let version, let release, let connection):
+    case .welcome(let version, let release, let connection, let certificate):
       message.body_case = IORUN__WIRE__FRAME__BODY_WELCOME
       message.welcome = arena.message { body in
         iorun__wire__link_welcome__init(body)
         body.pointee.protocol = version
         body.pointee.release = arena.string(release)
         body.pointee.connection = connection
+        if !certificate.isEmpty { body.pointee.certificate = arena.binary(certificate) }
       }
     case .refusal(let code, let text, let remedy):
       message.body_case = IORUN__WIRE__FRAME__BODY_REFUSAL
@@ -205,12 +217,13 @@ public enum FrameCodec {
       let hello = message.hello.pointee
       return .hello(
         protocolVersion: hello.protocol, release: text(hello.release),
-        connection: hello.connection, instance: hello.instance)
+        connection: hello.connection, instance: hello.instance,
+        newcomer: try newcomer(hello), certificate: try certificate(hello.certificate))
     case IORUN__WIRE__FRAME__BODY_WELCOME:
       let welcome = message.welcome.pointee
       return .welcome(
         protocolVersion: welcome.protocol, release: text(welcome.release),
-        connection: welcome.connection)
+        connection: welcome.connection, certificate: try certificate(welcome.certificate))
     case IORUN__WIRE__FRAME__BODY_REFUSAL:
       let refusal = message.refusal.pointee
       return .refusal(
@@ -218,6 +231,23 @@ public enum FrameCodec {
     default:
       throw IorunError(.malformed, "a frame has no body that this version knows")
     }
+  }
+
+  private static func certificate(_ field: ProtobufCBinaryData) throws -> [UInt8] {
+    guard field.len <= WireLimits.certificateBytes else {
+      throw IorunError(.tooLarge, "a certificate of \(field.len) bytes is over the limit")
+    }
+    return bytes(field)
+  }
+
+  private static func newcomer(_ hello: Iorun__Wire__LinkHello) throws -> Newcomer? {
+    guard let field = hello.newcomer?.pointee else { return nil }
+    let name = text(field.name)
+    guard field.public_key.len <= WireLimits.greetingPartBytes,
+      field.proof.len <= WireLimits.greetingPartBytes, name.utf8.count <= WireLimits.nameBytes
+    else { throw IorunError(.tooLarge, "a newcomer's key, name or proof is over the limit") }
+    return Newcomer(
+      publicKey: bytes(field.public_key), name: name, proof: bytes(field.proof))
   }
 
   private static func decodePacket(_ body: Iorun__Wire__Packet) throws -> Packet {

@@ -10,6 +10,9 @@ public enum WireLimits {
   /// The longest key or proof in a greeting, in bytes.
   public static let greetingPartBytes = 64
 
+  /// A membership certificate in a link's greeting.
+  public static let certificateBytes = 8192
+
   /// The largest frame, in bytes: a payload and its packet header.
   public static let frameBytes = payloadBytes + 1024
 

@@ -17,6 +17,12 @@ struct JobFlags: ParsableArguments {
   @Option(name: .customLong("gpu-model"), help: "A part of the GPU's name, such as 4090.")
   var gpuModel: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "How ranks lie to each other: PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE (round trips as "
+        + "short as possible) or SITE(20ms) (none longer).", valueName: "strategy"))
+  var placement: String?
+
   @Option(help: "Memory for each rank, such as 4GiB.")
   var memory: String?
 
@@ -46,6 +52,10 @@ struct JobFlags: ParsableArguments {
   var priority: Int?
 
   @Option(
+    help: "Ranks whose node has not heard the head for so long stop, 3s to 30s: for soon retries.")
+  var fence: String?
+
+  @Option(
     help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
     completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
   var network: String?
@@ -69,6 +79,14 @@ struct JobFlags: ParsableArguments {
     }
     if let gpus { spec.gang.resources.gpus = try checked("--gpus", gpus, JobLimits.gpus) }
     if let gpuModel { spec.gang.gpuModel = gpuModel }
+    if let placement {
+      guard let strategy = GangStrategy(placement) else {
+        throw invalid(
+          "--placement", placement,
+          "PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
+      }
+      spec.gang.placement = strategy
+    }
     if let memory { spec.gang.resources.memory = try bytes("--memory", memory) }
     if let disk { spec.gang.resources.disk = try bytes("--disk", disk) }
     if let name { spec.name = name }
@@ -91,6 +109,12 @@ struct JobFlags: ParsableArguments {
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
     if let priority {
       spec.priority = try checked("--priority", priority, JobLimits.priorities)
+    }
+    if let fence {
+      guard let seconds = TimeSpan.seconds(fence), JobLimits.fenceSeconds.contains(seconds) else {
+        throw invalid("--fence", fence, "a time from 3s to 30s")
+      }
+      spec.fenceSeconds = seconds
     }
     if let network {
       guard let known = JobSpec.Network(rawValue: network) else {

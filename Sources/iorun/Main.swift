@@ -69,8 +69,9 @@ struct Iorun: AsyncParsableCommand {
       """,
     version: IorunVersion.release,
     subcommands: [
-      Up.self, Down.self, Submit.self, Status.self, Nodes.self, Logs.self, Outputs.self,
-      Cancel.self, Exec.self, PortForward.self, Copy.self, List.self, Timeline.self,
+      Up.self, Down.self, Submit.self, Status.self, Explain.self, Offers.self, Nodes.self,
+      Logs.self, Outputs.self, Cancel.self, Exec.self, PortForward.self, Copy.self, List.self,
+      Timeline.self,
       HeadCommand.self, Join.self, NodeCommand.self, TicketCommand.self, NetCheckCommand.self,
       Ping.self, RelayCommand.self, Peers.self, Revoke.self, AuthorityCommand.self, Drain.self,
       Undrain.self, PoWCommand.self,

@@ -59,7 +59,10 @@ struct GangStrategyTests {
     #expect(Self.nodes(Self.place(5, .spread))?.count == 5)
     #expect(Self.nodes(Self.place(6, .strictSpread))?.count == 6)
     for (ranks, placement, words) in [
-      (5, GangStrategy.strictPack, "none for all 5"), (7, .strictSpread, "need a node each"),
+      (
+        5, GangStrategy.strictPack,
+        "no node has room for all 5 (most: node-0 with room for 4); use PACK"
+      ), (7, .strictSpread, "7 ranks need a node each, and 6 have room; use SPREAD"),
     ] {
       guard case .refused(let refusal) = Self.place(ranks, placement) else {
         Issue.record("it was placed")

@@ -18,7 +18,12 @@ struct FrameCodecTests {
 
   static let frames: [Frame] = [
     .hello(protocolVersion: 1, release: "1.2.3 ✓", connection: .max, instance: 7),
+    .hello(
+      protocolVersion: 1, release: "1", connection: 2, instance: 0,
+      newcomer: Newcomer(publicKey: [1, 2], name: "anna ✓", proof: [3])),
+    .hello(protocolVersion: 1, release: "1", connection: 2, instance: 0, certificate: [4, 5]),
     .welcome(protocolVersion: .max, release: "", connection: 0),
+    .welcome(protocolVersion: 1, release: "1", connection: 2, certificate: [6]),
     .refusal(code: 1107, message: "no", remedy: "try"),
     .ping(token: .max), .pong(token: 0),
     packet(.open, .control), packet(.accept, .control), packet(.data(sequence: 1, payload: [])),

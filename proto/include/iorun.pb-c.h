@@ -17,6 +17,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Iorun__Wire__Frame Iorun__Wire__Frame;
 typedef struct Iorun__Wire__LinkHello Iorun__Wire__LinkHello;
+typedef struct Iorun__Wire__LinkNewcomer Iorun__Wire__LinkNewcomer;
 typedef struct Iorun__Wire__LinkWelcome Iorun__Wire__LinkWelcome;
 typedef struct Iorun__Wire__LinkRefusal Iorun__Wire__LinkRefusal;
 typedef struct Iorun__Wire__LinkProbe Iorun__Wire__LinkProbe;
@@ -103,10 +104,43 @@ struct  Iorun__Wire__LinkHello
    * Tells apart the processes that one peer runs at the same time; 0 for the only one.
    */
   uint64_t instance;
+  /*
+   * On a connection that proved a ticket's key: who asks to be admitted with it. From the welcome on
+   * the link is the newcomer's.
+   */
+  Iorun__Wire__LinkNewcomer *newcomer;
+  /*
+   * Between two peers of which neither is the head: the dialler's membership certificate.
+   */
+  ProtobufCBinaryData certificate;
 };
 #define IORUN__WIRE__LINK_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL} }
+
+
+/*
+ * A peer that asks to be admitted.
+ */
+struct  Iorun__Wire__LinkNewcomer
+{
+  ProtobufCMessage base;
+  /*
+   * Its Curve25519 public key, 32 bytes.
+   */
+  ProtobufCBinaryData public_key;
+  /*
+   * What people call it.
+   */
+  char *name;
+  /*
+   * HMAC-SHA256 under a key from X25519 between newcomer and head: it has the secret half.
+   */
+  ProtobufCBinaryData proof;
+};
+#define IORUN__WIRE__LINK_NEWCOMER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_newcomer__descriptor) \
+    , {0,NULL}, (char *)protobuf_c_empty_string, {0,NULL} }
 
 
 /*
@@ -118,10 +152,14 @@ struct  Iorun__Wire__LinkWelcome
   uint32_t protocol;
   char *release;
   uint64_t connection;
+  /*
+   * The accepting peer's membership certificate, where the dialler showed its own.
+   */
+  ProtobufCBinaryData certificate;
 };
 #define IORUN__WIRE__LINK_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_welcome__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL} }
 
 
 /*
@@ -381,6 +419,25 @@ Iorun__Wire__LinkHello *
 void   iorun__wire__link_hello__free_unpacked
                      (Iorun__Wire__LinkHello *message,
                       ProtobufCAllocator *allocator);
+/* Iorun__Wire__LinkNewcomer methods */
+void   iorun__wire__link_newcomer__init
+                     (Iorun__Wire__LinkNewcomer         *message);
+size_t iorun__wire__link_newcomer__get_packed_size
+                     (const Iorun__Wire__LinkNewcomer   *message);
+size_t iorun__wire__link_newcomer__pack
+                     (const Iorun__Wire__LinkNewcomer   *message,
+                      uint8_t             *out);
+size_t iorun__wire__link_newcomer__pack_to_buffer
+                     (const Iorun__Wire__LinkNewcomer   *message,
+                      ProtobufCBuffer     *buffer);
+Iorun__Wire__LinkNewcomer *
+       iorun__wire__link_newcomer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   iorun__wire__link_newcomer__free_unpacked
+                     (Iorun__Wire__LinkNewcomer *message,
+                      ProtobufCAllocator *allocator);
 /* Iorun__Wire__LinkWelcome methods */
 void   iorun__wire__link_welcome__init
                      (Iorun__Wire__LinkWelcome         *message);
@@ -579,6 +636,9 @@ typedef void (*Iorun__Wire__Frame_Closure)
 typedef void (*Iorun__Wire__LinkHello_Closure)
                  (const Iorun__Wire__LinkHello *message,
                   void *closure_data);
+typedef void (*Iorun__Wire__LinkNewcomer_Closure)
+                 (const Iorun__Wire__LinkNewcomer *message,
+                  void *closure_data);
 typedef void (*Iorun__Wire__LinkWelcome_Closure)
                  (const Iorun__Wire__LinkWelcome *message,
                   void *closure_data);
@@ -617,6 +677,7 @@ typedef void (*Iorun__Wire__Cancel_Closure)
 
 extern const ProtobufCMessageDescriptor iorun__wire__frame__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor;
+extern const ProtobufCMessageDescriptor iorun__wire__link_newcomer__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__link_welcome__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__link_refusal__descriptor;
 extern const ProtobufCMessageDescriptor iorun__wire__link_probe__descriptor;

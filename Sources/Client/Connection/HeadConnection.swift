@@ -86,9 +86,14 @@ public struct HeadConnection: Sendable {
         // An earlier admission did not come to its end: this ticket may still be good.
       }
     }
-    try await TicketHolder.admit(
-      identity, with: ticket, name: ProcessInfo.processInfo.hostName)
-    return try await open(identity: identity, uplink: uplink, within: limit)
+    do {
+      return try await open(
+        identity: identity,
+        uplink: try TicketHolder.uplink(with: ticket, name: ProcessInfo.processInfo.hostName),
+        within: max(limit, .seconds(10)))
+    } catch {
+      throw TicketHolder.explained(error, ticket: ticket)
+    }
   }
 
   private init(system: MeshActorSystem, instance: UInt64, uplink: MeshUplink) throws {

@@ -9,20 +9,22 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "network", "priority",
+      "fence", "network", "priority",
     ],
     elsewhere: [
-      "ranks": "gang", "resources": "gang", "cpus": "gang.resources", "gpus": "gang.resources",
+      "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
+      "gpus": "gang.resources",
       "gpu_model": "gang.resources", "memory": "gang.resources", "disk": "gang.resources",
     ])
   private static let gangKeys = KnownKeys(
-    names: ["ranks", "resources"],
+    names: ["ranks", "resources", "placement"],
     elsewhere: [
       "cpus": "gang.resources", "gpus": "gang.resources", "gpu_model": "gang.resources",
       "memory": "gang.resources", "disk": "gang.resources",
     ])
   private static let resourceKeys = KnownKeys(
-    names: ["cpus", "gpus", "gpu_model", "memory", "disk"], elsewhere: ["ranks": "gang"])
+    names: ["cpus", "gpus", "gpu_model", "memory", "disk"],
+    elsewhere: ["ranks": "gang", "placement": "gang"])
   private static let swiftKeys = KnownKeys(names: ["target", "arguments"])
 
   func read(_ root: SpecNode) throws -> JobSpecFile {
@@ -35,6 +37,7 @@ struct JobSpecReader {
       outputs: try values["outputs"].map(outputs) ?? [],
       timeoutSeconds: try values["timeout"].map(timeout),
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
+      fenceSeconds: try values["fence"].map(fence),
       network: try values["network"].map(network),
       priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) })
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
@@ -155,6 +158,14 @@ struct JobSpecReader {
     return seconds
   }
 
+  private func fence(_ node: SpecNode) throws -> Double {
+    let text = try node.written("a time such as 5s")
+    guard let seconds = TimeSpan.seconds(text), JobLimits.fenceSeconds.contains(seconds) else {
+      throw node.fault("fence is '\(text)'", allowed: "Write a time from 3s to 30s")
+    }
+    return seconds
+  }
+
   private func network(_ node: SpecNode) throws -> JobSpec.Network {
     let text = try node.text("gang or host")
     guard let network = JobSpec.Network(rawValue: text) else {
@@ -184,9 +195,18 @@ extension JobSpecReader {
     ranks: 1, resources: ResourceSet(milliCPUs: 1000))
 
   private func gang(_ node: SpecNode) throws -> JobSpec.Gang {
-    let values = try group(node, Self.gangKeys, "ranks and resources")
+    let values = try group(node, Self.gangKeys, "ranks, resources and placement")
     var gang = Self.defaultGang
     if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: JobLimits.ranks) }
+    if let placement = values["placement"] {
+      let text = try placement.text("PACK, SPREAD, STRICT_PACK, STRICT_SPREAD or SITE(20ms)")
+      guard let strategy = GangStrategy(text) else {
+        throw placement.fault(
+          "\(placement.path) is '\(text)'",
+          allowed: "Write PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
+      }
+      gang.placement = strategy
+    }
     guard let resources = values["resources"] else { return gang }
     let amounts = try group(resources, Self.resourceKeys, "amounts")
     if let cpus = amounts["cpus"] {

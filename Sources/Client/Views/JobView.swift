@@ -20,6 +20,7 @@ public struct JobView: Encodable, Sendable {
   let timeoutSeconds: Double?
   let retries: Int
   let priority: Int
+  let fenceSeconds: Double?
   let network: String?
   let ranks: [RankView]
   let submittedAtUnixSeconds: Double
@@ -31,6 +32,7 @@ public struct JobView: Encodable, Sendable {
   struct GangView: Encodable, Sendable {
     let ranks: Int
     let gpuModel: String?
+    let placement: String?
     let resourcesPerRank: ResourceView
   }
 
@@ -51,12 +53,14 @@ public struct JobView: Encodable, Sendable {
     }
     gang = GangView(
       ranks: job.spec.gang.ranks, gpuModel: job.spec.gang.gpuModel,
+      placement: job.spec.gang.placement?.description,
       resourcesPerRank: ResourceView(job.spec.gang.resources))
     env = job.spec.environment
     outputs = job.spec.outputs
     timeoutSeconds = job.spec.timeoutSeconds
     retries = job.spec.retries
     priority = job.spec.priority ?? JobLimits.usualPriority
+    fenceSeconds = job.spec.fenceSeconds
     network = job.spec.network?.rawValue
     ranks = job.ranks.map(RankView.init)
     submittedAtUnixSeconds = job.submittedAt

@@ -7,6 +7,8 @@ public struct PlanView: Encodable, Sendable {
   let fitsWhenIdle: Bool
   let refusal: String?
   let places: [PlaceView]
+  let sites: [Int]?
+  let longestRoundTripMilliseconds: Double?
 
   /// One rank's place.
   struct PlaceView: Encodable, Sendable {
@@ -21,6 +23,8 @@ public struct PlanView: Encodable, Sendable {
     fits = plan.refusal == nil
     fitsWhenIdle = plan.fitsWhenIdle
     refusal = plan.refusal
+    sites = plan.sites
+    longestRoundTripMilliseconds = plan.longestRoundTripMilliseconds
     places = plan.places.map {
       PlaceView(
         rank: $0.rank, node: $0.node.description, nodeName: $0.nodeName, gpuIndices: $0.gpuIndices)

@@ -28,6 +28,11 @@ public distributed actor NetworkOverview: WellKnownActor, MailboxTraits {
     try await service.nodes(caller: caller)
   }
 
+  /// The sites that the nodes are in.
+  public distributed func sites() async throws -> NetworkSites {
+    try await service.sites(caller: caller)
+  }
+
   /// Makes a ticket and returns its text.
   public distributed func createTicket(_ request: TicketRequest) async throws -> String {
     try await service.createTicket(request, caller: caller)

@@ -23,4 +23,14 @@ public distributed actor Placer: WellKnownActor, MailboxTraits {
   public distributed func plan(_ spec: JobSpec) async throws -> PlacementPlan {
     try await service.plan(spec, caller: caller)
   }
+
+  /// Ways to run a job now.
+  public distributed func offers(_ spec: JobSpec) async throws -> [PlacementOffer] {
+    try await service.offers(spec, caller: caller)
+  }
+
+  /// Why a job is where it is, or why it waits.
+  public distributed func explain(_ job: JobID) async throws -> JobExplanation {
+    try await service.explain(job, caller: caller)
+  }
 }

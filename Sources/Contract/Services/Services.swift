@@ -69,6 +69,8 @@ public protocol NetworkService: Sendable {
   func status(caller: PeerID) async throws -> NetworkStatus
   /// All nodes, by name.
   func nodes(caller: PeerID) async throws -> [NodeStatus]
+  /// The sites that the nodes are in.
+  func sites(caller: PeerID) async throws -> NetworkSites
   /// Makes a ticket and returns its text; the text is shown once and not kept.
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String
   /// All tickets, newest first.
@@ -121,6 +123,10 @@ public protocol AgentService: Sendable {
 public protocol PlacementService: Sendable {
   /// Where a job would run now, or why it could not. Reserves nothing.
   func plan(_ spec: JobSpec, caller: PeerID) async throws -> PlacementPlan
+  /// Ways to run a job now that differ in price, round trips and reliability: 0 to 8.
+  func offers(_ spec: JobSpec, caller: PeerID) async throws -> [PlacementOffer]
+  /// Why a job is where it is, or why it waits. For its owner, its tenant's peers and operators.
+  func explain(_ job: JobID, caller: PeerID) async throws -> JobExplanation
 }
 
 /// A rank's process asks its agent about its gang. Served by the node to its executors.

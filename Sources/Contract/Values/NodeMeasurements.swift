@@ -8,11 +8,18 @@ public struct NodeMeasurements: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Each probe's round trip in milliseconds; `nil` for a lost one.
     public var milliseconds: [Double?]
+    /// The round trip to the peer's host without a way round by the head, as its kernel answers; `nil`
+    /// where none was asked for or came. Nothing proves who answered.
+    public var hostMilliseconds: Double?
     /// How fast bytes went there, in millions of bits a second; `nil` where that was not tried.
     public var megabitsPerSecond: Double?
 
     /// Describes measurements.
-    public init(peer: PeerID, milliseconds: [Double?], megabitsPerSecond: Double? = nil) {
+    public init(
+      peer: PeerID, milliseconds: [Double?], hostMilliseconds: Double? = nil,
+      megabitsPerSecond: Double? = nil
+    ) {
+      self.hostMilliseconds = hostMilliseconds
       self.peer = peer
       self.milliseconds = milliseconds
       self.megabitsPerSecond = megabitsPerSecond
@@ -46,11 +53,16 @@ public struct ProbeOrders: Hashable, Codable, Sendable {
     public var peer: PeerID
     /// Its coordinate.
     public var coordinate: NetworkCoordinate
+    /// The address of its host, where that is a public one: private ones may be another's elsewhere.
+    public var address: String?
     /// How many bytes to send it at once, to see how fast they go; `nil`: none.
     public var bulkBytes: Int?
 
     /// Describes a target.
-    public init(peer: PeerID, coordinate: NetworkCoordinate, bulkBytes: Int? = nil) {
+    public init(
+      peer: PeerID, coordinate: NetworkCoordinate, address: String? = nil, bulkBytes: Int? = nil
+    ) {
+      self.address = address
       self.peer = peer
       self.coordinate = coordinate
       self.bulkBytes = bulkBytes

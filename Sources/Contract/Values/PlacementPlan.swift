@@ -28,9 +28,18 @@ public struct PlacementPlan: Hashable, Codable, Sendable {
   public var refusal: String?
   /// True where the job could be placed once running jobs end.
   public var fitsWhenIdle: Bool
+  /// The sites that it would be in, ascending; `nil` from earlier heads.
+  public var sites: [Int]?
+  /// The longest round trip between two of its nodes, in milliseconds; `nil` where it is not known.
+  public var longestRoundTripMilliseconds: Double?
 
   /// Describes a plan.
-  public init(places: [Place], refusal: String?, fitsWhenIdle: Bool) {
+  public init(
+    places: [Place], refusal: String?, fitsWhenIdle: Bool, sites: [Int]? = nil,
+    longestRoundTripMilliseconds: Double? = nil
+  ) {
+    self.sites = sites
+    self.longestRoundTripMilliseconds = longestRoundTripMilliseconds
     self.places = places
     self.refusal = refusal
     self.fitsWhenIdle = fitsWhenIdle

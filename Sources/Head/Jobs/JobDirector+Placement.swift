@@ -22,8 +22,9 @@ extension JobDirector {
     repeat {
       placesAgain = false
       let nodes = await directory.snapshot()
+      let sites = await map.sites
       // No suspension from here to the last reservation: nothing is given out twice.
-      placeQueue(on: Inventory(nodes: nodes, holdings: holdings()))
+      placeQueue(on: Inventory(nodes: nodes, holdings: holdings(), sites: sites))
       await settleLater()
     } while placesAgain && !Task.isCancelled
   }
@@ -41,12 +42,14 @@ extension JobDirector {
       let record = job.lifecycle.record
       // An attempt never starts beside the one before: a node that is only out of reach stops its
       // ranks when its fence passes, and no sooner.
-      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: \.mayStillRun) {
+      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: {
+        $0.mayStillRun(record.spec, options)
+      }) {
         let name = lost.facts.name
         note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
         continue
       }
-      let result = search(record, on: offers, nodes, &refused)
+      let result = search(record, on: offers, nodes, by: inventory.placer, &refused)
       switch result {
       case .placed(let placement):
         guard let network = network(for: record.spec, placement, nodes, to: id) else { continue }
@@ -97,14 +100,15 @@ extension JobDirector {
   /// Without the nodes that were lost under the job, and with them where that cannot be.
   private func search(
     _ job: JobRecord, on offers: [NodeOffer], _ nodes: [PeerID: NodeSnapshot],
-    _ refused: inout [GangRequest: PlacementRefusal]
+    by placer: GangPlacer, _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
     let unable = GangRequest.unable(job.spec, nodes.values)
     let careful = place(
-      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, &refused)
+      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, by: placer,
+      &refused)
     guard case .refused(let refusal) = careful, !refusal.fitsWhenIdle, !job.lostNodes.isEmpty
     else { return careful }
-    return place(GangRequest(job.spec, excluding: unable), on: offers, &refused)
+    return place(GangRequest(job.spec, excluding: unable), on: offers, by: placer, &refused)
   }
 
   /// The network of a gang that could be placed; `nil` inside where it uses its nodes' own, and
@@ -133,11 +137,11 @@ extension JobDirector {
   }
 
   private func place(
-    _ request: GangRequest, on offers: [NodeOffer],
+    _ request: GangRequest, on offers: [NodeOffer], by placer: GangPlacer,
     _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
     if let refusal = refused[request] { return .refused(refusal) }
-    let result = GangPlacer().place(request, on: offers)
+    let result = placer.place(request, on: offers)
     if case .refused(let refusal) = result { refused[request] = refusal }
     return result
   }

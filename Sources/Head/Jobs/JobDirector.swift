@@ -11,6 +11,7 @@ actor JobDirector {
   let head: PeerID
   let store: Store
   let directory: NodeDirectory
+  let map: NetworkMap
   let archive: LogArchive
   let authoriser: Authoriser
   let clock: HeadClock
@@ -53,7 +54,7 @@ actor JobDirector {
   let logBell = Doorbell<JobID>()
 
   init(
-    head: PeerID, store: Store, directory: NodeDirectory, archive: LogArchive,
+    head: PeerID, store: Store, directory: NodeDirectory, map: NetworkMap, archive: LogArchive,
     authoriser: Authoriser, clock: HeadClock, options: HeadOptions,
     agent: @escaping HeadServices.AgentLookup,
     missingChunks: @escaping HeadServices.MissingChunks, logger: Logger
@@ -61,6 +62,7 @@ actor JobDirector {
     self.head = head
     self.store = store
     self.directory = directory
+    self.map = map
     self.archive = archive
     self.authoriser = authoriser
     self.clock = clock
@@ -108,7 +110,23 @@ actor JobDirector {
   /// Takes a rank as lost where its node is.
   private func loseDeadNodes() async {
     for node in Set(holdings().keys) {
-      if let reason = await directory.lossReason(of: node) { lose(node, reason: reason) }
+      if let reason = await directory.lossReason(of: node) {
+        lose(node, reason: reason)
+      } else if let silence = await directory.silence(of: node) {
+        loseFenced(on: node, silence)
+      }
+    }
+  }
+
+  /// Ranks whose job has a fence of its own are over once it has passed, although their node may be
+  /// back: it has stopped them.
+  private func loseFenced(on node: PeerID, _ silence: Duration) {
+    for id in jobs(on: node) {
+      guard let spec = live[id]?.lifecycle.record.spec, let fence = spec.fenceSeconds,
+        silence >= options.lossAfter(spec)
+      else { continue }
+      let reason = "no word came from it for the \(Int(fence)) s of the job's fence"
+      apply(.nodeLost(node, reason: reason), to: id)
     }
   }
 
@@ -142,7 +160,8 @@ actor JobDirector {
   /// The nodes and what is held of them.
   func inventory() async -> Inventory {
     let nodes = await directory.snapshot()
-    return Inventory(nodes: nodes, holdings: holdings())
+    let sites = await map.sites
+    return Inventory(nodes: nodes, holdings: holdings(), sites: sites)
   }
 }
 

@@ -43,6 +43,10 @@ enum SubmitCheck {
         throw refusal("timeout must be more than 0 s and at most 10 years")
       }
     }
+    if let fence = spec.fenceSeconds, !JobLimits.fenceSeconds.contains(fence) {
+      let (least, most) = (JobLimits.fenceSeconds.lowerBound, JobLimits.fenceSeconds.upperBound)
+      throw refusal("fence must be \(Int(least)) to \(Int(most)) s")
+    }
     let words: [String]
     switch spec.entrypoint {
     case .command(let command): words = command
@@ -76,6 +80,9 @@ enum SubmitCheck {
     guard (0...100_000_000).contains(resources.milliCPUs), JobLimits.gpus.contains(resources.gpus),
       resources.memory <= .gibi(1 << 20), resources.disk <= .gibi(1 << 20)
     else { throw refusal("the resources of a rank are out of bounds: \(resources)") }
+    if case .site(let limit?) = gang.placement, !GangStrategy.roundTrips.contains(limit) {
+      throw refusal("SITE takes a round trip of 0.01 to 10,000 ms, not \(limit)")
+    }
     guard (gang.gpuModel?.utf8.count ?? 0) <= longestName else {
       throw refusal("gpu_model has more than \(JobLimits.nameLength) characters")
     }

@@ -33,6 +33,12 @@ struct NetworkDesk: NetworkService {
     return inventory.nodes.map { Self.status($0, inventory) }
   }
 
+  func sites(caller: PeerID) async throws -> NetworkSites {
+    try authoriser.check(caller, may: .seeNetwork)
+    let inventory = await director.inventory()
+    return NetworkSites(inventory.sites, nodes: inventory.nodes)
+  }
+
   private static func status(_ node: NodeSnapshot, _ inventory: Inventory) -> NodeStatus {
     NodeStatus(
       id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),

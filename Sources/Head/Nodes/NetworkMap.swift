@@ -1,6 +1,7 @@
 internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
+internal import IorunScheduler
 
 /// What the head knows of the ways between nodes: measured where it was, foretold by coordinates where
 /// it was not. Decides whom each node measures next, within a budget.
@@ -25,6 +26,11 @@ actor NetworkMap {
   private var bulkAt: [PeerID: Duration] = [:]
   private var coordinates: [PeerID: NetworkCoordinate] = [:]
   private var landmark: NetworkCoordinate
+  private var siteMap = SiteMap()
+  /// The numbers under which the map of sites knows nodes.
+  private var numbers: [PeerID: Int] = [:]
+  private var nextNumber = 0
+  private var knownSites: NodeSites?
 
   init(head: PeerID, directory: NodeDirectory, clock: HeadClock) {
     self.head = head
@@ -60,17 +66,26 @@ actor NetworkMap {
           from: node, to: peer.peer, megabitsPerSecond: Float(megabits), at: now)
       }
     }
+    for peer in measurements.peers where peer.peer != head && known.contains(peer.peer) {
+      // Queues of a busy machine are no distance.
+      guard let relayed = matrix.entry(node, peer.peer)?.least else { continue }
+      let trip = believable(peer.hostMilliseconds, from: node, to: peer.peer, relayed: relayed)
+      siteMap.measured(number(of: node), number(of: peer.peer), milliseconds: trip ?? relayed)
+    }
     let told = measurements.coordinate
     // What travelled is looked at once more: a coordinate that cannot be is forgotten.
     coordinates[node] = NetworkCoordinate(
       position: told.position, heightMilliseconds: told.heightMilliseconds, error: told.error)
+    if let coordinate = coordinates[node] { siteMap.located(number(of: node), at: coordinate) }
+    knownSites = nil
     let alive = nodes.filter { $0.state == .alive && $0.id != node }.map(\.id)
+    let addresses = Self.publicAddresses(nodes)
     let next = matrix.stalest(alive, for: node, count: Self.targets)
     let bulk = bulkTarget(of: node, among: next, now)
     return ProbeOrders(
       targets: next.map {
         .init(
-          peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate(),
+          peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate(), address: addresses[$0],
           bulkBytes: $0 == bulk ? Self.bulkBytes : nil)
       },
       landmark: landmark, intervalMilliseconds: Int(Self.interval / .milliseconds(1)))
@@ -119,5 +134,65 @@ actor NetworkMap {
     throughputs.forget(node)
     bulkAt[node] = nil
     coordinates[node] = nil
+    if let number = numbers.removeValue(forKey: node) { siteMap.remove(number) }
+    knownSites = nil
+  }
+
+  /// The sites that nodes are in, and the round trips between them. Where neither measurements nor
+  /// coordinates tell one, it is the way over the head, which every node can take.
+  var sites: NodeSites {
+    if let knownSites { return knownSites }
+    let siteOf = numbers.compactMapValues { siteMap.site(of: $0) }
+    var toHead: [Int: Float] = [:]
+    for (node, site) in siteOf {
+      guard let trip = matrix.entry(node, head)?.least else { continue }
+      toHead[site] = min(trip, toHead[site] ?? .infinity)
+    }
+    var trips = siteMap.matrix
+    for (one, here) in toHead {
+      for (other, there) in toHead where one < other && trips[one, other] == .infinity {
+        trips.replace(one, other, with: here + there)
+      }
+    }
+    let sites = NodeSites(siteOf: siteOf, matrix: trips)
+    knownSites = sites
+    return sites
+  }
+
+  /// The round trip to a host, where it can be the peer's: not longer than the proved way by the head,
+  /// and not so short that the peer could not be as far from the head as it is.
+  private func believable(
+    _ milliseconds: Double?, from node: PeerID, to peer: PeerID, relayed: Float
+  ) -> Float? {
+    guard let milliseconds, milliseconds.isFinite, milliseconds > 0 else { return nil }
+    let trip = Float(milliseconds)
+    guard trip <= relayed else { return nil }
+    guard let here = matrix.entry(node, head)?.least, let there = matrix.entry(peer, head)?.least
+    else { return trip }
+    // Half: the triangle rule is often broken a little, and delays of busy machines differ.
+    return trip >= abs(here - there) / 2 - Self.slackMilliseconds ? trip : nil
+  }
+
+  private static let slackMilliseconds: Float = 5
+
+  private static func publicAddresses(_ nodes: [NodeSnapshot]) -> [PeerID: String] {
+    var addresses: [PeerID: String] = [:]
+    for node in nodes {
+      guard let address = IPAddress(node.facts.address),
+        let place = SocketAddress(address: address.bytes, port: 9), !place.isPrivate,
+        !place.isUnusable
+      else { continue }
+      addresses[node.id] = node.facts.address
+    }
+    return addresses
+  }
+
+  private func number(of node: PeerID) -> Int {
+    if let known = numbers[node] { return known }
+    let number = nextNumber
+    nextNumber += 1
+    numbers[node] = number
+    siteMap.add(number, supplier: UInt32(truncatingIfNeeded: number), coordinate: nil)
+    return number
   }
 }

@@ -196,14 +196,13 @@ actor NodeDirectory {
   private func snapshot(_ entry: Entry) -> NodeSnapshot {
     let now = clock.elapsed()
     let fence = options.fenceAfter + options.fenceMargin
-    let isCutOff = entry.state == .dead && entry.liveness.silence(at: now) < fence
     // One that is back stops them now; one that never says so holds nobody up for longer.
     let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
     return NodeSnapshot(
       id: entry.record.id, facts: entry.record.facts, state: entry.state,
       isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
       lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
-      mayStillRun: isCutOff || isStopping, reason: entry.reason)
+      silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason)
   }
 
   /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.
@@ -223,6 +222,15 @@ actor NodeDirectory {
   func lossReason(of node: PeerID) -> String? {
     guard let entry = entries[node] else { return "the head does not know it any more" }
     return entry.state == .dead || entry.state == .left ? entry.reason : nil
+  }
+
+  /// How long a node that should have spoken has been silent; `nil` where it has spoken, or where this
+  /// head has not heard it yet and waits for it.
+  func silence(of node: PeerID) -> Duration? {
+    guard let entry = entries[node], entry.isRegistered,
+      entry.state == .suspect || entry.state == .unreachable
+    else { return nil }
+    return entry.liveness.silence(at: clock.elapsed())
   }
 
   /// The wished name, or the same with a number where another node has it.

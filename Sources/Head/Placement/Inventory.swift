@@ -13,6 +13,11 @@ struct Holding: Sendable, Hashable {
 struct Inventory: Sendable {
   var nodes: [NodeSnapshot]
   var holdings: [PeerID: Holding]
+  /// How far they are from each other.
+  var sites = NodeSites()
+
+  /// Places gangs on these nodes.
+  var placer: GangPlacer { GangPlacer(sites: sites) }
 
   /// Offers of all nodes; those that are `placeable` may be given work.
   func offers(placeable: (NodeSnapshot) -> Bool) -> [NodeOffer] {
@@ -25,13 +30,13 @@ struct Inventory: Sendable {
   }
 
   /// The offers of this moment.
-  var offers: [NodeOffer] { offers { $0.state == .alive && !$0.isDraining && !$0.isDrained } }
+  var offers: [NodeOffer] { offers(placeable: \.isPlaceable) }
 
   /// The answer that decides whether a new job is refused: would it fit here at all? A node that is
   /// silent for a moment still counts. `nil` where there is no node alive to judge by.
   func verdict(on request: GangRequest) -> PlacementResult? {
     guard nodes.contains(where: { $0.state == .alive }) else { return nil }
-    return GangPlacer().place(
+    return placer.place(
       request, on: offers { $0.state.mayComeBack && !$0.isDrained })
   }
 
@@ -48,6 +53,11 @@ struct Inventory: Sendable {
   }
 }
 
+extension NodeSnapshot {
+  /// True where it may be given work now.
+  var isPlaceable: Bool { state == .alive && !isDraining && !isDrained }
+}
+
 extension GangRequest {
   /// The nodes that cannot run a job which wants a network of its gang's own.
   static func unable(_ spec: JobSpec, _ nodes: some Sequence<NodeSnapshot>) -> Set<PeerID> {
@@ -59,6 +69,6 @@ extension GangRequest {
   init(_ spec: JobSpec, excluding: Set<PeerID> = []) {
     self.init(
       ranks: spec.gang.ranks, resources: spec.gang.resources, gpuModel: spec.gang.gpuModel,
-      excluding: excluding)
+      placement: spec.gang.placement ?? .spread, excluding: excluding)
   }
 }

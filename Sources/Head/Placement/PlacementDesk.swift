@@ -10,9 +10,29 @@ struct PlacementDesk: PlacementService {
   func plan(_ spec: JobSpec, caller: PeerID) async throws -> PlacementPlan {
     try authoriser.check(caller, may: .plan)
     try SubmitCheck.check(spec)
+    return plan(spec, await director.inventory())
+  }
+
+  func offers(_ spec: JobSpec, caller: PeerID) async throws -> [PlacementOffer] {
+    try authoriser.check(caller, may: .plan)
+    try SubmitCheck.check(spec)
+    return try OfferDesk(inventory: await director.inventory()).offers(spec)
+  }
+
+  func explain(_ job: JobID, caller: PeerID) async throws -> JobExplanation {
+    let status = try await director.visible(job, to: caller)
     let inventory = await director.inventory()
+    let nodes = status.ranks.map(\.node)
+    return JobExplanation(
+      job: status, plan: status.state == .queued ? plan(status.spec, inventory) : nil,
+      sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
+      longestRoundTripMilliseconds: nodes.isEmpty
+        ? nil : inventory.sites.longest(among: nodes).map { Double($0) })
+  }
+
+  private func plan(_ spec: JobSpec, _ inventory: Inventory) -> PlacementPlan {
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
-    switch GangPlacer().place(
+    switch inventory.placer.place(
       GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers)
     {
     case .placed(let placement):
@@ -21,7 +41,11 @@ struct PlacementDesk: PlacementService {
           rank: member.rank, node: member.node, nodeName: names[member.node] ?? member.node.short,
           gpuIndices: member.gpuIndices)
       }
-      return PlacementPlan(places: places, refusal: nil, fitsWhenIdle: true)
+      let nodes = placement.members.map(\.node)
+      return PlacementPlan(
+        places: places, refusal: nil, fitsWhenIdle: true,
+        sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
+        longestRoundTripMilliseconds: inventory.sites.longest(among: nodes).map { Double($0) })
     case .refused(let refusal):
       return PlacementPlan(
         places: [], refusal: refusal.explanation, fitsWhenIdle: refusal.fitsWhenIdle)

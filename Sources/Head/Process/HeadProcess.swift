@@ -75,6 +75,10 @@ public struct HeadProcess: Sendable {
     let endpoint = try ZeroMQEndpoint(
       identity: identity, listening: ["tcp://\(listen)"],
       admits: { peers.admits(publicKey: $0)?.peer })
+    let admission = services.admission
+    endpoint.admitNewcomers { key, name, ticket in
+      _ = try await admission.admit(publicKey: key, name: name, caller: ticket)
+    }
     var served: [any Sendable] = []
     let system = MeshActorSystem(transport: endpoint) { system in
       reference.set(system)

@@ -10,6 +10,8 @@ final class Acceptor: LinkOwner {
   /// What happened to links.
   enum Event {
     case up(MeshEngine.LinkID, address: PeerID, principal: PeerID)
+    /// Somebody asks to be admitted with the ticket whose key the connection proved; `decide` answers.
+    case newcomer(MeshEngine.LinkID, Newcomer, ticket: PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
   }
@@ -35,6 +37,8 @@ final class Acceptor: LinkOwner {
     /// What ZAP said on the greeting; every later message must say the same.
     let userID: String
     let connection: UInt64
+    /// Until when its certificate is good, in seconds since 1970 (UTC), where it had to show one.
+    var goodUntil: Double?
     var lastHeard: MonotonicTime
     var outbox = LinkOutbox()
   }
@@ -44,9 +48,17 @@ final class Acceptor: LinkOwner {
   private let security: LinkSecurity
   private let authenticator: Authenticator
   private let domain: String
+  private let identity: CurveKey
+  /// What both ends of a link show each other; `nil` where keys are enough.
+  private let credentials: LinkCredentials?
+  private var newcomers = WaitingNewcomers()
   private var links: [Route: Link] = [:]
   private var routeOf: [PeerID: Route] = [:]
+  /// How many links a peer's processes have.
+  private var instances: [PeerID: Int] = [:]
   private var routes: [MeshEngine.LinkID: Route] = [:]
+  /// The links whose outboxes hold something: of thousands, a turn looks at these only.
+  private var unsent: [Route] = []
   /// The connection of each route that has greeted.
   private var routeOfDescriptor: [Int32: Route] = [:]
   /// Connections that have ended, of which messages may still wait.
@@ -61,9 +73,11 @@ final class Acceptor: LinkOwner {
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
-    security: LinkSecurity, board: LinkBoard
+    credentials: LinkCredentials? = nil, security: LinkSecurity, board: LinkBoard
   ) throws {
+    self.credentials = credentials
     self.security = security
+    self.identity = identity
     self.board = board
     let authenticator = try Authenticator.shared.get()
     domain = authenticator.register(admits)
@@ -112,23 +126,35 @@ final class Acceptor: LinkOwner {
 
   func send(_ packet: Packet, over link: MeshEngine.LinkID) {
     guard let route = routes[link] else { return }
-    links[route]?.outbox.append(.packet(packet))
+    put(.packet(packet), into: route)
   }
 
   /// Hands everything that waits to libzmq.
   func flush() {
-    for (route, link) in links where !link.outbox.isEmpty {
+    guard !unsent.isEmpty else { return }
+    for route in unsent.take() {
       links[route]?.outbox.flush { [socket] message in
         socket.send(route, more: true) && socket.send(message)
       }
+      if links[route]?.outbox.isEmpty == false { unsent.append(route) }
     }
   }
 
-  /// Ends links that were silent too long.
+  private func put(_ frame: Frame, into route: Route) {
+    guard let index = links.index(forKey: route) else { return }
+    if links.values[index].outbox.isEmpty { unsent.append(route) }
+    links.values[index].outbox.append(frame)
+  }
+
+  /// Ends links that were silent too long, or whose certificate is over: the peer shows a fresh one
+  /// when it dials again.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
+    newcomers.sweep(now)
+    let moment = credentials?.now()
     var heard: [PeerID: MonotonicTime] = [:]
     for (route, link) in links {
-      if now - link.lastHeard > Self.silence {
+      let isOver = moment.map { $0 >= link.goodUntil ?? .infinity } ?? false
+      if now - link.lastHeard > Self.silence || isOver {
         end(route, into: &events)
       } else if link.address == link.principal {
         heard[link.principal] = link.lastHeard
@@ -141,6 +167,7 @@ final class Acceptor: LinkOwner {
   private func endClosed(into events: inout [Event]) {
     for descriptor in closing {
       guard let route = routeOfDescriptor.removeValue(forKey: descriptor) else { continue }
+      newcomers.forget(route)
       end(route, wasClosed: true, into: &events)
     }
     closing.removeAll(keepingCapacity: true)
@@ -152,6 +179,7 @@ final class Acceptor: LinkOwner {
     closing += monitor.ended()
     closing.removeAll { $0 == descriptor }
     if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
+      newcomers.forget(old)
       end(old, wasClosed: true, into: &events)
     }
   }
@@ -186,40 +214,112 @@ final class Acceptor: LinkOwner {
     _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(let version, _, let connection, let instance) = frame {
-      do {
-        let link = try greeting(
-          userID, version: version, connection: connection, instance: instance, now: now,
-          nextLink: &nextLink)
-        guard let link else { return }
-        accept(link, at: route, into: &events)
+    if case .hello(let version, _, let connection, let instance, let newcomer, let certificate) =
+      frame
+    {
+      do throws(IorunError) {
+        guard let principal = PeerID(userID), !expelled.contains(principal) else { return }
+        try check(version)
+        nextLink += 1
+        if let newcomer {
+          try introduce(
+            newcomer, nextLink, userID: userID, ticket: principal, at: route,
+            connection: connection, instance: instance, now: now, into: &events)
+          return
+        }
+        let goodUntil = try credentials?.end(of: certificate, of: principal)
+        let link = try link(
+          nextLink, userID: userID, principal: principal, connection: connection,
+          instance: instance, now: now)
+        guard var link else { return }
+        link.goodUntil = goodUntil
+        try accept(link, at: route, into: &events)
       } catch {
         refuse(route, error)
       }
       return
     }
     // Anything but a greeting counts only on a connection that has greeted.
-    guard let link = links[route], link.userID == userID else { return }
+    guard let link = links[route], link.userID == userID else {
+      if case .packet(let packet) = frame {
+        _ = newcomers.keep(packet, from: route, userID: userID)
+      }
+      return
+    }
     links[route]?.lastHeard = now
     switch frame {
     case .packet(let packet): events.append(.packet(link.id, packet))
-    case .ping(let token): links[route]?.outbox.append(.pong(token: token))
+    case .ping(let token): put(.pong(token: token), into: route)
     case .hello, .welcome, .refusal, .pong: return
     }
   }
 
-  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
-  private func greeting(
-    _ userID: String, version: UInt32, connection: UInt64, instance: UInt64, now: MonotonicTime,
-    nextLink: inout MeshEngine.LinkID
-  ) throws(IorunError) -> Link? {
-    guard let principal = PeerID(userID), !expelled.contains(principal) else { return nil }
+  /// Lets a newcomer wait whose greeting proves the key that it names. Once a connection: who wants
+  /// another answer pays for another handshake, of which a ticket has only so many.
+  private func introduce(
+    _ newcomer: Newcomer, _ number: MeshEngine.LinkID, userID: String, ticket: PeerID,
+    at route: Route, connection: UInt64, instance: UInt64, now: MonotonicTime,
+    into events: inout [Event]
+  ) throws(IorunError) {
+    guard let descriptor, routeOfDescriptor[descriptor] != route, links[route] == nil else {
+      return
+    }
+    note(descriptor, of: route, into: &events)
+    guard credentials == nil else {
+      throw IorunError(.notAllowed, "nobody is admitted by tickets here")
+    }
+    guard !newcomers.isFull else {
+      throw IorunError(
+        .overloaded, "too many newcomers wait to be admitted", remedy: "Try again")
+    }
+    let peer = Introduction.peer(
+      of: newcomer, head: identity, ticket: ticket, connection: connection, instance: instance)
+    guard let peer else {
+      throw IorunError(
+        .notAllowed, "the greeting does not prove the key that it names",
+        remedy: "Run the same release of iorun on both")
+    }
+    newcomers.add(
+      number, route: route, userID: userID, peer: peer, connection: connection,
+      instance: instance, now: now)
+    events.append(.newcomer(number, newcomer, ticket: ticket))
+  }
+
+  /// Welcomes a newcomer, whose link is its own from then on, or says why not.
+  func decide(
+    _ number: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
+    into events: inout [Event]
+  ) {
+    guard let one = newcomers.take(number) else { return }
+    do throws(IorunError) {
+      if let refusal { throw refusal }
+      let link = try link(
+        number, userID: one.userID, principal: one.peer, connection: one.connection,
+        instance: one.instance, now: now)
+      guard let link, !expelled.contains(one.peer) else { return }
+      // Its connection was noted with the greeting.
+      descriptor = nil
+      try accept(link, at: one.route, into: &events)
+      events += one.packets.map { .packet(number, $0) }
+    } catch {
+      refuse(one.route, error)
+    }
+  }
+
+  private func check(_ version: UInt32) throws(IorunError) {
     guard version == IorunVersion.wireProtocol else {
       throw IorunError(
         .versionMismatch,
         "this head speaks wire protocol \(IorunVersion.wireProtocol), the peer \(version)",
         remedy: "Run the same release of iorun on both")
     }
+  }
+
+  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
+  private func link(
+    _ number: MeshEngine.LinkID, userID: String, principal: PeerID, connection: UInt64,
+    instance: UInt64, now: MonotonicTime
+  ) throws(IorunError) -> Link? {
     let address = MeshInstance.address(of: instance, of: principal)
     if let route = routeOf[address], let present = links[route],
       present.connection > connection, now - present.lastHeard < .seconds(2)
@@ -227,28 +327,30 @@ final class Acceptor: LinkOwner {
       return nil
     }
     // The link that this one replaces does not count.
-    let others = links.values.count { $0.principal == principal && $0.address != address }
+    let others = instances[principal, default: 0] - (routeOf[address] == nil ? 0 : 1)
     guard others < Self.instancesPerPeer else {
       throw IorunError(
         .overloaded, "\(Self.instancesPerPeer) processes of this peer are connected already",
         remedy: "End some of them")
     }
-    nextLink += 1
     return Link(
-      id: nextLink, address: address, principal: principal, userID: userID,
+      id: number, address: address, principal: principal, userID: userID,
       connection: connection, lastHeard: now)
   }
 
-  private func accept(_ link: Link, at route: Route, into events: inout [Event]) {
+  private func accept(
+    _ link: Link, at route: Route, into events: inout [Event]
+  ) throws(IorunError) {
+    let certificate = try credentials?.own() ?? []
     if let descriptor { note(descriptor, of: route, into: &events) }
     if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
     end(route, isReplaced: true, into: &events)
-    var link = link
-    link.outbox.append(
+    links[route] = link
+    put(
       .welcome(
         protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-        connection: link.connection))
-    links[route] = link
+        connection: link.connection, certificate: certificate), into: route)
+    instances[link.principal, default: 0] += 1
     routeOf[link.address] = route
     routes[link.id] = route
     events.append(.up(link.id, address: link.address, principal: link.principal))
@@ -270,6 +372,8 @@ final class Acceptor: LinkOwner {
     guard let link = links.removeValue(forKey: route) else { return }
     routeOf[link.address] = nil
     routes[link.id] = nil
+    let left = instances[link.principal, default: 0] - 1
+    instances[link.principal] = left > 0 ? left : nil
     events.append(.down(link.id))
     if link.address == link.principal, !isReplaced {
       board.isDown(link.principal, wasClosed: wasClosed)

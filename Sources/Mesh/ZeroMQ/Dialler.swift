@@ -45,6 +45,11 @@ final class Dialler: LinkOwner {
   /// The last heartbeat's round trip.
   private var roundTrip: Duration?
   private var attempt = 0
+  /// True once the other side knows this process by its own key.
+  private var isKnown: Bool
+  /// Until when the other side's certificate is good, in seconds since 1970 (UTC), where it had to
+  /// show one.
+  private var goodUntil: Double?
 
   init(
     _ uplink: MeshUplink, as purpose: LinkPurpose, telling state: UplinkMonitor,
@@ -56,6 +61,7 @@ final class Dialler: LinkOwner {
     self.instance = instance
     self.identity = identity
     self.security = security
+    isKnown = uplink.introduction == nil
     peer = CurveKey.peer(of: uplink.key)
     phase = .waiting(until: now)
     // Grows over restarts of this process too, as long as the clock does not go back.
@@ -100,7 +106,13 @@ final class Dialler: LinkOwner {
         fail(noAnswer(), now: now, into: &events)
       }
     case .up(let link, let lastHeard, let pingAt):
-      if now - lastHeard >= Self.silence {
+      if let goodUntil, let moment = uplink.credentials?.now(), moment >= goodUntil {
+        fail(
+          IorunError(
+            .certificateExpired, "the certificate of peer \(peer.short) has ended on an open link",
+            remedy: "It shows a fresh one with the next connection, which is made at once"),
+          now: now, into: &events)
+      } else if now - lastHeard >= Self.silence {
         fail(noAnswer(), now: now, into: &events)
       } else if now >= pingAt {
         outbox.append(.ping(token: UInt64(bitPattern: now.nanoseconds)))
@@ -143,6 +155,8 @@ final class Dialler: LinkOwner {
     socket = nil
   }
 
+  private var introduction: Introduction? { isKnown ? nil : uplink.introduction }
+
   private func connect(
     now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
@@ -151,8 +165,9 @@ final class Dialler: LinkOwner {
     connection += 1
     attempt += 1
     do {
+      let certificate = try uplink.credentials?.own() ?? []
       let socket = try HardenedSocket.dialler(
-        identity: identity, peerKey: uplink.key, security: security)
+        identity: introduction?.ticket ?? identity, peerKey: uplink.key, security: security)
       self.socket = socket
       let address = "inproc://monitor-\(UInt(bitPattern: ObjectIdentifier(self)))-\(attempt)"
       let watched =
@@ -168,7 +183,10 @@ final class Dialler: LinkOwner {
       outbox.append(
         .hello(
           protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
-          connection: connection, instance: instance))
+          connection: connection, instance: instance,
+          newcomer: try introduction?.newcomer(
+            identity, headKey: uplink.key, connection: connection, instance: instance),
+          certificate: certificate))
       nextLink += 1
       phase = .connecting(nextLink, since: now)
       events.append(.opened(nextLink, peer))
@@ -176,14 +194,20 @@ final class Dialler: LinkOwner {
       let failure =
         error as? IorunError
         ?? IorunError(.unreachable, "cannot connect to \(uplink.address)", cause: error)
-      fail(failure, now: now, into: &events)
+      planNext(failure, now: now, into: &events)
     }
   }
 
   private func handle(_ frame: Frame, now: MonotonicTime, into events: inout [Event]) {
     switch (frame, phase) {
-    case (.welcome(_, _, connection), .connecting(let link, _)):
+    case (.welcome(_, _, connection, let certificate), .connecting(let link, _)):
+      do throws(IorunError) {
+        goodUntil = try uplink.credentials?.end(of: certificate, of: peer)
+      } catch {
+        return fail(error, now: now, into: &events)
+      }
       phase = .up(link, lastHeard: now, pingAt: now)
+      isKnown = true
       backoff = Self.firstBackoff
       events.append(.up(link, peer))
     case (.refusal(let code, let message, let remedy), .connecting):
@@ -229,6 +253,12 @@ final class Dialler: LinkOwner {
     case .waiting: return
     case .connecting(let link, _), .up(let link, _, _): events.append(.down(link))
     }
+    planNext(error, now: now, into: &events)
+  }
+
+  private func planNext(
+    _ error: IorunError, now: MonotonicTime, into events: inout [Event]
+  ) {
     close()
     // Half of the wait is random, so that a head that comes back is not met by all at once.
     phase = .waiting(until: now + backoff * Double.random(in: 0.5...1))

@@ -29,6 +29,7 @@ final class EndpointLoop {
   private var nextSweep = MonotonicTime(nanoseconds: 0)
   private var nextReceiverTick = MonotonicTime(nanoseconds: 0)
   private var nextEngineTick = MonotonicTime(nanoseconds: 0)
+  private var newcomerAdmission: NewcomerAdmission?
   private var stopBy: MonotonicTime?
   private var stopped: [@Sendable () -> Void] = []
 
@@ -135,12 +136,36 @@ final class EndpointLoop {
       case .accepted(let link, let address, let principal):
         if address != principal { principals[address] = principal }
         engine.linkUp(link, peer: address, now: now, into: &actions)
+      case .newcomer(let link, let newcomer, let ticket):
+        admit(newcomer, with: ticket, over: link)
       case .down(let link): engine.linkDown(link, now: now, into: &actions)
       case .packet(let link, let packet):
         engine.receive(packet, over: link, now: now, into: &actions)
       }
     }
     events.removeAll(keepingCapacity: true)
+  }
+
+  /// Asks whoever decides; the answer comes through the mailbox.
+  private func admit(
+    _ newcomer: Newcomer, with ticket: PeerID, over link: MeshEngine.LinkID
+  ) {
+    guard let newcomerAdmission else {
+      mailbox.post(
+        .decided(link, IorunError(.notAllowed, "this process admits nobody by tickets")))
+      return
+    }
+    Task { [mailbox] in
+      var refusal: IorunError?
+      do {
+        try await newcomerAdmission(newcomer.publicKey, newcomer.name, ticket)
+      } catch let error as IorunError {
+        refusal = error
+      } catch {
+        refusal = IorunError(.internalFault, "the admission failed", cause: error)
+      }
+      mailbox.post(.decided(link, refusal))
+    }
   }
 
   private func perform(_ command: EndpointMailbox.Command, now: MonotonicTime) {
@@ -150,6 +175,10 @@ final class EndpointLoop {
     case .consumed(let byteCount, let peer, let trafficClass):
       engine.consumed(byteCount, from: peer, in: trafficClass, now: now)
     case .relays(let table): engine.setRelays(table)
+    case .newcomers(let admission): newcomerAdmission = admission
+    case .decided(let link, let refusal):
+      sockets.decide(link, refusal: refusal, now: now, into: &events)
+      handleEvents(now: now)
     case .forget(let peer):
       engine.forget(peer)
       mailbox.releaseAll(for: peer)
@@ -175,8 +204,11 @@ final class EndpointLoop {
         mailbox.releaseAll(for: address)
         lost.append((address, error))
       }
-    case .listen(let addresses, let admits, let reply):
-      reply(Result { try sockets.listen(on: addresses, admits: admits) })
+    case .listen(let addresses, let admits, let credentials, let reply):
+      reply(
+        Result {
+          try sockets.listen(on: addresses, admits: admits, credentials: credentials)
+        })
     case .closeListener(let number):
       sockets.closeListener(number, into: &events)
       handleEvents(now: now)

@@ -12,12 +12,15 @@ final class EndpointMailbox: Sendable {
     case send([UInt8], to: PeerID, TrafficClass)
     case consumed(Int, from: PeerID, TrafficClass)
     case relays(RelayTable)
+    case newcomers(NewcomerAdmission)
+    /// What became of the newcomer whose link has that number, or would have it.
+    case decided(MeshEngine.LinkID, IorunError?)
     case forget(PeerID)
     case dial(MeshUplink, LinkPurpose, UplinkMonitor)
     case hangUp(PeerID)
     case endLinks(PeerID)
     case expel(PeerID)
-    case listen([String], KeyAdmission, Reply<LinkListener>)
+    case listen([String], KeyAdmission, LinkCredentials?, Reply<LinkListener>)
     case closeListener(UInt64)
     case carrier(PeerID?, of: PeerID)
     case isDirect(PeerID, Reply<Bool>)
@@ -77,10 +80,11 @@ final class EndpointMailbox: Sendable {
     let ended = IorunError(.unreachable, "this process has left the mesh")
     switch command {
     case .stop(_, let done): done()
-    case .listen(_, _, let reply): reply(.failure(ended))
+    case .listen(_, _, _, let reply): reply(.failure(ended))
     case .isDirect(_, let reply): reply(.failure(ended))
     case .dial(_, _, let monitor): monitor.failed(ended)
-    case .send, .consumed, .relays, .forget, .hangUp, .endLinks, .expel, .closeListener, .carrier:
+    case .send, .consumed, .relays, .newcomers, .decided, .forget, .hangUp, .endLinks, .expel,
+      .closeListener, .carrier:
       return
     }
   }

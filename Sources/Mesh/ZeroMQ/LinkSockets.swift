@@ -11,6 +11,8 @@ final class LinkSockets {
     case opened(MeshEngine.LinkID, PeerID)
     case dialled(MeshEngine.LinkID, PeerID)
     case accepted(MeshEngine.LinkID, address: PeerID, principal: PeerID)
+    /// Somebody asks to be admitted with a ticket; `decide` answers.
+    case newcomer(MeshEngine.LinkID, Newcomer, ticket: PeerID)
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
   }
@@ -65,10 +67,12 @@ final class LinkSockets {
   /// Opens a listener.
   ///
   /// - Throws: `addressInUse`.
-  func listen(on addresses: [String], admits: @escaping KeyAdmission) throws -> LinkListener {
+  func listen(
+    on addresses: [String], admits: @escaping KeyAdmission, credentials: LinkCredentials? = nil
+  ) throws -> LinkListener {
     let acceptor = try Acceptor(
-      addresses: addresses, identity: identity, admits: admits, security: security,
-      board: board)
+      addresses: addresses, identity: identity, admits: admits, credentials: credentials,
+      security: security, board: board)
     nextListener += 1
     acceptors[nextListener] = acceptor
     return LinkListener(number: nextListener, addresses: acceptor.addresses)
@@ -114,6 +118,17 @@ final class LinkSockets {
   func endLinks(to principal: PeerID, into events: inout [Event]) {
     for acceptor in acceptors.values { acceptor.endLinks(to: principal, into: &accepted) }
     takeAccepted(nil, into: &events)
+  }
+
+  /// Welcomes or refuses a newcomer.
+  func decide(
+    _ link: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
+    into events: inout [Event]
+  ) {
+    for acceptor in acceptors.values {
+      acceptor.decide(link, refusal: refusal, now: now, into: &accepted)
+      takeAccepted(acceptor, into: &events)
+    }
   }
 
   /// Takes what has arrived, and does what is due.
@@ -184,6 +199,8 @@ final class LinkSockets {
       case .up(let link, let address, let principal):
         owners[link] = acceptor
         events.append(.accepted(link, address: address, principal: principal))
+      case .newcomer(let link, let newcomer, let ticket):
+        events.append(.newcomer(link, newcomer, ticket: ticket))
       case .down(let link):
         owners[link] = nil
         events.append(.down(link))

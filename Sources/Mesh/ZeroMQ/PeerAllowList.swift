@@ -19,6 +19,11 @@ public final class PeerAllowList: Sendable {
     peers.withLock { $0 = admitted }
   }
 
+  /// The public key of a peer that is admitted.
+  public func key(of peer: PeerID) -> [UInt8]? {
+    peers.withLock { peers in peers.first { $0.value == peer }?.key }
+  }
+
   /// The rule, for `ZeroMQEndpoint.listen`.
   public func admits(_ publicKey: [UInt8]) -> PeerID? { peers.withLock { $0[publicKey] } }
 }

@@ -103,6 +103,9 @@ public final class UplinkMonitor: Sendable {
 
   /// Trying again does not help against these.
   private static func isFinal(_ error: IorunError) -> Bool {
-    error.code == .keyNotAdmitted || error.code == .versionMismatch
+    switch error.code {
+    case .keyNotAdmitted, .versionMismatch, .ticketInvalid, .ticketExpired, .ticketSpent: true
+    default: false
+    }
   }
 }

@@ -57,7 +57,7 @@ final class ZMQSocket {
   /// One received message part.
   struct Part {
     var bytes: [UInt8]
-    /// What ZAP answered as User-Id for the connection it came over.
+    /// What ZAP answered as User-Id for the connection it came over: of a message's second part.
     var userID: String?
     /// The descriptor of that connection, where it was asked for.
     var descriptor: Int32?
@@ -78,7 +78,9 @@ final class ZMQSocket {
       if parts.count <= limit {
         let bytes = [UInt8](
           UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message)))
-        let userID = zmq_msg_gets(&message, "User-Id").map { String(cString: $0) }
+        // One part tells it; a connection's messages have one sender.
+        let userID =
+          parts.count == 1 ? zmq_msg_gets(&message, "User-Id").map { String(cString: $0) } : nil
         var part = Part(bytes: bytes, userID: userID)
         if let first = parts.first, !knows(first.bytes) {
           // Deprecated in name, but the one way to tell which connection a message came over.

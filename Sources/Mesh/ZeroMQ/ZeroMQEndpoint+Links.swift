@@ -69,12 +69,13 @@ extension ZeroMQEndpoint {
   /// - Parameters:
   ///   - addresses: ZeroMQ addresses, for example `tcp://0.0.0.0:0`.
   ///   - admits: which keys may connect, for example `PeerAllowList.admits`.
+  ///   - credentials: what both ends are to show each other; `nil` where keys are enough.
   /// - Throws: `addressInUse` where an address cannot be had; `unreachable` after `stop`.
   public func listen(
-    on addresses: [String], admits: @escaping KeyAdmission
+    on addresses: [String], admits: @escaping KeyAdmission, credentials: LinkCredentials? = nil
   ) async throws -> LinkListener {
     try await withCheckedThrowingContinuation { continuation in
-      mailbox.post(.listen(addresses, admits) { continuation.resume(with: $0) })
+      mailbox.post(.listen(addresses, admits, credentials) { continuation.resume(with: $0) })
     }
   }
 

@@ -10,11 +10,20 @@ public struct MeshUplink: Sendable {
   public var address: String
   /// The Curve25519 public key that the peer must prove.
   public var key: [UInt8]
+  /// How the peer is told who this process is, where it does not know it yet.
+  public var introduction: Introduction?
+  /// What both ends are to show each other, where neither is the head.
+  public var credentials: LinkCredentials?
 
   /// Describes an uplink.
-  public init(address: String, key: [UInt8]) {
+  public init(
+    address: String, key: [UInt8], introduction: Introduction? = nil,
+    credentials: LinkCredentials? = nil
+  ) {
+    self.credentials = credentials
     self.address = address
     self.key = key
+    self.introduction = introduction
   }
 }
 
@@ -104,6 +113,11 @@ public final class ZeroMQEndpoint: MeshTransport {
   /// Gives credit back; see `MeshTransport`.
   public func consumed(_ byteCount: Int, from peer: PeerID, in trafficClass: TrafficClass) {
     mailbox.post(.consumed(byteCount, from: peer, trafficClass), isUrgent: false)
+  }
+
+  /// Admits peers that introduce themselves on a ticket's connection. Until it is set, none are.
+  public func admitNewcomers(by admission: @escaping NewcomerAdmission) {
+    mailbox.post(.newcomers(admission))
   }
 
   /// Replaces what this process relays between other peers.

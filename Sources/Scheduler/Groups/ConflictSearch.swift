@@ -58,6 +58,7 @@ struct ConflictSearch {
   mutating func run(
     lens left: Int, _ right: Int, wanted: Int, steps: Int, accepts: ([Int]) -> Bool
   ) -> Answer {
+    stepsLeft = steps
     var sum = devices[left] + devices[right]
     for word in 0..<words {
       sets[word] = near[left * words + word] & near[right * words + word]
@@ -66,35 +67,65 @@ struct ConflictSearch {
     guard sum >= wanted else { return .none }
     sets[left >> 6] |= 1 << UInt64(left & 63)
     sets[right >> 6] |= 1 << UInt64(right & 63)
-    stepsLeft = steps
-    return search(level: 0, wanted: wanted, accepts)
+    return search(wanted: wanted, accepts)
   }
 
-  private mutating func search(level: Int, wanted: Int, _ accepts: ([Int]) -> Bool) -> Answer {
-    stepsLeft -= 1
-    guard stepsLeft >= 0 else { return .unknown }
-    guard let worst = reduce(level, wanted: wanted) else { return .none }
-    guard conflicts[worst] > 0 else {
-      let group = members(level)
-      guard accepts(group) else { return .none }
+  /// What a branch comes to.
+  private enum Branch {
+    case found
+    case dead
+    /// The site with the most conflicts: with it or without it.
+    case fork(Int)
+  }
+
+  /// Goes through the branches, depth first. By a stack of its own: branches may be as deep as there are
+  /// sites.
+  private mutating func search(wanted: Int, _ accepts: ([Int]) -> Bool) -> Answer {
+    // The forks on the way down, one a level: the site that is left out, or -1 where it is in.
+    var forks: [Int] = []
+    while true {
+      stepsLeft -= 1
+      guard stepsLeft >= 0 else { return .unknown }
+      switch look(level: forks.count, wanted: wanted, accepts) {
+      case .found: return .found
+      case .fork(let site):
+        descend(from: forks.count, site, isIn: false)
+        forks.append(site)
+      case .dead:
+        while forks.last == -1 { forks.removeLast() }
+        guard let site = forks.popLast() else { return .none }
+        descend(from: forks.count, site, isIn: true)
+        forks.append(-1)
+      }
+    }
+  }
+
+  private mutating func look(
+    level: Int, wanted: Int, _ accepts: ([Int]) -> Bool
+  ) -> Branch {
+    guard let worst = reduce(level, wanted: wanted) else { return .dead }
+    if conflicts[worst] == 0 {
+      guard accepts(members(level)) else { return .dead }
       for word in 0..<words { sets[word] = sets[level * words + word] }
       return .found
     }
-    let base = level * words
-    if conflictCover(level, wanted: wanted) { return .none }
-    let next = base + words
+    return conflictCover(level, wanted: wanted) ? .dead : .fork(worst)
+  }
+
+  /// Makes the set of the next level: without a site, or with it and so with its near ones only.
+  private mutating func descend(from level: Int, _ site: Int, isIn: Bool) {
+    let (base, next) = (level * words, (level + 1) * words)
     if sets.count < next + words { sets.append(contentsOf: repeatElement(0, count: words)) }
-    for word in 0..<words { sets[next + word] = sets[base + word] }
-    sets[next + worst >> 6] &= ~(1 << UInt64(worst & 63))
-    let without = search(level: level + 1, wanted: wanted, accepts)
-    if case .none = without {
-      for word in 0..<words {
-        sets[next + word] = sets[base + word] & near[worst * words + word]
-      }
-      sets[next + worst >> 6] |= 1 << UInt64(worst & 63)
-      return search(level: level + 1, wanted: wanted, accepts)
+    for word in 0..<words {
+      sets[next + word] =
+        isIn ? sets[base + word] & near[site * words + word] : sets[base + word]
     }
-    return without
+    let bit: UInt64 = 1 << UInt64(site & 63)
+    if isIn {
+      sets[next + site >> 6] |= bit
+    } else {
+      sets[next + site >> 6] &= ~bit
+    }
   }
 
   /// Drops the sites that conflict with more devices than can be spared, until there is none.

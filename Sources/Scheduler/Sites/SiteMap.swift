@@ -130,7 +130,10 @@ public struct SiteMap: Sendable {
       }
     } else {
       note(milliseconds, between: here.site, there.site)
-      if milliseconds <= Self.siteRoundTripMilliseconds { settle(max(one, other)) }
+      guard milliseconds <= Self.siteRoundTripMilliseconds else { return }
+      // Who is with fewer others moves, or the later one.
+      let (few, many) = (sites[here.site].members.count, sites[there.site].members.count)
+      settle(few == many ? max(one, other) : few < many ? one : other)
     }
   }
 

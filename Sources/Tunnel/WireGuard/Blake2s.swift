@@ -38,15 +38,18 @@ enum Blake2s {
     var output = [UInt8](repeating: 0, count: macByteCount)
     var count = 0
     var size = macByteCount
-    let done = withUnsafeMutablePointer(to: &size) { size -> Bool in
-      var parameters = [
-        OSSL_PARAM_construct_size_t("size", size), OSSL_PARAM_construct_end(),
-      ]
-      guard let context = EVP_MAC_CTX_new(mac) else { return false }
-      defer { EVP_MAC_CTX_free(context) }
-      return EVP_MAC_init(context, key, key.count, &parameters) == 1
-        && EVP_MAC_update(context, bytes, bytes.count) == 1
-        && EVP_MAC_final(context, &output, &count, output.count) == 1
+    // A parameter keeps the pointer to its name: a literal's lives for one call only.
+    let done = "size".withCString { name in
+      withUnsafeMutablePointer(to: &size) { size -> Bool in
+        var parameters = [
+          OSSL_PARAM_construct_size_t(name, size), OSSL_PARAM_construct_end(),
+        ]
+        guard let context = EVP_MAC_CTX_new(mac) else { return false }
+        defer { EVP_MAC_CTX_free(context) }
+        return EVP_MAC_init(context, key, key.count, &parameters) == 1
+          && EVP_MAC_update(context, bytes, bytes.count) == 1
+          && EVP_MAC_final(context, &output, &count, output.count) == 1
+      }
     }
     precondition(done && count == macByteCount, "OpenSSL has no keyed BLAKE2s")
     return output

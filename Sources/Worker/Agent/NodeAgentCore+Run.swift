@@ -42,8 +42,12 @@ extension NodeAgentCore {
 
   private func terminate(_ id: LeaseID) {
     guard let process = held[id]?.process, held[id]?.termination == nil else { return }
-    held[id]?.termination = Task { [settings, clock] in
-      await process.terminate(grace: settings.stopGrace, clock: clock)
+    var grace = settings.stopGrace
+    if case .nodeLost = held[id]?.stopCause, held[id]?.grant.spec.fenceSeconds != nil {
+      grace = min(grace, Self.ownFenceGrace)
+    }
+    held[id]?.termination = Task { [clock, grace] in
+      await process.terminate(grace: grace, clock: clock)
     }
   }
 

@@ -26,6 +26,8 @@ public actor NodeAgentCore: AgentService {
   /// People who reach into ranks.
   var guests: (any RankGuests)?
   var fenceAfter: Duration?
+  /// How long ago the head heard this node at the latest, as far as the node knows.
+  var sinceRenewal: (@Sendable () -> Duration)?
 
   /// Makes an agent that takes orders from `headID` alone. Call `removeLeftovers` before the first
   /// registration.
@@ -91,6 +93,7 @@ public actor NodeAgentCore: AgentService {
       throw IorunError(.notFound, "lease \(lease) is being given back")
     }
     guard try table.begin(lease, epoch: epoch) else { return }
+    watchSilence()
     // A task of its own: the rank is started even where the caller gives up meanwhile.
     let launching = Task { await self.launch(lease, gang) }
     held[lease]?.launching = launching
@@ -145,6 +148,5 @@ public actor NodeAgentCore: AgentService {
         .notAllowed, "only the node's head may call its agent, not \(caller.short)",
         remedy: "Send the request to the head")
     }
-    heardFromHead()
   }
 }

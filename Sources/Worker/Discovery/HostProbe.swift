@@ -9,6 +9,16 @@ enum HostProbe {
   /// Blocks for at most `limit`. False for what is no IP address of another host, and where nothing
   /// answers; a firewall that drops everything looks like that, too.
   static func answers(_ address: String, within limit: Duration) -> Bool {
+    roundTrip(address, within: limit) != nil
+  }
+
+  /// How long the answer takes; `nil` where `answers` is false. Blocks as that does.
+  static func roundTrip(_ address: String, within limit: Duration) -> Duration? {
+    let began = ContinuousClock.now
+    return connects(address, within: limit) ? ContinuousClock.now - began : nil
+  }
+
+  private static func connects(_ address: String, within limit: Duration) -> Bool {
     var hints = addrinfo()
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

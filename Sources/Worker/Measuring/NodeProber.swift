@@ -43,6 +43,7 @@ struct NodeProber: Sendable {
       }
       for target in orders.targets.prefix(8) {
         let samples = await probe(target.peer)
+        let host = await hostMilliseconds(target.address)
         // The least of a few: what a busy machine adds is no distance.
         let least = samples.compactMap { $0 }.min()
         var throughput: Double?
@@ -50,7 +51,9 @@ struct NodeProber: Sendable {
           throughput = await megabitsPerSecond(to: target.peer, bytes, roundTrip: least)
         }
         measured.append(
-          .init(peer: target.peer, milliseconds: samples, megabitsPerSecond: throughput))
+          .init(
+            peer: target.peer, milliseconds: samples, hostMilliseconds: host,
+            megabitsPerSecond: throughput))
         if let least {
           coordinate.update(
             towards: target.coordinate, measuredMilliseconds: Float(least), random: &generator)
@@ -59,6 +62,21 @@ struct NodeProber: Sendable {
       let interval = Duration.milliseconds(max(1000, min(orders.intervalMilliseconds, 600_000)))
       try? await Task.sleep(for: interval * Double.random(in: 0.8...1.2))
     }
+  }
+
+  /// The least of a few round trips to a host: the mesh goes by the head, and gangs do not.
+  private func hostMilliseconds(_ address: String?) async -> Double? {
+    guard let address else { return nil }
+    let probes = Self.probes
+    let least = try? await Blocking.run { () -> Duration? in
+      var least: Duration?
+      for _ in 0..<probes {
+        guard let trip = HostProbe.roundTrip(address, within: .seconds(1)) else { return least }
+        least = min(trip, least ?? trip)
+      }
+      return least
+    }
+    return least.flatMap { $0 }.map { $0 / .milliseconds(1) }
   }
 
   /// How fast bytes go to a peer, the round trip taken off: the better of two tries, of which the

@@ -61,6 +61,23 @@ final class NodeCredentials: Sendable {
     return try trust.check(certificate, of: publicKey, roles: roles, at: now())
   }
 
+  /// What this node shows to other nodes that it has links with, and asks of them. They must be nodes:
+  /// a supplier's, or the operator's own.
+  ///
+  /// - Parameter key: the public key of a peer with which this node has business.
+  func forLinks(key: @escaping @Sendable (PeerID) -> [UInt8]?) -> LinkCredentials {
+    LinkCredentials(
+      certificate: { [self] in certificate },
+      check: { [self] certificate, peer in
+        guard let publicKey = key(peer) else {
+          throw IorunError(.notAllowed, "this node has no business with peer \(peer.short)")
+        }
+        let known = try check(certificate, of: publicKey, roles: [.supplier, .operator])
+        return Double(known.notAfter + NetworkTrust.clockSkew)
+      },
+      now: now)
+  }
+
   /// The peers that were revoked, as far as this node has heard.
   var revoked: Set<PeerID> {
     state.withLock { Set($0.trust.map { Array($0.bundle.revocations.keys) } ?? []) }

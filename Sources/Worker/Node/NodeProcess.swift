@@ -1,7 +1,7 @@
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
-internal import IorunMesh
+public import IorunMesh
 internal import IorunRuntime
 public import Logging
 
@@ -27,20 +27,22 @@ public struct NodeProcess: Sendable {
   ///
   /// - Throws: `identityUnusable`, `fileSystem`, `addressInUse`.
   public init(
-    stateFolder: String, membership: NodeMembership,
+    stateFolder: String, membership: NodeMembership, introduction: Introduction? = nil,
     gpus: any GPUProvider = NVML(), supervisor: String = "/proc/self/exe",
     logger: Logger = Logger(label: "iorun.node")
   ) async throws {
     let identity = try CurveKey.loadOrCreate(at: stateFolder + "/node.key")
-    let uplink = try membership.uplink()
+    var uplink = try membership.uplink()
+    uplink.introduction = introduction
     let executors = ExecutorDirectory(agent: identity)
     let endpoint = try ZeroMQEndpoint(
       identity: identity, listening: [Self.socketAddress(stateFolder, identity.peer)],
       admits: { executors.admits($0) }, uplink: uplink)
     executors.attach(endpoint)
     let headID = CurveKey.peer(of: uplink.key)
-    credentials = try NodeCredentials(
+    let credentials = try NodeCredentials(
       folder: stateFolder, publicKey: identity.publicKey, head: headID, logger: logger)
+    self.credentials = credentials
     var settings = AgentSettings(stateFolder: stateFolder)
     settings.supervisor = supervisor
     let dataPlane = await DataPlaneProbe().find()
@@ -88,7 +90,10 @@ public struct NodeProcess: Sendable {
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
         rendezvous: try Rendezvous.at(headID, using: system),
-        links: DirectLinks(endpoint: endpoint, publicKey: identity.publicKey, logger: logger),
+        links: DirectLinks(
+          endpoint: endpoint, publicKey: identity.publicKey,
+          credentials: credentials.forLinks(key:),
+          logger: logger),
         logger: logger)
       let served: [any Sendable] = [
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
@@ -125,6 +130,13 @@ public struct NodeProcess: Sendable {
     self.endpoint = endpoint
     self.networks = networks
     self.logger = logger
+  }
+
+  /// Returns when the head knows this node.
+  ///
+  /// - Throws: `keyNotAdmitted`, `ticketExpired` and the like at once; the last failure after `limit`.
+  public func waitUntilAdmitted(within limit: Duration) async throws {
+    try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
   }
 
   /// Serves until the task is cancelled; then stops all ranks and says goodbye.
@@ -173,17 +185,20 @@ public struct NodeProcess: Sendable {
     // Both at once: on a long way each would cost a round trip. The head takes the runtime side
     // once it knows the node.
     async let runtimeSide: Void = hub.register(logger)
+    var asked = ContinuousClock.now
     var orders = try await Self.bounded { try await registry.register(registration) }
     logger.notice("this node is registered as \(orders.name)")
     await runtimeSide
     while !Task.isCancelled {
-      await agent.apply(orders: orders)
+      await agent.apply(orders: orders, age: ContinuousClock.now - asked)
       if orders.registerAgain { return }
       let revoked = await credentials.renew(ifNewer: orders.trustSequence, from: admissions)
       for peer in revoked { endpoint.expel(peer) }
-      try await Task.sleep(for: .milliseconds(max(100, orders.heartbeatMilliseconds)))
+      let pace = Duration.milliseconds(max(100, orders.heartbeatMilliseconds))
+      try await Task.sleep(for: min(pace, await agent.renewEvery ?? pace))
       let leases = await agent.currentLeases()
       let roundTrip = endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) }
+      asked = ContinuousClock.now
       orders = try await Self.bounded {
         try await registry.heartbeat(leases: leases, roundTripMilliseconds: roundTrip)
       }

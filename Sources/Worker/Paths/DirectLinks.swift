@@ -27,15 +27,23 @@ actor DirectLinks {
   private let publicKey: [UInt8]
   private let logger: Logger
   private let now: @Sendable () -> ContinuousClock.Instant
-  private let allowed = PeerAllowList()
+  private let allowed: PeerAllowList
+  private let credentials: LinkCredentials
   private var listener: LinkListener?
   private var known: [PeerID: Known] = [:]
 
-  /// - Parameter now: the time, for tests that cannot wait.
+  /// - Parameters:
+  ///   - credentials: what this node shows to others and how it checks theirs, given the public keys
+  ///     of those with whom it has business.
+  ///   - now: the time, for tests that cannot wait.
   init(
-    endpoint: ZeroMQEndpoint, publicKey: [UInt8], logger: Logger,
-    now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
+    endpoint: ZeroMQEndpoint, publicKey: [UInt8],
+    credentials: (_ key: @escaping @Sendable (PeerID) -> [UInt8]?) -> LinkCredentials,
+    logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
   ) {
+    let allowed = PeerAllowList()
+    self.allowed = allowed
+    self.credentials = credentials { allowed.key(of: $0) }
     self.endpoint = endpoint
     self.publicKey = publicKey
     self.logger = logger
@@ -62,7 +70,8 @@ actor DirectLinks {
     var failure: (any Error)?
     for address in ["tcp://[::]:0", "tcp://0.0.0.0:0"] {
       do {
-        return try await endpoint.listen(on: [address], admits: { allowed.admits($0) })
+        return try await endpoint.listen(
+          on: [address], admits: { allowed.admits($0) }, credentials: credentials)
       } catch {
         failure = error
       }
@@ -114,7 +123,9 @@ actor DirectLinks {
     }
     guard let address = found ?? nil, known[peer] != nil else { return }
     known[peer]?.isDialled = true
-    endpoint.dial(MeshUplink(address: "tcp://\(address)", key: entry.offer.end.key))
+    endpoint.dial(
+      MeshUplink(
+        address: "tcp://\(address)", key: entry.offer.end.key, credentials: credentials))
   }
 }
 

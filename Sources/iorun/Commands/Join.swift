@@ -42,12 +42,16 @@ struct Join: AsyncParsableCommand {
     defer { lock.unlock() }
     let given =
       ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
-    var membership = try await membership(folder, ticket: given.map(TicketArgument.read))
+    let (described, unused) = try membership(folder, ticket: given.map(TicketArgument.read))
+    var membership = described
     membership.metrics = offering.metrics
-    try await NodeCommand.serve(folder, membership, owner: try owner.watch())
+    try await NodeCommand.serve(folder, membership, with: unused, owner: try owner.watch())
   }
 
-  private func membership(_ folder: String, ticket text: String?) async throws -> NodeMembership {
+  /// What this node is in which network, and the ticket with which it has yet to be admitted there.
+  private func membership(
+    _ folder: String, ticket text: String?
+  ) throws -> (NodeMembership, Ticket?) {
     let known = try NodeMembership.load(from: folder)
     let offer = try offering.offer()
     guard let text else {
@@ -60,17 +64,14 @@ struct Join: AsyncParsableCommand {
         name: name, address: address, milliCPUs: offering.milliCPUs,
         offer: offer)
       try changed.save(to: folder)
-      return changed
+      return (changed, nil)
     }
     let ticket = try Ticket(text)
     let nodeName = name ?? known?.name ?? ProcessInfo.processInfo.hostName
-    let identity = try CurveKey.loadOrCreate(at: folder + "/node.key")
-    try await TicketHolder.admit(identity, with: ticket, name: nodeName)
     let membership = NodeMembership(
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
       offer: (known?.offer ?? RuntimeOffer()).changed(offer))
-    try membership.save(to: folder)
-    return membership
+    return (membership, ticket)
   }
 }

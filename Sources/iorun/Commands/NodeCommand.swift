@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import IorunClient
 internal import IorunCore
 internal import IorunLocal
+internal import IorunMesh
 internal import IorunWorker
 
 /// `iorun node`: runs a node whose folder has been prepared. What `iorun up` starts.
@@ -24,13 +25,26 @@ struct NodeCommand: AsyncParsableCommand {
     try await Self.serve(folder, membership, owner: try owner.watch())
   }
 
-  /// Serves until SIGINT or SIGTERM, or until the owner is gone.
-  static func serve(_ folder: String, _ membership: NodeMembership, owner: OwnerWatch?)
-    async throws
-  {
-    let node = try await NodeProcess(stateFolder: folder, membership: membership)
+  /// Serves until SIGINT or SIGTERM, or until the owner is gone. With a ticket, the head admits the
+  /// node first; the folder then keeps the membership.
+  static func serve(
+    _ folder: String, _ membership: NodeMembership, with ticket: Ticket? = nil, owner: OwnerWatch?
+  ) async throws {
+    let uplink = try ticket.map { try TicketHolder.uplink(with: $0, name: membership.name) }
+    let node = try await NodeProcess(
+      stateFolder: folder, membership: membership, introduction: uplink?.introduction)
     try await Signals.cancelling {
-      try await OwnerWatch.during(owner) { try await node.run() }
+      try await OwnerWatch.during(owner) {
+        if let ticket {
+          do {
+            try await node.waitUntilAdmitted(within: .seconds(10))
+          } catch {
+            throw TicketHolder.explained(error, ticket: ticket)
+          }
+          try membership.save(to: folder)
+        }
+        try await node.run()
+      }
     }
   }
 }

@@ -88,25 +88,7 @@ struct Submit: AsyncParsableCommand {
   }
 
   private func submission() async throws -> JobSubmission {
-    if let spec {
-      let url = URL(fileURLWithPath: spec)
-      let folder = url.deletingLastPathComponent().path
-      let file = try await Blocking.run { try JobSpecFile.load(path: spec) }
-      let directory = file.workingDirectory.map {
-        $0.hasPrefix("/") ? $0 : folder + "/" + $0
-      }
-      return JobSubmission(
-        spec: try flags.applied(to: file.spec),
-        workingFolder: flags.workingDirectory ?? directory, specFolder: folder,
-        program: Program.path)
-    }
-    let base = JobSpec(
-      name: swiftProduct ?? URL(fileURLWithPath: command[0]).lastPathComponent,
-      entrypoint: swiftProduct.map { .swift(target: $0, arguments: command) } ?? .command(command),
-      gang: .init(ranks: 1, resources: ResourceSet(milliCPUs: 1000)))
-    return JobSubmission(
-      spec: try flags.applied(to: base), workingFolder: flags.workingDirectory,
-      specFolder: FileManager.default.currentDirectoryPath, program: Program.path)
+    try await JobSource(spec: spec, swiftProduct: swiftProduct, command: command).submission(flags)
   }
 
   private func showPlan(_ spec: JobSpec) async throws {
@@ -114,10 +96,7 @@ struct Submit: AsyncParsableCommand {
     if client.json {
       Output.write(try JSONOutput.line(PlanView(plan)))
     } else {
-      for place in plan.places {
-        let gpus = place.gpuIndices.isEmpty ? "" : "  GPUs \(place.gpuIndices)"
-        Output.write("rank \(place.rank)  \(place.nodeName)\(gpus)\n")
-      }
+      Output.write(PlacementRendering.plan(plan))
       if let refusal = plan.refusal { Output.writeError("no placement: \(refusal)\n") }
     }
     if plan.refusal != nil { throw ExitCode(IorunClient.ExitStatus.noPlacement.rawValue) }

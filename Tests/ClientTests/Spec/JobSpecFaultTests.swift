@@ -43,7 +43,7 @@ import Testing
     Case("command: [a, [b]]", "1:14", "command[1] must be a text, found a list", "Give"),
     Case(
       "command: a\ngang: 3", "2:7",
-      "gang must be a group with the keys ranks, resources, found the number 3", "Give"),
+      "gang must be a group with the keys ranks, resources, placement, found the number 3", "Give"),
     Case(
       "command: a\ngang: {ranks: three}", "2:15",
       "gang.ranks must be a whole number from 1 to 4096, found the text 'three'", "Give"),
@@ -68,6 +68,8 @@ import Testing
     Case("command: a\ngang: {resources: {cpus: .inf}}", "2:26", "cpus is .inf", "0.001"),
     Case("command: a\ngang: {resources: {cpus: 0}}", "2:26", "cpus is 0", "0.001"),
     Case("command: a\ngang: {resources: {gpus: 0.5}}", "2:26", "gpus is 0.5", "whole number"),
+    Case("command: a\ngang: {placement: NEAR}", "2:19", "gang.placement is 'NEAR'", "SITE(20ms)"),
+    Case("command: a\ngang: {placement: SITE(0ms)}", "2:19", "placement is 'SITE(0ms)'", "SITE"),
     Case(
       "command: a\ngang: {resources: {gpu_model: H100}}", "2:31",
       "gpu_model is there, but gpus is 0", "gpus: 1"),

@@ -16,6 +16,7 @@ import Testing
       working_dir: src
       gang:
         ranks: 3
+        placement: SITE(20ms)
         resources: {cpus: 0.5, gpus: 2, gpu_model: H100, memory: 4 GiB, disk: 10GB}
       env:
         PORT: 8080
@@ -35,7 +36,7 @@ import Testing
             ranks: 3,
             resources: ResourceSet(
               milliCPUs: 500, gpus: 2, memory: .gibi(4), disk: Bytes(10_000_000_000)),
-            gpuModel: "H100"),
+            gpuModel: "H100", placement: .site(maxRoundTripMilliseconds: 20)),
           environment: ["PORT": "8080", "DEBUG": "yes", "EMPTY": ""],
           outputs: ["model.bin", "out/*.png"], timeoutSeconds: 600, retries: 2, network: .gang))
   }
@@ -67,6 +68,8 @@ import Testing
     arguments: [("90s", 90.0), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1.5", 1.5), ("45", 45)])
   func timeout(text: String, seconds: Double) throws {
     #expect(try parse("command: a\ntimeout: \(text)").spec.timeoutSeconds == seconds)
+    #expect(try parse("command: a\nfence: 5s").spec.fenceSeconds == 5)
+    #expect(throws: (any Error).self) { try parse("command: a\nfence: 2s") }
   }
 
   @Test func `a file is loaded under its own name`() throws {

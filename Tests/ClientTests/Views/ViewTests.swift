@@ -72,9 +72,18 @@ import Testing
     let request = TicketRequest(role: .buyer, uses: 1, lifetimeSeconds: 60, label: "x")
     let plan = PlacementPlan(
       places: [.init(rank: 0, node: Samples.peer, nodeName: "n", gpuIndices: [0])],
-      refusal: "no", fitsWhenIdle: true)
+      refusal: "no", fitsWhenIdle: true, sites: [1], longestRoundTripMilliseconds: 2)
+    let sites = NetworkSites(sites: [
+      .init(
+        number: 1, nodes: [Samples.peer], neighbours: [.init(site: 2, roundTripMilliseconds: 9)])
+    ])
+    let offer = PlacementOffer(
+      shares: [.init(node: Samples.peer, nodeName: "n", ranks: 2)],
+      longestRoundTripMilliseconds: 2, leastRoundTripMilliseconds: 1, microdollarsPerHour: 5,
+      reliability: 1, words: "cheapest", reasons: ["x"])
     var job = Samples.job(.failed, ranks: ranks, reason: "x")
     job.spec.gang.gpuModel = "H100"
+    job.spec.gang.placement = .pack
     let swift = Samples.job(entrypoint: .swift(target: "Train", arguments: []))
     let lines = [
       try JSONOutput.line(JobsView([job, swift])), try JSONOutput.line(NodesView([Samples.node])),
@@ -84,6 +93,11 @@ import Testing
       try JSONOutput.line(TicketsView([ticket])),
       try JSONOutput.line(NewTicketView(text: "x", request: request)),
       try JSONOutput.line(PlanView(plan)),
+      try JSONOutput.line(SitesView(sites, nodes: [Samples.node])),
+      try JSONOutput.line(OffersView([offer])),
+      try JSONOutput.line(
+        ExplanationView(
+          JobExplanation(job: job, plan: plan, sites: [1], longestRoundTripMilliseconds: 2))),
       try JSONOutput.line(
         ErrorView(IorunError(.notFound, "x", remedy: "y", cause: CancellationError()))),
     ]

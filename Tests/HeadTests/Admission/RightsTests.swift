@@ -53,6 +53,12 @@ struct RightsTests {
     "Placer.plan": { scene, caller in
       _ = try await scene.rig.services.placement.plan(.sample(), caller: caller)
     },
+    "Placer.offers": { scene, caller in
+      _ = try await scene.rig.services.placement.offers(.sample(), caller: caller)
+    },
+    "Placer.explain": { scene, caller in
+      _ = try await scene.rig.services.placement.explain(scene.job.id, caller: caller)
+    },
     "RuntimeOverview.list": { scene, caller in
       let listing = try await scene.rig.services.runtime.list(.jobs, limit: 9, caller: caller)
       guard !listing.items.isEmpty else { throw IorunError(.notFound, "nothing is listed") }
@@ -61,6 +67,7 @@ struct RightsTests {
       _ = try await scene.rig.services.runtime.nodes(caller: caller)
     },
     "NetworkOverview.status": { _ = try await $0.rig.services.network.status(caller: $1) },
+    "NetworkOverview.sites": { _ = try await $0.rig.services.network.sites(caller: $1) },
     "NetworkOverview.nodes": { _ = try await $0.rig.services.network.nodes(caller: $1) },
     "NetworkOverview.createTicket": { scene, caller in
       _ = try await scene.rig.services.network.createTicket(

@@ -60,6 +60,55 @@ struct NodeLossTests {
     }
   }
 
+  @Test("a job with a fence of its own starts again 5 s after a vanished node's last word")
+  func ownFence() async throws {
+    try await withRig { (rig) async throws in
+      // One rank on each node, and room for one of the hasty job.
+      let patient = try await rig.wait(
+        for: rig.submit(.sample(ranks: 3, cpus: 3, retries: 1)).id, .running)
+      for rank in 0..<3 { try await rig.runs(patient, rank) }
+      let hasty = try await rig.wait(
+        for: rig.submit(.sample(ranks: 1, retries: 1, fence: 3)).id, .running)
+      try await rig.runs(hasty, 0)
+      let lost = rig.node(of: hasty, 0)
+      #expect(patient.ranks.map(\.node).contains(lost.id))
+      await lost.set(unreachable: true)
+      // 3 s until its node stops it by itself, and 2 s of margin.
+      for _ in 0..<4 {
+        try await pass(1, rig, silent: lost)
+        #expect(try await rig.status(hasty.id).attempt == 1)
+        #expect(try await rig.status(hasty.id).state == .running)
+      }
+      try await pass(2, rig, silent: lost)
+      let second = try await rig.wait(for: hasty.id, .running, attempt: 2)
+      #expect(!second.ranks.map(\.node).contains(lost.id))
+      // Back after 10 s: the other job's ranks ran on, and the hasty one's lease is unwanted.
+      try await pass(4, rig, silent: lost)
+      await lost.set(unreachable: false)
+      #expect(try await rig.status(patient.id).state == .running)
+      #expect(try await rig.status(patient.id).attempt == 1)
+      let orders = try await rig.services.nodes.heartbeat(
+        leases: [rig.lease(hasty, 0)], roundTripMilliseconds: nil, caller: lost.id)
+      #expect(orders.registerAgain == false && orders.stop == [rig.lease(hasty, 0)])
+    }
+  }
+
+  @Test("a job with a fence of its own does not wait for that of a node that died under it again")
+  func ownFenceOfDead() async throws {
+    try await withRig { (rig) async throws in
+      let job = try await rig.wait(
+        for: rig.submit(.sample(ranks: 2, retries: 1, fence: 30)).id, .running)
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let lost = rig.node(of: job, 1)
+      await lost.set(unreachable: true)
+      // Dead after 20 s; with a fence of 30 s and 2 s of margin the retry comes after 32 s, not 40.
+      try await pass(31, rig, silent: lost)
+      #expect(try await rig.status(job.id).attempt == 1)
+      try await pass(2, rig, silent: lost)
+      try await rig.wait(for: job.id, .running, attempt: 2)
+    }
+  }
+
   @Test("a lost node that is back without the lease lets the retry start at once")
   func backWithoutLease() async throws {
     try await withRig { (rig) async throws in

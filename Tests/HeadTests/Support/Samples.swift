@@ -15,12 +15,13 @@ extension NodeFacts {
 
 extension JobSpec {
   static func sample(
-    ranks: Int = 2, cpus: Int = 1, retries: Int = 0, timeout: Double? = nil
+    ranks: Int = 2, cpus: Int = 1, retries: Int = 0, timeout: Double? = nil,
+    fence: Double? = nil
   ) -> JobSpec {
     JobSpec(
       name: "sample", entrypoint: .command(["true"]),
       gang: Gang(ranks: ranks, resources: ResourceSet(milliCPUs: cpus * 1000)),
-      timeoutSeconds: timeout, retries: retries)
+      timeoutSeconds: timeout, retries: retries, fenceSeconds: fence)
   }
 }
 

@@ -33,6 +33,17 @@ struct SiteMapTests {
     #expect(map.site(of: 4) != map.site(of: 0))
   }
 
+  @Test("A newcomer joins the others' site, whatever its number is")
+  func newcomer() {
+    var map = SiteMap()
+    for device in 5..<9 { map.add(device, supplier: 0) }
+    for left in 5..<9 { for right in 5..<left { map.measured(left, right, milliseconds: 0.7) } }
+    map.add(3, supplier: 1)
+    map.measured(3, 8, milliseconds: 1)
+    #expect(map.site(of: 3) == map.site(of: 8))
+    #expect(map.members(of: map.site(of: 8) ?? -1).count == 5)
+  }
+
   @Test("A device that turns out to be far away leaves its site")
   func moves() {
     var map = SiteMap()

@@ -34,6 +34,62 @@ struct FenceTests {
     #expect(reason.contains("0.2 s"))
   }
 
+  private static let forever = "while :; do sleep 0.05; done"
+
+  /// Moves the clock once the agent waits on it.
+  private func pass(_ time: Duration, _ clock: ManualClock) async throws {
+    try await eventually("the fence waits") { clock.sleeperCount > 0 }
+    clock.advance(by: time)
+  }
+
+  @Test("a job's own fence stops its ranks and nobody else's")
+  func ownFence() async throws {
+    let clock = ManualClock()
+    let stage = try Stage(clock: clock)
+    var hasty = Sample.grant(Self.forever, rank: 0, ranks: 2)
+    hasty.spec.fenceSeconds = 3
+    let patient = Sample.grant(
+      "while [ ! -e go ]; do sleep 0.05; done", rank: 1, ranks: 2)
+    await stage.agent.apply(orders: orders(fence: 30_000))
+    for grant in [hasty, patient] {
+      _ = try await stage.prepare(grant)
+      try await stage.start(grant)
+    }
+    #expect(await stage.agent.renewEvery == .milliseconds(500))
+    try await pass(.milliseconds(2900), clock)
+    #expect(await stage.agent.currentReports().allSatisfy { !$0.hasEnded })
+    try await pass(.milliseconds(200), clock)
+    guard case .nodeLost(let reason) = try await stage.end(hasty).cause else {
+      Issue.record("ended for another reason")
+      return
+    }
+    #expect(reason.contains("3.0 s"))
+    try stage.folder.write("", to: "leases/\(Sample.job)-1-1/work/go")
+    #expect(try await stage.end(patient).cause.isSuccess)
+  }
+
+  @Test("a fence counts from the heartbeat that was answered, and other calls renew nothing")
+  func strict() async throws {
+    let clock = ManualClock()
+    let stage = try Stage(clock: clock)
+    var grant = Sample.grant(Self.forever)
+    grant.spec.fenceSeconds = 3
+    await stage.agent.apply(orders: orders(fence: 30_000))
+    _ = try await stage.prepare(grant)
+    try await stage.start(grant)
+    // Answered after a second on the way.
+    await stage.agent.apply(orders: orders(fence: 30_000), age: .seconds(1))
+    try await pass(.milliseconds(1900), clock)
+    #expect(await stage.agent.currentReports().allSatisfy { !$0.hasEnded })
+    // A head that cannot hear the node counts it as lost, whatever it says itself.
+    _ = try await stage.agent.reaches("127.0.0.1", milliseconds: 1, caller: Sample.head)
+    try await pass(.milliseconds(200), clock)
+    guard case .nodeLost = try await stage.end(grant).cause else {
+      Issue.record("ended for another reason")
+      return
+    }
+  }
+
   @Test("a node that hears from its head does not fence")
   func heard() async throws {
     let clock = ManualClock()
@@ -60,5 +116,11 @@ struct FenceTests {
     await stage.agent.apply(orders: orders(fence: 60_000, stop: [grant.id, Sample.lease(rank: 5)]))
     try await eventually("it is forgotten") { await stage.agent.currentLeases().isEmpty }
     #expect(await stage.executors.released == [grant.id])
+  }
+}
+
+extension LeaseReport {
+  fileprivate var hasEnded: Bool {
+    if case .ended = state { true } else { false }
   }
 }

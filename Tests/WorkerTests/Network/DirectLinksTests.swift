@@ -29,6 +29,9 @@ struct DirectLinksTests {
       system = MeshActorSystem(transport: endpoint)
       links = DirectLinks(
         endpoint: endpoint, publicKey: endpoint.publicKey,
+        credentials: { _ in
+          LinkCredentials(certificate: { [1] }, check: { _, _ in .infinity }, now: { 0 })
+        },
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         now: { [hands] in hands.now })
     }
