@@ -10,8 +10,9 @@ internal import IorunCore
 /// Gangs that differ in arrival only stand in one line, so a look at the queue costs the number of
 /// different lines, not of gangs.
 public struct GangQueue: Sendable {
-  /// The priorities that there are, and the usual one.
+  /// The priorities that there are.
   public static let priorities = JobLimits.priorities
+  /// The priority of a gang that names none.
   public static let usualPriority = JobLimits.usualPriority
   /// One step of urgency for each so much waiting.
   public static let agingSeconds = 86_400.0

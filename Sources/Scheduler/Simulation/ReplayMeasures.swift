@@ -1,8 +1,10 @@
 /// How well a policy did on a trace.
 public struct ReplayMeasures: Sendable, Hashable {
-  /// From arrival to end (job completion time), over jobs that ended.
+  /// From arrival to end (job completion time), over jobs that ended: the mean.
   public var meanSeconds = 0.0
+  /// The same: half of the jobs took no longer.
   public var medianSeconds = 0.0
+  /// The same: 99 of 100 jobs took no longer.
   public var p99Seconds = 0.0
   /// From the first arrival to the last end.
   public var makespanSeconds = 0.0
@@ -13,11 +15,13 @@ public struct ReplayMeasures: Sendable, Hashable {
   public var jainIndex = 1.0
   /// Jain's index over tenants of the mean bounded slowdown.
   public var jainIndexOfSlowdown = 1.0
-  /// Jobs that ended, and those that the cluster can never hold.
+  /// Jobs that ended.
   public var finished = 0
+  /// Jobs that the cluster can never hold.
   public var refused = 0
-  /// Leases taken back, and the work that was lost by it, restarts included.
+  /// Leases taken back.
   public var preemptions = 0
+  /// The work that was lost by that, restarts included.
   public var lostGPUHours = 0.0
 
   private struct Tenant {
