@@ -9,6 +9,6 @@ struct SchedulerBench: ParsableCommand {
     discussion: "Each command prints a table, or with --json one object on standard output.",
     subcommands: [
       OpenB.self, Group.self, Coordinates.self, Scale.self, GangBench.self, Places.self,
-      Refine.self,
+      Refine.self, Replay.self, RepairBench.self,
     ])
 }

@@ -4,6 +4,10 @@ public enum JobLimits {
   public static let ranks = 1...4096
   /// How often a failed attempt may be started again.
   public static let retries = 0...100
+  /// Which priorities there are; a greater one goes first.
+  public static let priorities = 0...10
+  /// The priority of a job that names none.
+  public static let usualPriority = 5
   /// A fence of a job's own, in seconds: below, a pause of a busy machine would end ranks; above, the
   /// network's own comes first.
   public static let fenceSeconds = 3.0...30.0

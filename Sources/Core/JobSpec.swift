@@ -60,12 +60,14 @@ public struct JobSpec: Hashable, Codable, Sendable {
   /// Which network the ranks see; `nil` to leave it to the head: `gang` where the ranks are on
   /// several nodes and all of these can, else `host`.
   public var network: Network?
+  /// Who is placed first, from 0 to 10; `nil` for the usual 5.
+  public var priority: Int?
 
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
-    fenceSeconds: Double? = nil, network: Network? = nil
+    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil
   ) {
     self.name = name
     self.entrypoint = entrypoint
@@ -76,5 +78,6 @@ public struct JobSpec: Hashable, Codable, Sendable {
     self.retries = retries
     self.fenceSeconds = fenceSeconds
     self.network = network
+    self.priority = priority
   }
 }

@@ -24,6 +24,9 @@ public struct HeadOptions: Sendable {
   public var timeoutSlack: Duration = .seconds(5)
   /// How often the head looks at what only time changes.
   public var tick: Duration = .milliseconds(250)
+  /// For how long smaller jobs may go past a gang that does not fit; after it what becomes free is
+  /// held for the gang.
+  public var holdAfter: Duration = .seconds(600)
   /// The pause before the first repeat of a call that did not reach a node; doubles up to 2 s.
   public var retryPause: Duration = .milliseconds(100)
   /// How many jobs may be waiting or running at once.

@@ -48,6 +48,10 @@ struct JobFlags: ParsableArguments {
   var retries: Int?
 
   @Option(
+    help: "Who is placed first, from 0 to 10 (5 unless said); a day of waiting weighs a quarter.")
+  var priority: Int?
+
+  @Option(
     help: "Ranks whose node has not heard the head for so long stop, 3s to 30s: for soon retries.")
   var fence: String?
 
@@ -103,6 +107,9 @@ struct JobFlags: ParsableArguments {
       spec.timeoutSeconds = seconds
     }
     if let retries { spec.retries = try checked("--retries", retries, JobLimits.retries) }
+    if let priority {
+      spec.priority = try checked("--priority", priority, JobLimits.priorities)
+    }
     if let fence {
       guard let seconds = TimeSpan.seconds(fence), JobLimits.fenceSeconds.contains(seconds) else {
         throw invalid("--fence", fence, "a time from 3s to 30s")

@@ -9,7 +9,7 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "fence", "network",
+      "fence", "network", "priority",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
@@ -38,7 +38,8 @@ struct JobSpecReader {
       timeoutSeconds: try values["timeout"].map(timeout),
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
       fenceSeconds: try values["fence"].map(fence),
-      network: try values["network"].map(network))
+      network: try values["network"].map(network),
+      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) })
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 

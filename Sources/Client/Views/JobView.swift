@@ -19,6 +19,7 @@ public struct JobView: Encodable, Sendable {
   let outputs: [String]
   let timeoutSeconds: Double?
   let retries: Int
+  let priority: Int
   let fenceSeconds: Double?
   let network: String?
   let ranks: [RankView]
@@ -58,6 +59,7 @@ public struct JobView: Encodable, Sendable {
     outputs = job.spec.outputs
     timeoutSeconds = job.spec.timeoutSeconds
     retries = job.spec.retries
+    priority = job.spec.priority ?? JobLimits.usualPriority
     fenceSeconds = job.spec.fenceSeconds
     network = job.spec.network?.rawValue
     ranks = job.ranks.map(RankView.init)

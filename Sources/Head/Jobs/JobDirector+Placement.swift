@@ -3,8 +3,8 @@ internal import IorunCore
 internal import IorunScheduler
 internal import Logging
 
-/// The queue: first in, first out, with smaller jobs going first where the head of the queue does
-/// not fit.
+/// The queue: the order is `PlacementLine`'s. Smaller jobs go past one that does not fit, until it has
+/// waited for `holdAfter`; then what becomes free is held for it (`NodeHold`).
 extension JobDirector {
   /// Looks for places for queued jobs, now or once the present search is over.
   func placeSoon() {
@@ -34,7 +34,10 @@ extension JobDirector {
     var offers = inventory.offers
     // The same request gets the same refusal until something is freed.
     var refused: [GangRequest: PlacementRefusal] = [:]
-    for id in order {
+    var isHolding = false
+    let now = clock.now()
+    beginLine(capacity: inventory.totals.capacity, now: now)
+    while let id = line.next() {
       guard let job = live[id], job.isQueued else { continue }
       let record = job.lifecycle.record
       // An attempt never starts beside the one before: a node that is only out of reach stops its
@@ -60,10 +63,38 @@ extension JobDirector {
         }
         apply(.placed(members, epoch: epoch, network: network), to: id)
         live[id]?.waitsForJobs = nil
+        line.placed(record)
       case .refused(let refusal):
+        if isHolding {
+          live[id]?.waitsForJobs = nil
+          note("waits: what becomes free is held for a gang that goes before it", on: id)
+          continue
+        }
         explain(refusal, hasNodes: offers.contains(where: \.isPlaceable), to: id)
+        if refusal.fitsWhenIdle,
+          now - record.submittedAt >= options.holdAfter.inSeconds
+        {
+          isHolding = true
+          let unable = GangRequest.unable(record.spec, nodes.values)
+          offers = NodeHold.offers(
+            offers, keeping: GangRequest(record.spec, excluding: record.lostNodes.union(unable)))
+        }
       }
     }
+  }
+
+  /// Puts the queue into its order of this moment.
+  private func beginLine(capacity: ResourceSet, now: Double) {
+    var held: [PeerID: [(resources: ResourceSet, ranks: Int)]] = [:]
+    var waiting: [JobRecord] = []
+    for id in order {
+      guard let job = live[id] else { continue }
+      let record = job.lifecycle.record
+      if job.isQueued { waiting.append(record) }
+      let ranks = job.lifecycle.ranks.count { !$0.isEnded }
+      if ranks > 0 { held[record.owner, default: []].append((record.spec.gang.resources, ranks)) }
+    }
+    line.begin(waiting, held: held, capacity: capacity, now: now)
   }
 
   /// Without the nodes that were lost under the job, and with them where that cannot be.

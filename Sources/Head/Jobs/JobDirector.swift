@@ -30,6 +30,8 @@ actor JobDirector {
   var changes: UInt64 = 0
   var committed: UInt64 = 0
   var commit: Task<Void, any Error>?
+  /// Who is looked at first when there is room.
+  var line: PlacementLine
   var isPlacing = false
   var placesAgain = false
   /// Calls to nodes under way; true where the same call is to be made once more afterwards.
@@ -69,6 +71,7 @@ actor JobDirector {
     self.missingChunks = missingChunks
     self.logger = logger
     overlay = OverlayPool(head: head)
+    line = try PlacementLine()
     epoch = try await store.epoch()
     for (record, ranks) in try await store.liveJobs() {
       live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))

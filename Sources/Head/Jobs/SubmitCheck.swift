@@ -34,6 +34,10 @@ enum SubmitCheck {
       throw refusal(
         "retries must be \(JobLimits.retries.lowerBound) to \(JobLimits.retries.upperBound)")
     }
+    if let priority = spec.priority, !JobLimits.priorities.contains(priority) {
+      throw refusal(
+        "priority must be \(JobLimits.priorities.lowerBound) to \(JobLimits.priorities.upperBound)")
+    }
     if let timeout = spec.timeoutSeconds {
       guard timeout.isFinite, timeout > 0, timeout <= longestTimeout else {
         throw refusal("timeout must be more than 0 s and at most 10 years")

@@ -1,0 +1,74 @@
+import IorunContract
+import IorunCore
+import Testing
+
+@testable import IorunHead
+
+@Suite("Who is placed first")
+struct QueueOrderTests {
+  @Test("the greater priority goes first, whoever came first")
+  func priority() async throws {
+    try await withRig(cpus: [2]) { (rig) async throws in
+      let first = try await rig.wait(for: rig.submit(.sample(ranks: 1, cpus: 2)).id, .running)
+      let usual = try await rig.submit(.sample(ranks: 1, cpus: 2))
+      var spec = JobSpec.sample(ranks: 1, cpus: 2)
+      spec.priority = 6
+      let urgent = try await rig.submit(spec)
+      try await rig.end(first, 0, .exited(status: 0))
+      try await rig.wait(for: urgent.id, .running)
+      #expect(try await rig.status(usual.id).state == .queued)
+    }
+  }
+
+  @Test("among equals the owner who has had less goes first")
+  func fairness() async throws {
+    try await withRig(cpus: [2]) { (rig) async throws in
+      let first = try await rig.wait(for: rig.submit(.sample(ranks: 1, cpus: 2)).id, .running)
+      let second = try await rig.submit(.sample(ranks: 1, cpus: 2))
+      let others = try await rig.submit(.sample(ranks: 1, cpus: 2), by: rig.otherBuyer)
+      // Usage is what was held over time.
+      rig.time.advance(by: .milliseconds(500))
+      for node in rig.nodes { try await node.heartbeat() }
+      await rig.services.tick()
+      try await rig.end(first, 0, .exited(status: 0))
+      try await rig.wait(for: others.id, .running)
+      #expect(try await rig.status(second.id).state == .queued)
+    }
+  }
+
+  @Test("what becomes free is held for a gang that has waited, and smaller jobs do not take it")
+  func hold() async throws {
+    var options = HeadOptions()
+    options.holdAfter = .seconds(2)
+    try await withRig(cpus: [2, 2, 1], options: options) { (rig) async throws in
+      let small = JobSpec.sample(ranks: 1, cpus: 2)
+      let one = try await rig.wait(for: rig.submit(small).id, .running)
+      let two = try await rig.wait(for: rig.submit(small).id, .running)
+      let large = try await rig.submit(.sample(ranks: 2, cpus: 2))
+      let three = try await rig.submit(small)
+      for _ in 0..<6 {
+        rig.time.advance(by: .milliseconds(500))
+        for node in rig.nodes { try await node.heartbeat() }
+        await rig.services.tick()
+      }
+      try await rig.end(one, 0, .exited(status: 0))
+      try await rig.wait(for: one.id, .succeeded)
+      // It is looked at after `three`: once it runs, `three` was passed over.
+      let probe = try await rig.submit(.sample(ranks: 1, cpus: 1))
+      try await rig.wait(for: probe.id, .running)
+      #expect(try await rig.status(three.id).state == .queued)
+      #expect(try await rig.status(large.id).state == .queued)
+      try await rig.end(two, 0, .exited(status: 0))
+      try await rig.wait(for: large.id, .running)
+    }
+  }
+
+  @Test("a priority that there is not is refused", arguments: [-1, 11, Int.max])
+  func refused(priority: Int) async throws {
+    try await withRig(cpus: [2]) { (rig) async throws in
+      var spec = JobSpec.sample(ranks: 1)
+      spec.priority = priority
+      await expect(throwsCode: .specInvalid) { try await rig.submit(spec) }
+    }
+  }
+}
