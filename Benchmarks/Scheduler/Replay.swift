@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import IorunScheduler
+public import IorunScheduler
 
 /// Replays a trace of jobs through a queue policy in simulated time.
 struct Replay: ParsableCommand {
