@@ -88,6 +88,7 @@ public enum MethodRights {
     "NodeBridge.echo": .serveNodes,
     "NodeBridge.processLost": .serveNodes,
     "NodeBridge.program": .serveNodes,
+    "NodeBridge.workingFolder": .serveNodes,
     "NodeBridge.free": .serveNodes,
     "NodeBridge.list": .serveNodes,
     "NodeObjects.fetch": .serveNodes,
