@@ -128,8 +128,11 @@ public struct LocalNetwork: Sendable {
   }
 
   private func stop(_ records: [ProcessRecord]) async throws {
+    let ends = records.compactMap(ProcessEnd.init)
     for record in records where record.isRunning { kill(record.pid, SIGTERM) }
     let deadline = ContinuousClock.now + .seconds(15)
+    try await Blocking.run { for end in ends { end.wait(until: deadline) } }
+    // Where the kernel does not tell, it is asked.
     while records.contains(where: \.isRunning), ContinuousClock.now < deadline {
       try await Task.sleep(for: .milliseconds(10))
     }

@@ -24,6 +24,7 @@ extension RealProcesses {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         try await Self.run("nodes", network)
         try await Self.run("broken-far", network)
+        try await Self.run("folder-far", network)
         // An actor that outlives its driver is called by the next one, on another node.
         try await Self.run("detach-far", network)
         try await Self.run("attach-far", network)
@@ -75,6 +76,30 @@ extension RealProcesses {
           program.output.split(separator: "\n").last?.split(separator: " ").last)
         kill(try network.pid(of: String(name)), SIGKILL)
         try Self.check(try await program.finish(within: .seconds(50)), "lineage")
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `has an actor made that was promised by a head that was killed`() async throws {
+      try await TestNetwork.with(nodes: 2, cpus: 2) { network in
+        let program = try network.startCluster("promised")
+        try await program.prints("the other is node-")
+        let name = try #require(
+          program.output.split(separator: "\n").last?.split(separator: " ").last)
+        let (head, node) = (try network.pid(of: "head"), try network.pid(of: String(name)))
+        // It is there for the head, and hears nothing any more.
+        kill(node, SIGSTOP)
+        defer { kill(node, SIGCONT) }
+        try network.write("", to: "seen")
+        try await program.prints("promised")
+        kill(head, SIGKILL)
+        kill(node, SIGKILL)
+        try await eventually("both are gone") {
+          !ProcessScan.isRunning(head) && !ProcessScan.isRunning(node)
+        }
+        let up = try await network.iorun("up")
+        try #require(up.status == 0, "\(up)")
+        try Self.check(try await program.finish(within: .seconds(40)), "promised")
       }
     }
 

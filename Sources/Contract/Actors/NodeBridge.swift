@@ -115,6 +115,12 @@ public distributed actor NodeBridge: WellKnownActor, MailboxTraits {
     try await service.program(job, caller: caller)
   }
 
+  /// Agent: a job runs in a working folder that lies on this node. Given by the node on which the
+  /// environment of that hash was described: the folder's manifest, as the head's chunks have it.
+  public distributed func workingFolder(_ job: JobID, environment: String) async throws -> Blob {
+    try await service.workingFolder(job, environment: environment, caller: caller)
+  }
+
   /// Agent: objects of a job are not needed any more.
   public distributed func free(_ job: JobID, objects: [Data]) async throws {
     try await service.free(job, objects: objects, caller: caller)

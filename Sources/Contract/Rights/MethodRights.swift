@@ -92,6 +92,7 @@ public enum MethodRights {
     "NodeBridge.absorb": .serveNodes,
     "NodeBridge.processLost": .serveNodes,
     "NodeBridge.program": .serveNodes,
+    "NodeBridge.workingFolder": .serveNodes,
     "NodeBridge.free": .serveNodes,
     "NodeBridge.list": .serveNodes,
     "NodeObjects.fetch": .serveNodes,

@@ -116,6 +116,9 @@ public protocol BridgeService: Sendable {
   /// Agent: a job runs a program that the caller lacks. Given by the driver's node: the program's
   /// manifest, as the head's chunks have it.
   func program(_ job: JobID, caller: PeerID) async throws -> Blob
+  /// Agent: a job runs in a working folder that lies on this node. Given by the node on which the
+  /// environment of that hash was described: the folder's manifest, as the head's chunks have it.
+  func workingFolder(_ job: JobID, environment: String, caller: PeerID) async throws -> Blob
   /// Agent: objects of a job are not needed any more.
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws
   /// Head: what this node knows of one kind of thing, for `iorun list`; JSON text of an array.

@@ -272,52 +272,6 @@ extension ClusterDirector {
     return ProcessLoss(error.code, message, remedy: error.remedy)
   }
 
-  // MARK: restarts of the head, or of an agent
-
-  /// The actors that run on a node that registers: a new head learns of them; others than those have
-  /// ended unseen.
-  func adoptActors(_ records: [RuntimeActorRecord], on node: NodeID) {
-    for record in records {
-      let id = record.spec.actor
-      guard let present = actors[id] else {
-        if actors.count < limits.actors, record.status.state != .dead { adopt(record, on: node) }
-        continue
-      }
-      let claims = record.status.state == .placed || record.status.state == .alive
-      if !claims { continue }
-      if present.isDead || !(present.status.node == node || present.isStarting) {
-        stop(id, on: node, Self.intended("it is dead, or lives elsewhere by now"), inOrder: false)
-      }
-    }
-    let running = Set(records.map(\.spec.actor))
-    for (id, actor) in actors where actor.isPlaced && actor.status.node == node {
-      // One that was promised may not have been asked for yet.
-      if actor.isStarting { continue }
-      if running.contains(id) { continue }
-      lost(id, ProcessLoss(.processLost, "the agent of its node began anew without it"))
-    }
-  }
-
-  /// A record of which the head knows nothing: an actor of an earlier head. One that was not placed
-  /// is told by its maker's node, and is placed now.
-  private func adopt(_ record: RuntimeActorRecord, on node: NodeID) {
-    let spec = record.spec
-    let name = RuntimeActorName(name: spec.name, namespace: spec.namespace)
-    if !spec.name.isEmpty, actorNames[name] != nil {
-      // Two nodes claim the name: the first one has it.
-      return stop(
-        spec.actor, on: node, Self.intended("another actor has its name"), inOrder: false)
-    }
-    var actor = LiveActor(
-      spec: spec, status: record.status, watchers: [node, spec.creator.node],
-      place: line.takePlace(), since: clock.elapsed())
-    actor.wasPlaced = true
-    if actor.isPlaced { actor.status.node = node }
-    insert(actor)
-    hasAdopted = true
-    if !actor.isPlaced { tasks.run { [weak self] in await self?.start(spec.actor) } }
-  }
-
   /// Enters an actor and its name.
   func insert(_ actor: LiveActor) {
     let spec = actor.spec

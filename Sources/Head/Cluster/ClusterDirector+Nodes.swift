@@ -99,12 +99,13 @@ extension ClusterDirector {
   /// Compares the members with what the directory hears of them.
   func lookAtNodes() async {
     let snapshots = await directory.snapshot()
-    expectsMembers = false
+    awaitedMembers = []
+    defer { expectsMembers = !awaitedMembers.isEmpty }
     for snapshot in snapshots {
       let node = NodeID(snapshot.id)
       let isGone = snapshot.state == .dead || snapshot.state == .left
       if members[node] == nil {
-        if !isGone { expectsMembers = true }
+        if !isGone { awaitedMembers.insert(node) }
         continue
       }
       // Sooner than ranks of gangs: what a program loses here begins anew elsewhere.

@@ -25,6 +25,10 @@ actor ClusterDirector: ClusterService {
   var formerMembers: [NodeID: (member: ClusterMember, reason: String)] = [:]
   /// True while nodes that the head knows have not registered their runtime side.
   var expectsMembers = true
+  /// These nodes.
+  var awaitedMembers: Set<NodeID> = []
+  /// Actors of which only their creators' nodes have told.
+  var hearsay: Set<RuntimeActorID> = []
   /// True where actors were learned from nodes since orphans were looked for.
   var hasAdopted = false
   var jobs: [JobID: ClusterJob] = [:]
@@ -82,6 +86,7 @@ actor ClusterDirector: ClusterService {
     await lookAtNodes()
     // A node that refused without a change of what is free is asked again.
     for node in members.keys { members[node]?.refusals = [] }
+    settleHearsay()
     endOrphans()
     pump()
   }

@@ -26,6 +26,9 @@ struct LiveActor: Sendable {
   var restartsOnDeath = false
   /// True once it was placed: it waits for a new node as long as it takes.
   var wasPlaced = false
+  /// True where only its creator's node says where it is: an earlier head promised it to a node that
+  /// has not said so itself.
+  var isHearsay = false
   /// Its place in the line, and since when it waits.
   var place: UInt64
   var since: Duration

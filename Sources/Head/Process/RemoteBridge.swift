@@ -88,6 +88,10 @@ struct RemoteBridge: BridgeService {
     try await bridge.program(job)
   }
 
+  func workingFolder(_ job: JobID, environment: String, caller: PeerID) async throws -> Blob {
+    try await bridge.workingFolder(job, environment: environment)
+  }
+
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
     try await bridge.free(job, objects: objects)
   }

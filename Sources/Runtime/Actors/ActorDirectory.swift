@@ -10,7 +10,8 @@ final class ActorDirectory: Sendable {
 
   init(_ process: ClusterProcess) { self.process = process }
 
-  private func line(_ actor: RuntimeActorID) -> ActorLine {
+  /// The calls of this process to an actor.
+  func line(_ actor: RuntimeActorID) -> ActorLine {
     lines.withLock { lines in
       if let line = lines[actor] { return line }
       let line = ActorLine(actor, process: process)

@@ -1,3 +1,4 @@
+internal import IorunCore
 internal import IorunWire
 
 /// What an actor asks for, and how it lives.
@@ -65,7 +66,8 @@ public struct ActorOptions: Sendable, Hashable {
   /// Known to the head, rather than to its creator alone.
   var isListed: Bool { name != nil || detached || maxRestarts != 0 }
 
-  func demand() throws -> RuntimeDemand {
-    try .make(cpus, gpus, memory, resources, placement, labels, labelFallbacks, environment)
+  func demand(on node: NodeID) throws -> RuntimeDemand {
+    try .make(
+      cpus, gpus, memory, resources, placement, labels, labelFallbacks, environment, on: node)
   }
 }

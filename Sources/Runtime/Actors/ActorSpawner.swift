@@ -67,7 +67,7 @@ final class ActorSpawner: Sendable {
   private func place(_ type: String, _ start: Payload, _ options: ActorOptions) async throws
     -> ClusterActorID
   {
-    let demand = try options.demand()
+    let demand = try options.demand(on: process.address.node)
     let isShared = demand.resources.isEmpty && demand.bundle == nil && !options.isolated
     let actor = process.actorSystem.freshID()
     // A process that runs actors itself makes more of them at home.
@@ -172,7 +172,7 @@ final class ActorSpawner: Sendable {
         remedy: "Give them to it by a call, once it is there")
     }
     let actor = RuntimeActorID.random()
-    let demand = try options.demand()
+    let demand = try options.demand(on: process.address.node)
     var blob: [UInt8] = []
     blob.append(integer: UInt32(clamping: options.maxConcurrency))
     blob.append(integer: Int32(clamping: options.maxTaskRetries))

@@ -8,9 +8,10 @@ internal import Synchronization
 public struct RuntimeEnvironment: Sendable, Hashable {
   /// Environment variables, on top of the driver's.
   public var variables: [String: String]
-  /// A folder of the submitting process that is to be the current one. One of up to 48 KiB travels
-  /// along, and each environment has a copy of its own on each node; a larger one must be at the same
-  /// path on every node.
+  /// A folder of the submitting process that is to be the current one. It travels along, and each
+  /// environment has a copy of its own on each other node: one of up to 48 KiB within the environment,
+  /// a larger one through the head's chunks, without what its `.iorunignore` names. Calls in a row with
+  /// the same options have it as it was at the first of them.
   public var workingFolder: String?
 
   /// Describes an environment.
@@ -28,8 +29,12 @@ public struct RuntimeEnvironment: Sendable, Hashable {
     }
     struct Folder: Codable, Sendable {
       var path: String
-      /// `nil` where it does not travel.
+      /// `nil` where there are too many for this document: they come from `node`.
       var files: [File]?
+      /// The node on which the folder lies, in hex.
+      var node: String?
+      /// Changes with what is in the folder, so that no worker stays in an earlier state of it.
+      var stamp: String?
     }
 
     enum CodingKeys: String, CodingKey {
@@ -48,8 +53,10 @@ public struct RuntimeEnvironment: Sendable, Hashable {
 
   /// The hash and the text that go into demands; both empty for the plain environment.
   ///
+  /// `node` is this process's.
+  ///
   /// - Throws: `specInvalid` for a folder that is not there or a variable that cannot be; `tooLarge`.
-  func encoded() throws -> (hash: String, text: String) {
+  func encoded(on node: NodeID) throws -> (hash: String, text: String) {
     if variables.isEmpty, workingFolder == nil { return ("", "") }
     for (name, value) in variables
     where name.isEmpty || name.contains("=") || (name + value).utf8.contains(0)
@@ -60,7 +67,7 @@ public struct RuntimeEnvironment: Sendable, Hashable {
         remedy: "Names are not empty, hold no '=' and do not begin with IORUN_")
     }
     let document = Document(
-      variables: variables, workingFolder: try workingFolder.map(Self.folder))
+      variables: variables, workingFolder: try workingFolder.map { try Self.folder($0, on: node) })
     let coder = JSONEncoder()
     coder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let text = String(decoding: try coder.encode(document), as: UTF8.self)
@@ -72,7 +79,7 @@ public struct RuntimeEnvironment: Sendable, Hashable {
     return (Self.digest(text), text)
   }
 
-  private static func folder(_ path: String) throws -> Document.Folder {
+  private static func folder(_ path: String, on node: NodeID) throws -> Document.Folder {
     let root = URL(fileURLWithPath: path, isDirectory: true).standardizedFileURL
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: root.path, isDirectory: &isFolder),
@@ -80,23 +87,33 @@ public struct RuntimeEnvironment: Sendable, Hashable {
     else {
       throw IorunError(.specInvalid, "the working folder \(path) is no folder of this machine")
     }
-    var files: [Document.File] = []
-    var bytes = 0
+    let found = try files(below: root)
+    if found.count <= fileLimit, found.reduce(0, { $0 + $1.size }) <= folderLimit {
+      let files = try found.map { file in
+        Document.File(
+          path: file.name, content: try Data(contentsOf: root.appendingPathComponent(file.name)),
+          isExecutable: access(root.appendingPathComponent(file.name).path, X_OK) == 0)
+      }
+      return Document.Folder(path: root.path, files: files)
+    }
+    let states = found.map { "\($0.name)\u{0}\($0.size)\u{0}\($0.modified)" }
+    return Document.Folder(
+      path: root.path, node: node.description, stamp: digest(states.joined(separator: "\u{0}")))
+  }
+
+  /// The regular files of a folder, by name.
+  private static func files(below root: URL) throws -> [(name: String, size: Int, modified: Double)]
+  {
+    var files: [(name: String, size: Int, modified: Double)] = []
     let names = FileManager.default.enumerator(atPath: root.path)
     while let name = names?.nextObject() as? String {
-      let file = root.appendingPathComponent(name)
-      let values = try file.resourceValues(forKeys: [.isRegularFileKey, .fileSizeKey])
+      let values = try root.appendingPathComponent(name).resourceValues(
+        forKeys: [.isRegularFileKey, .fileSizeKey, .contentModificationDateKey])
       guard values.isRegularFile == true else { continue }
-      bytes += values.fileSize ?? 0
-      guard bytes <= folderLimit, files.count < fileLimit else {
-        return Document.Folder(path: root.path, files: nil)
-      }
-      files.append(
-        Document.File(
-          path: name, content: try Data(contentsOf: file),
-          isExecutable: access(file.path, X_OK) == 0))
+      let modified = values.contentModificationDate?.timeIntervalSince1970 ?? 0
+      files.append((name, values.fileSize ?? 0, modified))
     }
-    return Document.Folder(path: root.path, files: files.sorted { $0.path < $1.path })
+    return files.sorted { $0.name < $1.name }
   }
 
   /// Tells environments of one job apart; nobody is to be kept from making two that collide, so two
@@ -139,11 +156,14 @@ public struct RuntimeEnvironment: Sendable, Hashable {
       let place = environment["IORUN_DIRECTORY"] ?? NSTemporaryDirectory()
       path = "\(place)/folder-\(hash.prefix(32))"
       try unpack(files, into: path)
+    } else if let copy = environment["IORUN_FOLDER"] {
+      // The agent has brought it from the node where it lies.
+      path = copy
     }
     guard chdir(path) == 0 else {
       throw IorunError(
         .environmentFailed, "the working folder \(path) is not on this node",
-        remedy: "One of more than 48 KiB must be at the same path on every node")
+        remedy: "Do not remove it while the program runs")
     }
   }
 

@@ -55,9 +55,9 @@ public struct TaskOptions: Sendable, Hashable {
     self.environment = environment
   }
 
-  func demand() throws -> RuntimeDemand {
+  func demand(on node: NodeID) throws -> RuntimeDemand {
     try .make(
-      cpus, gpus, memory, resources, placement, labels, labelFallbacks, environment)
+      cpus, gpus, memory, resources, placement, labels, labelFallbacks, environment, on: node)
   }
 }
 
@@ -65,13 +65,13 @@ extension RuntimeDemand {
   static func make(
     _ cpus: Double, _ gpus: Double, _ memory: Double, _ resources: [String: Double],
     _ placement: Placement, _ labels: [String: String], _ fallback: [[String: String]],
-    _ environment: RuntimeEnvironment?
+    _ environment: RuntimeEnvironment?, on node: NodeID
   ) throws -> RuntimeDemand {
     var amounts = resources
     if cpus != 0 { amounts[ResourceAmounts.cpu] = cpus }
     if gpus != 0 { amounts[ResourceAmounts.gpu] = gpus }
     if memory != 0 { amounts[ResourceAmounts.memory] = memory }
-    let (hash, text) = try environment?.encoded() ?? RuntimeEnvironment.own
+    let (hash, text) = try environment?.encoded(on: node) ?? RuntimeEnvironment.own
     var demand = RuntimeDemand(
       resources: try ResourceAmounts(amounts: amounts), environment: hash, runtimeEnv: text,
       labels: labels, fallback: fallback)

@@ -78,7 +78,7 @@ final class TaskScheduler: Sendable {
     try state.withLock { state in
       // Most tasks ask for the same as the one before: that costs a comparison.
       if let last = state.last, last.options == options { return last.queue }
-      let demand = try options.demand()
+      let demand = try options.demand(on: process.address.node)
       let queue = state.queues[demand] ?? TaskQueue(demand: demand, process: process)
       state.queues[demand] = queue
       state.last = (options, queue)

@@ -24,6 +24,8 @@ actor FakeBridge: BridgeService {
   private(set) var lostNodes: [NodeID] = []
   private(set) var endedJobs: [JobID] = []
   var jobs: [RuntimeJob] = []
+  /// What its processes were promised: actors that other nodes run.
+  private var promised: [RuntimeActorRecord] = []
   private var next: UInt64 = 1
   private var updates: UInt64 = 0
   private var refusal: IorunError?
@@ -44,6 +46,7 @@ actor FakeBridge: BridgeService {
   func set(holdsGrants: Bool) { self.holdsGrants = holdsGrants }
   /// Orders to start an actor wait before they are looked at.
   func set(holdsStarts: Bool) { self.holdsStarts = holdsStarts }
+  func set(promised: [RuntimeActorRecord]) { self.promised = promised }
   func set(labels: [String: String]) { self.labels = labels }
   func set(total: ResourceAmounts) { self.total = total }
 
@@ -63,7 +66,7 @@ actor FakeBridge: BridgeService {
       ClusterRegistration(
         total: total, available: available, labels: labels,
         drivers: jobs.filter { $0.driver.node == node },
-        jobs: jobs.filter { $0.driver.node != node }, actors: Array(running.values),
+        jobs: jobs.filter { $0.driver.node != node }, actors: running.values + promised,
         bundles: Array(bundles.values)), caller: id)
   }
 
@@ -208,6 +211,10 @@ actor FakeBridge: BridgeService {
 
   func program(_ job: JobID, caller: PeerID) async throws -> Blob {
     throw IorunError(.notFound, "no program")
+  }
+
+  func workingFolder(_ job: JobID, environment: String, caller: PeerID) async throws -> Blob {
+    throw IorunError(.notFound, "no folder")
   }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {}

@@ -73,6 +73,42 @@ let placeScenarios: [String: @Sendable (Cluster) async throws -> Void] = [
         _ = try await cluster.submit(Pid(), options: TaskOptions(environment: bad))
       } == .specInvalid)
   },
+  // A folder that is too large for a message, on a node that has none of its own to look into.
+  "folder-far": { cluster in
+    let own = cluster.context.node
+    guard let far = try await cluster.nodes.map(\.node).first(where: { $0 != own }) else {
+      throw Wrong("there is one node", #line)
+    }
+    let folder = NSTemporaryDirectory() + "/\(UUID())"
+    try FileManager.default.createDirectory(
+      atPath: folder + "/below", withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let words = String(repeating: "words ", count: 50_000)
+    try Data(words.utf8).write(to: URL(fileURLWithPath: folder + "/below/file"))
+    let environment = RuntimeEnvironment(workingFolder: folder)
+    let options = TaskOptions(placement: .node(far), environment: environment)
+    let work = Surroundings(variable: "PWD", file: "below/file", asksChild: false)
+    let (near, there) = (
+      try await cluster.submit(work, options: TaskOptions(environment: environment)).value,
+      try await cluster.submit(work, options: options).value
+    )
+    try expect(near[1] == words && there[1] == words, "\(near[1].count) \(there[1].count)")
+    // It has changed: another environment sees it so, in a copy of its own.
+    try Data("less".utf8).write(to: URL(fileURLWithPath: folder + "/below/less"))
+    let less = Surroundings(variable: "PWD", file: "below/less", asksChild: false)
+    let later = RuntimeEnvironment(variables: ["B": "2"], workingFolder: folder)
+    let found = try await cluster.submit(
+      less, options: TaskOptions(placement: .node(far), environment: later)
+    ).value
+    try expect(found[1] == "less", "\(found)")
+    // An actor finds it, too, where no task has brought it before.
+    let counter = try await cluster.spawn(
+      Counter.self, 1,
+      options: ActorOptions(
+        name: "in a folder", placement: .node(far),
+        environment: RuntimeEnvironment(variables: ["A": "1"], workingFolder: folder)))
+    try expect(try await counter.add(1) == 2)
+  },
   "labels": { cluster in
     let nowhere = ["planet": "mars"]
     try expect(
@@ -146,6 +182,25 @@ let placeScenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     for number in 43...1000 { try expect(try await counter.add(1) == number) }
     try expect(try await code { try await counter.die() } == .processLost)
     try expect(try await code { _ = try await counter.add(1) } == .processLost)
+  },
+  // The other node does not hear of the actor, and the head dies: both are killed meanwhile.
+  "promised": { cluster in
+    let own = cluster.context.node
+    guard let far = try await cluster.nodes.first(where: { $0.node != own }) else {
+      throw Wrong("there is one node", #line)
+    }
+    print("the other is \(far.name)")
+    fflush(nil)
+    let seen = ProcessInfo.processInfo.environment["SEEN"] ?? ""
+    while !FileManager.default.fileExists(atPath: seen) {
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    let counter = try await cluster.spawn(
+      Counter.self, 40,
+      options: ActorOptions(name: "promised", placement: .node(far.node, soft: true)))
+    print("promised")
+    fflush(nil)
+    try expect(try await counter.add(1) == 41)
   },
   "broken-far": { cluster in
     let own = cluster.context.node

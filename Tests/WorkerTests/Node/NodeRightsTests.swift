@@ -37,6 +37,7 @@ struct NodeRightsTests {
       try await $0.processLost(job, process, ProcessLoss(.processLost, "x"), caller: $1)
     },
     "program": { _ = try await $0.program(job, caller: $1) },
+    "workingFolder": { _ = try await $0.workingFolder(job, environment: "x", caller: $1) },
     "free": { try await $0.free(job, objects: [], caller: $1) },
     "list": { _ = try await $0.list("workers", job: nil, limit: 1, caller: $1) },
   ]

@@ -100,6 +100,10 @@ final class ArenaFile: Sendable {
   func populate(_ offset: Int64, _ count: Int64) -> Bool {
     guard let part = bytes(offset, count), count > 0 else { return false }
     // MADV_POPULATE_WRITE (Linux 5.14), which Glibc's module does not name.
-    return madvise(part.baseAddress, part.count, 23) == 0
+    guard madvise(part.baseAddress, part.count, 23) == 0 else { return false }
+    // The file keeps the pages. This process's own view of them goes: it hardly looks at any, and
+    // to take a gibibyte of them down when it ends would keep whoever stops the node waiting.
+    madvise(part.baseAddress, part.count, MADV_DONTNEED)
+    return true
   }
 }

@@ -4,8 +4,9 @@ import IorunContract
 internal import IorunCore
 internal import IorunWire
 
-/// The programs of Swift drivers, on the nodes that do not have them at the driver's path: the driver's
-/// node gives its own to the head's chunks, once, and the others fetch from there what they lack.
+/// The programs of Swift drivers, and the folders in which they work, on the nodes that do not have them:
+/// the driver's node gives its own to the head's chunks, once, and the others fetch from there what they
+/// lack.
 ///
 /// A program is named by its content. Two jobs of one build share a file.
 actor ProgramStore {
@@ -24,6 +25,8 @@ actor ProgramStore {
   private let folder: String
   private var offered: [Stamp: Task<Blob, any Error>] = [:]
   private var fetched: [Digest: Task<String, any Error>] = [:]
+  private var offeredFolders: [String: Task<Blob, any Error>] = [:]
+  private var fetchedFolders: [String: Task<Void, any Error>] = [:]
   /// Programs that changed while they were read are few; more than these are forgotten.
   private static let offeredLimit = 64
 
@@ -105,5 +108,57 @@ actor ProgramStore {
       fetched[digest] = nil
       throw error
     }
+  }
+
+  // MARK: Working folders
+
+  /// Gives a folder of this machine to the head's chunks. `name` is that of the environment: it changes
+  /// with what is in the folder.
+  ///
+  /// - Throws: as `ManifestBuilder.build(folder:)` and `ContentUploader`.
+  func offer(folder path: String, as name: String) async throws -> Blob {
+    if let task = offeredFolders[name] { return try await task.value }
+    let uploader = ContentUploader(to: endpoint)
+    let task = Task {
+      let snapshot = try await Blocking.run { try ManifestBuilder.build(folder: path) }
+      try await uploader.upload(snapshot.source)
+      return try await uploader.upload(
+        try await Blocking.run { try ManifestCodec.encode(snapshot.manifest) })
+    }
+    if offeredFolders.count >= Self.offeredLimit { offeredFolders = [:] }
+    offeredFolders[name] = task
+    do {
+      return try await task.value
+    } catch {
+      offeredFolders[name] = nil
+      throw error
+    }
+  }
+
+  /// Makes a copy of a folder that another node has offered, at `place`, unless it is there. Those who
+  /// want the same place meanwhile wait for one copy.
+  ///
+  /// - Throws: as `source` and `ContentDownloader`.
+  func present(
+    folderAt place: String, _ source: @escaping @Sendable () async throws -> Blob
+  ) async throws {
+    if let task = fetchedFolders[place] { return try await task.value }
+    let (endpoint, cache) = (endpoint, cache)
+    let task = Task {
+      if access(place, X_OK) == 0 { return }
+      let draft = "\(place).\(UUID().uuidString.prefix(8))"
+      do {
+        try await ContentDownloader(from: endpoint, cache: cache).download(
+          folder: try await source(), into: draft)
+        try await Blocking.run { try FileManager.default.moveItem(atPath: draft, toPath: place) }
+      } catch {
+        try? FileManager.default.removeItem(atPath: draft)
+        throw error
+      }
+    }
+    fetchedFolders[place] = task
+    // What is there is found there: only one that is under way must be known here.
+    defer { fetchedFolders[place] = nil }
+    try await task.value
   }
 }

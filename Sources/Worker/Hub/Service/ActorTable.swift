@@ -25,11 +25,27 @@ struct ActorTable: Sendable {
     entries.filter { !$0.value.watchers.isEmpty && $0.value.status.state != .dead }.map(\.key)
   }
 
-  /// Actors made here that no node runs now.
-  var unplaced: [RuntimeActorRecord] {
+  /// Actors made here of which perhaps nobody but the head knows: no node runs them, or another one
+  /// than `node` was to, and may not have heard of it.
+  func knownToHead(besides node: NodeID) -> [RuntimeActorRecord] {
     entries.values.compactMap { entry in
-      guard let spec = entry.spec, [.pending, .restarting].contains(entry.status.state) else {
-        return nil
+      guard let spec = entry.spec else { return nil }
+      switch entry.status.state {
+      case .pending, .restarting: break
+      case .placed: if entry.status.node == node { return nil }
+      case .alive, .dead: return nil
+      }
+      return RuntimeActorRecord(spec: spec, status: entry.status)
+    }
+  }
+
+  /// Actors made here that no process runs now: those that wait, and those that are dead.
+  func withoutProcess(of job: JobID) -> [RuntimeActorRecord] {
+    entries.values.compactMap { entry in
+      guard let spec = entry.spec, spec.job == job else { return nil }
+      switch entry.status.state {
+      case .pending, .restarting, .dead: break
+      case .placed, .alive: return nil
       }
       return RuntimeActorRecord(spec: spec, status: entry.status)
     }

@@ -48,6 +48,11 @@ extension Hub {
       creator: ProcessAddress(node: settings.node, worker: process.worker),
       methods: wish.methods ?? "", payload: Data(message.blob))
     let getIfExists = wish.getIfExists ?? false
+    // The actor's node may ask for what the environment names.
+    if !spec.demand.environment.isEmpty {
+      _ = environment(
+        of: process.job, hash: spec.demand.environment, text: spec.demand.runtimeEnv)
+    }
     if !spec.detached { process.children.insert(spec.actor) }
     askHead(for: ask, within: Self.patience) {
       try await $0.createActor(spec, getIfExists: getIfExists)

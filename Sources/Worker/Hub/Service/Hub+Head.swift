@@ -7,6 +7,9 @@ internal import Logging
 extension Hub {
   /// How long changes are gathered before the head hears of them.
   private static let updatePause = Duration.milliseconds(8)
+  /// How long a head that began anew may hear nothing of an actor: longer than it waits for nodes that
+  /// it knows.
+  private static let reunionPatience = Duration.seconds(60)
   /// How old the list of nodes may be.
   private static let nodesPause = Duration.seconds(1)
 
@@ -14,7 +17,7 @@ extension Hub {
   func registration() -> ClusterRegistration {
     // A head that asks anew knows nothing of what was only prepared.
     scheduler.releaseUncommitted(self)
-    var actors = self.actors.unplaced
+    var actors = self.actors.knownToHead(besides: settings.node)
     for job in jobs.values {
       for process in job.processes.values {
         guard let actor = process.actor else { continue }
@@ -37,16 +40,39 @@ extension Hub {
   func registered(_ over: [JobID]) {
     isRegistered = true
     for job in over { endJob(job, reason: "the head ended it") }
+    registrations += 1
     // A new head does not know who watches what.
-    for actor in actors.watched {
-      callHead {
-        try await $0.actor(actor)
-      } done: { hub, result in
-        if case .success(let record) = result { hub.take(record.status) }
-      }
-    }
+    for actor in actors.watched { look(for: actor, registration: registrations) }
     refreshNodes()
     updateSoon()
+  }
+
+  /// Asks a head that may be new where an actor is. While other nodes register, it may not know yet;
+  /// an actor of which none of them says anything is gone, and who waits for it must hear that.
+  private func look(
+    for actor: RuntimeActorID, registration: Int, since: ContinuousClock.Instant = .now
+  ) {
+    callHead {
+      try await $0.actor(actor)
+    } done: { hub, result in
+      guard hub.registrations == registration else { return }
+      switch result {
+      case .success(let record): hub.take(record.status)
+      case .failure(let error):
+        guard (error as? IorunError)?.code == .notFound, var status = hub.actors.status(actor),
+          status.state != .dead
+        else { return }
+        guard .now - since > Self.reunionPatience else {
+          hub.after(.seconds(1)) { $0.look(for: actor, registration: registration, since: since) }
+          return
+        }
+        status.state = .dead
+        status.cause = ProcessLoss(
+          .processLost, "the head began anew, and no node of the network runs this actor",
+          remedy: "Make it again; look at `iorun nodes` for what is gone")
+        hub.take(status)
+      }
+    }
   }
 
   /// Tells the head soon what is free.

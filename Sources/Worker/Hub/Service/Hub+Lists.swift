@@ -169,8 +169,9 @@ extension Hub {
     }
   }
 
+  /// Those that run here, and those without a process that were made here: so each is listed once.
   private func actorItems(_ job: HubJob) -> [[String: ListValue]] {
-    job.processes.values.compactMap { process in
+    let running = job.processes.values.compactMap { process -> [String: ListValue]? in
       guard let actor = process.actor else { return nil }
       return [
         "actor": .text(actor.spec.actor.description), "job": .text(job.id.description),
@@ -182,6 +183,19 @@ extension Hub {
         "detached": .flag(actor.spec.detached), "resources": .amounts(actor.spec.demand.resources),
       ]
     }
+    let others = actors.withoutProcess(of: job.id).map { record -> [String: ListValue] in
+      let (spec, status) = (record.spec, record.status)
+      return [
+        "actor": .text(spec.actor.description), "job": .text(job.id.description),
+        "className": .text(spec.className), "name": .text(spec.name),
+        "namespace": .text(spec.namespace), "node": .text(status.node?.description ?? ""),
+        "worker": .text(status.worker?.description ?? ""), "pid": .integer(0),
+        "state": .text(status.state.rawValue), "restarts": .integer(Int64(status.restarts)),
+        "detached": .flag(spec.detached), "resources": .amounts(spec.demand.resources),
+        "cause": .text(status.cause?.message ?? ""),
+      ]
+    }
+    return running + others
   }
 
   private func workerItems(_ job: HubJob) -> [[String: ListValue]] {

@@ -107,7 +107,9 @@ extension Hub {
     ended: @escaping @Sendable (Hub, HubEnd) -> Void
   ) {
     let (launcher, mailbox) = (settings.launcher, mailbox)
-    let (programs, remotes) = (settings.programs, remotes)
+    let (programs, remotes, node) = (settings.programs, remotes, settings.node)
+    // Goes with the job.
+    let folders = jobs[record.job]?.directory ?? NSTemporaryDirectory()
     Task {
       do {
         var record = record
@@ -115,6 +117,17 @@ extension Hub {
           // Another machine's driver: what it runs is here under its content's name.
           let blob = try await remotes.bridge(record.driver.node).program(record.job)
           record.launcher.argv[0] = try await programs.present(blob)
+        }
+        var place = place
+        if record.launcher.kind == .program, let programs,
+          let folder = TravellingFolder(of: place.runtimeEnv), folder.node != node
+        {
+          let copy = "\(folders)/folder-\(place.environment.prefix(32))"
+          let (job, environment) = (record.job, place.environment)
+          try await programs.present(folderAt: copy) {
+            try await remotes.bridge(folder.node).workingFolder(job, environment: environment)
+          }
+          place.variables["IORUN_FOLDER"] = copy
         }
         let (process, log) = try await launcher.start(record, at: place, log: log)
         if !mailbox.post({ started($0, (process, log)) }) { process.kill() }

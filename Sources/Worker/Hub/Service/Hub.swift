@@ -48,6 +48,8 @@ final class Hub {
   var isPumpDue = false
   /// The head knows this node's runtime side.
   var isRegistered = false
+  /// How often a head has taken it.
+  var registrations = 0
   var isRefreshing = false
   /// Counts this node's words to the head of what is free.
   var updateNumber: UInt64 = 0

@@ -198,6 +198,18 @@ struct HubBridge: BridgeService, ObjectService {
     return try await programs.offer(path)
   }
 
+  func workingFolder(_ job: JobID, environment: String, caller: PeerID) async throws -> Blob {
+    try await fromNode(caller)
+    let path = try await onHub { hub in
+      guard let text = hub.jobs[job]?.environments[environment]?.text,
+        let folder = TravellingFolder(of: text), folder.node == hub.settings.node
+      else { throw IorunError(.notFound, "this node has no such working folder of job \(job)") }
+      return folder.path
+    }
+    guard let programs else { throw IorunError(.notFound, "this node gives no folders away") }
+    return try await programs.offer(folder: path, as: environment)
+  }
+
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
     try await fromNode(caller)
     try await onHub { hub in

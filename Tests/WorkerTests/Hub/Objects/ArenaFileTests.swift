@@ -46,6 +46,26 @@ struct ArenaFileTests {
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 
+  @Test func `what is warmed stays in the file and out of the agent's own memory`() throws {
+    let size: Int64 = 32 << 20
+    let arena = try ArenaFile(agent: agent, name: "d", size: size)
+    let bytes = try #require(arena.bytes(0, 8))
+    bytes.copyBytes(from: [1, 2, 3, 4, 5, 6, 7, 8])
+    try #require(arena.populate(0, size), "this kernel cannot populate a mapping")
+    var status = stat()
+    try #require(stat(arena.path, &status) == 0)
+    #expect(Int64(status.st_blocks) * 512 >= size)
+    #expect([UInt8](bytes) == [1, 2, 3, 4, 5, 6, 7, 8])
+    // /proc says what of each mapping this process holds, in KiB.
+    let file = try #require(FileHandle(forReadingAtPath: "/proc/self/smaps"))
+    let maps = try #require(try file.readToEnd())
+    let text = String(decoding: maps, as: UTF8.self)
+    let part = try #require(text.range(of: arena.path)?.upperBound)
+    let resident = text[part...].split(separator: "\n").first { $0.hasPrefix("Rss:") }
+    let kibibytes = resident?.split(separator: " ").compactMap { Int($0) }.first
+    #expect(try #require(kibibytes) < 4096)
+  }
+
   @Test func `what a killed agent left is removed`() throws {
     let path = "\(ArenaFile.folder)/iorun-\(agent)-left"
     FileManager.default.createFile(atPath: path, contents: Data())
