@@ -149,6 +149,19 @@ struct DeviceStateTests {
     #expect(state.status == .pending)
   }
 
+  @Test("a device that is hired and given back all the time gets no more rounds than an epoch has")
+  func hiredTooOften() {
+    var state = DeviceState(device)
+    var issued = rounds(state.handle(.windowBegan(epoch: 10)))
+    for _ in 0..<100 {
+      issued += rounds(state.handle(.hired(true)) + state.handle(.hired(false)))
+    }
+    #expect(issued == Array(Challenge.allowedRounds))
+    // What is answered now changes nothing.
+    #expect(state.handle(verdict(round: 63)).isEmpty)
+    #expect(rounds(state.handle(.windowBegan(epoch: 11))) == [0])
+  }
+
   @Test("a job that takes the device in the middle of a round leaves no mark")
   func preempted() {
     var state = DeviceState(device)
@@ -187,7 +200,7 @@ struct DeviceStateTests {
           let round = Int.random(in: 0..<7, using: &generator)
           _ = state.handle(verdict(round: round, rate: 0.9, epoch: window))
         }
-        #expect(state.issued <= 2 * 6 + 1, "seed \(seed)")
+        #expect(state.issued <= Challenge.allowedRounds.count, "seed \(seed)")
         if state.isVerified(inEpoch: window) { #expect(!state.isVerified(inEpoch: window + 2)) }
       }
     }

@@ -104,13 +104,20 @@ public struct DeviceState: Hashable, Codable, Sendable {
     if case .verified(let last) = status, last < next {
       actions += move(to: .pending, .expired)
     }
-    isOpen = !isHired
-    return actions + [isHired ? .checkLanes(epoch: next) : nextRound(next)]
+    if isHired {
+      isOpen = false
+      return actions + [.checkLanes(epoch: next)]
+    }
+    return actions + nextRound(next)
   }
 
-  private mutating func nextRound(_ epoch: Int64) -> Action {
+  /// Nothing where the epoch has no rounds left: whoever is hired and given back all the time waits
+  /// for the next window.
+  private mutating func nextRound(_ epoch: Int64) -> [Action] {
+    isOpen = Challenge.allowedRounds.contains(issued)
+    guard isOpen else { return [] }
     issued += 1
-    return .challenge(epoch: epoch, round: issued - 1)
+    return [.challenge(epoch: epoch, round: issued - 1)]
   }
 
   private mutating func judge(_ verdict: Verdict, _ expected: Double) -> [Action] {
@@ -120,7 +127,7 @@ public struct DeviceState: Hashable, Codable, Sendable {
     if let refusal = verdict.refusal { return fail(.refused(refusal)) }
     test.add(measured: verdict.rate, expected: expected)
     switch test.decision {
-    case .undecided where !test.isOver: return [nextRound(epoch)]
+    case .undecided where !test.isOver: return nextRound(epoch)
     case .undecided:
       isOpen = false
       carried = test.evidence
@@ -141,14 +148,10 @@ public struct DeviceState: Hashable, Codable, Sendable {
     if !hasRerun {
       hasRerun = true
       test = RateTest(rule: rule)
-      return [
-        .record(
-          Transition(
-            device: device, epoch: epoch, from: status, to: status,
-            reason: .rerun(after: reason.name),
-            test: before)),
-        nextRound(epoch),
-      ]
+      let transition = Transition(
+        device: device, epoch: epoch, from: status, to: status,
+        reason: .rerun(after: reason.name), test: before)
+      return [.record(transition)] + nextRound(epoch)
     }
     isOpen = false
     carried = 0
@@ -166,9 +169,9 @@ public struct DeviceState: Hashable, Codable, Sendable {
     }
     guard let epoch else { return [] }
     // The end of a lease: a full run, before it is paid for.
-    (hasRerun, isOpen) = (false, true)
+    hasRerun = false
     test = RateTest(rule: rule)
-    return [nextRound(epoch)]
+    return nextRound(epoch)
   }
 
   private mutating func checkLanes(_ passed: Bool) -> [Action] {
