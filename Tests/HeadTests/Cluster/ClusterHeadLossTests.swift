@@ -71,27 +71,6 @@ struct ClusterHeadLossTests {
     }
   }
 
-  @Test("are placed on another node if theirs does not come back")
-  func gone() async throws {
-    try await withPromise { rig, spec in
-      for index in [0, 2] {
-        try await rig.nodes[index].register(with: rig.services.nodes)
-        try await rig.bridge(index).register(with: rig.cluster)
-      }
-      await rig.services.tick()
-      #expect(try await rig.status(spec.actor).incarnation == 1)
-      for _ in 0..<40 {
-        rig.time.advance(by: .seconds(1))
-        for index in [0, 2] { _ = try await rig.nodes[index].heartbeat() }
-        await rig.services.tick()
-      }
-      try await eventually("it is not placed elsewhere") {
-        let status = try await rig.status(spec.actor)
-        return status.state == .placed && status.node != rig.bridge(1).node
-      }
-    }
-  }
-
   @Test("end with their job, or when nobody wants them any more")
   func released() async throws {
     try await withPromise { rig, spec in
