@@ -85,7 +85,7 @@ class TaskQueue:
         self.core = core
         self.request = request
         # The next task of SPREAD belongs on another node.
-        self.spreads = request["strategy"] == "SPREAD"
+        self.spreads = request.get("strategy") == "SPREAD"
         self.waiting: Deque[Task] = deque()
         self.leases: List[Lease] = []
         self.requested: Set[int] = set()

@@ -104,8 +104,9 @@ def test_twice(shared):
 def test_a_task_can_catch_the_interrupt_and_clean_up(shared, until, tmp_path):
     @ray.remote
     def work(flag, path):
-        ray.get(flag.set.remote("started"))
         try:
+            # Inside: the cancellation may come while this still waits for its answer.
+            ray.get(flag.set.remote("started"))
             for _ in range(600):
                 time.sleep(0.05)
         finally:
