@@ -131,6 +131,7 @@ extension Hub {
       var reason: String
     }
     nodes.lose(node)
+    cutFetches(from: node)
     for job in jobs.values {
       job.streams[node] = nil
       job.inbound[node] = nil

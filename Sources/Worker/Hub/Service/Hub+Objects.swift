@@ -332,7 +332,7 @@ extension Hub {
     guard let offset = store.pulls[object]?.offset else { return }
     store.pulls[object]?.underWay += 1
     let (job, file, id, remotes) = (store.job, store.file, Data(object.bytes), remotes)
-    callNode(request.source) { _ in
+    let call = callNode(request.source) { _ in
       let bytes = try await remotes.objects(request.source).fetch(
         job, object: id, offset: request.offset, count: request.count)
       // Written here, off the hub's thread: the room is the carrier's until it is sealed.
@@ -346,6 +346,7 @@ extension Hub {
     } done: { hub, result in
       guard let store = hub.jobs[job]?.store, store.pulls[object] != nil else { return }
       store.pulls[object]?.underWay -= 1
+      store.pulls[object]?.calls[request] = nil
       let step: ObjectPull.Step?
       switch result {
       case .success: step = store.pulls[object]?.pull.received(request)
@@ -354,6 +355,15 @@ extension Hub {
         step = store.pulls[object]?.pull.failed(request)
       }
       if let step { hub.carryOut(step, of: object, store) }
+    }
+    store.pulls[object]?.calls[request] = call
+  }
+
+  /// A node is gone: what was asked of it is asked of others, and who waits for an object that nobody
+  /// else has hears so now, and not when the calls' time is up.
+  func cutFetches(from node: NodeID) {
+    for pull in jobs.values.compactMap(\.store).flatMap(\.pulls.values) {
+      for (request, call) in pull.calls where request.source == node { call.cancel() }
     }
   }
 

@@ -29,6 +29,8 @@ final class ObjectStore {
     var underWay = 0
     /// No source has it.
     var isLost = false
+    /// The calls that are under way: those to a node that is lost are cut off.
+    var calls: [ObjectPull.Request: Task<Void, Never>] = [:]
   }
 
   /// Holds objects that are being fetched for another node, or for this one.
