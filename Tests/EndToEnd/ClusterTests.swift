@@ -79,7 +79,7 @@ extension RealProcesses {
       }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `has an actor made that was promised by a head that was killed`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
         let program = try network.startCluster("promised")
