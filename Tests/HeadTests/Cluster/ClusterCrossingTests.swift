@@ -111,35 +111,12 @@ struct ClusterCrossingTests {
     }
   }
 
-  @Test("a process that ends before its node's answer is here is no living actor")
-  func endedBeforeTheAnswer() async throws {
-    try await withRig(cpus: [2]) { rig in
-      try await rig.registerBridges()
-      let job = try await rig.openJob()
-      let own = rig.bridge(0)
-      await own.set(holdsStarts: true)
-      let spec = RuntimeActorSpec.sample(1, job)
-      async let created = rig.create(spec)
-      try await eventually { await own.calls.contains("start") }
-      var dead = RuntimeActorStatus(spec, state: .dead)
-      dead.node = own.node
-      dead.incarnation = 1
-      dead.cause = ProcessLoss(.processLost, "exit status 7")
-      try await rig.cluster.actorChanged(dead, caller: own.id)
-      // What comes later is no news of a process that has ended.
-      var alive = dead
-      alive.state = .alive
-      try await rig.cluster.actorChanged(alive, caller: own.id)
-      await own.set(holdsStarts: false)
-      let status = try await created.status
-      #expect(status.state == .dead)
-      #expect(status.incarnation == 1)
-      #expect(status.cause?.message == "exit status 7")
-    }
-  }
-
-  @Test("a process that is ready before its node's answer is here is a living actor")
-  func readyBeforeTheAnswer() async throws {
+  /// Lets `body` speak for a process whose node has not answered yet to the order to start it.
+  ///
+  /// - Returns: what the actor's creator is told once the node has answered.
+  private func created(
+    speaking body: (Rig, RuntimeActorStatus, PeerID) async throws -> Void
+  ) async throws -> RuntimeActorStatus {
     try await withRig(cpus: [2]) { rig in
       try await rig.registerBridges()
       let job = try await rig.openJob()
@@ -151,10 +128,35 @@ struct ClusterCrossingTests {
       var alive = RuntimeActorStatus(spec, state: .alive)
       alive.node = own.node
       alive.incarnation = 1
-      try await rig.cluster.actorChanged(alive, caller: own.id)
+      try await body(rig, alive, own.id)
       await own.set(holdsStarts: false)
-      #expect(try await created.status.state == .alive)
+      return try await created.status
     }
+  }
+
+  @Test("a process that ends before its node's answer is here is no living actor")
+  func endedBeforeTheAnswer() async throws {
+    let status = try await created { rig, alive, node in
+      var dead = alive
+      dead.state = .dead
+      dead.cause = ProcessLoss(.processLost, "exit status 7")
+      try await rig.cluster.actorChanged(dead, caller: node)
+      // What comes later is no news of a process that has ended.
+      var late = dead
+      late.state = .alive
+      try await rig.cluster.actorChanged(late, caller: node)
+    }
+    #expect(status.state == .dead)
+    #expect(status.incarnation == 1)
+    #expect(status.cause?.message == "exit status 7")
+  }
+
+  @Test("a process that is ready before its node's answer is here is a living actor")
+  func readyBeforeTheAnswer() async throws {
+    let status = try await created { rig, alive, node in
+      try await rig.cluster.actorChanged(alive, caller: node)
+    }
+    #expect(status.state == .alive)
   }
 
   @Test("an actor that is lost while its node's answer is on its way begins anew")

@@ -162,16 +162,18 @@ final class Rig: Sendable {
 }
 
 /// Runs a test with a head and closes it whatever happens.
-func withRig(
+func withRig<Value>(
   cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [],
-  options: HeadOptions = HeadOptions(), _ body: (Rig) async throws -> Void
-) async throws {
+  options: HeadOptions = HeadOptions(), _ body: (Rig) async throws -> Value
+) async throws -> Value {
   let rig = try await Rig(cpus: cpus, planes: planes, options: options)
+  let value: Value
   do {
-    try await body(rig)
+    value = try await body(rig)
   } catch {
     await rig.close()
     throw error
   }
   await rig.close()
+  return value
 }
