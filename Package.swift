@@ -100,8 +100,8 @@ let package = Package(
     .target(
       name: "IorunContract",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunRuntime",
-        "CShim",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunPath", "IorunPoW",
+        "IorunRuntime", "CShim",
       ],
       path: "Sources/Contract", swiftSettings: settings),
     .target(
@@ -112,23 +112,23 @@ let package = Package(
     .target(
       name: "IorunWorker",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
-        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunPoW", "IorunWire",
+        "IorunMesh", "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
       name: "IorunHead",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
-        "IorunRuntime",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunPoW", "IorunWire",
+        "IorunMesh", "IorunRuntime",
         "IorunContract", "IorunScheduler", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
       name: "IorunClient",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunMesh", "IorunRuntime",
-        "IorunContract", "CShim", yams, logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunPoW", "IorunMesh",
+        "IorunRuntime", "IorunContract", "CShim", yams, logging,
       ],
       path: "Sources/Client", swiftSettings: settings),
 
@@ -277,8 +277,8 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPoW", "IorunWire", "IorunMesh",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
         "iorun-supervise-test",
         "TestSupport",
       ],
@@ -286,14 +286,14 @@ let package = Package(
     .testTarget(
       name: "HeadTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunContent", "IorunWire", "IorunMesh", "IorunContract",
-        "IorunScheduler", "IorunPath", "IorunHead",
+        "IorunCore", "IorunCrypto", "IorunContent", "IorunPoW", "IorunWire", "IorunMesh",
+        "IorunContract", "IorunScheduler", "IorunPath", "IorunHead",
         "TestSupport",
       ],
       path: "Tests/HeadTests"),
     .testTarget(
       name: "ClientTests",
-      dependencies: ["IorunCore", "IorunContent", "IorunContract", "IorunClient"],
+      dependencies: ["IorunCore", "IorunContent", "IorunContract", "IorunPoW", "IorunClient"],
       path: "Tests/ClientTests"),
     .testTarget(
       name: "ExampleTests", dependencies: ["DigitsTraining", "IorunClient", "IorunCore"],

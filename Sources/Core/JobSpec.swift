@@ -40,6 +40,14 @@ public struct JobSpec: Hashable, Codable, Sendable {
     case host
   }
 
+  /// Whether a node must have proved what it is.
+  public enum Verification: String, Hashable, Codable, Sendable, CaseIterable {
+    /// It must, where the network asks for proofs.
+    case required
+    /// Any node will do.
+    case any
+  }
+
   /// A name for people; need not be unique.
   public var name: String
   /// What every rank runs.
@@ -62,13 +70,17 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var network: Network?
   /// Who is placed first, from 0 to 10; `nil` for the usual 5.
   public var priority: Int?
+  /// Whether nodes must have proved what they are; `nil` for `required`.
+  public var verification: Verification?
 
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
-    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil
+    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil,
+    verification: Verification? = nil
   ) {
+    self.verification = verification
     self.name = name
     self.entrypoint = entrypoint
     self.gang = gang

@@ -43,6 +43,9 @@ public struct HeadOptions: Sendable {
   /// The bytes on the head's disk that chunks must leave to its database; 5 % of a small disk.
   public var reservedDisk: Int64 = 1 << 30
 
+  /// How it asks nodes to prove what they are.
+  public var proofs = ProofSettings()
+
   /// The settings of a network in ordinary use.
   public init() {}
 }

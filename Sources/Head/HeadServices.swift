@@ -19,6 +19,8 @@ public struct HeadServices: Sendable {
   public typealias BridgeLookup = @Sendable (PeerID) throws -> any BridgeService
   /// Reaches one node's search for paths.
   public typealias PathsLookup = @Sendable (PeerID) throws -> any PathDeskService
+  /// Reaches one node's prover.
+  public typealias ProverLookup = @Sendable (PeerID) throws -> any ProverService
   /// Those of some chunks that the head lacks.
   typealias MissingChunks = @Sendable ([Digest]) async throws -> [Digest]
 
@@ -32,6 +34,8 @@ public struct HeadServices: Sendable {
   public let network: any NetworkService
   /// Joining with a ticket.
   public let admission: any AdmissionService
+  /// Proofs of work: challenges, results, records.
+  public var proofs: any ProofService { proofDirector }
   /// Where a job would run.
   public let placement: any PlacementService
   /// Runtime jobs: tasks, actors, placement groups.
@@ -52,6 +56,7 @@ public struct HeadServices: Sendable {
   private let meeting: RendezvousDesk
   private let director: JobDirector
   private let clusterDirector: ClusterDirector
+  let proofDirector: ProofDirector
   let directory: NodeDirectory
   let probe: ReachProbe
   /// The ways between nodes.
@@ -76,6 +81,7 @@ public struct HeadServices: Sendable {
   ///   - agent: reaches a node's agent.
   ///   - bridge: reaches a node's runtime side.
   ///   - paths: reaches a node's search for paths.
+  ///   - prover: reaches a node's prover.
   ///   - logger: where faults are told.
   /// - Throws: `identityUnusable` for a damaged database or key, `diskFull`, `fileSystem`.
   public static func open(
@@ -84,6 +90,9 @@ public struct HeadServices: Sendable {
     bridge: @escaping BridgeLookup,
     paths: @escaping PathsLookup = { node in
       throw IorunError(.unreachable, "node \(node.short) has no search for paths")
+    },
+    prover: @escaping ProverLookup = { node in
+      throw IorunError(.unreachable, "node \(node.short) has no prover")
     },
     logger: Logger = Logger(label: "iorun.head")
   ) async throws -> HeadServices {
@@ -112,6 +121,14 @@ public struct HeadServices: Sendable {
     let cluster = ClusterDirector(
       head: head, directory: directory, authoriser: authoriser, clock: clock, bridge: bridge,
       logger: logger)
+    let proofDirector = try await ProofDirector(
+      head: head, store: store, directory: directory, authoriser: authoriser,
+      secrets: try await Blocking.run {
+        try VerifierSecrets.open(file: stateFolder + "/verifier.key")
+      },
+      clock: clock, settings: options.proofs, prover: prover,
+      holdings: { await director.holdings() }, logger: logger)
+    await proofDirector.takeUp()
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)
     let expulsion = Expulsion()
@@ -146,7 +163,8 @@ public struct HeadServices: Sendable {
       cluster: cluster,
       runtime: RuntimeDesk(director: cluster, head: head, authoriser: authoriser), peers: peers,
       networkID: network, authorityKey: authority.publicKey, store: store, meeting: meeting,
-      director: director, clusterDirector: cluster, directory: directory, probe: probe, map: map,
+      director: director, clusterDirector: cluster,
+      proofDirector: proofDirector, directory: directory, probe: probe, map: map,
       book: book, expulsion: expulsion, clock: clock, options: options, logger: logger)
   }
 
@@ -221,6 +239,7 @@ public struct HeadServices: Sendable {
     await director.tick()
     await clusterDirector.tick()
     await probe.look()
+    await proofDirector.tick()
   }
 
   /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
@@ -228,6 +247,7 @@ public struct HeadServices: Sendable {
   public func shutDown() async {
     await probe.tasks.close(within: .seconds(1), clock)
     await clusterDirector.shutDown()
+    await proofDirector.shutDown()
     await director.shutDown()
     do {
       try await store.close()

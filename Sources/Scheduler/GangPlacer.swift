@@ -70,7 +70,7 @@ public struct GangPlacer: Sendable {
   /// round, because each round takes the same from every node that is still in it.
   private func seats(for request: GangRequest, on offers: [NodeOffer]) -> [GangSeat] {
     let seats = offers.lazy
-      .filter { $0.isPlaceable && !request.excluding.contains($0.node) }
+      .filter { $0.isPlaceable && request.admits($0.node) }
       .map { offer in
         let room = offer.freeRoom(gpuModel: request.gpuModel)
         // More than the gang's ranks count, too: the tightest place is chosen by them.

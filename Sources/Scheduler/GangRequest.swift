@@ -13,6 +13,8 @@ public struct GangRequest: Sendable, Hashable {
   public var placement: GangStrategy
   /// Nodes that must not be used, for example because the last attempt failed there.
   public var excluding: Set<PeerID>
+  /// Nodes that must not be used because they have not proved what they are.
+  public var unproved: Set<PeerID>
 
   /// The most ranks a gang may have: a bound on the work of one placement.
   public static let maximumRanks = 100_000
@@ -20,14 +22,19 @@ public struct GangRequest: Sendable, Hashable {
   /// Describes a gang to place. Wrong numbers are refused by the placer, with the reason.
   public init(
     ranks: Int, resources: ResourceSet, gpuModel: String? = nil,
-    placement: GangStrategy = .spread, excluding: Set<PeerID> = []
+    placement: GangStrategy = .spread, excluding: Set<PeerID> = [],
+    unproved: Set<PeerID> = []
   ) {
+    self.unproved = unproved
     self.placement = placement
     self.ranks = ranks
     self.resources = resources
     self.gpuModel = gpuModel
     self.excluding = excluding
   }
+
+  /// True where a node may be used at all.
+  func admits(_ node: PeerID) -> Bool { !excluding.contains(node) && !unproved.contains(node) }
 
   /// What is wrong with the numbers themselves, for a person; `nil` where nothing is.
   var objection: String? {

@@ -61,6 +61,11 @@ struct JobFlags: ParsableArguments {
   var network: String?
 
   @Option(
+    help: "Which nodes will do: required (verified ones, where the network verifies) or any.",
+    completion: .list(JobSpec.Verification.allCases.map(\.rawValue)))
+  var verification: String?
+
+  @Option(
     name: .customLong("working-dir"), help: "The folder whose files the ranks find.",
     completion: .directory)
   var workingDirectory: String?
@@ -121,6 +126,12 @@ struct JobFlags: ParsableArguments {
         throw invalid("--network", network, "gang or host")
       }
       spec.network = known
+    }
+    if let verification {
+      guard let known = JobSpec.Verification(rawValue: verification) else {
+        throw invalid("--verification", verification, "required or any")
+      }
+      spec.verification = known
     }
     return spec
   }

@@ -10,6 +10,8 @@ public struct HeadConnection: Sendable {
   public let jobs: JobManager
   /// The network itself.
   public let network: NetworkOverview
+  /// Proofs of work.
+  public let proofs: Proofs
   /// Runtime jobs.
   public let runtime: RuntimeOverview
   /// Where peers find each other.
@@ -104,6 +106,7 @@ public struct HeadConnection: Sendable {
     rendezvous = try Rendezvous.at(head, using: system)
     jobs = try JobManager.at(head, using: system)
     network = try NetworkOverview.at(head, using: system)
+    proofs = try Proofs.at(head, using: system)
     runtime = try RuntimeOverview.at(head, using: system)
     placer = try Placer.at(head, using: system)
     content = RemoteContent(try ContentExchange.at(head, using: system))

@@ -5,9 +5,13 @@ internal import IorunCore
 public enum NodeRendering {
   /// Nodes as a table, in the order given: free of all, where that makes sense.
   public static func table(_ nodes: [NodeStatus], now: Double) -> Table {
-    Table(
+    // A network that asks for no proofs has no column for them.
+    let hasMarks = nodes.contains { $0.mark != nil }
+    return Table(
       columns: [
-        .init("NODE", mayShrink: true), .init("STATE"), .init("CPUS FREE"),
+        .init("NODE", mayShrink: true), .init("STATE"),
+      ] + (hasMarks ? [.init("PROOF")] : []) + [
+        .init("CPUS FREE"),
         .init("MEMORY FREE"), .init("DISK FREE"), .init("GPUS FREE", mayShrink: true),
         .init("RANKS", isRightAligned: true), .init("RTT", isRightAligned: true), .init("SEEN"),
       ],
@@ -16,6 +20,7 @@ public enum NodeRendering {
         return [
           node.facts.name,
           node.state.rawValue + (node.isDrained ? " (drained)" : ""),
+        ] + (hasMarks ? [node.mark?.status.rawValue ?? "-"] : []) + [
           "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",

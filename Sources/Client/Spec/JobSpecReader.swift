@@ -9,7 +9,7 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "fence", "network", "priority",
+      "fence", "network", "priority", "verification",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
@@ -39,7 +39,8 @@ struct JobSpecReader {
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
       fenceSeconds: try values["fence"].map(fence),
       network: try values["network"].map(network),
-      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) })
+      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) },
+      verification: try values["verification"].map(verification))
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -174,6 +175,16 @@ struct JobSpecReader {
         allowed: "Write gang for an encrypted network of the gang's own, or host for the node's")
     }
     return network
+  }
+
+  private func verification(_ node: SpecNode) throws -> JobSpec.Verification {
+    let text = try node.text("required or any")
+    guard let verification = JobSpec.Verification(rawValue: text) else {
+      throw node.fault(
+        "verification is '\(text)'",
+        allowed: "Write required for nodes that proved what they are, or any")
+    }
+    return verification
   }
 
   private func outputs(_ node: SpecNode) throws -> [String] {

@@ -22,6 +22,7 @@ public struct JobView: Encodable, Sendable {
   let priority: Int
   let fenceSeconds: Double?
   let network: String?
+  let verification: String?
   let ranks: [RankView]
   let submittedAtUnixSeconds: Double
   let startedAtUnixSeconds: Double?
@@ -62,6 +63,7 @@ public struct JobView: Encodable, Sendable {
     priority = job.spec.priority ?? JobLimits.usualPriority
     fenceSeconds = job.spec.fenceSeconds
     network = job.spec.network?.rawValue
+    verification = job.spec.verification?.rawValue
     ranks = job.ranks.map(RankView.init)
     submittedAtUnixSeconds = job.submittedAt
     startedAtUnixSeconds = job.startedAt

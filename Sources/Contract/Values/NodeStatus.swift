@@ -35,13 +35,16 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reason: String?
   /// True where an operator wants it to get no new work.
   public var isDrained: Bool
+  /// What the records of its proofs say; `nil` where the head does not ask for any.
+  public var mark: DeviceMark?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false
+    isDrained: Bool = false, mark: DeviceMark? = nil
   ) {
+    self.mark = mark
     self.reason = reason
     self.isDrained = isDrained
     self.id = id

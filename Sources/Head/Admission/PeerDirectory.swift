@@ -49,6 +49,9 @@ public final class PeerDirectory: Sendable {
     }
   }
 
+  /// The tenant of a peer; `nil` where it has none.
+  func owner(of peer: PeerID) -> String? { state.withLock { $0.owners[peer] } }
+
   /// Whether this is or was a peer or a ticket of the network.
   func isKnown(_ peer: PeerID) -> Bool { state.withLock { $0.known.contains(peer) } }
 

@@ -77,7 +77,10 @@ extension JobDirector {
           isHolding = true
           let unable = GangRequest.unable(record.spec, nodes.values)
           offers = NodeHold.offers(
-            offers, keeping: GangRequest(record.spec, excluding: record.lostNodes.union(unable)))
+            offers,
+            keeping: GangRequest(
+              record.spec, excluding: record.lostNodes.union(unable),
+              unproved: GangRequest.unproved(record.spec, nodes.values)))
         }
       }
     }
@@ -103,12 +106,15 @@ extension JobDirector {
     by placer: GangPlacer, _ refused: inout [GangRequest: PlacementRefusal]
   ) -> PlacementResult {
     let unable = GangRequest.unable(job.spec, nodes.values)
+    let unproved = GangRequest.unproved(job.spec, nodes.values)
     let careful = place(
-      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, by: placer,
-      &refused)
+      GangRequest(job.spec, excluding: job.lostNodes.union(unable), unproved: unproved),
+      on: offers, by: placer, &refused)
     guard case .refused(let refusal) = careful, !refusal.fitsWhenIdle, !job.lostNodes.isEmpty
     else { return careful }
-    return place(GangRequest(job.spec, excluding: unable), on: offers, by: placer, &refused)
+    return place(
+      GangRequest(job.spec, excluding: unable, unproved: unproved), on: offers, by: placer,
+      &refused)
   }
 
   /// The network of a gang that could be placed; `nil` inside where it uses its nodes' own, and

@@ -28,6 +28,7 @@ extension JobDirector: JobService {
       }
     }
     let inventory = await inventory()
+    // Nodes that are not verified may become so: a job that wants verified ones waits for them.
     let wanted = GangRequest(
       request.spec, excluding: GangRequest.unable(request.spec, inventory.nodes))
     if case .refused(let refusal) = inventory.verdict(on: wanted),

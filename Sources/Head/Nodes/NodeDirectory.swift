@@ -1,6 +1,7 @@
 internal import IorunContract
 internal import IorunCore
 internal import IorunMesh
+internal import IorunPoW
 
 /// Which nodes there are and which of them are alive: registrations, heartbeats, connections, silence.
 ///
@@ -30,6 +31,8 @@ actor NodeDirectory {
   private let options: HeadOptions
   private var entries: [PeerID: Entry] = [:]
   private var lastTick: Duration
+  /// What is on record of nodes' proofs.
+  private var marks: [PeerID: DeviceMark] = [:]
 
   /// Why a node that said goodbye has left.
   static let leftReason = "it left the network"
@@ -110,6 +113,9 @@ actor NodeDirectory {
     entries[node] = entry
     try await store.save([entry.record])
   }
+
+  /// What is on record of some nodes' proofs.
+  func set(marks changed: [PeerID: DeviceMark]) { marks.merge(changed) { $1 } }
 
   /// Looks at every node's silence.
   func tick() {
@@ -198,11 +204,16 @@ actor NodeDirectory {
     let fence = options.fenceAfter + options.fenceMargin
     // One that is back stops them now; one that never says so holds nobody up for longer.
     let isStopping = !entry.draining.isEmpty && now - entry.registeredAt < fence
+    let epoch = EpochSchedule.epoch(atSeconds: Int64(clock.now()))
+    let mark = marks[entry.record.id] ?? DeviceMark()
+    let mode = options.proofs.mode
     return NodeSnapshot(
       id: entry.record.id, facts: entry.record.facts, state: entry.state,
       isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
       lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
-      silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason)
+      silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason,
+      mark: mode == .off ? nil : mark.asOf(epoch: epoch),
+      isUnproved: mode == .enforce && !mark.isVerified(inEpoch: epoch))
   }
 
   /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.

@@ -19,6 +19,10 @@ struct NodeSnapshot: Sendable, Hashable {
   var isStopping: Bool
   /// Why it is in its state; `nil` while it is alive.
   var reason: String?
+  /// What the records of its proofs say; `nil` where the head does not ask for any.
+  var mark: DeviceMark?
+  /// True where jobs that want verified nodes must not be placed on it.
+  var isUnproved = false
 
   /// True where a job's ranks count as lost here but may still run: their fence has not passed yet, or
   /// the node is back and is stopping them.

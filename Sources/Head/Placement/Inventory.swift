@@ -65,10 +65,16 @@ extension GangRequest {
     return Set(nodes.lazy.filter { !$0.facts.canJoinGangNetworks }.map(\.id))
   }
 
+  /// The nodes that a job must not run on because they have not proved what they are.
+  static func unproved(_ spec: JobSpec, _ nodes: some Sequence<NodeSnapshot>) -> Set<PeerID> {
+    guard spec.verification != .any else { return [] }
+    return Set(nodes.lazy.filter(\.isUnproved).map(\.id))
+  }
+
   /// What a spec asks of the scheduler.
-  init(_ spec: JobSpec, excluding: Set<PeerID> = []) {
+  init(_ spec: JobSpec, excluding: Set<PeerID> = [], unproved: Set<PeerID> = []) {
     self.init(
       ranks: spec.gang.ranks, resources: spec.gang.resources, gpuModel: spec.gang.gpuModel,
-      placement: spec.gang.placement ?? .spread, excluding: excluding)
+      placement: spec.gang.placement ?? .spread, excluding: excluding, unproved: unproved)
   }
 }

@@ -10,6 +10,7 @@ struct OfferDesk {
   func offers(_ spec: JobSpec) throws -> [PlacementOffer] {
     var devices = DeviceInventory()
     let unable = GangRequest.unable(spec, inventory.nodes)
+      .union(GangRequest.unproved(spec, inventory.nodes))
     for node in inventory.nodes where node.isPlaceable && !unable.contains(node.id) {
       guard let offer = Self.offer(node, gpuModel: spec.gang.gpuModel) else { continue }
       let row = try devices.add(offer)

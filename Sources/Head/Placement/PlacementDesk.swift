@@ -33,7 +33,9 @@ struct PlacementDesk: PlacementService {
   private func plan(_ spec: JobSpec, _ inventory: Inventory) -> PlacementPlan {
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
     switch inventory.placer.place(
-      GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers)
+      GangRequest(
+        spec, excluding: GangRequest.unable(spec, inventory.nodes),
+        unproved: GangRequest.unproved(spec, inventory.nodes)), on: inventory.offers)
     {
     case .placed(let placement):
       let places = placement.members.map { member in

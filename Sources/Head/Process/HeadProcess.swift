@@ -34,10 +34,12 @@ public struct HeadProcess: Sendable {
   ///   - advertised: the `host:port` that tickets name.
   ///   - localOperator: the public key of the operator's client on this machine.
   ///   - localNodes: the public keys of nodes on this machine.
+  ///   - options: settings.
   /// - Throws: `addressInUse`, `identityUnusable`, `fileSystem`, `diskFull`.
   public init(
     stateFolder: String, listen: String, advertised: String, localOperator: [UInt8],
-    localNodes: [[UInt8]], logger: Logger = Logger(label: "iorun.head")
+    localNodes: [[UInt8]], options: HeadOptions = HeadOptions(),
+    logger: Logger = Logger(label: "iorun.head")
   ) async throws {
     guard Ticket.isAddress(listen), Ticket.isAddress(advertised) else {
       throw IorunError(
@@ -51,6 +53,7 @@ public struct HeadProcess: Sendable {
     let services = try await HeadServices.open(
       stateFolder: stateFolder, head: identity.peer,
       clock: HeadClock(ContinuousClock()) { Date().timeIntervalSince1970 },
+      options: options,
       makeTicket: {
         let ticket = try Ticket(address: advertised, headKey: identity.publicKey)
         return NewTicket(publicKey: try ticket.key().publicKey, text: ticket.text)
@@ -63,6 +66,9 @@ public struct HeadProcess: Sendable {
       },
       paths: { node in
         RemotePathDesk(desk: try PathDesk.at(node, using: try reference.system()))
+      },
+      prover: { node in
+        RemoteProver(prover: try Prover.at(node, using: try reference.system()))
       },
       logger: logger)
     _ = try await services.admit(
@@ -166,6 +172,7 @@ public struct HeadProcess: Sendable {
       system.named(Rendezvous.wellKnownName) {
         Rendezvous(services.rendezvous, actorSystem: system)
       },
+      system.named(Proofs.wellKnownName) { Proofs(services.proofs, actorSystem: system) },
       system.named(Placer.wellKnownName) { Placer(services.placement, actorSystem: system) },
       system.named(ClusterControl.wellKnownName) {
         ClusterControl(services.cluster, actorSystem: system)

@@ -8,8 +8,44 @@ enum StoreSchema {
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
     migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
     migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
+    migrator.registerMigration("proofs of work") { try $0.execute(sql: proofs) }
     return migrator
   }
+
+  private static let proofs = """
+    CREATE TABLE devices (
+      id TEXT PRIMARY KEY NOT NULL,
+      node TEXT NOT NULL UNIQUE,
+      profile TEXT NOT NULL,
+      state TEXT NOT NULL,
+      mark TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE verdicts (
+      device TEXT NOT NULL,
+      epoch INTEGER NOT NULL,
+      kind TEXT NOT NULL,
+      round INTEGER NOT NULL,
+      record TEXT NOT NULL,
+      PRIMARY KEY (device, epoch, round, kind)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX verdicts_by_epoch ON verdicts (epoch);
+
+    CREATE TABLE transitions (
+      number INTEGER PRIMARY KEY AUTOINCREMENT,
+      device TEXT NOT NULL,
+      epoch INTEGER NOT NULL,
+      entry TEXT NOT NULL,
+      time REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX transitions_by_device ON transitions (device, number);
+    CREATE INDEX transitions_by_epoch ON transitions (epoch, number);
+
+    CREATE TABLE verdict_logs (
+      epoch INTEGER PRIMARY KEY NOT NULL,
+      head TEXT NOT NULL
+    ) STRICT;
+    """
 
   private static let gangNetworks = """
     ALTER TABLE jobs ADD COLUMN network TEXT;

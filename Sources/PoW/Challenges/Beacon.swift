@@ -3,7 +3,7 @@ internal import IorunCrypto
 
 /// What makes challenges unforeseeable: each verifier commits to a secret before the epoch and
 /// reveals it at the window's start. Nobody can compute ahead, and the last to reveal cannot choose.
-public struct Beacon: Hashable, Sendable {
+public struct Beacon: Hashable, Codable, Sendable {
   /// The epoch it is for.
   public let epoch: Int64
   /// What is revealed: 32 random bytes.

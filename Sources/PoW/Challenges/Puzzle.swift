@@ -137,6 +137,15 @@ public struct LanePuzzle: Hashable, Sendable {
     (self.nodeSteps, self.openings) = (nodeSteps, openings)
   }
 
+  /// Lanes of about so many steps each, cut so that a node takes some two hundred: checking then costs
+  /// little and labels take little memory. Throws `malformed`.
+  public init(cores: Int, stepsOfLane steps: Int, openings: Int = 32) throws {
+    var depth = 1
+    while depth < 16, steps >> (depth + 1) > 256 { depth += 1 }
+    let nodeSteps = max(1, min(steps / ((2 << depth) - 1), Self.allowedNodeSteps.upperBound))
+    try self.init(cores: cores, depth: depth, nodeSteps: nodeSteps, openings: openings)
+  }
+
   /// All lanes.
   public var lanes: Int { Self.lanesPerCore * cores }
   /// Nodes of a lane's tree.

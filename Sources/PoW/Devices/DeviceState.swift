@@ -17,6 +17,8 @@ public struct DeviceState: Hashable, Codable, Sendable {
   public enum Event: Hashable, Sendable {
     /// The window of an epoch begins.
     case windowBegan(epoch: Int64)
+    /// A run out of turn: a device of its group is new, or a run was broken off by the verifier.
+    case runCalled(epoch: Int64)
     /// A proof was judged, against the rate that the claim must give.
     case judged(Verdict, expectedRate: Double)
     /// The deadline of a round passed without an answer.
@@ -59,7 +61,8 @@ public struct DeviceState: Hashable, Codable, Sendable {
   public private(set) var heldEpochs = 0
   /// The most of these.
   public static let maximumHeldEpochs = 24
-  private var isOpen = false
+  /// True while a round is out.
+  public private(set) var isOpen = false
   private var carried = 0.0
   private var lanesFailed = 0
   private let rule: RateTest.Rule
@@ -80,6 +83,12 @@ public struct DeviceState: Hashable, Codable, Sendable {
   public mutating func handle(_ event: Event) -> [Action] {
     switch event {
     case .windowBegan(let epoch): return begin(epoch)
+    case .runCalled(let next):
+      guard next == epoch else { return begin(next) }
+      guard !isHired, !isOpen else { return [] }
+      hasRerun = false
+      test = RateTest(rule: rule)
+      return nextRound(next)
     case .judged(let verdict, let expected): return judge(verdict, expected)
     case .unanswered(let round):
       guard isOpen, round == issued - 1 else { return [] }

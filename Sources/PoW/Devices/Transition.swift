@@ -24,6 +24,8 @@ public struct Transition: Hashable, Codable, Sendable {
     case expired
     /// A hired device failed two lane checks in a row.
     case lanesFailed
+    /// The device claims something else than what was proved.
+    case claimChanged
     /// It failed once, for that reason, and is run again.
     case rerun(after: String)
 
@@ -39,6 +41,7 @@ public struct Transition: Hashable, Codable, Sendable {
       case .verifierFailed: "verifier_failed"
       case .expired: "expired"
       case .lanesFailed: "lanes_failed"
+      case .claimChanged: "claim_changed"
       case .rerun(let reason): "rerun:\(reason)"
       }
     }
@@ -56,6 +59,19 @@ public struct Transition: Hashable, Codable, Sendable {
   public let reason: Reason
   /// The rounds that led there.
   public let test: RateTest
+
+  /// Describes a transition.
+  public init(
+    device: DeviceID, epoch: Int64, from: DeviceState.Status, to: DeviceState.Status,
+    reason: Reason, test: RateTest
+  ) {
+    self.device = device
+    self.epoch = epoch
+    self.from = from
+    self.to = to
+    self.reason = reason
+    self.test = test
+  }
 
   /// The entry as a leaf of the hour's tree: fields between bars, numbers with six decimals.
   public var text: String {

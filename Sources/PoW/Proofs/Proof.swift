@@ -56,6 +56,9 @@ public struct Proof: Hashable, Codable, Sendable {
   /// The device's word for it.
   public let seal: Seal
 
+  /// What the device seals of the answer: two answers with the same digest are the same.
+  public var answerDigest: Digest { AnswerDigest.of(answer) }
+
   /// Seals an answer with the device's key. Throws what signing throws.
   public init(_ challenge: Challenge, _ answer: Answer, signedBy signer: ProofSigner) throws {
     self.challenge = challenge

@@ -88,6 +88,9 @@ public struct RateTest: Hashable, Codable, Sendable {
   /// True where the rounds of the epoch are used up.
   public var isOver: Bool { decision != .undecided || rounds == rule.maximumRounds }
 
+  /// This epoch's ratios of measured and expected.
+  public var ratios: [Double] { logarithms.map { exp($0) } }
+
   /// The median ratio of measured and expected; `nil` without rounds.
   public var medianRatio: Double? {
     guard !logarithms.isEmpty else { return nil }

@@ -58,6 +58,8 @@ public final class Solver: Sendable {
   public func cancel() { control.cancel() }
   /// True while no thread computes.
   public var isIdle: Bool { control.isIdle }
+  /// True between ``pause()`` and ``resume()``.
+  public var isHeld: Bool { control.isHeld }
   /// How far it is.
   public var progress: Progress { Progress(done: control.total, total: work.total) }
 

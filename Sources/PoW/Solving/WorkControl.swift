@@ -43,6 +43,9 @@ final class WorkControl: Sendable {
   /// True once cancelled; that stays so.
   var isCancelled: Bool { state.load(ordering: .relaxed) == Self.stopped }
 
+  /// True while threads are to stand still.
+  var isHeld: Bool { state.load(ordering: .relaxed) == Self.held }
+
   func pause() { change(from: Self.running, to: Self.held) }
   func resume() { change(from: Self.held, to: Self.running) }
   func cancel() {

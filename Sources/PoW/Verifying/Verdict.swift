@@ -20,6 +20,21 @@ public struct Verdict: Hashable, Codable, Sendable {
   /// What was handed in: the digest that the device sealed.
   public var answer: Digest
 
+  /// Describes a verdict.
+  public init(
+    device: DeviceID, epoch: Int64, round: Int, kind: PuzzleKind, refusal: Refusal?, work: Double,
+    seconds: Double, answer: Digest
+  ) {
+    self.device = device
+    self.epoch = epoch
+    self.round = round
+    self.kind = kind
+    self.refusal = refusal
+    self.work = work
+    self.seconds = seconds
+    self.answer = answer
+  }
+
   /// True where the proof was accepted.
   public var isAccepted: Bool { refusal == nil }
   /// Work a second; 0 where nothing was accepted.

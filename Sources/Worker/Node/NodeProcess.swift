@@ -1,6 +1,7 @@
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
+internal import IorunCrypto
 public import IorunMesh
 internal import IorunRuntime
 public import Logging
@@ -19,6 +20,7 @@ public struct NodeProcess: Sendable {
   private let admissions: Admissions
   private let prober: NodeProber
   private let paths: NodePathAgent
+  private let prover: ProverCore
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -57,13 +59,14 @@ public struct NodeProcess: Sendable {
     let known = facts
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
+    let deviceKey = try Self.deviceKey(stateFolder)
     let machine = Self.share(hubMailbox)
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
-        paths: NodePathAgent, programs: ProgramStore
+        paths: NodePathAgent, programs: ProgramStore, prover: ProverCore
       )?
     let system = try MeshActorSystem(transport: endpoint) { system in
       let registry = try NodeRegistry.at(headID, using: system)
@@ -95,7 +98,13 @@ public struct NodeProcess: Sendable {
           credentials: credentials.forLinks(key:),
           logger: logger),
         logger: logger)
+      let prover = ProverCore(
+        key: deviceKey, head: headID,
+        verifier: RemoteVerifier(proofs: try Proofs.at(headID, using: system)),
+        machine: IdleMachine.of(hubMailbox), cores: known.milliCPUs / 1000, memory: known.memory,
+        logger: logger)
       let served: [any Sendable] = [
+        system.named(Prover.wellKnownName) { Prover(prover, actorSystem: system) },
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
         system.named(NodeBridge.wellKnownName) { NodeBridge(bridge, actorSystem: system) },
@@ -103,7 +112,7 @@ public struct NodeProcess: Sendable {
         system.named(PathDesk.wellKnownName) { PathDesk(paths, actorSystem: system) },
       ]
       gangPaths.attach(paths)
-      parts = (agent, registry, served, paths, programs)
+      parts = (agent, registry, served, paths, programs, prover)
     }
     guard let parts else {
       throw IorunError(.internalFault, "the node's actors were not made")
@@ -111,6 +120,7 @@ public struct NodeProcess: Sendable {
     agent = parts.agent
     registry = parts.registry
     paths = parts.paths
+    prover = parts.prover
     hubSettings.programs = parts.programs
     let access = RankAccess(agent: agent, port: StreamPort(on: system), logger: logger)
     await agent.attach(access)
@@ -162,6 +172,7 @@ public struct NodeProcess: Sendable {
     }
     measuring.cancel()
     metrics?.stop()
+    await prover.shutDown()
     // Parcels to nodes that end at the same moment would be waited for; those that stay hear from the
     // head that this one is gone.
     for node in await hub.stop() { endpoint.forget(node) }
@@ -208,6 +219,19 @@ public struct NodeProcess: Sendable {
   /// A heartbeat that takes longer than this is as good as none.
   private static func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
     try await MeshActorSystem.$callTimeout.withValue(.seconds(5), operation: call)
+  }
+
+  /// The key with which this device signs its proofs. Whoever loses it is another device.
+  private static func deviceKey(_ folder: String) throws -> SigningKey {
+    let path = folder + "/device.key"
+    do {
+      return try SigningKey(
+        rawRepresentation: PrivateFile.read(path, maximum: SigningKey.byteCount))
+    } catch let error as IorunError where error.code == .fileMissing {
+      let key = try SigningKey()
+      try PrivateFile.write(key.rawRepresentation, to: path)
+      return key
+    }
   }
 
   /// What the node offers to runtime jobs, and where their files go.

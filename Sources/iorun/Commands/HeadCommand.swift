@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import IorunClient
+internal import IorunContract
 internal import IorunCore
 internal import IorunHead
 internal import IorunLocal
@@ -23,11 +24,33 @@ struct HeadCommand: AsyncParsableCommand {
   var advertise: String?
 
   @Option(
+    help: ArgumentHelp(
+      "Ask nodes to prove what they are every hour: off, record or enforce.",
+      discussion: """
+        record keeps what came of it (iorun pow status); with enforce jobs go to verified nodes \
+        only, unless they say `verification: any`. Off unless said: a proof takes all cores of an \
+        idle node for some 20 s, which a network of one's own machines does not need.
+        """),
+    completion: .list(VerificationMode.allCases.map(\.rawValue)))
+  var verification = "off"
+
+  @Option(
     name: .customLong("admit-node"),
     help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
   var nodeKeys: [String] = []
 
   @OptionGroup var owner: OwnerOptions
+
+  func validate() throws { _ = try mode }
+
+  private var mode: VerificationMode {
+    get throws {
+      guard let mode = VerificationMode(rawValue: verification) else {
+        throw ValidationError("--verification takes off, record or enforce")
+      }
+      return mode
+    }
+  }
 
   func run() async throws {
     let folder = state.folder
@@ -47,9 +70,11 @@ struct HeadCommand: AsyncParsableCommand {
       }
       return key
     }
+    var options = HeadOptions()
+    options.proofs.mode = try mode
     let head = try await HeadProcess(
       stateFolder: folder.head, listen: listen, advertised: address,
-      localOperator: client.publicKey, localNodes: keys)
+      localOperator: client.publicKey, localNodes: keys, options: options)
     // `iorun up` has written the file already, with its nodes.
     if keys.isEmpty {
       try NetworkFile(headAddress: head.localAddress, headKey: head.publicKey, nodeCount: 0)

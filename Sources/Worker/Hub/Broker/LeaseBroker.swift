@@ -101,6 +101,9 @@ struct LeaseBroker: Sendable {
 
   // MARK: What is free
 
+  /// Everything that the node offers.
+  var total: ResourceAmounts { pool.total }
+
   /// What is free on the node, bundles not counted.
   var available: ResourceAmounts { pool.available }
 

@@ -29,6 +29,8 @@ final class HubScheduler {
   private var steps: [Step] = []
   private var isStepping = false
   private var isTickDue = false
+  /// Who uses what nobody else does, and hears when somebody wants it.
+  private var scavenger: (amounts: ResourceAmounts, wanted: @Sendable () -> Void)?
 
   init(settings: HubSettings) {
     node = settings.node
@@ -95,7 +97,7 @@ final class HubScheduler {
   /// Its task goes on.
   func unblocked(_ worker: WorkerID, _ hub: Hub) {
     broker.unblocked(worker)
-    hub.updateSoon()
+    changed(hub)
   }
 
   /// When a worker was given out, as a number that grows; `nil` for one that is idle.
@@ -157,7 +159,7 @@ final class HubScheduler {
   ///   is.
   func holdActor(_ spec: RuntimeActorSpec, worker: WorkerID, _ hub: Hub) throws -> (UInt64, [Int]) {
     let hold = try broker.hold(worker, spec.demand)
-    hub.updateSoon()
+    changed(hub)
     return (hold.hold, hold.gpus)
   }
 
@@ -200,13 +202,44 @@ final class HubScheduler {
   /// Sets aside what a rank holds of the same machine. Throws `wrongState` where it is not free.
   func reserve(_ key: String, _ amounts: ResourceAmounts, gpus: [Int], _ hub: Hub) throws {
     try broker.reserve(key, amounts, gpus: gpus)
-    hub.updateSoon()
+    changed(hub)
   }
 
   /// A rank's hold ends.
   func unreserve(_ key: String, _ hub: Hub) { run(broker.unreserve(key, now: .now), hub) }
 
+  // MARK: What runs while nothing else does
+
+  /// Lets a scavenger use all cores and some memory (bytes) until somebody wants any of it. It counts as
+  /// nothing that is in use: requests come here as if it were not. `wanted` is called once, on the
+  /// hub's thread. False where anything is in use, or a scavenger is here.
+  func admitScavenger(memory: Int64, wanted: @escaping @Sendable () -> Void) -> Bool {
+    var units = broker.total.units.filter { $0.key == ResourceAmounts.cpu }
+    units[ResourceAmounts.memory] = memory * ResourceAmounts.unitsPerOne
+    let amounts = ResourceAmounts(units: units)
+    guard scavenger == nil, broker.waitingCount == 0, broker.available.covers(amounts) else {
+      return false
+    }
+    scavenger = (amounts, wanted)
+    return true
+  }
+
+  /// The scavenger has left.
+  func scavengerLeft() { scavenger = nil }
+
+  /// Sends the scavenger away where what it uses is not free any more, or always.
+  func endScavenging(always: Bool = false) {
+    guard let present = scavenger, always || !broker.available.covers(present.amounts) else { return }
+    scavenger = nil
+    present.wanted()
+  }
+
   // MARK: Doing
+
+  private func changed(_ hub: Hub) {
+    endScavenging()
+    hub.updateSoon()
+  }
 
   private func run(_ actions: [LeaseBroker.Action], _ hub: Hub) {
     for action in actions { steps.append(.broker(action)) }
@@ -233,7 +266,7 @@ final class HubScheduler {
     steps.removeAll(keepingCapacity: true)
     isStepping = false
     tickLater(hub)
-    hub.updateSoon()
+    changed(hub)
   }
 
   private func perform(_ action: LeaseBroker.Action, _ hub: Hub) {

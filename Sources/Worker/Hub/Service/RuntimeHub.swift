@@ -143,6 +143,18 @@ final class RuntimeHub: Sendable {
     }
   }
 
+  /// Lets a scavenger use the idle machine (`HubScheduler.admitScavenger`).
+  static func admitScavenger(
+    memory: Int64, _ mailbox: HubMailbox, wanted: @escaping @Sendable () -> Void
+  ) async -> Bool {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in
+      let accepted = mailbox.post { hub in
+        continuation.resume(returning: hub.scheduler.admitScavenger(memory: memory, wanted: wanted))
+      }
+      if !accepted { continuation.resume(returning: false) }
+    }
+  }
+
   /// Ends every job's processes here, and the thread.
   ///
   /// - Returns: the other nodes. What was on its way to them is of no use any more.
@@ -152,6 +164,7 @@ final class RuntimeHub: Sendable {
       (continuation: CheckedContinuation<[PeerID], Never>) in
       let accepted = mailbox.post { hub in
         hub.beginStop()
+        hub.scheduler.endScavenging(always: true)
         for job in Array(hub.jobs.values) { hub.abandon(job, reason: "its node was stopped") }
         let others = hub.nodes.nodes.map(\.node.peer).filter { $0 != hub.settings.node.peer }
         hub.stop { continuation.resume(returning: others) }

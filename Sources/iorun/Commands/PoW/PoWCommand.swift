@@ -4,12 +4,15 @@ internal import IorunCore
 internal import IorunCrypto
 internal import IorunPoW
 
-/// `iorun pow`: proof of work, on files.
+/// `iorun pow`: proof of work, in the network and on files.
 struct PoWCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pow",
-    abstract: "Measure this machine, and prove and check what a machine is, on files.",
+    abstract: "See what nodes have proved; measure this machine, and prove and check, on files.",
     discussion: """
+      A head that was started with --verification record or enforce asks its nodes for proofs every \
+      hour; status, history and explain show what came of it.
+
       A verifier writes a challenge, a device solves it, the verifier checks the proof:
         iorun pow device --key device.key
         iorun pow challenge cpu.hash --device DEVICE --secret verifier.secret -o challenge.json
@@ -19,6 +22,7 @@ struct PoWCommand: AsyncParsableCommand {
       verifier says what to open (iorun pow open).
       """,
     subcommands: [
+      PoWStatusCommand.self, PoWHistoryCommand.self, PoWExplainCommand.self,
       PoWBenchCommand.self, PoWDeviceCommand.self, PoWChallengeCommand.self,
       PoWSolveCommand.self, PoWOpenCommand.self, PoWVerifyCommand.self,
     ])

@@ -1,0 +1,41 @@
+public import IorunCore
+public import IorunPoW
+
+// Proof of work: the head is the verifier, each node a prover. `caller` is the peer that CURVE and ZAP
+// proved.
+
+/// Challenges and results. Served by the head.
+public protocol ProofService: Sendable {
+  /// The challenge that is open for the caller's device; `nil` where none is.
+  func challenge(caller: PeerID) async throws -> Challenge?
+  /// The pieces to open for a commitment. The first one of a challenge counts; the same again gets the
+  /// same answer. Throws `proofRefused`, `overloaded`.
+  func commit(_ commitment: Commitment, caller: PeerID) async throws -> OpeningRequest
+  /// The verdict on a proof, on record once this returns; the same proof gets the same verdict. Throws
+  /// `proofRefused` where it is not the caller's to hand in, `overloaded`.
+  func submit(_ proof: Proof, caller: PeerID) async throws -> Verdict
+  /// The work on a challenge was given up for a job.
+  func gaveWay(_ challenge: [UInt8], caller: PeerID) async throws
+  /// Proofs at a glance. A supplier sees its own devices.
+  func status(caller: PeerID) async throws -> ProofStatus
+  /// What is on record of a device, at most `limit` (1 to 1,000) entries of each kind. `reference` is
+  /// its node's name or id, or the start of the device's key. Throws `notFound`.
+  func history(_ reference: String, limit: Int, caller: PeerID) async throws -> DeviceHistory
+}
+
+/// Looks for solutions: the checker of issue 6. Served by the node to its head.
+public protocol ProverService: Sendable {
+  /// What the node claims, measured when it is first asked. Throws `overloaded` while jobs have the
+  /// machine, `kernelBroken` where it computes wrongly.
+  func profile(caller: PeerID) async throws -> ProverProfile
+  /// Begins to solve; what was under way is given up, the same challenge goes on. The answer goes to
+  /// the head. `besideJobs`: a small one on one core, whatever the machine is busy with. Throws
+  /// `malformed` for another device's, `noMemoryForProof`.
+  func start(_ challenge: Challenge, besideJobs: Bool, caller: PeerID) async throws -> ProofStart
+  /// How far it is; `nil` where nothing was started yet.
+  func progress(caller: PeerID) async throws -> ProofProgress?
+  /// Holds the work on a challenge, or lets it go on. Throws `notFound` where it is not under way.
+  func hold(_ challenge: [UInt8], isHeld: Bool, caller: PeerID) async throws
+  /// Gives the work on a challenge up. Nothing where it is not under way.
+  func cancel(_ challenge: [UInt8], caller: PeerID) async throws
+}

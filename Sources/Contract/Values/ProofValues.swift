@@ -1,0 +1,254 @@
+public import IorunCore
+public import IorunPoW
+
+/// What a node says of itself as a prover: the claim that its proofs are measured against.
+public struct ProverProfile: Hashable, Codable, Sendable {
+  /// The device, by the key with which it signs its proofs.
+  public var device: DeviceID
+  /// Cores that it proves.
+  public var cores: Int
+  /// Memory that a proof may take.
+  public var memory: Bytes
+  /// What all cores together do, in the unit of each kind a second.
+  public var rates: [PuzzleKind: Double]
+
+  /// Describes a prover.
+  public init(device: DeviceID, cores: Int, memory: Bytes, rates: [PuzzleKind: Double]) {
+    self.device = device
+    self.cores = cores
+    self.memory = memory
+    self.rates = rates
+  }
+}
+
+/// What became of an order to prove.
+public enum ProofStart: String, Hashable, Codable, Sendable {
+  /// The work has begun.
+  case started
+  /// Jobs have the machine: no proof is begun beside them.
+  case busy
+}
+
+/// How far a prover is with the challenge that it works on, or worked on last.
+public struct ProofProgress: Hashable, Codable, Sendable {
+  /// Where the work stands.
+  public enum State: String, Hashable, Codable, Sendable {
+    /// It computes.
+    case working
+    /// It is held.
+    case paused
+    /// The answer is with the verifier.
+    case submitted
+    /// It was stopped: a job came, or the verifier wanted no more of it.
+    case stopped
+    /// It came to no end, by a fault.
+    case failed
+  }
+
+  /// The challenge's id.
+  public var challenge: [UInt8]
+  /// The kind of work.
+  public var kind: PuzzleKind
+  /// Where it stands.
+  public var state: State
+  /// Hashes, steps or multiplications done.
+  public var done: UInt64
+  /// How many there are in all; `nil` where time decides.
+  public var total: UInt64?
+  /// What the verifier found; `nil` before it did.
+  public var verdict: Verdict?
+  /// Why it stopped or failed.
+  public var reason: String?
+
+  /// Describes progress.
+  public init(
+    challenge: [UInt8], kind: PuzzleKind, state: State, done: UInt64 = 0, total: UInt64? = nil,
+    verdict: Verdict? = nil, reason: String? = nil
+  ) {
+    self.challenge = challenge
+    self.kind = kind
+    self.state = state
+    self.done = done
+    self.total = total
+    self.verdict = verdict
+    self.reason = reason
+  }
+}
+
+/// What the records of a device's proofs say of it. Comes from these and from nothing else.
+public struct DeviceMark: Hashable, Codable, Sendable {
+  /// The three marks.
+  public enum Status: String, Hashable, Codable, Sendable {
+    /// New, undecided, or not judged.
+    case pending
+    /// It is what it claims.
+    case verified
+    /// It is not, or did not answer.
+    case failed
+  }
+
+  /// Where it stands.
+  public var status: Status
+  /// For `verified`: the last epoch for which that is good.
+  public var untilEpoch: Int64?
+  /// The short name of the reason of the last transition; `nil` before any.
+  public var reason: String?
+  /// Seconds since 1970 (UTC) of the last transition; `nil` before any.
+  public var since: Double?
+
+  /// Describes a mark.
+  public init(
+    status: Status = .pending, untilEpoch: Int64? = nil, reason: String? = nil,
+    since: Double? = nil
+  ) {
+    self.status = status
+    self.untilEpoch = untilEpoch
+    self.reason = reason
+    self.since = since
+  }
+
+  /// True where jobs that want verified devices may be placed on it in `epoch`.
+  public func isVerified(inEpoch epoch: Int64) -> Bool {
+    status == .verified && untilEpoch.map { epoch <= $0 } ?? false
+  }
+
+  /// The mark as it is in `epoch`: one whose time is over is pending.
+  public func asOf(epoch: Int64) -> DeviceMark {
+    guard status == .verified, !isVerified(inEpoch: epoch) else { return self }
+    return DeviceMark(reason: "expired", since: since)
+  }
+}
+
+/// A device as the head's records show it.
+public struct DeviceStatus: Hashable, Codable, Sendable {
+  /// The device.
+  public var device: DeviceID
+  /// The node that is this device.
+  public var node: PeerID
+  /// The node's name.
+  public var nodeName: String
+  /// Where it stands.
+  public var mark: DeviceMark
+  /// True while jobs have it.
+  public var isHired: Bool
+  /// What it claims.
+  public var profile: ProverProfile
+  /// The newest verdict of each kind.
+  public var latest: [ProofRecord]
+
+  /// Describes a device.
+  public init(
+    device: DeviceID, node: PeerID, nodeName: String, mark: DeviceMark, isHired: Bool,
+    profile: ProverProfile, latest: [ProofRecord]
+  ) {
+    self.device = device
+    self.node = node
+    self.nodeName = nodeName
+    self.mark = mark
+    self.isHired = isHired
+    self.profile = profile
+    self.latest = latest
+  }
+}
+
+/// A verdict on record.
+public struct ProofRecord: Hashable, Codable, Sendable {
+  /// What was found.
+  public var verdict: Verdict
+  /// The rate that the claim must give, in the kind's unit a second.
+  public var expectedRate: Double
+  /// Seconds since 1970 (UTC).
+  public var time: Double
+
+  /// Describes a record.
+  public init(verdict: Verdict, expectedRate: Double, time: Double) {
+    self.verdict = verdict
+    self.expectedRate = expectedRate
+    self.time = time
+  }
+
+  /// Measured over expected; 0 for what was refused.
+  public var ratio: Double { expectedRate > 0 ? verdict.rate / expectedRate : 0 }
+}
+
+/// A transition on record.
+public struct TransitionRecord: Hashable, Codable, Sendable {
+  /// Its number in the head's log.
+  public var number: Int64
+  /// What happened, with its numbers.
+  public var entry: Transition
+  /// Seconds since 1970 (UTC).
+  public var time: Double
+
+  /// Describes a record.
+  public init(number: Int64, entry: Transition, time: Double) {
+    self.number = number
+    self.entry = entry
+    self.time = time
+  }
+}
+
+/// What is on record of one device, newest first.
+public struct DeviceHistory: Hashable, Codable, Sendable {
+  /// The device as it is.
+  public var device: DeviceStatus
+  /// What it was, became, and why.
+  public var transitions: [TransitionRecord]
+  /// What was found of its proofs.
+  public var verdicts: [ProofRecord]
+  /// The signed heads of the logs of the epochs in `transitions`, as far as they are closed.
+  public var logs: [VerdictLog.Head]
+
+  /// Describes a history.
+  public init(
+    device: DeviceStatus, transitions: [TransitionRecord], verdicts: [ProofRecord],
+    logs: [VerdictLog.Head]
+  ) {
+    self.device = device
+    self.transitions = transitions
+    self.verdicts = verdicts
+    self.logs = logs
+  }
+}
+
+/// Whether the head asks devices for proofs, and what it does with the answers.
+public enum VerificationMode: String, Hashable, Codable, Sendable, CaseIterable {
+  /// It does not ask.
+  case off
+  /// It asks and keeps records; jobs go anywhere.
+  case record
+  /// Jobs go to verified devices only, unless they say `verification: any`.
+  case enforce
+}
+
+/// Proofs in the network at a glance.
+public struct ProofStatus: Hashable, Codable, Sendable {
+  /// What the head does.
+  public var mode: VerificationMode
+  /// The present epoch: hours since 1970 (UTC).
+  public var epoch: Int64
+  /// The verifier's Ed25519 key, which signs the logs.
+  public var verifierKey: [UInt8]
+  /// What the head committed to for the next epoch's beacon.
+  public var nextBeaconCommitment: Digest
+  /// The secret of this epoch's beacon; `nil` until its window has begun.
+  public var beacon: Beacon?
+  /// The newest signed head of a log.
+  public var latestLog: VerdictLog.Head?
+  /// The devices, by name of their nodes.
+  public var devices: [DeviceStatus]
+
+  /// Describes the state of proofs.
+  public init(
+    mode: VerificationMode, epoch: Int64, verifierKey: [UInt8], nextBeaconCommitment: Digest,
+    beacon: Beacon? = nil, latestLog: VerdictLog.Head? = nil, devices: [DeviceStatus] = []
+  ) {
+    self.mode = mode
+    self.epoch = epoch
+    self.verifierKey = verifierKey
+    self.nextBeaconCommitment = nextBeaconCommitment
+    self.beacon = beacon
+    self.latestLog = latestLog
+    self.devices = devices
+  }
+}

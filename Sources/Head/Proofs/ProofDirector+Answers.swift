@@ -1,0 +1,116 @@
+internal import IorunContract
+internal import IorunCore
+internal import IorunPoW
+
+/// What nodes hand in. Cheap checks come first: a flood of rubbish costs the head comparisons.
+extension ProofDirector: ProofService {
+  func challenge(caller: PeerID) async throws -> Challenge? {
+    try authoriser.check(caller, may: .offerNode)
+    return deviceOf[caller].flatMap { devices[$0]?.open?.challenge }
+  }
+
+  func commit(_ commitment: Commitment, caller: PeerID) async throws -> OpeningRequest {
+    let arrival = milliseconds
+    let challenge = commitment.challenge
+    try authoriser.check(caller, may: .offerNode)
+    let device = try own(challenge, of: caller)
+    try count(device.id)
+    guard device.open?.challenge == challenge else {
+      throw Self.refused(try known(challenge) ? .late : .challengeNotIssued)
+    }
+    do {
+      return try await desks.commit(commitment, epoch: epoch, nowMilliseconds: arrival)
+    } catch let refusal as Refusal {
+      throw Self.refused(refusal)
+    }
+  }
+
+  func submit(_ proof: Proof, caller: PeerID) async throws -> Verdict {
+    let arrival = milliseconds
+    let challenge = proof.challenge
+    try authoriser.check(caller, may: .offerNode)
+    let device = try own(challenge, of: caller)
+    var verdict = Verdict(
+      device: device.id, epoch: challenge.epoch, round: challenge.round,
+      kind: challenge.puzzle.kind, refusal: nil, work: 0,
+      seconds: Double(max(1, arrival &- challenge.opensAtMilliseconds)) / 1000,
+      answer: proof.answerDigest)
+    if let before = verdicts[ProofPlace(challenge)]?.verdict {
+      if before.answer == verdict.answer { return before }
+      verdict.refusal = .replayed
+      return verdict
+    }
+    try count(device.id)
+    guard let open = device.open, open.challenge == challenge else {
+      verdict.refusal = try known(challenge) ? .late : .challengeNotIssued
+      return verdict
+    }
+    devices[device.id]?.open?.answering += 1
+    do {
+      verdict = try await desks.submit(proof, epoch: epoch, nowMilliseconds: arrival)
+    } catch {
+      // The head's fault: never the device's.
+      guard devices[device.id]?.open?.challenge == challenge else { throw error }
+      devices[device.id]?.open = nil
+      if !open.isLaneCheck { apply(.verifierFailed(round: challenge.round), to: device.id) }
+      devices[device.id]?.needsRun = true
+      await flushLater()
+      throw error
+    }
+    // A round that was closed, or given up for a job, meanwhile is over.
+    guard devices[device.id]?.open?.challenge == challenge else { return verdict }
+    devices[device.id]?.open?.answering -= 1
+    switch verdict.refusal {
+    // Anybody could have made these: the device's own answer may still come.
+    case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?, .replayed?:
+      return verdict
+    default: break
+    }
+    devices[device.id]?.open = nil
+    note(ProofRecord(verdict: verdict, expectedRate: open.expectedRate, time: clock.now()))
+    apply(
+      open.isLaneCheck
+        ? .laneCheck(passed: verdict.isAccepted)
+        : .judged(verdict, expectedRate: open.expectedRate), to: device.id)
+    // The next round goes out while this one is written.
+    perform()
+    try await flush()
+    return verdict
+  }
+
+  func gaveWay(_ challenge: [UInt8], caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    guard let id = deviceOf[caller] else { return }
+    isBusy(challenge, of: id)
+    await flushLater()
+  }
+
+  private var milliseconds: Int64 { Int64(clock.now() * 1000) }
+
+  /// The caller's device, if it is the challenged one.
+  private func own(_ challenge: Challenge, of caller: PeerID) throws -> Device {
+    guard let device = devices[challenge.device], device.node == caller else {
+      throw Self.refused(.wrongDevice)
+    }
+    return device
+  }
+
+  /// Throws `overloaded` where a device has handed in too much lately.
+  private func count(_ id: DeviceID) throws {
+    guard devices[id]?.limit.take(at: clock.elapsed()) == true else {
+      throw IorunError(
+        .overloaded, "device \(id) hands in more than \(settings.answersAMinute) answers a minute",
+        remedy: "Hand in one answer for each challenge")
+    }
+  }
+
+  private func known(_ challenge: Challenge) throws -> Bool {
+    try secrets.issuer.issued(challenge)
+  }
+
+  private static func refused(_ refusal: Refusal) -> IorunError {
+    IorunError(
+      .proofRefused, "refused (\(refusal.rawValue)): \(refusal.explanation)",
+      remedy: "Hand in one answer to each challenge, in time, sealed by its device")
+  }
+}

@@ -1,0 +1,28 @@
+public import IorunContract
+
+/// How the head asks for proofs.
+public struct ProofSettings: Sendable {
+  /// Whether it asks, and what follows from the answers.
+  public var mode = VerificationMode.off
+  /// How long the work of a round takes a device that is what it claims.
+  public var round: Duration = .seconds(5)
+  /// How long the lane check of a hired device takes.
+  public var laneCheck: Duration = .seconds(1)
+  /// How much longer than its work an answer may be on its way, before the round counts as unanswered.
+  public var slack: Duration = .seconds(5)
+  /// The most devices that are asked at the same instant, unless a group of conflict is larger.
+  public var burst = 1024
+  /// From one burst of an hour to the next.
+  public var burstSpacing: Duration = .seconds(60)
+  /// A group of conflict is called out of turn no more often than this.
+  public var callPause: Duration = .seconds(120)
+  /// How soon a device that said that jobs have it is asked again.
+  public var busyPause: Duration = .seconds(30)
+  /// How many answers a device may hand in within a minute.
+  public var answersAMinute = 60
+  /// For how many epochs verdicts and transitions are kept.
+  public var keptEpochs: Int64 = 30 * 24
+
+  /// The settings of a network in ordinary use, which does not ask.
+  public init() {}
+}

@@ -1,0 +1,36 @@
+internal import IorunContract
+internal import IorunPoW
+internal import IorunRuntime
+
+/// The head as a prover hands its answers in.
+protocol VerifierLink: Sendable {
+  /// Which pieces of a commitment to open.
+  func commit(_ commitment: Commitment) async throws -> OpeningRequest
+  /// The verdict on a proof.
+  func submit(_ proof: Proof) async throws -> Verdict
+  /// The work on a challenge was given up for a job.
+  func gaveWay(_ challenge: [UInt8]) async throws
+}
+
+/// The same over the mesh.
+struct RemoteVerifier: VerifierLink {
+  let proofs: Proofs
+  /// An answer that takes longer is too late for any deadline.
+  private static let limit = Duration.seconds(20)
+
+  func commit(_ commitment: Commitment) async throws -> OpeningRequest {
+    try await bounded { try await proofs.commit(commitment) }
+  }
+
+  func submit(_ proof: Proof) async throws -> Verdict {
+    try await bounded { try await proofs.submit(proof) }
+  }
+
+  func gaveWay(_ challenge: [UInt8]) async throws {
+    try await bounded { try await proofs.gaveWay(challenge) }
+  }
+
+  private func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
+    try await MeshActorSystem.$callTimeout.withValue(Self.limit, operation: call)
+  }
+}
