@@ -46,6 +46,9 @@ public struct HeadOptions: Sendable {
   /// How it asks nodes to prove what they are.
   public var proofs = ProofSettings()
 
+  /// The loopback `HOST:PORT` on which proofs are served over HTTP; `nil` where they are not.
+  public var http: String?
+
   /// The settings of a network in ordinary use.
   public init() {}
 }

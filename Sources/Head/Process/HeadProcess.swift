@@ -23,6 +23,7 @@ public struct HeadProcess: Sendable {
   /// What happens to the connections of nodes, in order.
   private let linkChanges: AsyncStream<(PeerID, LinkBoard.Change)>
   private let relay: RelayServer?
+  private let http: HTTPServer?
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
 
@@ -102,6 +103,7 @@ public struct HeadProcess: Sendable {
     linkChanges = changes.stream
     self.endpoint = endpoint
     relay = await Self.serveRelay(services, listen: listen, logger: logger)
+    http = try await Self.serveHTTP(services, on: options.http, stateFolder: stateFolder)
     self.served = served
     self.services = services
     self.system = system
@@ -120,8 +122,9 @@ public struct HeadProcess: Sendable {
       group.cancelAll()
     }
     // In a task of its own: this one is cancelled, and the database must still be closed.
-    await Task { [services, system, relay, endpoint] in
+    await Task { [services, system, relay, http, endpoint] in
       relay?.stop()
+      http?.stop()
       await services.shutDown()
       // Nobody is there to acknowledge what nodes that have left were still to be told.
       for node in await services.directory.snapshot() where node.state != .alive {
@@ -181,6 +184,18 @@ public struct HeadProcess: Sendable {
         RuntimeOverview(services.runtime, actorSystem: system)
       },
     ]
+  }
+
+  /// Proofs over HTTP, where that is wanted.
+  private static func serveHTTP(
+    _ services: HeadServices, on address: String?, stateFolder: String
+  ) async throws -> HTTPServer? {
+    guard let address else { return nil }
+    let token = try await Blocking.run {
+      try ProofInterface.token(file: stateFolder + "/http.token")
+    }
+    let interface = ProofInterface(director: services.proofDirector, token: token)
+    return try HTTPServer(address: address) { await interface.answer($0) }
   }
 
   /// The head is a relay and a reflector as well, on the UDP port of the same number and the TCP port

@@ -59,3 +59,40 @@ extension ProofDirector {
     }
   }
 }
+
+/// What the HTTP interface asks: its callers have its token, and seal what counts.
+extension ProofDirector {
+  /// The node that is a device. Throws `notFound`.
+  func node(of id: DeviceID) throws -> PeerID {
+    guard let device = devices[id] else {
+      throw IorunError(
+        .notFound, "no device \(id) is known", remedy: "Join its node to this network first")
+    }
+    return device.node
+  }
+
+  /// The challenge that is open for a device; `nil` where none is.
+  func openChallenge(of id: DeviceID) throws -> Challenge? {
+    _ = try node(of: id)
+    return devices[id]?.open?.challenge
+  }
+
+  /// What is on record of a device. Throws `notFound`.
+  func record(of id: DeviceID) async throws -> DeviceStatus {
+    let node = try node(of: id)
+    guard let status = try await visible(to: head).first(where: { $0.node == node }) else {
+      throw IorunError(.notFound, "no device \(id) is known", remedy: "Join its node first")
+    }
+    return status
+  }
+
+  /// Whether a candidate would be accepted now. Keeps nothing of it.
+  func check(_ proof: Proof) async throws -> Verdict {
+    let (verifier, epoch) = (Verifier(secrets.issuer), epoch)
+    let arrival = Int64(clock.now() * 1000)
+    return try await Blocking.run {
+      try verifier.verdict(
+        on: proof, from: .anybody, epoch: epoch, arrivalMilliseconds: arrival)
+    }
+  }
+}

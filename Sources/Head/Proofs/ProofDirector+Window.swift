@@ -39,7 +39,7 @@ extension ProofDirector {
   }
 
   /// A node says what it is. Throws `malformed`, and `notAllowed` where it is another node's device.
-  private func met(_ node: PeerID, _ profile: ProverProfile) throws {
+  func met(_ node: PeerID, _ profile: ProverProfile) throws {
     try ProfileCheck.check(profile)
     let now = clock.elapsed()
     let limit = AnswerLimit(aMinute: settings.answersAMinute, now: now)

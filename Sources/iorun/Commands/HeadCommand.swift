@@ -35,13 +35,32 @@ struct HeadCommand: AsyncParsableCommand {
   var verification = "off"
 
   @Option(
+    help: ArgumentHelp(
+      "Serve proofs over HTTP on this loopback HOST:PORT (docs/openapi-pow.json).",
+      discussion: """
+        Callers need the token in head/http.token of the state folder. There is no TLS: put a proxy \
+        that has it before this port.
+        """))
+  var http: String?
+
+  @Option(
+    name: .customLong("proof-round"),
+    help: ArgumentHelp("Seconds that a round of proofs takes.", visibility: .hidden))
+  var proofRound: Double = 5
+
+  @Option(
     name: .customLong("admit-node"),
     help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
   var nodeKeys: [String] = []
 
   @OptionGroup var owner: OwnerOptions
 
-  func validate() throws { _ = try mode }
+  func validate() throws {
+    _ = try mode
+    guard (0.05...60).contains(proofRound) else {
+      throw ValidationError("--proof-round takes 0.05 to 60 s")
+    }
+  }
 
   private var mode: VerificationMode {
     get throws {
@@ -72,6 +91,8 @@ struct HeadCommand: AsyncParsableCommand {
     }
     var options = HeadOptions()
     options.proofs.mode = try mode
+    options.proofs.round = .seconds(proofRound)
+    options.http = http
     let head = try await HeadProcess(
       stateFolder: folder.head, listen: listen, advertised: address,
       localOperator: client.publicKey, localNodes: keys, options: options)

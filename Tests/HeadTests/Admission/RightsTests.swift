@@ -128,6 +128,18 @@ struct RightsTests {
         LeaseID(job: .sample, attempt: 1, rank: 0), epoch: 1, offset: 0, bytes: Data(),
         caller: $1)
     },
+    "Proofs.challenge": { _ = try await $0.rig.services.proofs.challenge(caller: $1) },
+    "Proofs.commit": {
+      _ = try await $0.rig.services.proofs.commit(try FakeProver.strayCommitment(), caller: $1)
+    },
+    "Proofs.submit": {
+      _ = try await $0.rig.services.proofs.submit(try FakeProver.strayProof(), caller: $1)
+    },
+    "Proofs.gaveWay": { try await $0.rig.services.proofs.gaveWay([1], caller: $1) },
+    "Proofs.status": { _ = try await $0.rig.services.proofs.status(caller: $1) },
+    "Proofs.history": {
+      _ = try await $0.rig.services.proofs.history("none", limit: 1, caller: $1)
+    },
     "Rendezvous.relays": { _ = try await $0.rig.services.rendezvous.relays(caller: $1) },
     "Rendezvous.paths": { _ = try await $0.rig.services.rendezvous.paths(caller: $1) },
     "Rendezvous.meet": {
@@ -209,7 +221,7 @@ struct RightsTests {
 
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "RankDesk", "BulkStreams",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "Prover", "RankDesk", "BulkStreams",
     "TerminalStreams",
   ]
 

@@ -15,6 +15,7 @@ final class Rig: Sendable {
   let head = PeerID.sample(9999)
   let nodes: [FakeNode]
   let bridges: [PeerID: FakeBridge]
+  let provers: [PeerID: FakeProver]
   let options: HeadOptions
   private let opened: Mutex<HeadServices?> = Mutex(nil)
   let operatorID: PeerID
@@ -50,6 +51,10 @@ final class Rig: Sendable {
     }
     bridges = Dictionary(
       uniqueKeysWithValues: nodes.map { ($0.id, FakeBridge(id: $0.id, facts: $0.facts)) })
+    provers = Dictionary(
+      uniqueKeysWithValues: try nodes.map { [time] node in
+        (node.id, try FakeProver(node: node.id, cores: node.facts.milliCPUs / 1000, time: time))
+      })
     try await open()
     for index in cpus.indices {
       _ = try await services.admit(
@@ -81,8 +86,13 @@ final class Rig: Sendable {
         guard let bridge = bridges[peer] else { throw IorunError(.unreachable, "no such node") }
         return bridge
       },
+      prover: { [provers] peer in
+        guard let prover = provers[peer] else { throw IorunError(.unreachable, "no such node") }
+        return prover
+      },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     opened.withLock { $0 = services }
+    for prover in provers.values { await prover.set(verifier: services.proofs) }
   }
 
   /// What `kill -9` leaves: the folder. (Calls under way end; nothing more is written.)
@@ -94,6 +104,7 @@ final class Rig: Sendable {
 
   func close() async {
     for node in nodes { await node.set(holdsPreparation: false) }
+    for prover in provers.values { await prover.stop() }
     await services.shutDown()
     try? FileManager.default.removeItem(atPath: folder)
   }
