@@ -94,10 +94,8 @@ final class ActorSpawner: Sendable {
   }
 
   private func token(_ actor: RuntimeActorID, _ peer: Peer?) -> ActorToken {
-    ActorToken { [weak process, weak peer] in
-      guard let process else { return }
-      process.spawner.release(actor, at: peer)
-    }
+    let process = process
+    return ActorToken { process.spawner.release(actor, at: peer) }
   }
 
   private func release(_ actor: RuntimeActorID, at peer: Peer?) {
