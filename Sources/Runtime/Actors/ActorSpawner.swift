@@ -49,7 +49,7 @@ final class ActorSpawner: Sendable {
   func spawn<Act: SpawnableActor>(
     _ type: Act.Type, _ start: Act.Start, _ options: ActorOptions
   ) async throws -> Act {
-    let name = String(reflecting: type)
+    let name = TypeNames.name(of: type)
     guard process.actors.knows(name) else {
       throw IorunError(
         .targetNotFound, "\(name) is not registered",
