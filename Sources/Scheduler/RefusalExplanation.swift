@@ -45,7 +45,9 @@ struct RefusalExplanation {
     if offers.isEmpty { return "no nodes seen" }
     let groups = Dictionary(grouping: offers, by: finding)
     let order =
-      [.notAlive, .unproved, .excluded] + ResourceKind.allCases.map(Finding.tooSmall) + [.busy, .room]
+      [.notAlive, .unproved, .excluded] + ResourceKind.allCases.map(Finding.tooSmall) + [
+        .busy, .room,
+      ]
     let parts = order.compactMap { finding in
       groups[finding].map { words(for: finding, nodes: $0) }
     }

@@ -92,7 +92,8 @@ public enum ProofRendering {
     }
     let claims = device.profile.rates.sorted { $0.key.rawValue < $1.key.rawValue }
       .map { "\(rate($0.value)) \($0.key.unit) of \($0.key.rawValue)" }.joined(separator: ", ")
-    lines.append("It claims \(device.profile.cores) cores: \(claims).")
+    lines.append(
+      "It claims \(device.profile.cores) core\(device.profile.cores == 1 ? "" : "s"): \(claims).")
     if device.isHired {
       lines.append("Jobs have it: it is asked for a second of one core's lanes only.")
     }

@@ -86,7 +86,9 @@ extension ProofDirector {
   func noteHired(_ held: [PeerID: Holding], _ alive: [PeerID: NodeSnapshot]) {
     let now = clock.elapsed()
     for (id, device) in devices {
-      if let at = device.saidBusyAt, now - at >= settings.busyPause { devices[id]?.saidBusyAt = nil }
+      if let at = device.saidBusyAt, now - at >= settings.busyPause {
+        devices[id]?.saidBusyAt = nil
+      }
       let hasLeases = (held[device.node]?.leases ?? 0) > 0
       let isHired = hasLeases || devices[id]?.saidBusyAt != nil
       guard isHired != device.state.isHired else { continue }

@@ -221,7 +221,8 @@ struct RightsTests {
 
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "Prover", "RankDesk", "BulkStreams",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "Prover", "RankDesk",
+    "BulkStreams",
     "TerminalStreams",
   ]
 

@@ -60,7 +60,9 @@ struct ProofDirectorTests {
         return found
       }
       let first = await rig.director.epoch
-      try await rig.drive("not both were called") { await firstChallenges(ofEpoch: first).count == 2 }
+      try await rig.drive("not both were called") {
+        await firstChallenges(ofEpoch: first).count == 2
+      }
       var called = await firstChallenges(ofEpoch: first)
       #expect(Set(called.map(\.opensAtMilliseconds)).count == 1)
       #expect(Set(called.map(\.seed)).count == 2)

@@ -79,7 +79,8 @@ struct ProofInterfaceTests {
       #expect(try await status(request("POST", "nothing")) == 404)
       for body in ["", "[]", "{}", "{\"device\":1}", "\u{0}", "{\"challenge\":{}}"] {
         for path in ["challenges", "commitments", "results", "check"] {
-          #expect(try await status(request("POST", path, Array(body.utf8))) == 400, "\(path) \(body)")
+          #expect(
+            try await status(request("POST", path, Array(body.utf8))) == 400, "\(path) \(body)")
         }
       }
       let stray = try bytes(FakeProver.strayProof())

@@ -169,7 +169,8 @@ struct ProverCoreTests {
     }
   }
 
-  @Test("work can be held, goes on, and is given up; another challenge replaces it",
+  @Test(
+    "work can be held, goes on, and is given up; another challenge replaces it",
     .timeLimit(.minutes(1)))
   func controls() async throws {
     let challenge = try verifier.challenge(Self.long(), for: prover.device)

@@ -229,7 +229,9 @@ final class HubScheduler {
 
   /// Sends the scavenger away where what it uses is not free any more, or always.
   func endScavenging(always: Bool = false) {
-    guard let present = scavenger, always || !broker.available.covers(present.amounts) else { return }
+    guard let present = scavenger, always || !broker.available.covers(present.amounts) else {
+      return
+    }
     scavenger = nil
     present.wanted()
   }
