@@ -113,7 +113,7 @@ let package = Package(
       name: "IorunWorker",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
-        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
+        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunSandbox", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
