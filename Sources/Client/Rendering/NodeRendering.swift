@@ -5,13 +5,9 @@ internal import IorunCore
 public enum NodeRendering {
   /// Nodes as a table, in the order given: free of all, where that makes sense.
   public static func table(_ nodes: [NodeStatus], now: Double) -> Table {
-    // A network that asks for no proofs has no column for them.
-    let hasMarks = nodes.contains { $0.mark != nil }
-    return Table(
+    let table = Table(
       columns: [
-        .init("NODE", mayShrink: true), .init("STATE"),
-      ] + (hasMarks ? [.init("PROOF")] : []) + [
-        .init("CPUS FREE"),
+        .init("NODE", mayShrink: true), .init("STATE"), .init("CPUS FREE"),
         .init("MEMORY FREE"), .init("DISK FREE"), .init("GPUS FREE", mayShrink: true),
         .init("RANKS", isRightAligned: true), .init("RTT", isRightAligned: true), .init("SEEN"),
       ],
@@ -19,8 +15,7 @@ public enum NodeRendering {
         let capacity = node.facts.capacity
         return [
           node.facts.name,
-          node.state.rawValue + (node.isDrained ? " (drained)" : ""),
-        ] + (hasMarks ? [node.mark?.status.rawValue ?? "-"] : []) + [
+          node.state.rawValue + mark(node),
           "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",
@@ -28,13 +23,34 @@ public enum NodeRendering {
           Ages.ago(node.lastSeenAt, now: now),
         ]
       })
+    return withProofs(table, nodes)
   }
 
-  /// A line for each node that is not alive: why. Empty where all are.
+  /// A network that asks for no proofs has no column for them.
+  private static func withProofs(_ table: Table, _ nodes: [NodeStatus]) -> Table {
+    guard nodes.contains(where: { $0.mark != nil }) else { return table }
+    var table = table
+    table.columns.insert(.init("PROOF"), at: 2)
+    for (row, node) in nodes.enumerated() {
+      table.rows[row].insert(node.mark?.status.rawValue ?? "-", at: 2)
+    }
+    return table
+  }
+
+  /// A line for each node that is not alive, or whose owner keeps it: why. Empty where there is none.
   public static func reasons(_ nodes: [NodeStatus]) -> String {
-    nodes.compactMap { node in
-      node.reason.map { TerminalText.oneLine("\(node.facts.name): \(node.state.rawValue): \($0)") }
-    }.map { $0 + "\n" }.joined()
+    nodes.flatMap { node in
+      [
+        node.reason.map { "\(node.state.rawValue): \($0)" },
+        node.ownerHold.map { "its owner lets it take no new work: \($0)" },
+      ].compactMap { $0 }.map { TerminalText.oneLine("\(node.facts.name): \($0)") + "\n" }
+    }.joined()
+  }
+
+  private static func mark(_ node: NodeStatus) -> String {
+    let marks = [node.isDrained ? "drained" : nil, node.ownerHold == nil ? nil : "held"]
+      .compactMap { $0 }
+    return marks.isEmpty ? "" : " (\(marks.joined(separator: ", ")))"
   }
 
   static func cores(_ milliCPUs: Int) -> String {

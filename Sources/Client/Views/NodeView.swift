@@ -9,6 +9,7 @@ public struct NodeView: Encodable, Sendable {
   let reason: String?
   let isDrained: Bool
   let proof: MarkView?
+  let ownerHold: String?
   let hostname: String
   let address: String
   let interface: String
@@ -46,6 +47,7 @@ public struct NodeView: Encodable, Sendable {
     reason = node.reason
     isDrained = node.isDrained
     proof = node.mark.map(MarkView.init)
+    ownerHold = node.ownerHold
     hostname = node.facts.hostname
     address = node.facts.address
     interface = node.facts.interface

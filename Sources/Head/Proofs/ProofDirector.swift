@@ -121,8 +121,10 @@ actor ProofDirector {
     let nodes = await directory.snapshot()
     let held = await holdings()
     // No suspension from here on: what is decided is decided on one state.
+    // A machine that its owner keeps is not asked: a proof would take all of it.
     let alive = Dictionary(
-      uniqueKeysWithValues: nodes.lazy.filter { $0.state == .alive }.map { ($0.id, $0) })
+      uniqueKeysWithValues: nodes.lazy.filter { $0.state == .alive && $0.ownerHold == nil }
+        .map { ($0.id, $0) })
     meet(alive)
     noteHired(held, alive)
     beginWindow(alive)
