@@ -40,5 +40,6 @@ public struct ProtocolVersions: Sendable, Hashable, CustomStringConvertible {
     return version
   }
 
+  /// For people: `1`, or `1 to 2`.
   public var description: String { oldest == newest ? "\(newest)" : "\(oldest) to \(newest)" }
 }

@@ -244,7 +244,8 @@ final class Acceptor: LinkOwner {
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
     if case .hello(
-      let newest, _, let connection, let instance, let newcomer, let certificate, let oldest) = frame
+      let newest, _, let connection, let instance, let newcomer, let certificate, let oldest) =
+      frame
     {
       do throws(IorunError) {
         guard let principal = PeerID(userID), !expelled.contains(principal) else { return }

@@ -184,7 +184,8 @@ extension Hub {
       return
     }
     let welcome = Welcome(
-      protocol: connection.version, node: settings.node, nodeName: settings.name, address: settings.address, job: job.id,
+      protocol: connection.version, node: settings.node, nodeName: settings.name,
+      address: settings.address, job: job.id,
       worker: process?.worker, directory: job.directory,
       arena: Welcome.Arena(path: store.file.path, size: store.file.size), resources: settings.total,
       labels: settings.labels, logs: job.logs, head: settings.headAddress,
