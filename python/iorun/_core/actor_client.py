@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional
 
 from iorun import exceptions
 from iorun._core import failures, serialization
-from iorun._core.tasks import Task
+from iorun._core.tasks import DependencyPending, Task
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -135,6 +135,12 @@ class ActorClient:
                 del self.inflight[task.number]
                 self.core.tasks.fail(task, self.core.lost_error(error.args[0]))
                 self._one_less()
+            except DependencyPending:
+                # Later calls keep their turn behind it.
+                del self.inflight[task.number]
+                task.place = None
+                waiting.appendleft(task)
+                self.core.tasks.resolve(task, self._resolved)
         waiting.extendleft(reversed(skipped))
 
     def replied(self, number: int, _units: int) -> None:

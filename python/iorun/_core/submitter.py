@@ -108,6 +108,10 @@ class TaskSubmitter:
             template.queue.submit(task)
         return task, refs
 
+    def queue_when_ready(self, task: Task) -> None:
+        """A task whose dependencies are not there any more waits for them again."""
+        self.resolve(task, self._queue)
+
     def _queue(self, task: Task) -> None:
         self._queue_of(task).submit(task)
 

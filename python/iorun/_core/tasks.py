@@ -15,6 +15,7 @@ from iorun._core.frames import (
     U32,
     frame,
 )
+from iorun._core.objects import PENDING
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -25,6 +26,10 @@ id_suffix = struct.Struct("<QI").pack
 
 STREAMING = "streaming"
 DYNAMIC = "dynamic"
+
+
+class DependencyPending(Exception):
+    """A dependency that was there is lost, and its task runs again: the call has to wait once more."""
 
 
 class Template:
@@ -154,7 +159,8 @@ class Task:
             self.core.objects.release(id)
 
     def send_to(self, peer: Any) -> None:
-        """Sends the call. With the lock held, and all dependencies there."""
+        """Sends the call. With the lock held. Raises DependencyPending, and KeyError with the id of a
+        dependency that was freed."""
         template = self.template
         if template.number not in peer.templates:
             template.introduce(peer)
@@ -166,6 +172,10 @@ class Task:
                 + data
             )
             return
+        entries = self.core.objects.entries
+        for id in self.dependencies:
+            if entries[id].state == PENDING:
+                raise DependencyPending
         body = arguments.encode_full(self.core, self.arguments, self.dependencies, peer)
         peer.path.send(
             _pack_header(16 + len(body), CALL, CALL_FULL, self.attempt, self.number)
