@@ -6,7 +6,7 @@ import pickle
 import struct
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
-from iorun._core import arguments, serialization
+from iorun._core import arguments, failures, serialization
 from iorun._core.frames import (
     CALL,
     CALL_FULL,
@@ -138,8 +138,11 @@ class Task:
         objects = self.core.objects
         self.dependencies = tuple(ref.binary() for ref in given.dependencies)
         self.nested = tuple(ref.binary() for ref in given.nested)
-        for id in self.dependencies + self.nested:
-            objects.entries[id].local += 1
+        held = [objects.entries.get(id) for id in self.dependencies + self.nested]
+        if None in held:
+            raise failures.of_unknown((self.dependencies + self.nested)[held.index(None)])
+        for entry in held:
+            entry.local += 1
         # The ids hold now; the references would hold for as long as the arguments are kept.
         given.data.refs = [IdOnly(id) for id in self.nested]
 
