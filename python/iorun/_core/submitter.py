@@ -421,6 +421,7 @@ class TaskSubmitter:
                 source.lineage -= 1
                 if entry.state > ERROR and not self.rerun(source):
                     return False
+        task.unpin()
         self.open[task.number] = task
         if actor is not None:
             actor.submit(task)
