@@ -695,7 +695,7 @@ const ProtobufCMessageDescriptor iorun__wire__frame__descriptor =
   (ProtobufCMessageInit) iorun__wire__frame__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[6] =
+static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors[7] =
 {
   {
     "protocol",
@@ -769,19 +769,32 @@ static const ProtobufCFieldDescriptor iorun__wire__link_hello__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "oldest_protocol",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Iorun__Wire__LinkHello, oldest_protocol),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned iorun__wire__link_hello__field_indices_by_name[] = {
   5,   /* field[5] = certificate */
   2,   /* field[2] = connection */
   3,   /* field[3] = instance */
   4,   /* field[4] = newcomer */
+  6,   /* field[6] = oldest_protocol */
   0,   /* field[0] = protocol */
   1,   /* field[1] = release */
 };
 static const ProtobufCIntRange iorun__wire__link_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
 {
@@ -791,7 +804,7 @@ const ProtobufCMessageDescriptor iorun__wire__link_hello__descriptor =
   "Iorun__Wire__LinkHello",
   "iorun.wire",
   sizeof(Iorun__Wire__LinkHello),
-  6,
+  7,
   iorun__wire__link_hello__field_descriptors,
   iorun__wire__link_hello__field_indices_by_name,
   1,  iorun__wire__link_hello__number_ranges,

@@ -155,11 +155,13 @@ public enum FrameCodec {
     let arena = Arena()
     switch frame {
     case .hello(
-      let version, let release, let connection, let instance, let newcomer, let certificate):
+      let version, let release, let connection, let instance, let newcomer, let certificate,
+      let oldest):
       message.body_case = IORUN__WIRE__FRAME__BODY_HELLO
       message.hello = arena.message { body in
         iorun__wire__link_hello__init(body)
         body.pointee.protocol = version
+        body.pointee.oldest_protocol = oldest
         body.pointee.release = arena.string(release)
         body.pointee.instance = instance
         body.pointee.connection = connection
@@ -218,7 +220,8 @@ public enum FrameCodec {
       return .hello(
         protocolVersion: hello.protocol, release: text(hello.release),
         connection: hello.connection, instance: hello.instance,
-        newcomer: try newcomer(hello), certificate: try certificate(hello.certificate))
+        newcomer: try newcomer(hello), certificate: try certificate(hello.certificate),
+        oldestVersion: hello.oldest_protocol)
     case IORUN__WIRE__FRAME__BODY_WELCOME:
       let welcome = message.welcome.pointee
       return .welcome(

@@ -133,6 +133,36 @@ extension RealProcesses {
       }
     }
 
+    /// Its shared memory is given back by a process of its own, for which `down` does not wait.
+    @Test(.timeLimit(.minutes(3)))
+    func `is ended by down, which leaves nothing of it behind`() async throws {
+      try await TestNetwork.with(nodes: 2, cpus: 2) { network in
+        let program = try network.startCluster("running")
+        try await program.prints("listed now")
+        let nodes = try await network.iorun("nodes", "--json").json()["nodes"]
+        let ids = (nodes as? [[String: Any]] ?? []).compactMap { $0["id"] as? String }
+        try #require(ids.count == 2)
+        let arenas = {
+          try FileManager.default.contentsOfDirectory(atPath: "/dev/shm").filter { name in
+            ids.contains { name.hasPrefix("iorun-\($0)") }
+          }
+        }
+        try #require(!arenas().isEmpty)
+        let down = try await network.iorun("down")
+        #expect(down.status == 0, "\(down)")
+        #expect(try arenas() == [])
+        // The driver is somebody's own program, and goes on without its job until it has enough.
+        #expect(ProcessScan.isRunning(program.pid))
+        try network.write("", to: "seen")
+        _ = try await program.finish(within: .seconds(20))
+        try await eventually("no process stays", within: .seconds(10)) {
+          ProcessScan.all(network.root).isEmpty
+        } detail: {
+          "\(ProcessScan.all(network.root))"
+        }
+      }
+    }
+
     /// The second node sees an empty folder where the program lies: a mount of its own hides it.
     @Test(
       .enabled(if: Privileges.canMakeNamespaces, "a mount of its own needs root: SKIPPED"),

@@ -94,6 +94,9 @@ struct  Iorun__Wire__Frame
 struct  Iorun__Wire__LinkHello
 {
   ProtobufCMessage base;
+  /*
+   * The newest version that the dialler speaks.
+   */
   uint32_t protocol;
   char *release;
   /*
@@ -113,10 +116,14 @@ struct  Iorun__Wire__LinkHello
    * Between two peers of which neither is the head: the dialler's membership certificate.
    */
   ProtobufCBinaryData certificate;
+  /*
+   * The oldest version that it speaks; 0: none but `protocol`.
+   */
+  uint32_t oldest_protocol;
 };
 #define IORUN__WIRE__LINK_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&iorun__wire__link_hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL} }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL}, 0 }
 
 
 /*
@@ -149,6 +156,9 @@ struct  Iorun__Wire__LinkNewcomer
 struct  Iorun__Wire__LinkWelcome
 {
   ProtobufCMessage base;
+  /*
+   * The version that is spoken from here on: the newest that both speak.
+   */
   uint32_t protocol;
   char *release;
   uint64_t connection;

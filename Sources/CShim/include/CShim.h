@@ -78,6 +78,12 @@ int iorun_memory_file(const void *bytes, size_t count);
 // Sends one byte; never raises SIGPIPE, never blocks. 0, or -errno.
 int iorun_send_byte(int socket, uint8_t byte);
 
+// release.c: gives memory back beside whoever does not wait for it.
+
+// A process of the lowest priority holds `fd`, and nothing else of the caller's, for that long, and
+// ends: what hung on the descriptor is given back then, on its account. 0, or -errno.
+int iorun_release_later(int fd, int milliseconds);
+
 // spawn.c: starts a program in a session of its own, from a process with many threads.
 
 // Runs `path` with `argv` and `envp` in folder `cwd` (NULL: the present one): stdin is /dev/null,

@@ -45,6 +45,8 @@ final class Acceptor: LinkOwner {
     /// What ZAP said on the greeting; every later message must say the same.
     let userID: String
     let connection: UInt64
+    /// The version of the wire protocol that both speak.
+    let version: UInt32
     /// Until when its certificate is good, in seconds since 1970 (UTC), where it had to show one.
     var goodUntil: Double?
     var lastHeard: MonotonicTime
@@ -58,6 +60,7 @@ final class Acceptor: LinkOwner {
   private let security: LinkSecurity
   private let authenticator: Authenticator
   private let domain: String
+  private let versions: ProtocolVersions
   private let identity: CurveKey
   /// What both ends of a link show each other; `nil` where keys are enough.
   private let credentials: LinkCredentials?
@@ -83,8 +86,10 @@ final class Acceptor: LinkOwner {
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
-    credentials: LinkCredentials? = nil, security: LinkSecurity, board: LinkBoard
+    credentials: LinkCredentials? = nil, security: LinkSecurity, board: LinkBoard,
+    versions: ProtocolVersions
   ) throws {
+    self.versions = versions
     self.credentials = credentials
     self.security = security
     self.identity = identity
@@ -238,23 +243,25 @@ final class Acceptor: LinkOwner {
     _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(let version, _, let connection, let instance, let newcomer, let certificate) =
+    if case .hello(
+      let newest, _, let connection, let instance, let newcomer, let certificate, let oldest) =
       frame
     {
       do throws(IorunError) {
         guard let principal = PeerID(userID), !expelled.contains(principal) else { return }
-        try check(version)
+        let version = try version(newest: newest, oldest: oldest)
         nextLink += 1
         if let newcomer {
           try introduce(
             newcomer, nextLink, userID: userID, ticket: principal, at: route,
-            connection: connection, instance: instance, now: now, into: &events)
+            connection: connection, instance: instance, version: version, now: now,
+            into: &events)
           return
         }
         let goodUntil = try credentials?.end(of: certificate, of: principal)
         let link = try link(
           nextLink, userID: userID, principal: principal, connection: connection,
-          instance: instance, now: now)
+          instance: instance, version: version, now: now)
         guard var link else { return }
         link.goodUntil = goodUntil
         try accept(link, at: route, into: &events)
@@ -282,7 +289,7 @@ final class Acceptor: LinkOwner {
   /// another answer pays for another handshake, of which a ticket has only so many.
   private func introduce(
     _ newcomer: Newcomer, _ number: MeshEngine.LinkID, userID: String, ticket: PeerID,
-    at route: Route, connection: UInt64, instance: UInt64, now: MonotonicTime,
+    at route: Route, connection: UInt64, instance: UInt64, version: UInt32, now: MonotonicTime,
     into events: inout [Event]
   ) throws(IorunError) {
     guard let descriptor, routeOfDescriptor[descriptor] != route, links[route] == nil else {
@@ -305,7 +312,7 @@ final class Acceptor: LinkOwner {
     }
     newcomers.add(
       number, route: route, userID: userID, peer: peer, connection: connection,
-      instance: instance, now: now)
+      instance: instance, version: version, now: now)
     events.append(.newcomer(number, newcomer, ticket: ticket))
   }
 
@@ -319,7 +326,7 @@ final class Acceptor: LinkOwner {
       if let refusal { throw refusal }
       let link = try link(
         number, userID: one.userID, principal: one.peer, connection: one.connection,
-        instance: one.instance, now: now)
+        instance: one.instance, version: one.version, now: now)
       guard let link, !expelled.contains(one.peer) else { return }
       // Its connection was noted with the greeting.
       descriptor = nil
@@ -330,19 +337,18 @@ final class Acceptor: LinkOwner {
     }
   }
 
-  private func check(_ version: UInt32) throws(IorunError) {
-    guard version == IorunVersion.wireProtocol else {
-      throw IorunError(
-        .versionMismatch,
-        "this head speaks wire protocol \(IorunVersion.wireProtocol), the peer \(version)",
-        remedy: "Run the same release of iorun on both")
-    }
+  /// The version to speak with who greets.
+  private func version(newest: UInt32, oldest: UInt32) throws(IorunError) -> UInt32 {
+    let theirs = ProtocolVersions(oldest: Int(oldest), newest: Int(newest))
+    return UInt32(
+      clamping: try versions.agreed(
+        with: theirs, "wire protocol", who: "the peer", own: "this end"))
   }
 
   /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
   private func link(
     _ number: MeshEngine.LinkID, userID: String, principal: PeerID, connection: UInt64,
-    instance: UInt64, now: MonotonicTime
+    instance: UInt64, version: UInt32, now: MonotonicTime
   ) throws(IorunError) -> Link? {
     let address = MeshInstance.address(of: instance, of: principal)
     if let route = routeOf[address], let present = links[route],
@@ -359,7 +365,7 @@ final class Acceptor: LinkOwner {
     }
     return Link(
       id: number, address: address, principal: principal, userID: userID,
-      connection: connection, lastHeard: now)
+      connection: connection, version: version, lastHeard: now)
   }
 
   private func accept(
@@ -373,7 +379,7 @@ final class Acceptor: LinkOwner {
     links[route]?.descriptor = descriptor ?? routeOfDescriptor.first { $0.value == route }?.key
     put(
       .welcome(
-        protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
+        protocolVersion: link.version, release: IorunVersion.release,
         connection: link.connection, certificate: certificate), into: route)
     instances[link.principal, default: 0] += 1
     routeOf[link.address] = route

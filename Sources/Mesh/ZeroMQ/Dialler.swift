@@ -36,6 +36,7 @@ final class Dialler: LinkOwner {
   private let identity: CurveKey
   private let instance: UInt64
   private let security: LinkSecurity
+  private let versions: ProtocolVersions
   private var phase: Phase
   private var backoff = firstBackoff
   private var connection: UInt64
@@ -53,8 +54,10 @@ final class Dialler: LinkOwner {
 
   init(
     _ uplink: MeshUplink, as purpose: LinkPurpose, telling state: UplinkMonitor,
-    identity: CurveKey, instance: UInt64, security: LinkSecurity, now: MonotonicTime
+    identity: CurveKey, instance: UInt64, security: LinkSecurity, versions: ProtocolVersions,
+    now: MonotonicTime
   ) {
+    self.versions = versions
     self.uplink = uplink
     self.purpose = purpose
     self.state = state
@@ -182,11 +185,11 @@ final class Dialler: LinkOwner {
       try socket.connect(uplink.address)
       outbox.append(
         .hello(
-          protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,
+          protocolVersion: UInt32(clamping: versions.newest), release: IorunVersion.release,
           connection: connection, instance: instance,
           newcomer: try introduction?.newcomer(
             identity, headKey: uplink.key, connection: connection, instance: instance),
-          certificate: certificate))
+          certificate: certificate, oldestVersion: UInt32(clamping: versions.oldest)))
       nextLink += 1
       phase = .connecting(nextLink, since: now)
       events.append(.opened(nextLink, peer))
@@ -200,8 +203,11 @@ final class Dialler: LinkOwner {
 
   private func handle(_ frame: Frame, now: MonotonicTime, into events: inout [Event]) {
     switch (frame, phase) {
-    case (.welcome(_, _, connection, let certificate), .connecting(let link, _)):
+    case (.welcome(let version, _, connection, let certificate), .connecting(let link, _)):
       do throws(IorunError) {
+        _ = try versions.agreed(
+          with: ProtocolVersions(oldest: nil, newest: Int(version)), "wire protocol",
+          who: "the other end at \(uplink.address)", own: "this one")
         goodUntil = try uplink.credentials?.end(of: certificate, of: peer)
       } catch {
         return fail(error, now: now, into: &events)

@@ -21,6 +21,7 @@ final class LinkSockets {
   private let instance: UInt64
   private let security: LinkSecurity
   private let board: LinkBoard
+  private let versions: ProtocolVersions
   /// The adjacent peer that knows the way to everybody else.
   let uplink: PeerID?
   private var diallers: [PeerID: Dialler] = [:]
@@ -34,8 +35,9 @@ final class LinkSockets {
 
   init(
     identity: CurveKey, instance: UInt64, security: LinkSecurity, uplink: MeshUplink?,
-    uplinkMonitor: UplinkMonitor, board: LinkBoard
+    uplinkMonitor: UplinkMonitor, board: LinkBoard, versions: ProtocolVersions
   ) {
+    self.versions = versions
     self.identity = identity
     self.instance = instance
     self.security = security
@@ -45,7 +47,7 @@ final class LinkSockets {
       add(
         Dialler(
           uplink, as: .carrier, telling: uplinkMonitor, identity: identity, instance: instance,
-          security: security, now: EndpointLoop.now()))
+          security: security, versions: versions, now: EndpointLoop.now()))
     }
   }
 
@@ -72,7 +74,7 @@ final class LinkSockets {
   ) throws -> LinkListener {
     let acceptor = try Acceptor(
       addresses: addresses, identity: identity, admits: admits, credentials: credentials,
-      security: security, board: board)
+      security: security, board: board, versions: versions)
     nextListener += 1
     acceptors[nextListener] = acceptor
     return LinkListener(number: nextListener, addresses: acceptor.addresses)
@@ -96,7 +98,7 @@ final class LinkSockets {
     add(
       Dialler(
         link, as: purpose, telling: monitor, identity: identity, instance: instance,
-        security: security, now: now))
+        security: security, versions: versions, now: now))
   }
 
   func hangUp(_ peer: PeerID, into events: inout [Event]) {

@@ -12,6 +12,7 @@ struct WaitingNewcomers: Sendable {
     let peer: PeerID
     let connection: UInt64
     let instance: UInt64
+    let version: UInt32
     let since: MonotonicTime
     fileprivate(set) var packets: [Packet] = []
   }
@@ -33,12 +34,12 @@ struct WaitingNewcomers: Sendable {
   /// Lets one wait for the link of that number; one who waits on the same connection waits no more.
   mutating func add(
     _ link: MeshEngine.LinkID, route: [UInt8], userID: String, peer: PeerID, connection: UInt64,
-    instance: UInt64, now: MonotonicTime
+    instance: UInt64, version: UInt32, now: MonotonicTime
   ) {
     forget(route)
     waiting[link] = Waiting(
       route: route, userID: userID, peer: peer, connection: connection, instance: instance,
-      since: now)
+      version: version, since: now)
     linkOf[route] = link
   }
 

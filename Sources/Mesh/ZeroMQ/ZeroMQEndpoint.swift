@@ -71,7 +71,8 @@ public final class ZeroMQEndpoint: MeshTransport {
 
   package init(
     identity: CurveKey, listening: [String], admits: @escaping KeyAdmission, uplink: MeshUplink?,
-    instance: UInt64 = MeshInstance.only, security: LinkSecurity
+    instance: UInt64 = MeshInstance.only, security: LinkSecurity,
+    versions: ProtocolVersions = IorunVersion.wireProtocols
   ) throws {
     self.identity = identity
     localPeer = MeshInstance.address(of: instance, of: identity.peer)
@@ -80,7 +81,7 @@ public final class ZeroMQEndpoint: MeshTransport {
     uplinkPeer = uplink.map { CurveKey.peer(of: $0.key) }
     let sockets = LinkSockets(
       identity: identity, instance: instance, security: security, uplink: uplink,
-      uplinkMonitor: uplinkMonitor, board: links)
+      uplinkMonitor: uplinkMonitor, board: links, versions: versions)
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
     if security == .curve, let address = addresses.first {
       try StrangerTest.run(at: address, serverKey: identity.publicKey)

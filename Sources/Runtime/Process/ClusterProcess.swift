@@ -28,7 +28,8 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   }
 
   struct Hello: Encodable {
-    var `protocol` = LocalLimits.version
+    var `protocol` = LocalLimits.versions.newest
+    var oldestProtocol = LocalLimits.versions.oldest
     var sdk = "swift/0.2.0"
     var role: String
     var worker: WorkerID
@@ -189,6 +190,9 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   }
 
   private func welcomed(_ welcome: Welcome) throws {
+    _ = try LocalLimits.versions.agreed(
+      with: ProtocolVersions(oldest: nil, newest: welcome.protocol), "local protocol",
+      who: "the node's agent", own: "this program")
     let store = try ObjectStore(
       path: welcome.arena.path, size: welcome.arena.size, node: welcome.node, hub: hub)
     connection = Connection(welcome, worker: worker, store: store)

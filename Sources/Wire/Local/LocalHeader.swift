@@ -1,4 +1,4 @@
-internal import IorunCore
+public import IorunCore
 
 /// What a frame of the local protocol is. See proto/local.md.
 public struct LocalKind: RawRepresentable, Hashable, Sendable {
@@ -96,10 +96,8 @@ public struct LocalHeader: Hashable, Sendable {
 
 /// Bounds of the local protocol.
 public enum LocalLimits {
-  /// The version that this code speaks.
-  public static let version = 1
-  /// The oldest version that it still understands.
-  public static let oldestVersion = 1
+  /// The versions that this code speaks: the newest and, once there is one, the one before.
+  public static let versions = ProtocolVersions(oldest: 1, newest: 1)
   /// The largest frame, without its first four bytes.
   public static let frameBytes = 32 << 20
   /// The largest JSON part.

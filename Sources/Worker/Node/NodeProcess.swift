@@ -179,7 +179,8 @@ public struct NodeProcess: Sendable {
     await prover.shutDown()
     // Parcels to nodes that end at the same moment would be waited for; those that stay hear from the
     // head that this one is gone.
-    for node in await hub.stop() { endpoint.forget(node) }
+    let others = await hub.stop()
+    for node in others { endpoint.forget(node) }
     await agent.shutDown()
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in
@@ -189,6 +190,8 @@ public struct NodeProcess: Sendable {
         logger.info("the head did not hear the goodbye: \(error)")
       }
     }.value
+    // Whatever was on its way out in the meantime, such as an answer to a probe.
+    for node in others { endpoint.forget(node) }
     await system.shutdown(within: .seconds(1))
   }
 

@@ -278,6 +278,63 @@ struct ZeroMQEndpointTests {
     await listener.endpoint.stop()
   }
 
+  @Test func `peers one version apart speak the older one, whichever is newer`() async throws {
+    let now = Int(IorunVersion.wireProtocol)
+    let (older, newer) = (
+      ProtocolVersions(oldest: now, newest: now), ProtocolVersions(oldest: now, newest: now + 1)
+    )
+    for (listening, dialling) in [(older, newer), (newer, older), (newer, newer)] {
+      let peers = [annaKey.publicKey: annaKey.peer]
+      let listener = try ZeroMQEndpoint(
+        identity: headKey, listening: ["tcp://127.0.0.1:0"], admits: { peers[$0] }, uplink: nil,
+        security: .curve, versions: listening)
+      let heard = RecordingReceiver(listener)
+      let anna = try ZeroMQEndpoint(
+        identity: annaKey, listening: [], admits: { _ in nil },
+        uplink: MeshUplink(address: listener.addresses[0], key: headKey.publicKey),
+        security: .curve, versions: dialling)
+      _ = RecordingReceiver(anna)
+      try await anna.uplinkMonitor.waitUntilUp(within: .seconds(20))
+      try anna.send([7], to: headKey.peer, in: .actor)
+      #expect(await eventually { heard.payloads.map(\.bytes) == [[7]] })
+      // What is spoken is in the welcome.
+      let socket = try HardenedSocket.dialler(
+        identity: annaKey, peerKey: headKey.publicKey, security: .curve)
+      try socket.connect(listener.addresses[0])
+      let greeting = Frame.hello(
+        protocolVersion: UInt32(dialling.newest), release: "x", connection: .max, instance: 5,
+        oldestVersion: UInt32(dialling.oldest))
+      #expect(socket.send(frames([greeting])))
+      guard case .welcome(let version, _, _, _) = try await frame(from: socket).first else {
+        Issue.record("no welcome")
+        return
+      }
+      #expect(Int(version) == min(listening.newest, dialling.newest))
+      socket.close()
+      await anna.stop()
+      await listener.stop()
+    }
+  }
+
+  @Test func `peers two versions apart hear which each speaks`() async throws {
+    let now = Int(IorunVersion.wireProtocol)
+    let peers = [annaKey.publicKey: annaKey.peer]
+    let listener = try ZeroMQEndpoint(
+      identity: headKey, listening: ["tcp://127.0.0.1:0"], admits: { peers[$0] }, uplink: nil,
+      security: .curve, versions: ProtocolVersions(oldest: now + 1, newest: now + 2))
+    _ = RecordingReceiver(listener)
+    let anna = try Caller(
+      key: annaKey, to: listener.addresses[0], headKey: headKey.publicKey)
+    let error = await #expect(throws: IorunError.self) {
+      try await anna.endpoint.uplinkMonitor.waitUntilUp(within: .seconds(20))
+    }
+    #expect(error?.code == .versionMismatch)
+    #expect(error?.message.contains("speaks version \(now) of the wire protocol") == true)
+    #expect(error?.message.contains("\(now + 1) to \(now + 2)") == true)
+    await anna.endpoint.stop()
+    await listener.stop()
+  }
+
   /// Peers of the version before are refused, too: what others carry of theirs is not sealed.
   @Test(arguments: [IorunVersion.wireProtocol - 1, IorunVersion.wireProtocol + 1])
   func `another protocol version is refused with a reason`(version: UInt32) async throws {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional
 
 from iorun import exceptions
 from iorun._core import failures, serialization
-from iorun._core.tasks import Task
+from iorun._core.tasks import DependencyPending, Task
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -80,6 +80,11 @@ class ActorClient:
         if self.state == "DEAD":
             self.core.tasks.fail(task, failures.of_actor(self, self.cause))
             return
+        if self.restarts and self.state != "ALIVE" and not task.retries:
+            # What must not run twice does not wait for what may never come; Ray's rule.
+            reason = f"The actor is restarting. {failures.describe(self.cause or {})}"
+            self.core.tasks.fail(task, exceptions.ActorUnavailableError(reason, self.id))
+            return
         if not self.pending and self.handle_id is not None:
             # Calls keep the actor as handles do.
             entry = self.core.objects.entries.get(self.handle_id)
@@ -130,6 +135,12 @@ class ActorClient:
                 del self.inflight[task.number]
                 self.core.tasks.fail(task, self.core.lost_error(error.args[0]))
                 self._one_less()
+            except DependencyPending:
+                # Later calls keep their turn behind it.
+                del self.inflight[task.number]
+                task.place = None
+                waiting.appendleft(task)
+                self.core.tasks.resolve(task, self._resolved)
         waiting.extendleft(reversed(skipped))
 
     def replied(self, number: int, _units: int) -> None:
@@ -234,8 +245,9 @@ class ActorClient:
             self.core.tasks.fail(
                 task,
                 exceptions.ActorUnavailableError(
-                    f"its process was lost while it ran the call: {failures.describe(cause)} It "
-                    "restarts.",
+                    # Programs look for "RpcError" in the text.
+                    "RpcError: its process was lost while it ran the call: "
+                    f"{failures.describe(cause)} It restarts.",
                     self.id,
                 ),
             )

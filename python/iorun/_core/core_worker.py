@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from iorun import exceptions
+from iorun import _protocol, exceptions
 from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
@@ -138,6 +138,9 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self.log_to_driver = log_to_driver
         # Calls may come right behind the answer, and another thread may take them.
         self.hub.request(ops.HELLO, greeting, timeout=60, then=self._welcomed)
+        objection = _protocol.objection(self.hello)
+        if objection:
+            raise hub.HubError("IOR-1107", objection)
         if role == "driver" and runtime_env:
             from iorun._environment import sharing
 

@@ -9,6 +9,14 @@ from iorun._core import ops
 from iorun._core.hub import HubError
 
 
+def of_unknown(id: bytes, what: str = "a Ray object") -> ValueError:
+    """The error of whoever uses a reference that this session has not given out."""
+    return ValueError(
+        f"A program uses {what} whose owner is unknown: ObjectRef({id.hex()}) is nil, or was made "
+        "before the last `init()`."
+    )
+
+
 #: What the head says of an actor that `kill` has ended.
 _KILLED = ("it was killed", "it was killed before it was placed")
 

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from iorun import exceptions
-from iorun._core import serialization
+from iorun._core import failures, serialization
 from iorun._core.frames import (
     FETCH,
     IN_ARENA,
@@ -198,10 +198,7 @@ class Fetching:
             id = ref._id
             entry = entries.get(id)
             if entry is None:
-                raise ValueError(
-                    f"{ref!r} is not known in this session: it is nil, or was made before the "
-                    "last `init()`."
-                )
+                raise failures.of_unknown(id, "Ray objects")
             if not PLAIN <= entry.state <= ERROR:
                 pending = True
             elif entry.state == ARENA:

@@ -211,6 +211,7 @@ def _parse(data: bytes, start: int, end: int) -> Tuple[Dict[str, Any], bytes]:
 
 def greeting(role: str) -> Dict[str, Any]:
     """What every `hello` has."""
+    from iorun._protocol import versions
     from iorun._version import __version__
 
-    return {"protocol": 1, "sdk": f"python/{__version__}", "role": role, "pid": os.getpid()}
+    return {**versions(), "sdk": f"python/{__version__}", "role": role, "pid": os.getpid()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Set
 from iorun._core import failures, ops
 from iorun._core.frames import STEAL, frame
 from iorun._core.hub import HubError
-from iorun._core.tasks import Task
+from iorun._core.tasks import DependencyPending, Task
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -129,6 +129,11 @@ class TaskQueue:
             # A dependency was freed by `free()` after it had been ready.
             del lease.inflight[task.number]
             self.core.tasks.fail(task, self.core.lost_error(error.args[0]))
+        except DependencyPending:
+            # Its node was lost while the task waited for a worker.
+            del lease.inflight[task.number]
+            task.place = None
+            self.core.tasks.queue_when_ready(task)
 
     def _want_leases(self) -> None:
         limit = min(len(self.waiting), self.core.lease_limit)

@@ -108,6 +108,10 @@ class TaskSubmitter:
             template.queue.submit(task)
         return task, refs
 
+    def queue_when_ready(self, task: Task) -> None:
+        """A task whose dependencies are not there any more waits for them again."""
+        self.resolve(task, self._queue)
+
     def _queue(self, task: Task) -> None:
         self._queue_of(task).submit(task)
 
@@ -177,7 +181,10 @@ class TaskSubmitter:
         error = serialization.loads(data)
         if isinstance(error, exceptions.RayTaskError):
             return data
-        text = f"An argument of it has failed.\n{type(error).__name__}: {error}\n"
+        text = (
+            "At least one of the input arguments for this task could not be computed:\n"
+            f"{type(error).__name__}: {error}\n"
+        )
         name = task.template.name
         return serialization.dump_error(exceptions.RayTaskError(name, text, error))
 
@@ -414,6 +421,7 @@ class TaskSubmitter:
                 source.lineage -= 1
                 if entry.state > ERROR and not self.rerun(source):
                     return False
+        task.unpin()
         self.open[task.number] = task
         if actor is not None:
             actor.submit(task)

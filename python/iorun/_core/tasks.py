@@ -6,7 +6,7 @@ import pickle
 import struct
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
-from iorun._core import arguments, serialization
+from iorun._core import arguments, failures, serialization
 from iorun._core.frames import (
     CALL,
     CALL_FULL,
@@ -15,6 +15,7 @@ from iorun._core.frames import (
     U32,
     frame,
 )
+from iorun._core.objects import PENDING
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -25,6 +26,10 @@ id_suffix = struct.Struct("<QI").pack
 
 STREAMING = "streaming"
 DYNAMIC = "dynamic"
+
+
+class DependencyPending(Exception):
+    """A dependency that was there is lost, and its task runs again: the call has to wait once more."""
 
 
 class Template:
@@ -92,6 +97,7 @@ class Task:
         "nested",
         "number",
         "parent",
+        "pinned",
         "place",
         "plain",
         "retries",
@@ -120,6 +126,8 @@ class Task:
         self.kept = 0
         # How many later tasks may have to run again from this one's results.
         self.lineage = 0
+        # Objects that are held because the task may run again.
+        self.pinned: Sequence[bytes] = ()
 
     def return_ids(self) -> List[bytes]:
         """The ids of what it returns (of a generator: of its end)."""
@@ -138,8 +146,11 @@ class Task:
         objects = self.core.objects
         self.dependencies = tuple(ref.binary() for ref in given.dependencies)
         self.nested = tuple(ref.binary() for ref in given.nested)
-        for id in self.dependencies + self.nested:
-            objects.entries[id].local += 1
+        held = [objects.entries.get(id) for id in self.dependencies + self.nested]
+        if None in held:
+            raise failures.of_unknown((self.dependencies + self.nested)[held.index(None)])
+        for entry in held:
+            entry.local += 1
         # The ids hold now; the references would hold for as long as the arguments are kept.
         given.data.refs = [IdOnly(id) for id in self.nested]
 
@@ -154,7 +165,8 @@ class Task:
             self.core.objects.release(id)
 
     def send_to(self, peer: Any) -> None:
-        """Sends the call. With the lock held, and all dependencies there."""
+        """Sends the call. With the lock held. Raises DependencyPending, and KeyError with the id of a
+        dependency that was freed."""
         template = self.template
         if template.number not in peer.templates:
             template.introduce(peer)
@@ -166,6 +178,10 @@ class Task:
                 + data
             )
             return
+        entries = self.core.objects.entries
+        for id in self.dependencies:
+            if entries[id].state == PENDING:
+                raise DependencyPending
         body = arguments.encode_full(self.core, self.arguments, self.dependencies, peer)
         peer.path.send(
             _pack_header(16 + len(body), CALL, CALL_FULL, self.attempt, self.number)
@@ -192,23 +208,38 @@ class Task:
     def keep_lineage(self, count: int) -> None:
         """Some results can be lost: keep what it takes to make them again."""
         self.kept = count
-        for id in self.dependencies:
+        pinned = []
+        for id in (*self.dependencies, *self.nested):
             entry = self.core.objects.entries.get(id)
-            source = entry.source if entry is not None else None
-            if isinstance(source, Task):
-                source.lineage += 1
+            if entry is None:
+                continue
+            if isinstance(entry.source, Task):
+                entry.source.lineage += 1
+            elif id[:16] == self.core.worker_id:
+                # Nothing can make it again: what was put, or may be tried once only.
+                entry.local += 1
+                pinned.append(id)
+        self.pinned = pinned
 
     def drop_lineage(self) -> None:
         """The task will not run again."""
-        dependencies, self.dependencies = self.dependencies, ()
+        needed = (*self.dependencies, *self.nested)
+        self.dependencies = self.nested = ()
         self.arguments = b""
-        for id in dependencies:
+        self.unpin()
+        for id in needed:
             entry = self.core.objects.entries.get(id)
             source = entry.source if entry is not None else None
             if isinstance(source, Task) and source.lineage:
                 source.lineage -= 1
                 if not source.lineage:
                     self.core.objects.drop_lineage(id)
+
+    def unpin(self) -> None:
+        """Lets go of what only waited for the task to run again."""
+        pinned, self.pinned = self.pinned, ()
+        for id in pinned:
+            self.core.objects.release(id)
 
 
 class IdOnly:

@@ -8,7 +8,7 @@ import time
 from operator import attrgetter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from iorun._core import serialization
+from iorun._core import failures, serialization
 from iorun._core.fetching import Fetching
 from iorun._core.hub import HubError
 from iorun._core.loop import Waiter
@@ -72,7 +72,7 @@ class Waiting(Fetching):
                 for id in ids:
                     entry = get(id)
                     if entry is None:
-                        raise ValueError(f"ObjectRef({id.hex()}) is not known in this session.")
+                        raise failures.of_unknown(id)
                     if entry.state == PENDING:
                         self.want(id, entry)
                     if entry.state == PENDING:
@@ -230,7 +230,7 @@ class Waiting(Fetching):
         with self.loop.lock:
             entry = self.objects.entries.get(id)
             if entry is None:
-                raise ValueError(f"{ref!r} is not known in this session.")
+                raise failures.of_unknown(id)
             self.want(id, entry)
             self.objects.when_ready(entry, settled)
         if self.loop.deferred or self.loop.dirty:

@@ -8,15 +8,13 @@ import os
 import sys
 from typing import List, Tuple
 
+from iorun import _protocol
 from iorun._environment import decode
 from iorun._environment.build import BuildError, apply_variables, build
 from iorun._version import __version__
 from iorun._zygote import hub_link
 from iorun._zygote.hub_link import HubGone, HubLink
 from iorun._zygote.zygote import Zygote, fail
-
-#: Version of the local protocol.
-PROTOCOL = 1
 
 
 def main() -> int:
@@ -48,7 +46,7 @@ def main() -> int:
         link = HubLink(os.environ["IORUN_HUB"])
         answer = link.greet(
             {
-                "protocol": PROTOCOL,
+                **_protocol.versions(),
                 "sdk": f"python/{__version__}",
                 "role": "zygote",
                 "environment": os.environ.get("IORUN_ENVIRONMENT_HASH", ""),

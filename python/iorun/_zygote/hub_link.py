@@ -8,6 +8,7 @@ import struct
 import time
 from typing import Any, Dict, List, Tuple
 
+from iorun import _protocol
 from iorun._core.frames import EVENT, FRAME_LIMIT, HEADER, NOTE, REQUEST, RESPONSE, U32, FrameError
 
 HELLO = 1
@@ -62,6 +63,8 @@ class HubLink:
         _, aux, answer = found
         if aux:
             raise HubGone(f"the node's agent refused: {answer.get('message', answer)}")
+        if _protocol.objection(answer):
+            raise HubGone(_protocol.objection(answer))
         return answer
 
     def events(self) -> List[Tuple[int, Dict[str, Any]]]:

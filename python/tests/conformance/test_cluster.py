@@ -1,5 +1,6 @@
 """Several nodes."""
 
+import gc
 import os
 
 import numpy as np
@@ -158,6 +159,34 @@ def test_an_argument_that_is_lost_is_made_again(cluster, until):
     # Yielded values are made again by their generator.
     found = ray.get([total.remote(item) for item in items], timeout=50)
     assert found == [0, 300_000, 600_000]
+
+
+@pytest.mark.timeout(150)
+def test_a_lost_result_is_made_again_of_what_nobody_references(cluster, until):
+    node = cluster.add_node(num_cpus=1, resources={"there": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+
+    @ray.remote(num_cpus=0)
+    def small():
+        return 1
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def once():
+        return np.ones(300_000)
+
+    @ray.remote(resources={"there": 0.1}, max_retries=3)
+    def add(large, number, large_too, inside):
+        return large + number + large_too + ray.get(inside[0])
+
+    made = once.options(resources={"head": 0.1}).remote()
+    total = add.remote(ray.put(np.ones(300_000)), small.remote(), made, [ray.put(1)])
+    ray.wait([total], fetch_local=False)
+    del made
+    gc.collect()
+    for _ in range(2):
+        cluster.remove_node(node, allow_graceful=False)
+        node = cluster.add_node(num_cpus=1, resources={"there": 1})
+        assert ray.get(total, timeout=100).max() == 4
 
 
 def test_wait_brings_objects_to_this_node(cluster):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -221,10 +222,60 @@ ray.get(other.f.remote())
     with pytest.raises(ValueError):
         for _ in range(100):
             ray.get_actor("mortal")
-            import time
-
             time.sleep(0.1)
     ray.kill(ray.get_actor("survivor"))
+
+
+@pytest.mark.timeout(150)
+def test_a_detached_actor_calls_tasks_and_actors_after_its_drivers_end(fresh):
+    context = ray.init(num_cpus=3, namespace="shared-space", log_to_driver=False)
+    code = """
+@ray.remote
+def task():
+    return "task"
+@ray.remote
+class Other:
+    def f(self):
+        return "actor"
+@ray.remote
+class A:
+    def ping(self):
+        return 1
+    def f(self):
+        other = Other.remote()
+        return ray.get([task.remote(), other.f.remote()])
+actor = A.options(name="heir", lifetime="detached").remote()
+ray.get(actor.ping.remote())
+"""
+    run_driver(code, context.address_info["address"])
+    heir = ray.get_actor("heir")
+    for _ in range(3):
+        assert ray.get(heir.f.remote(), timeout=60) == ["task", "actor"]
+        # Also when what ran for the driver is long gone.
+        time.sleep(0.5)
+    ray.kill(heir)
+
+
+def test_references_of_an_earlier_session(fresh):
+    ray.init(num_cpus=1, log_to_driver=False)
+    old = ray.put("old")
+    ray.shutdown()
+    ray.init(num_cpus=1, log_to_driver=False)
+
+    @ray.remote
+    def f(x):
+        return x
+
+    with pytest.raises(ValueError, match="Ray object whose owner is unknown"):
+        f.remote(old)
+    with pytest.raises(ValueError, match="Ray object whose owner is unknown"):
+        f.remote([old])
+    with pytest.raises(ValueError, match="Ray objects whose owner is unknown"):
+        ray.get(old)
+    with pytest.raises(ValueError, match="Ray object whose owner is unknown"):
+        ray.wait([old])
+    del old
+    assert ray.get(f.remote(ray.put("new"))) == "new"
 
 
 def test_jobs_have_ids_of_their_own(fresh):

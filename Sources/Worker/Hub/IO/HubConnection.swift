@@ -24,6 +24,8 @@ final class HubConnection {
   /// When a stranger is thrown out.
   let helloBy: ContinuousClock.Instant
   var role = Role.stranger
+  /// The version of the local protocol that both speak, once it has said hello.
+  var version = LocalLimits.versions.newest
   var outgoing = OutgoingQueue()
   /// Requests that are not answered yet.
   var openRequests = 0

@@ -1,3 +1,4 @@
+internal import CShim
 internal import Foundation
 internal import IorunCore
 
@@ -55,9 +56,22 @@ final class ArenaFile: Sendable {
   }
 
   deinit {
+    unlink(path)
+    // The kernel frees the pages where the last holder lets go, for a tenth of a second a gibibyte or
+    // more: not in the hub's thread, nor in a node that somebody waits to see stopped.
+    if holdsMuch { iorun_release_later(descriptor, Self.releaseMilliseconds) }
     munmap(UnsafeMutableRawPointer(bitPattern: address), Int(size))
     close(descriptor)
-    unlink(path)
+  }
+
+  /// The processes of the job are being killed meanwhile, and should not be the last ones either.
+  private static let releaseMilliseconds: Int32 = 200
+  /// What is given back in no time.
+  private static let little: Int64 = 16 << 20
+
+  private var holdsMuch: Bool {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && Int64(status.st_blocks) * 512 > Self.little
   }
 
   /// Removes the arenas that an agent left, also those of the agent itself when it is done.

@@ -7,6 +7,7 @@ internal import IorunWire
 /// What a process says first.
 private struct Hello: Decodable {
   var `protocol`: Int
+  var oldestProtocol: Int?
   var sdk: String?
   var role: String
   var worker: WorkerID?
@@ -26,7 +27,7 @@ private struct Welcome: Encodable {
     var size: Int64
   }
 
-  var `protocol` = LocalLimits.version
+  var `protocol`: Int
   var node: NodeID
   var nodeName: String
   var address: String
@@ -49,14 +50,10 @@ extension Hub {
     connection.openRequests = 1
     do {
       let hello = try LocalMessage(frame.body).decode(Hello.self)
-      guard (LocalLimits.oldestVersion...LocalLimits.version).contains(hello.protocol) else {
-        throw IorunError(
-          .versionMismatch,
-          "the program's SDK (\(hello.sdk?.prefix(40) ?? "unknown")) speaks version "
-            + "\(hello.protocol) of the local protocol, this node "
-            + "\(LocalLimits.oldestVersion) to \(LocalLimits.version)",
-          remedy: "Install the same release of iorun for the program and for the node")
-      }
+      connection.version = try settings.versions.agreed(
+        with: ProtocolVersions(oldest: hello.oldestProtocol, newest: hello.protocol),
+        "local protocol", who: "the program's SDK (\(hello.sdk?.prefix(40) ?? "unknown"))",
+        own: "this node")
       guard !isStopping else { throw IorunError(.unreachable, "this node is being stopped") }
       switch hello.role {
       case "driver": try welcomeDriver(hello, connection, number)
@@ -187,7 +184,8 @@ extension Hub {
       return
     }
     let welcome = Welcome(
-      node: settings.node, nodeName: settings.name, address: settings.address, job: job.id,
+      protocol: connection.version, node: settings.node, nodeName: settings.name,
+      address: settings.address, job: job.id,
       worker: process?.worker, directory: job.directory,
       arena: Welcome.Arena(path: store.file.path, size: store.file.size), resources: settings.total,
       labels: settings.labels, logs: job.logs, head: settings.headAddress,

@@ -76,7 +76,8 @@ extension Hub {
     let address = ProcessAddress(node: settings.node, worker: process.worker)
     announce(address, of: job, cause)
     let id = job.id
-    for node in job.partners where node != settings.node {
+    // Of a node that stops all others hear from the head.
+    for node in job.partners where node != settings.node && !isStopping {
       callNode(node) {
         try await $0.processLost(id, address, cause)
       } done: { hub, result in

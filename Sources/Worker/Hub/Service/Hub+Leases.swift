@@ -207,7 +207,7 @@ extension Hub {
 
   /// Starts a worker that can run any task of its kind. False where the job is gone, or has too many.
   func startWorker(_ worker: WorkerID, _ kind: WorkerPool.Kind) -> Bool {
-    guard let job = jobs[kind.job], !job.isOver,
+    guard let job = jobs[kind.job], job.takesWorkers,
       job.processes.count < LocalLimits.connectionsPerJob
     else { return false }
     let process = HubProcess(

@@ -44,6 +44,11 @@ final class HubJob {
 
   var id: JobID { record.job }
 
+  /// Whether it may have new workers here: detached actors call tasks after their driver's end, too.
+  var takesWorkers: Bool {
+    !isOver || processes.values.contains { $0.actor?.spec.detached == true }
+  }
+
   /// Remembers a process that is gone. False where it was known.
   func remember(lost worker: WorkerID, _ cause: ProcessLoss) -> Bool {
     guard lost.updateValue(cause, forKey: worker) == nil else { return false }

@@ -26,6 +26,8 @@ struct HubSettings: Sendable {
   var launcher: RuntimeLauncher
   /// The programs of drivers of other machines.
   var programs: ProgramStore?
+  /// The versions of the local protocol that it speaks.
+  var versions = LocalLimits.versions
   /// How long a connection may be silent before it says hello.
   var helloLimit: Duration = .seconds(10)
   /// How long a process has between the event `stop` and SIGKILL.

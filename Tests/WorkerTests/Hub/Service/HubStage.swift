@@ -20,7 +20,8 @@ final class HubStage: Sendable {
 
   init(
     resources: [String: Double] = ["CPU": 2], gpus: Int = 0, arena: Int64 = 16 << 20,
-    helloLimit: Duration = .seconds(10), memory: MemoryPressure.Settings = .init(),
+    helloLimit: Duration = .seconds(10), versions: ProtocolVersions = LocalLimits.versions,
+    memory: MemoryPressure.Settings = .init(),
     readFile: @escaping @Sendable (String) -> String? = { _ in nil }
   ) async throws {
     folder = try TemporaryFolder()
@@ -43,6 +44,7 @@ final class HubStage: Sendable {
       launcher: RuntimeLauncher(
         supervisor: RealProcesses.supervisor, searchPath: "/usr/bin:/bin", logLimit: .mebi(1)))
     settings.helloLimit = helloLimit
+    settings.versions = versions
     settings.memory = memory
     settings.readFile = readFile
     cluster.state.withLock { $0.bridge = HubBridge(mailbox: mailbox, head: peer) }

@@ -37,12 +37,23 @@ import Testing
   }
 
   @Test(arguments: version1.keys.sorted()) func isAnswered(sdk: String) async throws {
-    let stage = try await HubStage()
+    try await expectAnswer(to: sdk, by: LocalLimits.versions)
+  }
+
+  /// A hub of the next release, which speaks its own version and this one: what it answers, and how, is
+  /// what the SDK of the version before understands.
+  @Test(arguments: version1.keys.sorted())
+  func isAnsweredByAHubThatSpeaksOneVersionMore(sdk: String) async throws {
+    try await expectAnswer(to: sdk, by: ProtocolVersions(oldest: 1, newest: 2))
+  }
+
+  private func expectAnswer(to sdk: String, by versions: ProtocolVersions) async throws {
+    let stage = try await HubStage(versions: versions)
     let process = try stage.connect()
     process.send(try #require(Self.version1[sdk]))
     let answer = try await process.answer(1)
     // What that SDK reads of the answer.
-    #expect(answer["protocol"] as? Int == LocalLimits.version)
+    #expect(answer["protocol"] as? Int == 1)
     #expect((answer["job"] as? String)?.hasPrefix("job-") == true)
     for key in ["node", "nodeName", "address", "directory", "logs", "head", "namespace"] {
       #expect(answer[key] is String, "\(key)")
@@ -56,21 +67,53 @@ import Testing
     await stage.stop()
   }
 
-  @Test(arguments: [LocalLimits.oldestVersion - 1, LocalLimits.version + 1])
-  func ofAnotherVersionIsRefusedByNamingBoth(version: Int) async throws {
-    let stage = try await HubStage()
+  /// The recorded hello as an SDK of other versions would say it.
+  private func hello(_ versions: String) throws -> String {
+    String(
+      decoding: try #require(Self.version1["python/0.2.0"]).dropFirst(20), as: UTF8.self
+    ).replacingOccurrences(of: #""protocol":1,"#, with: versions)
+  }
+
+  @Test func ofAnSDKThatSpeaksMoreGetsTheNewestThatBothSpeak() async throws {
+    for (hub, sdk, agreed) in [
+      (ProtocolVersions(oldest: 1, newest: 1), (2, 1), 1),
+      (ProtocolVersions(oldest: 4, newest: 5), (5, 4), 5),
+      (ProtocolVersions(oldest: 4, newest: 5), (9, 3), 5),
+    ] {
+      let stage = try await HubStage(versions: hub)
+      let answer = try await stage.connect().request(
+        .hello, hello(#""protocol":\#(sdk.0),"oldestProtocol":\#(sdk.1),"#))
+      #expect(answer["protocol"] as? Int == agreed)
+      await stage.stop()
+    }
+  }
+
+  @Test(arguments: [
+    // Two versions too old, one too new that does not speak its predecessor, and nonsense.
+    (#""protocol":1,"#, ProtocolVersions(oldest: 3, newest: 4), "version 1 of the local protocol"),
+    (#""protocol":2,"#, ProtocolVersions(oldest: 1, newest: 1), "version 2 of the local protocol"),
+    (
+      #""protocol":6,"oldestProtocol":5,"#, ProtocolVersions(oldest: 3, newest: 4),
+      "version 5 to 6 of the local protocol"
+    ),
+    (
+      #""protocol":1,"oldestProtocol":7,"#, ProtocolVersions(oldest: 3, newest: 4),
+      "version 1 of the local protocol"
+    ),
+    (#""protocol":-9223372036854775808,"#, ProtocolVersions(oldest: 1, newest: 1), "version -9"),
+  ])
+  func ofAnotherVersionIsRefusedByNamingBoth(
+    said: String, hub: ProtocolVersions, message: String
+  ) async throws {
+    let stage = try await HubStage(versions: hub)
     let process = try stage.connect()
-    let hello = String(
-      decoding: try #require(Self.version1["python/0.2.0"]).dropFirst(20), as: UTF8.self)
     do {
-      _ = try await process.request(
-        .hello,
-        hello.replacingOccurrences(of: #""protocol":1,"#, with: #""protocol":\#(version),"#))
-      Issue.record("version \(version) was taken")
+      _ = try await process.request(.hello, hello(said))
+      Issue.record("\(said) was taken")
     } catch let refusal as ScriptedProcess.Refusal {
       #expect(refusal.code == "IOR-1107")
-      #expect(refusal.message.contains("version \(version) of the local protocol"))
-      #expect(refusal.message.contains("\(LocalLimits.oldestVersion) to \(LocalLimits.version)"))
+      #expect(refusal.message.contains(message), "\(refusal.message)")
+      #expect(refusal.message.contains("this node \(hub)"), "\(refusal.message)")
     }
     #expect(await process.isClosed())
     await stage.stop()
