@@ -69,7 +69,7 @@ struct ProofAttackTests {
   func late() async throws {
     try await withOpenRound { rig, challenge in
       let proof = try await proof(rig, challenge)
-      try await rig.pass(.seconds(60))
+      try await rig.pass(.seconds(200))
       await rig.director.tick()
       #expect(try await rig.proofs.submit(proof, caller: rig.nodes[0].id).refusal == .late)
       #expect(try await rig.reasons() == ["rerun:unanswered"])

@@ -26,7 +26,7 @@ actor FakeProver: ProverService {
   private(set) var verdicts: [Verdict] = []
 
   /// What it claims of each core.
-  static let rateOfCore = 2_000_000.0
+  static let rateOfCore = 100_000.0
 
   init(node: PeerID, cores: Int, time: ManualClock) throws {
     self.node = node
