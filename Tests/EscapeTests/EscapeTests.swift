@@ -19,6 +19,9 @@ import Testing
   static let reason = "root, a C compiler, or every one of bwrap, crun and runc is missing: SKIPPED"
 
   private func driver(_ name: String, _ lab: SandboxLab) throws -> any SandboxDriver {
+    if name == "docker" {
+      return DockerDriver(socket: try #require(DockerLab.shared).socket, host: lab.host)
+    }
     let program = try #require(SandboxLab.find(name))
     return name == "bwrap"
       ? BubblewrapDriver(program: program, host: lab.host)
@@ -37,7 +40,7 @@ import Testing
   @Test(
     "nothing gets out, nothing takes more than it may, and the host is as it was",
     .enabled(if: geteuid() == 0 && compiler != nil && !drivers.isEmpty, "\(reason)"),
-    arguments: drivers)
+    arguments: drivers + (DockerLab.shared == nil ? [] : ["docker"]))
   func escapes(from name: String) async throws {
     let lab = try SandboxLab("escape")
     defer { lab.remove() }

@@ -10,14 +10,38 @@ public struct RuntimeItems {
   private let truncated: Bool
   private let silent: [String]
 
-  /// Reads a listing.
+  /// Reads a listing, and keeps the first `limit` items that all `filters` admit.
   ///
   /// - Throws: `malformed` where an item is no JSON object.
-  public init(_ kind: RuntimeKind, _ listing: RuntimeListing) throws {
+  public init(
+    _ kind: RuntimeKind, _ listing: RuntimeListing, filters: [ItemFilter] = [], limit: Int = .max
+  ) throws {
     self.kind = kind
-    truncated = listing.truncated
     silent = listing.silent
-    items = try listing.items.map { text in
+    let found = try Self.items(of: listing).filter { item in
+      filters.allSatisfy { filter in
+        let value = item.first { Self.snakeCased($0.key) == filter.key }?.value
+        return filter.admits(Self.filterText(value))
+      }
+    }
+    items = Array(found.prefix(limit))
+    truncated = listing.truncated || found.count > limit
+  }
+
+  /// A value as a filter names it: as `--json` prints it, without quotation marks.
+  private static func filterText(_ value: Any?) -> String {
+    switch value {
+    case let text as String: return text
+    case let number as NSNumber:
+      // JSONSerialization's booleans are numbers, too.
+      if String(cString: number.objCType) == "c" { return number.boolValue ? "true" : "false" }
+      return number.stringValue
+    default: return ""
+    }
+  }
+
+  private static func items(of listing: RuntimeListing) throws -> [[String: Any]] {
+    try listing.items.map { text in
       guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)),
         let item = object as? [String: Any]
       else {

@@ -46,7 +46,9 @@ static unsigned long long status_line(const char *name) {
 static void look_at_rights(void) {
   char text[64];
   snprintf(text, sizeof text, "user %u, group %u", getuid(), getgid());
-  say("user", getuid() == 1000 && geteuid() == 1000 && getgid() == 1000, text);
+  // 1000 of a user namespace, or one of the host's that is the sandbox's alone.
+  int is_own = getuid() == 1000 || getuid() >= 100000;
+  say("user", is_own && geteuid() == getuid() && getgid() == getuid(), text);
   say("capabilities",
       status_line("CapEff") == 0 && status_line("CapPrm") == 0 && status_line("CapBnd") == 0 &&
           status_line("CapAmb") == 0,

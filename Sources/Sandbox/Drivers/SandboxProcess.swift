@@ -35,7 +35,9 @@ public final class SandboxProcess: Sendable {
   /// The id of the driver's own process on the host, of which the program is a descendant.
   public let pid: Int32
   /// What of its limits this host does not enforce.
-  public var missingLimits: Set<SandboxLimit> { group?.missing ?? Set(SandboxLimit.allCases) }
+  public var missingLimits: Set<SandboxLimit> {
+    remote?.missing ?? group?.missing ?? Set(SandboxLimit.allCases)
+  }
 
   private struct State {
     var wasAsked = false
@@ -45,6 +47,7 @@ public final class SandboxProcess: Sendable {
   }
 
   private let group: ControlGroup?
+  private let remote: (any RemoteSandbox)?
   private let understand: @Sendable (ExitCause) -> ExitCause
   private let tidy: @Sendable () -> Void
   private let state = Mutex(State())
@@ -61,10 +64,28 @@ public final class SandboxProcess: Sendable {
   ) {
     self.pid = pid
     self.group = group
+    remote = nil
     self.understand = understand
     self.tidy = tidy
     // A thread a sandbox: waiting blocks, and may take days.
     let thread = Thread { [self] in finish(Self.waitForEnd(of: pid)) }
+    thread.name = "iorun-sandbox"
+    thread.start()
+  }
+
+  /// Watches over one that a service of the machine's runs. `pid` is its first process on the host.
+  init(pid: pid_t, remote: any RemoteSandbox) {
+    self.pid = pid
+    group = nil
+    self.remote = remote
+    understand = { $0 }
+    tidy = {}
+    let thread = Thread { [self] in
+      let (cause, usage) = remote.wait()
+      state.withLock { $0.hasEnded = true }
+      remote.remove()
+      tell(cause, usage)
+    }
     thread.name = "iorun-sandbox"
     thread.start()
   }
@@ -100,6 +121,7 @@ public final class SandboxProcess: Sendable {
 
   /// Stops it where it is, or lets it go on. Throws `sandboxFailed` without control groups.
   public func freeze(_ isFrozen: Bool) throws {
+    if let remote { return try remote.freeze(isFrozen) }
     guard let group else {
       throw IorunError(.sandboxFailed, "without control groups nothing can be frozen")
     }
@@ -108,6 +130,7 @@ public final class SandboxProcess: Sendable {
 
   // Only while the child is not collected: its id is not another's.
   private func signal(_ number: Int32) {
+    if let remote { return remote.signal(number) }
     state.withLock { state in
       if !state.hasEnded { Foundation.kill(pid, number) }
     }
@@ -134,22 +157,26 @@ public final class SandboxProcess: Sendable {
     let status = information._sifields._sigchld.si_status
     let cause: ExitCause =
       information.si_code == CLD_EXITED ? .exited(status: status) : .signalled(signal: status)
-    let wasAsked = state.withLock { state in
+    state.withLock { state in
       state.hasEnded = true
       // Collected under the lock, so that no signal goes to another process of that id.
       var ignored: Int32 = 0
       while waitpid(pid, &ignored, 0) < 0, errno == EINTR {}
-      return state.wasAsked
     }
     try? group?.kill()
-    let end = SandboxExit(
-      cause: understand(cause), wasAsked: wasAsked, usage: group?.usage() ?? SandboxUsage())
+    let usage = group?.usage() ?? SandboxUsage()
+    let understood = understand(cause)
     tidy()
     group?.remove()
-    let waiters = state.withLock { state in
+    tell(understood, usage)
+  }
+
+  private func tell(_ cause: ExitCause, _ usage: SandboxUsage) {
+    let (end, waiters) = state.withLock { state in
+      let end = SandboxExit(cause: cause, wasAsked: state.wasAsked, usage: usage)
       state.end = end
       defer { state.waiters = [] }
-      return state.waiters
+      return (end, state.waiters)
     }
     for waiter in waiters { waiter.resume(returning: end) }
   }
