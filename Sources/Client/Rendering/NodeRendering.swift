@@ -25,10 +25,13 @@ public enum NodeRendering {
       })
   }
 
-  /// A line for each node that is not alive: why. Empty where all are.
+  /// A line for each node that is not alive, or whose place is not believed: why.
   public static func reasons(_ nodes: [NodeStatus]) -> String {
-    nodes.compactMap { node in
-      node.reason.map { TerminalText.oneLine("\(node.facts.name): \(node.state.rawValue): \($0)") }
+    nodes.flatMap { node in
+      [
+        node.reason.map { "\(node.facts.name): \(node.state.rawValue): \($0)" },
+        node.placeDoubt.map { "\(node.facts.name): place not believed: \($0)" },
+      ].compactMap(\.self).map(TerminalText.oneLine)
     }.map { $0 + "\n" }.joined()
   }
 

@@ -35,13 +35,23 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reason: String?
   /// True where an operator wants it to get no new work.
   public var isDrained: Bool
+  /// Whose node it is: the owner that its ticket named, else its own id; `nil` from earlier heads.
+  public var supplier: String?
+  /// The part of its promised time that it served, from 0 to 1; `nil` from earlier heads.
+  public var reliability: Double?
+  /// Why the place that it claims is not believed; `nil` where nothing contradicts it.
+  public var placeDoubt: String?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false
+    isDrained: Bool = false, supplier: String? = nil, reliability: Double? = nil,
+    placeDoubt: String? = nil
   ) {
+    self.supplier = supplier
+    self.reliability = reliability
+    self.placeDoubt = placeDoubt
     self.reason = reason
     self.isDrained = isDrained
     self.id = id
