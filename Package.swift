@@ -244,8 +244,8 @@ let package = Package(
     .testTarget(
       name: "SandboxTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "SandboxSupport",
-        "iorun-sandbox-canary",
+        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "CShim", "SandboxSupport",
+        "TestSupport", "iorun-sandbox-canary",
       ],
       path: "Tests/SandboxTests"),
     .testTarget(

@@ -116,10 +116,19 @@ actor NodeDirectory {
   func tick() {
     let now = clock.elapsed()
     forgiveStall(now)
+    // A head that gets no processor hears its nodes' words as late as it looks here.
+    let lateness = now - lastTick - options.tick
     // A stall of the head's own is nobody's service and nobody's loss.
     let passed = min(max(.zero, now - lastTick), options.tick * 4).inSeconds
     lastTick = now
-    for (node, entry) in entries where entry.state.mayComeBack { look(at: node, entry, now) }
+    for (node, entry) in entries where entry.state.mayComeBack {
+      var entry = entry
+      if lateness > options.usualLateness {
+        entry.liveness.excuse(lateness, at: now)
+        entries[node] = entry
+      }
+      look(at: node, entry, now)
+    }
     for (node, entry) in entries where entry.isRegistered && !entry.record.hasLeft {
       let isServing = entry.state == .alive || entry.state == .suspect
       guard isServing || entry.liveness.silence(at: now) < ServiceRecord.awaited else { continue }
@@ -186,10 +195,15 @@ actor NodeDirectory {
     if let entry = entries[node] { look(at: node, entry, now) }
   }
 
-  /// How long ago bytes last came over each node's connection.
-  func heardBytes(_ ages: [PeerID: Duration]) {
+  /// How long ago each node's connection was last known to stand.
+  func heard(_ ages: [PeerID: LinkBoard.Age]) {
     let now = clock.elapsed()
-    for (node, age) in ages { entries[node]?.liveness.heardBytes(at: now - age) }
+    for (node, age) in ages {
+      entries[node]?.liveness.heardBytes(at: now - age.heard)
+      if let acknowledged = age.acknowledged {
+        entries[node]?.liveness.acknowledged(at: now - acknowledged)
+      }
+    }
   }
 
   /// How many nodes there are, of all states.
