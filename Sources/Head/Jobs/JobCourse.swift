@@ -22,11 +22,13 @@ struct JobCourse: Sendable, Hashable, Codable {
   var lostNodes: [PeerID] = []
   /// True where it runs on what belongs to others of its cohort, or to nobody.
   var isBorrowing = false
+  /// Why it was stopped for a more urgent job, until it is placed again.
+  var stopReason: String?
 }
 
 extension JobCourse {
   private enum CodingKeys: String, CodingKey {
-    case ranks, seats, repairs, preemptions, lostNodes, isBorrowing
+    case ranks, seats, repairs, preemptions, lostNodes, isBorrowing, stopReason
   }
 
   /// Keys that an earlier version did not write have their usual values.
@@ -38,5 +40,6 @@ extension JobCourse {
     preemptions = try values.decodeIfPresent(Int.self, forKey: .preemptions) ?? 0
     lostNodes = try values.decodeIfPresent([PeerID].self, forKey: .lostNodes) ?? []
     isBorrowing = try values.decodeIfPresent(Bool.self, forKey: .isBorrowing) ?? false
+    stopReason = try values.decodeIfPresent(String.self, forKey: .stopReason)
   }
 }

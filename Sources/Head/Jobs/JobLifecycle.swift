@@ -40,6 +40,7 @@ struct JobLifecycle: Sendable {
 
   /// Why a queued job still waits. False where it was known.
   mutating func setWaitingReason(_ reason: String) -> Bool {
+    let reason = record.course.stopReason.map { "\($0); \(reason)" } ?? reason
     guard record.state == .queued, record.reason != reason else { return false }
     record.reason = reason
     return true
@@ -83,6 +84,7 @@ struct JobLifecycle: Sendable {
     record.course.ranks = members.count == record.spec.gang.ranks ? nil : members.count
     record.course.seats = spares
     record.course.lostNodes = []
+    record.course.stopReason = nil
     record.course.isBorrowing = isBorrowing
     record.state = .preparing
     record.attempt += 1
@@ -289,6 +291,7 @@ struct JobLifecycle: Sendable {
         return finish(.succeeded, reason: nil, at: time)
       }
       record.course.preemptions += 1
+      record.course.stopReason = reason
       return requeue(reason: reason)
     case .lost(let first):
       record.course.repairs += 1
