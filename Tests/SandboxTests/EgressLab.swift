@@ -38,12 +38,12 @@ final class EgressLab {
         "link set far up", "route add 203.5.6.7/32 dev far", "route add 2a00:5::7/128 dev far",
       ]
         + others.map { "addr add \($0)/\($0.contains(":") ? 128 : 32) dev lo" }, in: world)
-    // Else only the first refusals are told of.
+    // A machine that forwards nothing, whatever this one does. Else only the first refusals are told of.
     let settings = """
+      echo 0 > /proc/sys/net/ipv4/ip_forward
       echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
-      echo 0 > /proc/sys/net/ipv4/icmp_msgs_per_sec 2>/dev/null
-      echo 100000 > /proc/sys/net/ipv4/icmp_msgs_per_sec
-      echo 100000 > /proc/sys/net/ipv4/icmp_msgs_burst
+      echo 100000 > /proc/sys/net/ipv4/icmp_msgs_per_sec 2>/dev/null
+      echo 100000 > /proc/sys/net/ipv4/icmp_msgs_burst 2>/dev/null
       echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
       """
     _ = try EgressRouter.run("sh", [], input: settings, network: host)

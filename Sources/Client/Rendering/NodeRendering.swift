@@ -15,7 +15,7 @@ public enum NodeRendering {
         let capacity = node.facts.capacity
         return [
           node.facts.name,
-          node.state.rawValue + (node.isDrained ? " (drained)" : ""),
+          node.state.rawValue + mark(node),
           "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",
@@ -25,14 +25,22 @@ public enum NodeRendering {
       })
   }
 
-  /// A line for each node that is not alive, or whose place is not believed: why.
+  /// A line for each node that is not alive, whose owner keeps it, or whose place is not believed: why.
+  /// Empty where there is none.
   public static func reasons(_ nodes: [NodeStatus]) -> String {
     nodes.flatMap { node in
       [
-        node.reason.map { "\(node.facts.name): \(node.state.rawValue): \($0)" },
-        node.placeDoubt.map { "\(node.facts.name): place not believed: \($0)" },
-      ].compactMap(\.self).map(TerminalText.oneLine)
-    }.map { $0 + "\n" }.joined()
+        node.reason.map { "\(node.state.rawValue): \($0)" },
+        node.ownerHold.map { "its owner lets it take no new work: \($0)" },
+        node.placeDoubt.map { "place not believed: \($0)" },
+      ].compactMap { $0 }.map { TerminalText.oneLine("\(node.facts.name): \($0)") + "\n" }
+    }.joined()
+  }
+
+  private static func mark(_ node: NodeStatus) -> String {
+    let marks = [node.isDrained ? "drained" : nil, node.ownerHold == nil ? nil : "held"]
+      .compactMap { $0 }
+    return marks.isEmpty ? "" : " (\(marks.joined(separator: ", ")))"
   }
 
   static func cores(_ milliCPUs: Int) -> String {

@@ -41,19 +41,22 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reliability: Double?
   /// Why the place that it claims is not believed; `nil` where nothing contradicts it.
   public var placeDoubt: String?
+  /// Why its owner lets it take no new work; `nil` where the owner does.
+  public var ownerHold: String?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false, supplier: String? = nil, reliability: Double? = nil,
-    placeDoubt: String? = nil
+    isDrained: Bool = false, ownerHold: String? = nil, supplier: String? = nil,
+    reliability: Double? = nil, placeDoubt: String? = nil
   ) {
     self.supplier = supplier
     self.reliability = reliability
     self.placeDoubt = placeDoubt
     self.reason = reason
     self.isDrained = isDrained
+    self.ownerHold = ownerHold
     self.id = id
     self.facts = facts
     self.state = state
@@ -70,11 +73,16 @@ public struct NodeRegistration: Hashable, Codable, Sendable {
   public var facts: NodeFacts
   /// Every lease the node holds, so that a restarted head can reconcile.
   public var leases: [LeaseReport]
+  /// Whether the owner lets it take new work; `nil` from nodes of an earlier release, which do.
+  public var availability: NodeAvailability?
 
   /// Describes a registration.
-  public init(facts: NodeFacts, leases: [LeaseReport]) {
+  public init(
+    facts: NodeFacts, leases: [LeaseReport], availability: NodeAvailability = .open
+  ) {
     self.facts = facts
     self.leases = leases
+    self.availability = availability
   }
 }
 

@@ -44,8 +44,9 @@ struct NetworkDesk: NetworkService {
       id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),
       leases: inventory.holdings[node.id]?.leases ?? 0, lastSeenAt: node.lastSeenAt,
       roundTripMilliseconds: node.roundTripMilliseconds, reason: node.reason,
-      isDrained: node.isDrained, supplier: inventory.standing(of: node).supplier,
-      reliability: node.reliability, placeDoubt: inventory.standing(of: node).placeDoubt)
+      isDrained: node.isDrained, ownerHold: node.ownerHold,
+      supplier: inventory.standing(of: node).supplier, reliability: node.reliability,
+      placeDoubt: inventory.standing(of: node).placeDoubt)
   }
 
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String {
