@@ -26,7 +26,9 @@ struct GangSeats {
     case .spread: return spread(over: all)
     case .strictSpread: return spread(over: all, mostOfEach: 1)
     case .strictPack:
-      guard ranks <= limits.perSupplier ?? .max, ranks <= limits.perCountry ?? .max else { return nil }
+      guard ranks <= limits.perSupplier ?? .max, ranks <= limits.perCountry ?? .max else {
+        return nil
+      }
       // The tightest, so that larger gangs find the others whole.
       let tightest = all.filter { seats[$0].slots >= ranks }
         .min { (seats[$0].slots, $0) < (seats[$1].slots, $1) }

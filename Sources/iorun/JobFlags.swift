@@ -50,7 +50,8 @@ struct JobFlags: ParsableArguments {
     completion: .list(PlacementTerms.OnLoss.allCases.map(\.rawValue)))
   var onLoss: String?
 
-  @Option(name: .customLong("start-by"), help: "Fail the job if it was not placed within this time.")
+  @Option(
+    name: .customLong("start-by"), help: "Fail the job if it was not placed within this time.")
   var startBy: String?
 
   @Flag(

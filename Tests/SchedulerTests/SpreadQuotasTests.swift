@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Ranks apart over suppliers and regions")
 struct SpreadQuotasTests {
-  private func offer(_ number: Int, _ supplier: String, _ region: String, cores: Int = 4) -> NodeOffer {
+  private func offer(_ number: Int, _ supplier: String, _ region: String, cores: Int = 4)
+    -> NodeOffer
+  {
     NodeOffer(
       node: PeerID(high: 1, low: UInt64(number)), name: "n\(number)",
       capacity: ResourceSet(milliCPUs: cores * 1000), gpus: [], used: ResourceSet(), usedGPUs: [],
@@ -76,7 +78,8 @@ struct SpreadQuotasTests {
     }
     let best = most(0, [:], [:])
     let placer = GangPlacer()
-    let fits = placer.fits(request(best, perSupplier: perSupplier, perRegion: perRegion), on: offers)
+    let fits = placer.fits(
+      request(best, perSupplier: perSupplier, perRegion: perRegion), on: offers)
     #expect(fits || best == 0)
     #expect(
       !placer.fits(request(best + 1, perSupplier: perSupplier, perRegion: perRegion), on: offers))
@@ -98,7 +101,8 @@ struct SpreadQuotasTests {
       Issue.record("it was placed")
       return
     }
-    #expect(funnel.explanation.hasPrefix("3 nodes seen: 2 not region=us, 1 has room for 4 of the 9"))
+    #expect(
+      funnel.explanation.hasPrefix("3 nodes seen: 2 not region=us, 1 has room for 4 of the 9"))
   }
 
   @Test("strategies are tried in order")

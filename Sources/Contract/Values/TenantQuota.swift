@@ -54,7 +54,8 @@ public struct TenantQuota: Hashable, Codable, Sendable {
         (0...1_000_000_000).contains(amounts.gpus)
       else {
         throw IorunError(
-          .specInvalid, "a quota cannot be \(amounts)", remedy: "Give amounts that are not negative")
+          .specInvalid, "a quota cannot be \(amounts)", remedy: "Give amounts that are not negative"
+        )
       }
     }
   }

@@ -93,7 +93,8 @@ struct MendingPlan {
       }
       let names = joined.compactMap { round.nodes[$0.node]?.facts.name }
       return (
-        numbered(kept, joined), "mended: \(missing) of \(record.ranks) ranks on \(names.joined(separator: ", "))"
+        numbered(kept, joined),
+        "mended: \(missing) of \(record.ranks) ranks on \(names.joined(separator: ", "))"
       )
     case .shrunk:
       let left = kept.sorted { $0.rank ?? 0 < $1.rank ?? 0 }.enumerated().map { rank, seat in

@@ -81,7 +81,8 @@ public struct Cohorts: Sendable, Hashable {
     let free = unowned - borrowed(held, except: quota.cohort)
     return all(beyond .<= free)
       ? .borrows
-      : .waits("your quota (\(quota.nominal)) is in use, and cohort '\(quota.cohort)' lends no more")
+      : .waits(
+        "your quota (\(quota.nominal)) is in use, and cohort '\(quota.cohort)' lends no more")
   }
 
   /// True where a gang of `tenant` within its quota may take back what `other` holds: it is of the same

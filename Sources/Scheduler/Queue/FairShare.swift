@@ -81,7 +81,9 @@ public struct FairShare: Sendable {
     guard usage.average.count == 4, usage.atSeconds.isFinite,
       usage.average.allSatisfy({ (0...QueueDemand.largestAmount).contains($0) })
     else { return }
-    for index in 0..<4 { accounts[tenant, default: Account()].average[index] = usage.average[index] }
+    for index in 0..<4 {
+      accounts[tenant, default: Account()].average[index] = usage.average[index]
+    }
     accounts[tenant]?.updatedAt = usage.atSeconds
   }
 

@@ -81,7 +81,8 @@ struct QuotaCommand: AsyncParsableCommand {
 
   /// `iorun quota remove`.
   struct Remove: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Take a tenant's quota and weight away.")
+    static let configuration = CommandConfiguration(
+      abstract: "Take a tenant's quota and weight away.")
 
     @OptionGroup var client: ClientOptions
 
@@ -92,7 +93,8 @@ struct QuotaCommand: AsyncParsableCommand {
       try await client.withHead { try await $0.network.removeQuota(tenant) }
       let tenants = try await client.withHead { try await $0.network.tenants() }
       Output.write(
-        client.json ? try JSONOutput.line(TenantsView(tenants)) : "\(tenant) has no quota any more\n")
+        client.json
+          ? try JSONOutput.line(TenantsView(tenants)) : "\(tenant) has no quota any more\n")
     }
   }
 

@@ -63,7 +63,8 @@ struct TermsSpecTests {
     #expect(error?.message.hasPrefix("job.yaml:2:") == true, "\(error?.message ?? "")")
   }
 
-  @Test("start_by and preemptible are checked", arguments: ["start_by: soon", "preemptible: maybe"])
+  @Test(
+    "start_by and preemptible are checked", arguments: ["start_by: soon", "preemptible: maybe"])
   func topLevel(line: String) {
     #expect(throws: IorunError.self) { _ = try read("command: 'true'\n\(line)") }
   }

@@ -25,7 +25,8 @@ struct LifecycleWorld {
     let retries = Int.random(in: 0...2, using: &random)
     var spec = JobSpec.sample(ranks: ranks, retries: retries, timeout: 9)
     spec.gang.terms = PlacementTerms()
-    spec.gang.terms?.onLoss = [nil, .fail, .replace, .shrink][Int.random(in: 0..<4, using: &random)]
+    spec.gang.terms?.onLoss =
+      [nil, .fail, .replace, .shrink][Int.random(in: 0..<4, using: &random)]
     job = JobLifecycle(
       record: JobRecord(
         id: .sample, submissionID: "s", owner: .sample(0),

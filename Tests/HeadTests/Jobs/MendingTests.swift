@@ -7,7 +7,8 @@ import Testing
 @Suite("Gangs that lose a node")
 struct MendingTests {
   private static func spec(
-    ranks: Int, _ onLoss: PlacementTerms.OnLoss, cpus: Int = 2, spares: Int? = nil, least: Int? = nil
+    ranks: Int, _ onLoss: PlacementTerms.OnLoss, cpus: Int = 2, spares: Int? = nil,
+    least: Int? = nil
   ) -> JobSpec {
     var spec = JobSpec.sample(ranks: ranks, cpus: cpus)
     var terms = PlacementTerms()
@@ -131,7 +132,9 @@ struct MendingTests {
       let lost = try await Self.lose(rig, job, 1)
       await rig.kill()
       try await rig.open()
-      for node in rig.nodes where node.id != lost.id { try await node.register(with: rig.services.nodes) }
+      for node in rig.nodes where node.id != lost.id {
+        try await node.register(with: rig.services.nodes)
+      }
       let mended = try await rig.wait(
         for: job.id, .running, attempt: 2, advancing: .milliseconds(500))
       #expect(mended.ranks.allSatisfy { $0.node != lost.id })

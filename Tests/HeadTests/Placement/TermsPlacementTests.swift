@@ -48,7 +48,8 @@ struct TermsPlacementTests {
       try await Self.claim(
         rig,
         [
-          0: Self.claims("DE", labels: ["tier": "fast"]), 1: Self.claims("FR"), 2: Self.claims("US"),
+          0: Self.claims("DE", labels: ["tier": "fast"]), 1: Self.claims("FR"),
+          2: Self.claims("US"),
         ])
       for (labels, expected) in [
         (["country": "in(DE,FR)"], ["node-1", "node-2"]), (["country": "!in(DE,FR)"], ["node-3"]),

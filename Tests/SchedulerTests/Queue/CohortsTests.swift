@@ -17,7 +17,8 @@ struct CohortsTests {
       ], capacity: demand(12))
   }
 
-  @Test("what is within the quota is its own, what is beyond is borrowed, and no more than there is")
+  @Test(
+    "what is within the quota is its own, what is beyond is borrowed, and no more than there is")
   func borrows() {
     let cohorts = cohorts()
     #expect(cohorts.admission(of: demand(4), by: "a", held: [:]) == .own)
