@@ -20,12 +20,16 @@ public struct JobSpec: Hashable, Codable, Sendable {
     public var gpuModel: String?
     /// How the ranks lie to each other; `nil` to spread them.
     public var placement: GangStrategy?
+    /// What else it asks of its nodes; `nil` for nothing.
+    public var terms: PlacementTerms?
 
     /// Describes a gang.
     public init(
-      ranks: Int, resources: ResourceSet, gpuModel: String? = nil, placement: GangStrategy? = nil
+      ranks: Int, resources: ResourceSet, gpuModel: String? = nil, placement: GangStrategy? = nil,
+      terms: PlacementTerms? = nil
     ) {
       self.placement = placement
+      self.terms = terms
       self.ranks = ranks
       self.resources = resources
       self.gpuModel = gpuModel
@@ -70,6 +74,10 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var network: Network?
   /// Who is placed first, from 0 to 10; `nil` for the usual 5.
   public var priority: Int?
+  /// Seconds after it was accepted by which it must have been placed, else it fails; `nil` for any time.
+  public var startBySeconds: Double?
+  /// True where it may be stopped for a more urgent job once it has run for an hour, and queued anew.
+  public var isPreemptible: Bool?
   /// Whether nodes must have proved what they are; `nil` for `required`.
   public var verification: Verification?
 
@@ -78,7 +86,7 @@ public struct JobSpec: Hashable, Codable, Sendable {
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
     fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil,
-    verification: Verification? = nil
+    startBySeconds: Double? = nil, isPreemptible: Bool? = nil, verification: Verification? = nil
   ) {
     self.verification = verification
     self.name = name
@@ -91,5 +99,7 @@ public struct JobSpec: Hashable, Codable, Sendable {
     self.fenceSeconds = fenceSeconds
     self.network = network
     self.priority = priority
+    self.startBySeconds = startBySeconds
+    self.isPreemptible = isPreemptible
   }
 }

@@ -230,6 +230,7 @@ public struct HeadServices: Sendable {
         } catch {
           logger.warning("old events cannot be dropped", metadata: ["error": "\(error)"])
         }
+        await keepRecords()
       }
       guard (try? await clock.sleep(options.tick)) != nil else { return }
     }
@@ -243,6 +244,16 @@ public struct HeadServices: Sendable {
     await proofDirector.tick()
   }
 
+  /// Keeps what changes all the time and is only worth a write now and then.
+  private func keepRecords() async {
+    do {
+      try await directory.saveService()
+      try await director.saveUsage()
+    } catch {
+      logger.warning("records cannot be kept", metadata: ["error": "\(error)"])
+    }
+  }
+
   /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
   /// same folder takes them up again.
   public func shutDown() async {
@@ -250,6 +261,7 @@ public struct HeadServices: Sendable {
     await clusterDirector.shutDown()
     await proofDirector.shutDown()
     await director.shutDown()
+    await keepRecords()
     do {
       try await store.close()
     } catch {

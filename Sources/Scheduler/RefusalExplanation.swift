@@ -8,12 +8,12 @@ struct RefusalExplanation {
 
   /// What became of one node on its way through the funnel.
   private enum Finding: Hashable {
-    case notAlive, unproved, excluded, tooSmall(ResourceKind), busy, room
+    case notAlive, excluded, barred(String), tooSmall(ResourceKind), busy, room
   }
 
   /// The refusal in words.
   var refusal: PlacementRefusal {
-    let usable = offers.filter { $0.isPlaceable && request.admits($0.node) }
+    let usable = offers.filter(request.allows)
     let search = SmallestChange(request: request, offers: usable)
     let fitsWhenIdle = search.fits(request, whenIdle: true)
     let change = search.smallestChange(whenIdle: !fitsWhenIdle)
@@ -24,20 +24,7 @@ struct RefusalExplanation {
       case (false, let change?): change
       case (false, nil): "add nodes, or larger ones, with `iorun join`"
       }
-    return PlacementRefusal(
-      explanation: "\(funnel); \(advice)\(proofAdvice)", fitsWhenIdle: fitsWhenIdle)
-  }
-
-  /// Where it would fit, did nodes not have to be verified.
-  private var proofAdvice: String {
-    guard !request.unproved.isEmpty else { return "" }
-    var anyNode = request
-    anyNode.unproved = []
-    let usable = offers.filter { $0.isPlaceable && anyNode.admits($0.node) }
-    guard SmallestChange(request: anyNode, offers: usable).fits(anyNode, whenIdle: true) else {
-      return ""
-    }
-    return ", or wait until nodes are verified, or say `verification: any`"
+    return PlacementRefusal(explanation: "\(funnel); \(advice)", fitsWhenIdle: fitsWhenIdle)
   }
 
   /// For example `3 nodes seen: 1 not alive, 2 have less than 64 GiB memory (most: b with 24 GiB)`.
@@ -45,9 +32,8 @@ struct RefusalExplanation {
     if offers.isEmpty { return "no nodes seen" }
     let groups = Dictionary(grouping: offers, by: finding)
     let order =
-      [.notAlive, .unproved, .excluded] + ResourceKind.allCases.map(Finding.tooSmall) + [
-        .busy, .room,
-      ]
+      [.notAlive, .excluded] + Set(request.barred.values).sorted().map(Finding.barred)
+      + ResourceKind.allCases.map(Finding.tooSmall) + [.busy, .room]
     let parts = order.compactMap { finding in
       groups[finding].map { words(for: finding, nodes: $0) }
     }
@@ -56,8 +42,8 @@ struct RefusalExplanation {
 
   private func finding(_ offer: NodeOffer) -> Finding {
     if !offer.isPlaceable { return .notAlive }
-    if request.unproved.contains(offer.node) { return .unproved }
     if request.excluding.contains(offer.node) { return .excluded }
+    if let term = request.barred[offer.node] { return .barred(term) }
     let idle = offer.idleRoom(gpuModel: request.gpuModel)
     if let lacking = ResourceKind.allCases.first(where: { idle[$0] < request.resources[$0] }) {
       return .tooSmall(lacking)
@@ -70,8 +56,8 @@ struct RefusalExplanation {
     let verb = nodes.count == 1 ? "has" : "have"
     switch finding {
     case .notAlive: return "\(nodes.count) not alive"
-    case .unproved: return "\(nodes.count) not verified"
     case .excluded: return "\(nodes.count) excluded for this job"
+    case .barred(let term): return "\(nodes.count) \(term)"
     case .busy: return "\(nodes.count) busy with other jobs"
     case .room:
       let slots = nodes.reduce(0) { sum, node in

@@ -29,9 +29,9 @@ extension JobDirector: JobService {
     }
     let inventory = await inventory()
     // Nodes that are not verified may become so: a job that wants verified ones waits for them.
-    let wanted = GangRequest(
-      request.spec, excluding: GangRequest.unable(request.spec, inventory.nodes))
-    if case .refused(let refusal) = inventory.verdict(on: wanted),
+    var wanted = request.spec
+    wanted.verification = .any
+    if case .refused(let refusal) = inventory.verdict(on: inventory.request(wanted)),
       !refusal.fitsWhenIdle
     {
       throw IorunError(

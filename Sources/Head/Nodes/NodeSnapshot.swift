@@ -21,6 +21,8 @@ struct NodeSnapshot: Sendable, Hashable {
   var isStopping: Bool
   /// Why it is in its state; `nil` while it is alive.
   var reason: String?
+  /// The part of its promised time that it served, from 0 to 1.
+  var reliability = 1.0
   /// What the records of its proofs say; `nil` where the head does not ask for any.
   var mark: DeviceMark?
   /// True where jobs that want verified nodes must not be placed on it.

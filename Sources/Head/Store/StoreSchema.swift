@@ -9,6 +9,7 @@ enum StoreSchema {
     migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
     migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     migrator.registerMigration("proofs of work") { try $0.execute(sql: proofs) }
+    migrator.registerMigration("markets") { try $0.execute(sql: markets) }
     return migrator
   }
 
@@ -45,6 +46,19 @@ enum StoreSchema {
       epoch INTEGER PRIMARY KEY NOT NULL,
       head TEXT NOT NULL
     ) STRICT;
+    """
+
+  private static let markets = """
+    ALTER TABLE nodes ADD COLUMN promised_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE nodes ADD COLUMN served_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE nodes ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN course TEXT;
+
+    CREATE TABLE tenants (
+      tenant TEXT PRIMARY KEY NOT NULL,
+      usage TEXT,
+      quota TEXT
+    ) STRICT, WITHOUT ROWID;
     """
 
   private static let gangNetworks = """
