@@ -1,7 +1,9 @@
 import ArgumentParser
 import Foundation
 
-/// A comma-separated file with a header line and no quotes, as the traces have them.
+/// A comma-separated file with a header line, as the traces have them. Taken as meant: line ends of
+/// either kind, a byte order mark, spaces around fields, quotes around a whole field, headers in any
+/// case, more columns than are needed in any order, and fields that a line leaves out at its end.
 struct CSVTable {
   let columns: [String: Int]
   let rows: [[Substring]]
@@ -11,12 +13,22 @@ struct CSVTable {
     self.path = path
     let lines = try readLines(path)
     guard let header = lines.first else { throw ValidationError("\(path) is empty") }
-    let names = header.split(separator: ",", omittingEmptySubsequences: false)
+    let names = Self.fields(header)
     columns = Dictionary(
-      names.enumerated().map { (String($1), $0) }, uniquingKeysWith: { first, _ in first })
-    rows = lines.dropFirst().map { $0.split(separator: ",", omittingEmptySubsequences: false) }
-    if let bad = rows.firstIndex(where: { $0.count < names.count }) {
-      throw ValidationError("\(path), line \(bad + 2): fewer fields than the header has")
+      names.enumerated().map { ($1.lowercased(), $0) }, uniquingKeysWith: { first, _ in first })
+    rows = lines.dropFirst().map { line in
+      let fields = Self.fields(line)
+      return fields + repeatElement("", count: max(0, names.count - fields.count))
+    }
+  }
+
+  private static func fields(_ line: Substring) -> [Substring] {
+    line.split(separator: ",", omittingEmptySubsequences: false).map { field in
+      var field = field.trimmed
+      if field.count >= 2, field.first == "\"", field.last == "\"" {
+        field = field.dropFirst().dropLast().trimmed
+      }
+      return field
     }
   }
 
@@ -24,19 +36,32 @@ struct CSVTable {
   func texts(_ column: String, missing: String? = nil) throws -> [Substring] {
     guard let index = columns[column] else {
       if let missing { return rows.map { _ in Substring(missing) } }
-      throw ValidationError("\(path) has no column '\(column)'")
+      let known = columns.sorted { $0.value < $1.value }.map(\.key).joined(separator: ", ")
+      throw ValidationError("\(path) has no column '\(column)'; it has \(known)")
     }
     return rows.map { $0[index] }
   }
 
-  /// A column's numbers.
-  func integers(_ column: String) throws -> [Int] {
-    try texts(column).enumerated().map { row, text in
-      guard let value = Int(text) else {
+  /// A column's whole numbers, also where they are written `4.0`.
+  ///
+  /// - Parameter missing: what an empty field stands for; `nil` where there must be one.
+  func integers(_ column: String, missing: Int? = nil) throws -> [Int] {
+    try texts(column, missing: missing.map { "\($0)" }).enumerated().map { row, text in
+      if text.isEmpty, let missing { return missing }
+      guard let value = Int(text) ?? Double(text).flatMap(Int.init(exactly:)) else {
         throw ValidationError("\(path), line \(row + 2): '\(text)' in '\(column)' is no integer")
       }
       return value
     }
+  }
+}
+
+extension Substring {
+  /// Without white space at its ends.
+  var trimmed: Substring {
+    var text = self.drop(while: \.isWhitespace)
+    while text.last?.isWhitespace == true { text = text.dropLast() }
+    return text
   }
 }
 
@@ -45,5 +70,9 @@ func readLines(_ path: String) throws -> [Substring] {
   guard let data = FileManager.default.contents(atPath: path) else {
     throw ValidationError("cannot read \(path)")
   }
-  return String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
+  var text = String(decoding: data, as: UTF8.self)[...]
+  if text.unicodeScalars.first == "\u{FEFF}" {
+    text = Substring(text.unicodeScalars.dropFirst())
+  }
+  return text.split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
 }

@@ -86,7 +86,19 @@ struct Group: ParsableCommand {
     Report(values).print(asJSON: json)
   }
 
+  /// Half of the sites are empty, or as many fewer as the group needs.
   private func draw(_ count: Int, random: inout SplitMix64) -> [Int] {
+    var drawn = half(count, random: &random)
+    var sum = drawn.reduce(0, +)
+    guard sum < devices else { return drawn }
+    for site in (0..<count).shuffled(using: &random) where sum < devices && drawn[site] == 0 {
+      drawn[site] = 1
+      sum += 1
+    }
+    return drawn
+  }
+
+  private func half(_ count: Int, random: inout SplitMix64) -> [Int] {
     (0..<count).map { _ in
       guard Bool.random(using: &random) else { return 0 }
       switch capacities {

@@ -12,12 +12,12 @@ struct OpenBTrace {
   init(nodes nodeFile: String, pods: String, order: String, nodeOrder: String?) throws {
     let table = try CSVTable(nodeFile)
     let names = try table.texts("sn")
-    let models = try table.texts("model").map(String.init)
+    let models = try table.texts("model", missing: "").map(String.init)
     let catalogue = Array(Set(models)).sorted()
     guard catalogue.count <= 64 else { throw ValidationError("\(nodeFile): over 64 GPU models") }
     let cpu = try table.integers("cpu_milli")
     let memory = try table.integers("memory_mib")
-    let gpus = try table.integers("gpu")
+    let gpus = try table.integers("gpu", missing: 0)
     let rank = try nodeOrder.map(Self.ranks) ?? [:]
     let sorted = names.indices.sorted { left, right in
       (rank[names[left]] ?? .max, left) < (rank[names[right]] ?? .max, right)
@@ -33,7 +33,7 @@ struct OpenBTrace {
     let tasks = try Self.tasks(pods, catalogue: catalogue)
     self.tasks = tasks
     arrivals = try readLines(order).enumerated().map { line, text in
-      guard let index = Int(text), tasks.indices.contains(index) else {
+      guard let index = Int(text.trimmed), tasks.indices.contains(index) else {
         throw ValidationError("\(order), line \(line + 1): '\(text)' is no row of \(pods)")
       }
       return index
@@ -43,8 +43,10 @@ struct OpenBTrace {
   private static func ranks(_ path: String) throws -> [Substring: Int] {
     var ranks: [Substring: Int] = [:]
     for (line, text) in try readLines(path).enumerated() {
-      let fields = text.split(separator: ",")
-      guard fields.count == 2, let rank = Int(fields[1]) else {
+      let fields = text.split(separator: ",", omittingEmptySubsequences: false).map(\.trimmed)
+      guard fields.count >= 2, let rank = Int(fields[1]) else {
+        // A header says what the columns are.
+        if line == 0 { continue }
         throw ValidationError("\(path), line \(line + 1): not NODE,NUMBER")
       }
       ranks[fields[0]] = rank
@@ -55,16 +57,19 @@ struct OpenBTrace {
   private static func tasks(_ path: String, catalogue: [String]) throws -> [PackingShape] {
     let table = try CSVTable(path)
     let cpu = try table.integers("cpu_milli")
-    let memory = try table.integers("memory_mib")
-    let count = try table.integers("num_gpu")
-    let milli = try table.integers("gpu_milli")
+    let memory = try table.integers("memory_mib", missing: 0)
+    let count = try table.integers("num_gpu", missing: 0)
+    // An empty field, and the column that is not there, stand for whole GPUs.
+    let whole = Int(PackingShape.wholeGPU)
+    let milli = try table.integers("gpu_milli", missing: whole)
     let models = try table.texts("gpu_spec", missing: "")
     return try table.rows.indices.map { row in
       let named = models[row].split(separator: "|").compactMap { model in
         catalogue.firstIndex(of: String(model))
       }
       let shape = PackingShape(
-        cpuMilli: cpu[row], memoryMiB: memory[row], gpuCount: count[row], gpuMilli: milli[row],
+        cpuMilli: cpu[row], memoryMiB: memory[row], gpuCount: count[row],
+        gpuMilli: count[row] == 0 ? 0 : milli[row],
         classes: models[row].isEmpty ? .all : ClassSet(named))
       guard let shape else {
         throw ValidationError("\(path), line \(row + 2): no task asks for such amounts")

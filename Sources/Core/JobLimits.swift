@@ -15,6 +15,12 @@ public enum JobLimits {
   public static let gpus = 0...1024
   /// Cores of one rank.
   public static let cpus = 0.001...4096.0
+  /// Places that are held for lost ranks.
+  public static let spares = 0...64
+  /// Conditions on labels.
+  public static let labelLimit = 32
+  /// Strategies after the first.
+  public static let fallbackLimit = 8
   /// The longest name, in characters.
   public static let nameLength = 128
 }

@@ -20,12 +20,16 @@ public struct JobSpec: Hashable, Codable, Sendable {
     public var gpuModel: String?
     /// How the ranks lie to each other; `nil` to spread them.
     public var placement: GangStrategy?
+    /// What else it asks of its nodes; `nil` for nothing.
+    public var terms: PlacementTerms?
 
     /// Describes a gang.
     public init(
-      ranks: Int, resources: ResourceSet, gpuModel: String? = nil, placement: GangStrategy? = nil
+      ranks: Int, resources: ResourceSet, gpuModel: String? = nil, placement: GangStrategy? = nil,
+      terms: PlacementTerms? = nil
     ) {
       self.placement = placement
+      self.terms = terms
       self.ranks = ranks
       self.resources = resources
       self.gpuModel = gpuModel
@@ -62,12 +66,17 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var network: Network?
   /// Who is placed first, from 0 to 10; `nil` for the usual 5.
   public var priority: Int?
+  /// Seconds after it was accepted by which it must have been placed, else it fails; `nil` for any time.
+  public var startBySeconds: Double?
+  /// True where it may be stopped for a more urgent job once it has run for an hour, and queued anew.
+  public var isPreemptible: Bool?
 
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
-    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil
+    fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil,
+    startBySeconds: Double? = nil, isPreemptible: Bool? = nil
   ) {
     self.name = name
     self.entrypoint = entrypoint
@@ -79,5 +88,7 @@ public struct JobSpec: Hashable, Codable, Sendable {
     self.fenceSeconds = fenceSeconds
     self.network = network
     self.priority = priority
+    self.startBySeconds = startBySeconds
+    self.isPreemptible = isPreemptible
   }
 }

@@ -61,12 +61,14 @@ public struct NodeFacts: Hashable, Codable, Sendable {
   public var version: String
   /// What it can do for the networks of gangs; `nil` from earlier versions.
   public var dataPlane: DataPlane?
+  /// What its owner says of it: price, place, labels; `nil` for nothing, and from earlier versions.
+  public var claims: NodeClaims?
 
   /// Describes a node.
   public init(
     name: String, hostname: String, address: String, interface: String, milliCPUs: Int,
     cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String,
-    dataPlane: DataPlane? = nil
+    dataPlane: DataPlane? = nil, claims: NodeClaims? = nil
   ) {
     self.name = name
     self.hostname = hostname
@@ -80,6 +82,7 @@ public struct NodeFacts: Hashable, Codable, Sendable {
     self.system = system
     self.version = version
     self.dataPlane = dataPlane
+    self.claims = claims
   }
 
   /// Everything the node offers, before any lease.

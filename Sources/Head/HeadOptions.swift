@@ -30,6 +30,8 @@ public struct HeadOptions: Sendable {
   /// For how long smaller jobs may go past a gang that does not fit; after it what becomes free is
   /// held for the gang.
   public var holdAfter: Duration = .seconds(600)
+  /// For how long nothing is taken back from a gang that has started, whoever needs it.
+  public var committedFor: Duration = .seconds(3600)
   /// The pause before the first repeat of a call that did not reach a node; doubles up to 2 s.
   public var retryPause: Duration = .milliseconds(100)
   /// How many jobs may be waiting or running at once.

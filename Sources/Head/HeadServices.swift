@@ -212,6 +212,7 @@ public struct HeadServices: Sendable {
         } catch {
           logger.warning("old events cannot be dropped", metadata: ["error": "\(error)"])
         }
+        await keepRecords()
       }
       guard (try? await clock.sleep(options.tick)) != nil else { return }
     }
@@ -224,12 +225,23 @@ public struct HeadServices: Sendable {
     await probe.look()
   }
 
+  /// Keeps what changes all the time and is only worth a write now and then.
+  private func keepRecords() async {
+    do {
+      try await directory.saveService()
+      try await director.saveUsage()
+    } catch {
+      logger.warning("records cannot be kept", metadata: ["error": "\(error)"])
+    }
+  }
+
   /// Ends every wait and call, and closes the database. Ranks run on; a head that is opened on the
   /// same folder takes them up again.
   public func shutDown() async {
     await probe.tasks.close(within: .seconds(1), clock)
     await clusterDirector.shutDown()
     await director.shutDown()
+    await keepRecords()
     do {
       try await store.close()
     } catch {

@@ -21,7 +21,12 @@ public struct GangPlacement: Sendable, Hashable {
 
   /// All ranks by number. Ranks on one node are neighbours, as launchers like torchrun number them.
   public var members: [Member]
+  /// 0 where the ranks lie as was asked first, 1 for the first fallback.
+  public var fallback: Int
 
   /// Describes a placement.
-  public init(members: [Member]) { self.members = members }
+  public init(members: [Member], fallback: Int = 0) {
+    self.members = members
+    self.fallback = fallback
+  }
 }

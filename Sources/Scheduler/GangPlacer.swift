@@ -29,17 +29,35 @@ public struct GangPlacer: Sendable {
           fitsWhenIdle: true))
     }
     let seats = self.seats(for: request, on: offers)
-    let all = GangSeats(seats: seats, sites: sites, ranks: request.ranks)
-    guard let counts = all.counts(request.placement) else {
-      return .refused(refusal(request, offers, all))
+    let all = GangSeats(
+      seats: seats, sites: sites, ranks: request.ranks, limits: request.limits)
+    for (index, strategy) in ([request.placement] + request.fallbacks).enumerated() {
+      guard let counts = all.counts(strategy) else { continue }
+      return .placed(members(of: request, seats: seats, counts: counts, fallback: index))
     }
-    return .placed(members(of: request, seats: seats, counts: counts))
+    return .refused(refusal(request, offers, all))
+  }
+
+  /// True where every rank finds a place; without the work of saying why not.
+  public func fits(_ request: GangRequest, on offers: [NodeOffer]) -> Bool {
+    guard request.objection == nil, firstListedTwice(offers) == nil else { return false }
+    let seats = GangSeats(
+      seats: seats(for: request, on: offers), sites: sites, ranks: request.ranks,
+      limits: request.limits)
+    return ([request.placement] + request.fallbacks).contains { seats.counts($0) != nil }
   }
 
   /// Why not: of room where there is too little of it, else of how the ranks were to lie.
   private func refusal(
     _ request: GangRequest, _ offers: [NodeOffer], _ seats: GangSeats
   ) -> PlacementRefusal {
+    if let words = limitWords(request, seats) {
+      let funnel = RefusalExplanation(request: request, offers: offers).funnel
+      let waits = fitsWhenIdle(request, offers)
+      return PlacementRefusal(
+        explanation: "\(funnel); \(words)\(waits ? "; it fits once running jobs end" : "")",
+        fitsWhenIdle: waits)
+    }
     guard ![.spread, .pack].contains(request.placement), !seats.seats.isEmpty else {
       var refusal = RefusalExplanation(request: request, offers: offers).refusal
       let waits = request.placement.isSite || fitsWhenIdle(request, offers)
@@ -54,6 +72,22 @@ public struct GangPlacer: Sendable {
       fitsWhenIdle: waits || request.placement.isSite)
   }
 
+  /// What to say where only the limits of suppliers and regions are in the way; `nil` where not.
+  private func limitWords(_ request: GangRequest, _ seats: GangSeats) -> String? {
+    guard request.limits != GangDemand.Limits(), seats.withoutLimits.counts(.spread) != nil else {
+      return nil
+    }
+    let most = seats.mostWithinLimits
+    guard most < request.ranks else { return nil }
+    let parts = [
+      request.limits.perSupplier.map { "\($0) on one supplier" },
+      request.limits.perCountry.map { "\($0) in one region" },
+    ]
+    return "at most \(most) of the \(request.ranks) ranks find room with at most "
+      + "\(parts.compactMap(\.self).joined(separator: " and ")); "
+      + "\(most > 0 ? "lower ranks to \(most), or " : "")let spread_over allow more"
+  }
+
   private func fitsWhenIdle(_ request: GangRequest, _ offers: [NodeOffer]) -> Bool {
     let idle = offers.map { offer in
       var idle = offer
@@ -62,15 +96,16 @@ public struct GangPlacer: Sendable {
       return idle
     }
     let seats = GangSeats(
-      seats: self.seats(for: request, on: idle), sites: sites, ranks: request.ranks)
-    return seats.counts(request.placement) != nil
+      seats: self.seats(for: request, on: idle), sites: sites, ranks: request.ranks,
+      limits: request.limits)
+    return ([request.placement] + request.fallbacks).contains { seats.counts($0) != nil }
   }
 
   /// The nodes with room, in the order in which they are given ranks. That order holds for every
   /// round, because each round takes the same from every node that is still in it.
   private func seats(for request: GangRequest, on offers: [NodeOffer]) -> [GangSeat] {
     let seats = offers.lazy
-      .filter { $0.isPlaceable && !request.excluding.contains($0.node) }
+      .filter(request.allows)
       .map { offer in
         let room = offer.freeRoom(gpuModel: request.gpuModel)
         // More than the gang's ranks count, too: the tightest place is chosen by them.
@@ -102,7 +137,9 @@ public struct GangPlacer: Sendable {
     return scarcest
   }
 
-  private func members(of request: GangRequest, seats: [GangSeat], counts: [Int]) -> GangPlacement {
+  private func members(
+    of request: GangRequest, seats: [GangSeat], counts: [Int], fallback: Int
+  ) -> GangPlacement {
     var members: [GangPlacement.Member] = []
     members.reserveCapacity(request.ranks)
     for (seat, count) in zip(seats, counts) where count > 0 {
@@ -114,7 +151,7 @@ public struct GangPlacer: Sendable {
             rank: members.count, node: seat.offer.node, gpuIndices: Array(gpus)))
       }
     }
-    return GangPlacement(members: members)
+    return GangPlacement(members: members, fallback: fallback)
   }
 
   /// The name of a node that is offered more than once: its room would be given twice.

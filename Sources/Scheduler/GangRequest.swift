@@ -13,6 +13,13 @@ public struct GangRequest: Sendable, Hashable {
   public var placement: GangStrategy
   /// Nodes that must not be used, for example because the last attempt failed there.
   public var excluding: Set<PeerID>
+  /// Nodes that the job's own terms leave out, each with the term that it breaks, in words that follow
+  /// a number: `not in region=in(de,fr)`.
+  public var barred: [PeerID: String]
+  /// How the ranks may lie where `placement` does not fit, in this order.
+  public var fallbacks: [GangStrategy]
+  /// How many ranks may depend on one supplier or region.
+  public var limits: GangDemand.Limits
 
   /// The most ranks a gang may have: a bound on the work of one placement.
   public static let maximumRanks = 100_000
@@ -20,8 +27,13 @@ public struct GangRequest: Sendable, Hashable {
   /// Describes a gang to place. Wrong numbers are refused by the placer, with the reason.
   public init(
     ranks: Int, resources: ResourceSet, gpuModel: String? = nil,
-    placement: GangStrategy = .spread, excluding: Set<PeerID> = []
+    placement: GangStrategy = .spread, excluding: Set<PeerID> = [],
+    barred: [PeerID: String] = [:], fallbacks: [GangStrategy] = [],
+    limits: GangDemand.Limits = GangDemand.Limits()
   ) {
+    self.barred = barred
+    self.fallbacks = fallbacks
+    self.limits = limits
     self.placement = placement
     self.ranks = ranks
     self.resources = resources
@@ -37,9 +49,18 @@ public struct GangRequest: Sendable, Hashable {
     }
     if resources.milliCPUs < 0 { return "cpus must not be negative" }
     if resources.gpus < 0 { return "gpus must not be negative" }
-    if case .site(let limit?) = placement, !GangStrategy.roundTrips.contains(limit) {
+    for case .site(let limit?) in [placement] + fallbacks
+    where !GangStrategy.roundTrips.contains(limit) {
       return "the longest round trip must be above 0 and at most 10,000 ms, not \(limit)"
     }
+    for limit in [limits.perSupplier, limits.perCountry].compactMap(\.self) where limit < 1 {
+      return "at most \(limit) ranks on a supplier or in a region leaves none"
+    }
     return nil
+  }
+
+  /// True for a node that may be used.
+  public func allows(_ offer: NodeOffer) -> Bool {
+    offer.isPlaceable && !excluding.contains(offer.node) && barred[offer.node] == nil
   }
 }

@@ -13,27 +13,46 @@ struct GangSeats {
   let seats: [GangSeat]
   let sites: NodeSites
   let ranks: Int
+  /// How many ranks may depend on one supplier or region.
+  var limits = GangDemand.Limits()
 
   /// How many branches the search for close nodes may look at.
   private static let steps = 50_000
 
   /// Ranks by seat, all of them; `nil` where they do not find room.
   func counts(_ strategy: GangStrategy) -> [Int]? {
+    let all = Array(seats.indices)
     switch strategy {
-    case .spread: return spread(over: Array(seats.indices))
-    case .strictSpread:
-      guard seats.count >= ranks else { return nil }
-      return seats.indices.map { $0 < ranks ? 1 : 0 }
+    case .spread: return spread(over: all)
+    case .strictSpread: return spread(over: all, mostOfEach: 1)
     case .strictPack:
+      guard ranks <= limits.perSupplier ?? .max, ranks <= limits.perCountry ?? .max else {
+        return nil
+      }
       // The tightest, so that larger gangs find the others whole.
-      let tightest = seats.indices.filter { seats[$0].slots >= ranks }
+      let tightest = all.filter { seats[$0].slots >= ranks }
         .min { (seats[$0].slots, $0) < (seats[$1].slots, $1) }
-      return tightest.map { only in seats.indices.map { $0 == only ? ranks : 0 } }
-    case .pack: return packed
+      return tightest.map { only in all.map { $0 == only ? ranks : 0 } }
+    case .pack:
+      return fill(all.sorted { (-seats[$0].slots, $0) < (-seats[$1].slots, $1) }, mostAtOnce: .max)
     case .site(let limit):
       guard let near = nearest(within: limit.map { Float($0) } ?? .infinity) else { return nil }
       return spread(over: near)
     }
+  }
+
+  /// The same seats where suppliers and regions do not matter.
+  var withoutLimits: GangSeats { GangSeats(seats: seats, sites: sites, ranks: ranks) }
+
+  /// How many ranks find room within the limits of suppliers and regions.
+  var mostWithinLimits: Int {
+    var (low, high) = (0, ranks)
+    while low < high {
+      let middle = (low + high + 1) / 2
+      let fewer = GangSeats(seats: seats, sites: sites, ranks: middle, limits: limits)
+      if fewer.counts(.spread) != nil { low = middle } else { high = middle - 1 }
+    }
+    return low
   }
 
   /// How many ranks find room within a round trip at most; some more may where the search was cut short.
@@ -41,7 +60,7 @@ struct GangSeats {
     var (low, high) = (0, ranks)
     while low < high {
       let middle = (low + high + 1) / 2
-      let fewer = GangSeats(seats: seats, sites: sites, ranks: middle)
+      let fewer = GangSeats(seats: seats, sites: sites, ranks: middle, limits: limits)
       if fewer.nearest(within: limit) != nil { low = middle } else { high = middle - 1 }
     }
     return low
@@ -52,6 +71,7 @@ struct GangSeats {
     // A node of no known site is a group by itself.
     if let alone = seats.indices.first(where: {
       sites.siteOf[seats[$0].offer.node] == nil && seats[$0].slots >= ranks
+        && spread(over: [$0]) != nil
     }) {
       return [alone]
     }
@@ -60,34 +80,52 @@ struct GangSeats {
       guard let site = sites.siteOf[seat.offer.node] else { continue }
       capacities[site] += seat.slots
     }
-    let choice = GroupSelector(sites.matrix, capacities: capacities)
-      .choose(devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps)
-    guard let choice else { return nil }
-    let chosen = Set(choice.shares.map(\.site))
-    return seats.indices.filter { sites.siteOf[seats[$0].offer.node].map(chosen.contains) ?? false }
+    func members(_ group: Set<Int>) -> [Int] {
+      seats.indices.filter { sites.siteOf[seats[$0].offer.node].map(group.contains) ?? false }
+    }
+    let selector = GroupSelector(sites.matrix, capacities: capacities)
+    guard limits == GangDemand.Limits() else {
+      // Room alone does not decide: each group is tried with the limits.
+      let outcome = selector.sites(
+        devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps
+      ) { spread(over: members(Set($0))) != nil }
+      return outcome.group.map { members(Set($0)) }
+    }
+    let choice = selector.choose(devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps)
+    return choice.map { members(Set($0.shares.map(\.site))) }
   }
 
   /// One rank on each in turn, on as many of these seats as there are.
-  private func spread(over seats: [Int]) -> [Int]? {
-    var counts = Array(repeating: 0, count: self.seats.count)
-    var open = seats
-    var left = ranks
-    while left > 0 {
-      open.removeAll { counts[$0] == self.seats[$0].slots }
-      if open.isEmpty { return nil }
-      for index in open.prefix(left) { counts[index] += 1 }
-      left -= min(left, open.count)
-    }
-    return counts
+  private func spread(over seats: [Int], mostOfEach: Int = .max) -> [Int]? {
+    fill(seats, mostAtOnce: 1, mostOfEach: mostOfEach)
   }
 
-  private var packed: [Int]? {
+  /// Ranks on the seats in this order, round by round, within the limits.
+  private func fill(_ order: [Int], mostAtOnce: Int, mostOfEach: Int = .max) -> [Int]? {
+    guard var quotas = quotas(order, mostOfEach: mostOfEach) else { return nil }
     var counts = Array(repeating: 0, count: seats.count)
+    var open = order
     var left = ranks
-    for index in seats.indices.sorted(by: { (-seats[$0].slots, $0) < (-seats[$1].slots, $1) }) {
-      counts[index] = min(left, seats[index].slots)
-      left -= counts[index]
+    while left > 0, !open.isEmpty {
+      var next: [Int] = []
+      for index in open where left > 0 {
+        let seat = seats[index]
+        let room = min(seat.slots, mostOfEach) - counts[index]
+        let taken = quotas.take(min(left, room, mostAtOnce), at: seat.offer)
+        guard taken > 0 else { continue }
+        counts[index] += taken
+        left -= taken
+        next.append(index)
+      }
+      open = next
     }
     return left == 0 ? counts : nil
+  }
+
+  private func quotas(_ order: [Int], mostOfEach: Int) -> SpreadQuotas? {
+    if limits == GangDemand.Limits() { return SpreadQuotas() }
+    return SpreadQuotas(
+      limits, ranks: ranks,
+      rooms: order.map { (seats[$0].offer, min(seats[$0].slots, mostOfEach, ranks)) })
   }
 }

@@ -16,12 +16,18 @@ public struct NodeOffer: Sendable, Hashable {
   public var usedGPUs: Set<Int>
   /// True for a node that is alive and may be given new work.
   public var isPlaceable: Bool
+  /// Who offers it; empty where that does not matter.
+  public var supplier: String
+  /// Where it is; nodes of which that is not known share the empty region.
+  public var region: String
 
   /// Describes a node to the placer.
   public init(
     node: PeerID, name: String, capacity: ResourceSet, gpus: [NodeFacts.GPU], used: ResourceSet,
-    usedGPUs: Set<Int>, isPlaceable: Bool
+    usedGPUs: Set<Int>, isPlaceable: Bool, supplier: String = "", region: String = ""
   ) {
+    self.supplier = supplier
+    self.region = region
     self.node = node
     self.name = name
     self.capacity = capacity

@@ -8,12 +8,12 @@ struct RefusalExplanation {
 
   /// What became of one node on its way through the funnel.
   private enum Finding: Hashable {
-    case notAlive, excluded, tooSmall(ResourceKind), busy, room
+    case notAlive, excluded, barred(String), tooSmall(ResourceKind), busy, room
   }
 
   /// The refusal in words.
   var refusal: PlacementRefusal {
-    let usable = offers.filter { $0.isPlaceable && !request.excluding.contains($0.node) }
+    let usable = offers.filter(request.allows)
     let search = SmallestChange(request: request, offers: usable)
     let fitsWhenIdle = search.fits(request, whenIdle: true)
     let change = search.smallestChange(whenIdle: !fitsWhenIdle)
@@ -32,7 +32,8 @@ struct RefusalExplanation {
     if offers.isEmpty { return "no nodes seen" }
     let groups = Dictionary(grouping: offers, by: finding)
     let order =
-      [.notAlive, .excluded] + ResourceKind.allCases.map(Finding.tooSmall) + [.busy, .room]
+      [.notAlive, .excluded] + Set(request.barred.values).sorted().map(Finding.barred)
+      + ResourceKind.allCases.map(Finding.tooSmall) + [.busy, .room]
     let parts = order.compactMap { finding in
       groups[finding].map { words(for: finding, nodes: $0) }
     }
@@ -42,6 +43,7 @@ struct RefusalExplanation {
   private func finding(_ offer: NodeOffer) -> Finding {
     if !offer.isPlaceable { return .notAlive }
     if request.excluding.contains(offer.node) { return .excluded }
+    if let term = request.barred[offer.node] { return .barred(term) }
     let idle = offer.idleRoom(gpuModel: request.gpuModel)
     if let lacking = ResourceKind.allCases.first(where: { idle[$0] < request.resources[$0] }) {
       return .tooSmall(lacking)
@@ -55,6 +57,7 @@ struct RefusalExplanation {
     switch finding {
     case .notAlive: return "\(nodes.count) not alive"
     case .excluded: return "\(nodes.count) excluded for this job"
+    case .barred(let term): return "\(nodes.count) \(term)"
     case .busy: return "\(nodes.count) busy with other jobs"
     case .room:
       let slots = nodes.reduce(0) { sum, node in

@@ -25,12 +25,14 @@ public enum NodeRendering {
       })
   }
 
-  /// A line for each node that is not alive, or whose owner keeps it: why. Empty where there is none.
+  /// A line for each node that is not alive, whose owner keeps it, or whose place is not believed: why.
+  /// Empty where there is none.
   public static func reasons(_ nodes: [NodeStatus]) -> String {
     nodes.flatMap { node in
       [
         node.reason.map { "\(node.state.rawValue): \($0)" },
         node.ownerHold.map { "its owner lets it take no new work: \($0)" },
+        node.placeDoubt.map { "place not believed: \($0)" },
       ].compactMap { $0 }.map { TerminalText.oneLine("\(node.facts.name): \($0)") + "\n" }
     }.joined()
   }

@@ -56,7 +56,8 @@ public enum PlacementRendering {
   public static func explanation(_ explanation: JobExplanation) -> String {
     let job = explanation.job
     var lines = [JobRendering.changeLine(job)]
-    let wanted = job.spec.gang.placement?.description ?? "SPREAD"
+    let strategies = [job.spec.gang.placement ?? .spread] + (job.spec.gang.terms?.fallbacks ?? [])
+    let wanted = strategies.map(\.description).joined(separator: ", else ")
     lines.append(
       "  asked: \(JobRendering.plural(job.spec.gang.ranks, "rank")), each "
         + "\(job.spec.gang.resources), \(wanted)")
@@ -77,6 +78,7 @@ public enum PlacementRendering {
         lines += text(plan).map { "    \($0)" }
       }
     }
+    for note in explanation.notes ?? [] { lines.append("  place not believed: \(note)") }
     return text(lines)
   }
 

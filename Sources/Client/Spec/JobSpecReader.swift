@@ -9,15 +9,17 @@ struct JobSpecReader {
   private static let topKeys = KnownKeys(
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
-      "fence", "network", "priority",
+      "fence", "network", "priority", "start_by", "preemptible",
     ],
     elsewhere: [
-      "ranks": "gang", "resources": "gang", "placement": "gang", "cpus": "gang.resources",
+      "ranks": "gang", "resources": "gang", "placement": "gang", "labels": "gang",
+      "spread_over": "gang", "max_price": "gang", "spares": "gang", "on_loss": "gang",
+      "min_ranks": "gang", "cpus": "gang.resources",
       "gpus": "gang.resources",
       "gpu_model": "gang.resources", "memory": "gang.resources", "disk": "gang.resources",
     ])
   private static let gangKeys = KnownKeys(
-    names: ["ranks", "resources", "placement"],
+    names: ["ranks", "resources", "placement"] + TermsReader.keys,
     elsewhere: [
       "cpus": "gang.resources", "gpus": "gang.resources", "gpu_model": "gang.resources",
       "memory": "gang.resources", "disk": "gang.resources",
@@ -39,7 +41,9 @@ struct JobSpecReader {
       retries: try values["retries"].map { try $0.integer(in: JobLimits.retries) } ?? 0,
       fenceSeconds: try values["fence"].map(fence),
       network: try values["network"].map(network),
-      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) })
+      priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) },
+      startBySeconds: try values["start_by"].map { try time($0, "start_by") },
+      isPreemptible: try values["preemptible"].map { try $0.truth() })
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -150,10 +154,12 @@ struct JobSpecReader {
     return text
   }
 
-  private func timeout(_ node: SpecNode) throws -> Double {
+  private func timeout(_ node: SpecNode) throws -> Double { try time(node, "timeout") }
+
+  private func time(_ node: SpecNode, _ name: String) throws -> Double {
     let text = try node.written("a time such as 10m")
     guard let seconds = TimeSpan.seconds(text) else {
-      throw node.fault("timeout is '\(text)'", allowed: TimeSpan.allowed)
+      throw node.fault("\(name) is '\(text)'", allowed: TimeSpan.allowed)
     }
     return seconds
   }
@@ -199,14 +205,12 @@ extension JobSpecReader {
     var gang = Self.defaultGang
     if let ranks = values["ranks"] { gang.ranks = try ranks.integer(in: JobLimits.ranks) }
     if let placement = values["placement"] {
-      let text = try placement.text("PACK, SPREAD, STRICT_PACK, STRICT_SPREAD or SITE(20ms)")
-      guard let strategy = GangStrategy(text) else {
-        throw placement.fault(
-          "\(placement.path) is '\(text)'",
-          allowed: "Write PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
-      }
-      gang.placement = strategy
+      let strategies = try TermsReader.strategies(placement)
+      gang.placement = strategies.first
+      let fallbacks = Array(strategies.dropFirst())
+      if !fallbacks.isEmpty { gang.change { $0.fallbacks = fallbacks } }
     }
+    try TermsReader.read(values, into: &gang)
     guard let resources = values["resources"] else { return gang }
     let amounts = try group(resources, Self.resourceKeys, "amounts")
     if let cpus = amounts["cpus"] {

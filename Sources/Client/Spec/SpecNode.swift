@@ -85,6 +85,13 @@ struct SpecNode {
     return text
   }
 
+  /// `true` or `false`.
+  func truth() throws -> Bool {
+    guard case .scalar(let scalar) = node, kind == .truth, let value = Bool.construct(from: scalar)
+    else { throw wrongType("true or false") }
+    return value
+  }
+
   /// A whole number within `range`.
   func integer(in range: ClosedRange<Int>) throws -> Int {
     let wanted = "a whole number from \(range.lowerBound) to \(range.upperBound)"

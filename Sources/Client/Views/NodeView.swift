@@ -22,6 +22,20 @@ public struct NodeView: Encodable, Sendable {
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
   let dataPlane: DataPlaneView?
+  let supplier: String?
+  let reliability: Double?
+  let dollarsPerHour: Double?
+  let place: PlaceView?
+  let labels: [String: String]?
+
+  /// Where the node says that it is, and why that is not believed, if so.
+  struct PlaceView: Encodable, Sendable {
+    let country: String?
+    let city: String?
+    let latitudeDegrees: Double?
+    let longitudeDegrees: Double?
+    let doubt: String?
+  }
 
   /// What the node can do for the networks of gangs.
   struct DataPlaneView: Encodable, Sendable {
@@ -60,6 +74,16 @@ public struct NodeView: Encodable, Sendable {
     leases = node.leases
     lastSeenAtUnixSeconds = node.lastSeenAt
     roundTripMilliseconds = node.roundTripMilliseconds
+    supplier = node.supplier
+    reliability = node.reliability
+    let claims = node.facts.claims
+    dollarsPerHour = claims?.microdollarsPerHour.map { Double($0) / 1e6 }
+    labels = claims?.labels
+    place = claims.map {
+      PlaceView(
+        country: $0.country, city: $0.city, latitudeDegrees: $0.latitude,
+        longitudeDegrees: $0.longitude, doubt: node.placeDoubt)
+    }
     dataPlane = node.facts.dataPlane.map { plane in
       DataPlaneView(
         backend: plane.backend, reason: plane.reason,

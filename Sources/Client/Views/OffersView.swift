@@ -44,6 +44,7 @@ public struct ExplanationView: Encodable, Sendable {
   let plan: PlanView?
   let sites: [Int]
   let longestRoundTripMilliseconds: Double?
+  let notes: [String]?
 
   /// Shows an explanation.
   public init(_ explanation: JobExplanation) {
@@ -51,5 +52,6 @@ public struct ExplanationView: Encodable, Sendable {
     plan = explanation.plan.map(PlanView.init)
     sites = explanation.sites
     longestRoundTripMilliseconds = explanation.longestRoundTripMilliseconds
+    notes = explanation.notes
   }
 }

@@ -9,6 +9,7 @@ public struct PlanView: Encodable, Sendable {
   let places: [PlaceView]
   let sites: [Int]?
   let longestRoundTripMilliseconds: Double?
+  let strategy: String?
 
   /// One rank's place.
   struct PlaceView: Encodable, Sendable {
@@ -25,6 +26,7 @@ public struct PlanView: Encodable, Sendable {
     refusal = plan.refusal
     sites = plan.sites
     longestRoundTripMilliseconds = plan.longestRoundTripMilliseconds
+    strategy = plan.strategy?.description
     places = plan.places.map {
       PlaceView(
         rank: $0.rank, node: $0.node.description, nodeName: $0.nodeName, gpuIndices: $0.gpuIndices)

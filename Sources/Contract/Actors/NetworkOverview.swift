@@ -72,4 +72,19 @@ public distributed actor NetworkOverview: WellKnownActor, MailboxTraits {
   public distributed func drain(_ reference: String, isDrained: Bool) async throws -> NodeStatus {
     try await service.drain(reference, isDrained: isDrained, caller: caller)
   }
+
+  /// A tenant may take this much from now on.
+  public distributed func setQuota(_ quota: TenantQuota) async throws -> TenantStatus {
+    try await service.setQuota(quota, caller: caller)
+  }
+
+  /// A tenant has no quota any more.
+  public distributed func removeQuota(_ tenant: String) async throws {
+    try await service.removeQuota(of: tenant, caller: caller)
+  }
+
+  /// All tenants that have a quota or hold something.
+  public distributed func tenants() async throws -> [TenantStatus] {
+    try await service.tenants(caller: caller)
+  }
 }

@@ -27,6 +27,9 @@ public enum MethodRights {
     "NetworkOverview.authorities": .manageNetwork,
     "NetworkOverview.rotateAuthority": .manageNetwork,
     "NetworkOverview.drain": .manageNetwork,
+    "NetworkOverview.setQuota": .manageNetwork,
+    "NetworkOverview.removeQuota": .manageNetwork,
+    "NetworkOverview.tenants": .manageNetwork,
 
     "ContentExchange.missing": .moveContent,
     "ContentExchange.put": .moveContent,

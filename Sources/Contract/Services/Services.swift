@@ -92,6 +92,12 @@ public protocol NetworkService: Sendable {
   /// Gives a node no new work, or gives it work again; what runs there goes on. `reference` is its
   /// name, its id or the start of it.
   func drain(_ reference: String, isDrained: Bool, caller: PeerID) async throws -> NodeStatus
+  /// A tenant may take this much from now on, and weighs so much among the others.
+  func setQuota(_ quota: TenantQuota, caller: PeerID) async throws -> TenantStatus
+  /// A tenant has no quota any more, and the usual weight.
+  func removeQuota(of tenant: String, caller: PeerID) async throws
+  /// All tenants that have a quota or hold something, by name.
+  func tenants(caller: PeerID) async throws -> [TenantStatus]
 }
 
 /// Admission. Served by the head to peers that hold a ticket's key.

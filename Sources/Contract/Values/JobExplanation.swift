@@ -10,11 +10,15 @@ public struct JobExplanation: Hashable, Codable, Sendable {
   public var sites: [Int]
   /// The longest round trip between two of its nodes, in milliseconds; `nil` where it is not known.
   public var longestRoundTripMilliseconds: Double?
+  /// What else there is to know of its nodes and places, a sentence each; `nil` from earlier heads.
+  public var notes: [String]?
 
   /// Describes an explanation.
   public init(
-    job: JobStatus, plan: PlacementPlan?, sites: [Int], longestRoundTripMilliseconds: Double?
+    job: JobStatus, plan: PlacementPlan?, sites: [Int], longestRoundTripMilliseconds: Double?,
+    notes: [String]? = nil
   ) {
+    self.notes = notes
     self.job = job
     self.plan = plan
     self.sites = sites

@@ -35,6 +35,12 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reason: String?
   /// True where an operator wants it to get no new work.
   public var isDrained: Bool
+  /// Whose node it is: the owner that its ticket named, else its own id; `nil` from earlier heads.
+  public var supplier: String?
+  /// The part of its promised time that it served, from 0 to 1; `nil` from earlier heads.
+  public var reliability: Double?
+  /// Why the place that it claims is not believed; `nil` where nothing contradicts it.
+  public var placeDoubt: String?
   /// Why its owner lets it take no new work; `nil` where the owner does.
   public var ownerHold: String?
 
@@ -42,8 +48,12 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false, ownerHold: String? = nil
+    isDrained: Bool = false, ownerHold: String? = nil, supplier: String? = nil,
+    reliability: Double? = nil, placeDoubt: String? = nil
   ) {
+    self.supplier = supplier
+    self.reliability = reliability
+    self.placeDoubt = placeDoubt
     self.reason = reason
     self.isDrained = isDrained
     self.ownerHold = ownerHold

@@ -32,12 +32,15 @@ public struct PlacementPlan: Hashable, Codable, Sendable {
   public var sites: [Int]?
   /// The longest round trip between two of its nodes, in milliseconds; `nil` where it is not known.
   public var longestRoundTripMilliseconds: Double?
+  /// How its ranks would lie; `nil` where there is no place, and from earlier heads.
+  public var strategy: GangStrategy?
 
   /// Describes a plan.
   public init(
     places: [Place], refusal: String?, fitsWhenIdle: Bool, sites: [Int]? = nil,
-    longestRoundTripMilliseconds: Double? = nil
+    longestRoundTripMilliseconds: Double? = nil, strategy: GangStrategy? = nil
   ) {
+    self.strategy = strategy
     self.sites = sites
     self.longestRoundTripMilliseconds = longestRoundTripMilliseconds
     self.places = places

@@ -10,6 +10,8 @@ public final class PeerDirectory: Sendable {
     var roles: [PeerID: Role] = [:]
     /// The tenant of each peer that has one; of revoked ones, too: their jobs stay their tenant's.
     var owners: [PeerID: String] = [:]
+    /// What each peer's ticket said of it.
+    var labels: [PeerID: [String: String]] = [:]
     /// Every peer and ticket there ever was: revoking one frees nothing.
     var known: Set<PeerID> = []
   }
@@ -49,6 +51,14 @@ public final class PeerDirectory: Sendable {
     }
   }
 
+  /// The name of the peer's tenant; its own id where it belongs to itself alone.
+  func tenantName(of peer: PeerID) -> String {
+    state.withLock { $0.owners[peer] } ?? peer.description
+  }
+
+  /// What the peer's ticket said of it.
+  func labels(of peer: PeerID) -> [String: String] { state.withLock { $0.labels[peer] } ?? [:] }
+
   /// Whether this is or was a peer or a ticket of the network.
   func isKnown(_ peer: PeerID) -> Bool { state.withLock { $0.known.contains(peer) } }
 
@@ -66,6 +76,7 @@ public final class PeerDirectory: Sendable {
     state.withLock { state in
       state.known.insert(peer.id)
       state.owners[peer.id] = peer.owner.isEmpty ? nil : peer.owner
+      state.labels[peer.id] = peer.labels.isEmpty ? nil : peer.labels
       if peer.revokedAt == nil {
         state.keys[peer.publicKey] = peer.id
         state.roles[peer.id] = peer.role

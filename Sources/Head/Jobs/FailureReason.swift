@@ -16,6 +16,9 @@ struct FailureReason {
     case .timedOut:
       let limit = record.spec.timeoutSeconds.map { "\(Self.trimmed($0)) s" } ?? "the limit"
       return "it ran longer than its timeout of \(limit)"
+    case .preempted(let reason): return reason
+    case .lost(let rank):
+      return ranks.indices.contains(rank) ? sentence(ranks[rank]) : "a node was lost"
     case .failed(let rank):
       guard ranks.indices.contains(rank) else { return "rank \(rank) failed" }
       // A rank that lost its peer often fails before the head can know that the peer's node is

@@ -21,102 +21,112 @@ extension JobDirector {
     defer { isPlacing = false }
     repeat {
       placesAgain = false
-      let nodes = await directory.snapshot()
-      let sites = await map.sites
+      let sight = await look()
       // No suspension from here to the last reservation: nothing is given out twice.
-      placeQueue(on: Inventory(nodes: nodes, holdings: holdings(), sites: sites))
+      placeQueue(on: inventory(of: sight))
       await settleLater()
     } while placesAgain && !Task.isCancelled
   }
 
   private func placeQueue(on inventory: Inventory) {
-    let nodes = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0) })
-    var offers = inventory.offers
-    // The same request gets the same refusal until something is freed.
-    var refused: [GangRequest: PlacementRefusal] = [:]
-    var isHolding = false
-    let now = clock.now()
-    beginLine(capacity: inventory.totals.capacity, now: now)
+    var round = PlacementRound(inventory)
+    beginLine(capacity: inventory.totals.capacity, now: clock.now())
+    mendGangs(&round)
     while let id = line.next() {
       guard let job = live[id], job.isQueued else { continue }
-      let record = job.lifecycle.record
-      // An attempt never starts beside the one before: a node that is only out of reach stops its
-      // ranks when its fence passes, and no sooner.
-      if let lost = record.lostNodes.compactMap({ nodes[$0] }).first(where: {
-        $0.mayStillRun(record.spec, options)
-      }) {
-        let name = lost.facts.name
-        note("waits until \(name), which was lost, has surely stopped its ranks", on: id)
-        continue
-      }
-      let result = search(record, on: offers, nodes, by: inventory.placer, &refused)
-      switch result {
-      case .placed(let placement):
-        guard let network = network(for: record.spec, placement, nodes, to: id) else { continue }
-        take(placement, of: record.spec.gang.resources, from: &offers)
-        epoch += 1
-        let members = placement.members.map { member in
-          let facts = nodes[member.node]?.facts
-          return JobLifecycle.Member(
-            rank: member.rank, node: member.node, nodeName: facts?.name ?? member.node.short,
-            address: facts?.address ?? "", gpuIndices: member.gpuIndices)
-        }
-        apply(.placed(members, epoch: epoch, network: network), to: id)
+      look(at: id, job.lifecycle.record, &round)
+    }
+  }
+
+  private func look(at id: JobID, _ record: JobRecord, _ round: inout PlacementRound) {
+    guard !waitsForLostNodes(id, record, round) else { return }
+    let tenant = authoriser.peers.tenantName(of: record.owner)
+    let admission = line.admission(of: record, by: tenant)
+    if case .waits(let reason) = admission {
+      live[id]?.waitsForJobs = nil
+      return note("waits for its quota: \(reason)", on: id)
+    }
+    switch round.search(record) {
+    case .placed(let placement):
+      start(
+        id, record, placement.members, &round, isBorrowing: admission == .borrows)
+    case .refused(let refusal):
+      if round.isHolding {
         live[id]?.waitsForJobs = nil
-        line.placed(record)
-      case .refused(let refusal):
-        if isHolding {
-          live[id]?.waitsForJobs = nil
-          note("waits: what becomes free is held for a gang that goes before it", on: id)
-          continue
-        }
-        explain(refusal, hasNodes: offers.contains(where: \.isPlaceable), to: id)
-        if refusal.fitsWhenIdle,
-          now - record.submittedAt >= options.holdAfter.inSeconds
-        {
-          isHolding = true
-          let unable = GangRequest.unable(record.spec, nodes.values)
-          offers = NodeHold.offers(
-            offers, keeping: GangRequest(record.spec, excluding: record.lostNodes.union(unable)))
-        }
+        return note("waits: what becomes free is held for a gang that goes before it", on: id)
       }
+      explain(refusal, hasNodes: round.offers.contains(where: \.isPlaceable), to: id)
+      guard refusal.fitsWhenIdle else { return }
+      let request = round.request(record, excluding: record.lostNodes)
+      let isUrgent = makeRoom(for: record, of: tenant, request, isOwn: admission == .own, round)
+      if isUrgent || clock.now() - record.submittedAt >= options.holdAfter.inSeconds {
+        round.hold(for: request)
+      }
+    }
+  }
+
+  /// An attempt never starts beside the one before: a node that is only out of reach stops its ranks
+  /// when its fence passes, and no sooner.
+  func waitsForLostNodes(_ id: JobID, _ record: JobRecord, _ round: PlacementRound) -> Bool {
+    let lost = record.lostNodes.compactMap { round.nodes[$0] }
+      .first { $0.mayStillRun(record.spec, options) }
+    guard let lost else { return false }
+    note("waits until \(lost.facts.name), which was lost, has surely stopped its ranks", on: id)
+    return true
+  }
+
+  /// Reserves a gang's places, and spares beside it; the nodes are told once that is on disk.
+  func start(
+    _ id: JobID, _ record: JobRecord, _ members: [GangPlacement.Member],
+    _ round: inout PlacementRound, spares kept: [JobCourse.Seat] = [], isBorrowing: Bool
+  ) {
+    guard let network = network(for: record.spec, Set(members.map(\.node)), round.nodes, to: id)
+    else { return }
+    let resources = record.spec.gang.resources
+    round.take(
+      members.map { JobCourse.Seat(rank: $0.rank, node: $0.node, gpuIndices: $0.gpuIndices) },
+      of: resources)
+    let wanted = (record.spec.gang.terms?.spares ?? 0) - kept.count
+    let spares = kept + (wanted > 0 ? round.spares(wanted, beside: members, of: record) : [])
+    round.take(spares.dropFirst(kept.count), of: resources)
+    epoch += 1
+    let places = members.map { member in
+      let facts = round.nodes[member.node]?.facts
+      return JobLifecycle.Member(
+        rank: member.rank, node: member.node, nodeName: facts?.name ?? member.node.short,
+        address: facts?.address ?? "", gpuIndices: member.gpuIndices)
+    }
+    apply(
+      .placed(places, epoch: epoch, network: network, spares: spares, isBorrowing: isBorrowing),
+      to: id)
+    live[id]?.waitsForJobs = nil
+    // What a gang that is mended holds was counted before.
+    if record.course.seats.isEmpty {
+      line.placed(record, of: authoriser.peers.tenantName(of: record.owner))
     }
   }
 
   /// Puts the queue into its order of this moment.
   private func beginLine(capacity: ResourceSet, now: Double) {
-    var held: [PeerID: [(resources: ResourceSet, ranks: Int)]] = [:]
-    var waiting: [JobRecord] = []
+    var held = PlacementLine.Held()
+    var waiting: [(record: JobRecord, tenant: String)] = []
     for id in order {
       guard let job = live[id] else { continue }
       let record = job.lifecycle.record
-      if job.isQueued { waiting.append(record) }
-      let ranks = job.lifecycle.ranks.count { !$0.isEnded }
-      if ranks > 0 { held[record.owner, default: []].append((record.spec.gang.resources, ranks)) }
+      let tenant = authoriser.peers.tenantName(of: record.owner)
+      if job.isQueued { waiting.append((record, tenant)) }
+      let ranks = job.lifecycle.heldSeats.count
+      if ranks > 0 { held[tenant, default: []].append((record.spec.gang.resources, ranks)) }
     }
     line.begin(waiting, held: held, capacity: capacity, now: now)
-  }
-
-  /// Without the nodes that were lost under the job, and with them where that cannot be.
-  private func search(
-    _ job: JobRecord, on offers: [NodeOffer], _ nodes: [PeerID: NodeSnapshot],
-    by placer: GangPlacer, _ refused: inout [GangRequest: PlacementRefusal]
-  ) -> PlacementResult {
-    let unable = GangRequest.unable(job.spec, nodes.values)
-    let careful = place(
-      GangRequest(job.spec, excluding: job.lostNodes.union(unable)), on: offers, by: placer,
-      &refused)
-    guard case .refused(let refusal) = careful, !refusal.fitsWhenIdle, !job.lostNodes.isEmpty
-    else { return careful }
-    return place(GangRequest(job.spec, excluding: unable), on: offers, by: placer, &refused)
   }
 
   /// The network of a gang that could be placed; `nil` inside where it uses its nodes' own, and
   /// outside where the job has to wait.
   private func network(
-    for spec: JobSpec, _ placement: GangPlacement, _ nodes: [PeerID: NodeSnapshot], to id: JobID
+    for spec: JobSpec, _ used: Set<PeerID>, _ nodes: [PeerID: NodeSnapshot], to id: JobID
   ) -> OverlayAllotment?? {
-    let members = Set(placement.members.map(\.node)).compactMap { nodes[$0] }
+    let members = used.compactMap { nodes[$0] }
     let taken = live.values.compactMap { $0.lifecycle.record.network?.network }
     do {
       switch try overlay.decide(spec, on: members, number: epoch + 1, taken: taken) {
@@ -136,28 +146,6 @@ extension JobDirector {
     }
   }
 
-  private func place(
-    _ request: GangRequest, on offers: [NodeOffer], by placer: GangPlacer,
-    _ refused: inout [GangRequest: PlacementRefusal]
-  ) -> PlacementResult {
-    if let refusal = refused[request] { return .refused(refusal) }
-    let result = placer.place(request, on: offers)
-    if case .refused(let refusal) = result { refused[request] = refusal }
-    return result
-  }
-
-  private func take(
-    _ placement: GangPlacement, of resources: ResourceSet, from offers: inout [NodeOffer]
-  ) {
-    let members = Dictionary(grouping: placement.members, by: \.node)
-    for index in offers.indices {
-      for member in members[offers[index].node] ?? [] {
-        offers[index].used = offers[index].used + resources
-        offers[index].usedGPUs.formUnion(member.gpuIndices)
-      }
-    }
-  }
-
   /// Says why a job waits, but not anew each time that only the figures changed.
   private func explain(_ refusal: PlacementRefusal, hasNodes: Bool, to id: JobID) {
     guard live[id]?.waitsForJobs != refusal.fitsWhenIdle else { return }
@@ -169,7 +157,7 @@ extension JobDirector {
     note(reason, on: id)
   }
 
-  private func note(_ reason: String, on id: JobID) {
+  func note(_ reason: String, on id: JobID) {
     guard live[id]?.lifecycle.setWaitingReason(reason) == true else { return }
     live[id]?.events.append(JobEvent(kind: .queued, detail: reason, time: clock.now()))
     markDirty(id)

@@ -28,9 +28,7 @@ extension JobDirector: JobService {
       }
     }
     let inventory = await inventory()
-    let wanted = GangRequest(
-      request.spec, excluding: GangRequest.unable(request.spec, inventory.nodes))
-    if case .refused(let refusal) = inventory.verdict(on: wanted),
+    if case .refused(let refusal) = inventory.verdict(on: inventory.request(request.spec)),
       !refusal.fitsWhenIdle
     {
       throw IorunError(

@@ -1,5 +1,6 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunScheduler
 internal import Logging
 
 /// Runs every job that is not over: takes in what happens, commits it, then acts.
@@ -71,7 +72,8 @@ actor JobDirector {
     self.missingChunks = missingChunks
     self.logger = logger
     overlay = OverlayPool(head: head)
-    line = try PlacementLine()
+    line = try PlacementLine(
+      usage: try await store.usage(), quotas: try await store.quotas())
     epoch = try await store.epoch()
     for (record, ranks) in try await store.liveJobs() {
       live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))
@@ -89,6 +91,11 @@ actor JobDirector {
     let now = clock.now()
     for (id, job) in live {
       let record = job.lifecycle.record
+      if record.state == .queued, record.attempt == 0, let limit = record.spec.startBySeconds,
+        now - record.submittedAt > limit
+      {
+        apply(.startByPassed, to: id)
+      }
       guard record.state == .running, let limit = record.spec.timeoutSeconds,
         let startedAt = record.startedAt,
         now - startedAt > limit + options.timeoutSlack.inSeconds
@@ -142,26 +149,48 @@ actor JobDirector {
     }
   }
 
-  /// What live leases hold of each node.
+  /// What live leases, and places that are kept for gangs, hold of each node.
   func holdings() -> [PeerID: Holding] {
     var holdings: [PeerID: Holding] = [:]
     for job in live.values {
       let resources = job.lifecycle.record.spec.gang.resources
-      for rank in job.lifecycle.ranks where !rank.isEnded {
-        holdings[rank.node, default: Holding()].resources =
-          (holdings[rank.node]?.resources ?? ResourceSet()) + resources
-        holdings[rank.node]?.gpus.formUnion(rank.gpuIndices)
-        holdings[rank.node]?.leases += 1
+      for seat in job.lifecycle.heldSeats {
+        holdings[seat.node, default: Holding()].resources =
+          (holdings[seat.node]?.resources ?? ResourceSet()) + resources
+        holdings[seat.node]?.gpus.formUnion(seat.gpuIndices)
       }
+      for rank in job.lifecycle.ranks where !rank.isEnded { holdings[rank.node]?.leases += 1 }
     }
     return holdings
   }
 
   /// The nodes and what is held of them.
-  func inventory() async -> Inventory {
-    let nodes = await directory.snapshot()
-    let sites = await map.sites
-    return Inventory(nodes: nodes, holdings: holdings(), sites: sites)
+  func inventory() async -> Inventory { inventory(of: await look()) }
+
+  /// The nodes as they are told elsewhere.
+  typealias Sight = (nodes: [NodeSnapshot], sites: NodeSites, doubts: [PeerID: String])
+
+  func look() async -> Sight {
+    (await directory.snapshot(), await map.sites, await map.placeDoubts)
+  }
+
+  /// What was seen, with what is held of it now.
+  func inventory(of sight: Sight) -> Inventory {
+    Inventory(
+      nodes: sight.nodes, holdings: holdings(), sites: sight.sites,
+      standings: standings(of: sight.nodes, sight.doubts))
+  }
+
+  private func standings(
+    of nodes: [NodeSnapshot], _ doubts: [PeerID: String]
+  ) -> [PeerID: NodeStanding] {
+    var standings: [PeerID: NodeStanding] = [:]
+    for node in nodes {
+      standings[node.id] = NodeStanding(
+        node, supplier: authoriser.peers.tenantName(of: node.id),
+        vouched: authoriser.peers.labels(of: node.id), placeDoubt: doubts[node.id])
+    }
+    return standings
   }
 }
 

@@ -14,8 +14,11 @@ extension JobLifecycle {
 
   /// What can happen to a job.
   enum Event: Sendable {
-    /// A gang is reserved for it, under a new epoch, with a network of its own or without.
-    case placed([Member], epoch: Int64, network: OverlayAllotment? = nil)
+    /// A gang is reserved for it, under a new epoch, with a network of its own or without; with places
+    /// held for ranks whose node is lost, and on what belongs to others of its cohort or not.
+    case placed(
+      [Member], epoch: Int64, network: OverlayAllotment? = nil, spares: [JobCourse.Seat] = [],
+      isBorrowing: Bool = false)
     /// A node could start a rank at once.
     case prepared(LeaseID, LeasePrepared)
     /// A node refused a grant for good.
@@ -30,6 +33,10 @@ extension JobLifecycle {
     case nodeLost(PeerID, reason: String)
     /// Someone asked for the job's end.
     case cancelRequested
+    /// A more urgent job needs its places; the reason is for its owner.
+    case preempted(reason: String)
+    /// It was not placed by the time that its spec says.
+    case startByPassed
     /// An attempt has run longer than the spec allows.
     case timeoutPassed(attempt: Int)
   }

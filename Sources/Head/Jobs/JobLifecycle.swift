@@ -40,6 +40,7 @@ struct JobLifecycle: Sendable {
 
   /// Why a queued job still waits. False where it was known.
   mutating func setWaitingReason(_ reason: String) -> Bool {
+    let reason = record.course.stopReason.map { "\($0); \(reason)" } ?? reason
     guard record.state == .queued, record.reason != reason else { return false }
     record.reason = reason
     return true
@@ -50,8 +51,8 @@ struct JobLifecycle: Sendable {
   mutating func handle(_ event: Event, at time: Double) -> [Action] {
     if record.state.isTerminal { return answerAfterEnd(event) }
     switch event {
-    case .placed(let members, let epoch, let network):
-      return place(members, epoch: epoch, network, at: time)
+    case .placed(let members, let epoch, let network, let spares, let isBorrowing):
+      return place(members, epoch: epoch, network, spares, isBorrowing)
     case .prepared(let lease, let prepared): return markPrepared(lease, prepared, at: time)
     case .prepareFailed(let lease, let error), .startFailed(let lease, let error):
       guard let rank = current(lease) else { return [] }
@@ -62,17 +63,29 @@ struct JobLifecycle: Sendable {
       return lose(ranks.indices.filter { ranks[$0].node == node }, reason: reason, at: time)
     case .cancelRequested: return cancel(at: time)
     case .timeoutPassed(let attempt): return passTimeout(attempt, at: time)
+    case .preempted(let reason):
+      guard record.state == .running, record.ending == nil else { return [] }
+      return bringToEnd(.preempted(reason: reason), stopping: .gangStopped)
+    case .startByPassed:
+      guard record.state == .queued, record.attempt == 0 else { return [] }
+      return finish(.failed, reason: startByWords, at: time)
     }
   }
 
   // MARK: the start
 
   private mutating func place(
-    _ members: [Member], epoch: Int64, _ network: OverlayAllotment?, at time: Double
+    _ members: [Member], epoch: Int64, _ network: OverlayAllotment?, _ spares: [JobCourse.Seat],
+    _ isBorrowing: Bool
   ) -> [Action] {
-    guard record.state == .queued, members.map(\.rank) == Array(0..<record.spec.gang.ranks) else {
-      return []
-    }
+    guard record.state == .queued, members.map(\.rank) == Array(0..<members.count),
+      sizes.contains(members.count)
+    else { return [] }
+    record.course.ranks = members.count == record.spec.gang.ranks ? nil : members.count
+    record.course.seats = spares
+    record.course.lostNodes = []
+    record.course.stopReason = nil
+    record.course.isBorrowing = isBorrowing
     record.state = .preparing
     record.attempt += 1
     record.epoch = epoch
@@ -181,13 +194,61 @@ struct JobLifecycle: Sendable {
       record.lostNodes.insert(ranks[rank].node)
     }
     var actions: [Action] = [.persist(.nodeLost, "\(ranks[first].nodeName): \(reason)")]
-    if record.ending == nil {
-      actions += bringToEnd(.failed(rank: first), stopping: .gangStopped)
+    record.course.seats.removeAll { seat in lost.contains { ranks[$0].node == seat.node } }
+    let isMended = record.spec.gang.isMended && record.course.repairs < Self.mostRepairs
+    switch record.ending {
+    case nil:
+      actions += bringToEnd(
+        isMended ? .lost(rank: first) : .failed(rank: first), stopping: .gangStopped)
+    case .failed where isMended:
+      // A rank that lost its peer often fails before the head can know that the peer's node is gone.
+      record.ending = .lost(rank: first)
+      record.reason = FailureReason(record: record, ranks: ranks).text
+    case .failed, .lost, .preempted, .timedOut, .cancelled: break
     }
     return actions + concludeIfOver(at: time)
   }
 
   // MARK: the end of attempts
+
+  /// How often a gang is mended before a loss counts as a failure.
+  static let mostRepairs = 100
+
+  /// With how many ranks it may run.
+  private var sizes: ClosedRange<Int> {
+    let whole = record.spec.gang.ranks
+    guard record.spec.gang.terms?.onLoss == .shrink, record.course.repairs > 0 else {
+      return whole...whole
+    }
+    return min(whole, max(1, record.spec.gang.terms?.leastRanks ?? 1))...whole
+  }
+
+  private var startByWords: String {
+    let limit = record.spec.startBySeconds.map { "\(Int($0.rounded())) s" } ?? "that time"
+    let last = record.reason.map { ": \($0)" } ?? ""
+    return "it was not placed by its start_by of \(limit)\(last)"
+  }
+
+  /// What the job holds of nodes: its ranks, the places of a gang that is being mended, and spares.
+  var heldSeats: [JobCourse.Seat] {
+    let isMending: Bool
+    if case .lost = record.ending { isMending = true } else { isMending = false }
+    let held = ranks.filter { rank in
+      !rank.isEnded || (isMending && record.state == .stopping && !rank.wasLost)
+    }
+    return held.map { JobCourse.Seat(rank: $0.rank, node: $0.node, gpuIndices: $0.gpuIndices) }
+      + record.course.seats
+  }
+
+  /// The places that were kept for the gang are given up: it is placed anew as a whole. False where
+  /// there were none.
+  mutating func releaseSeats() -> Bool {
+    guard record.state == .queued, !record.course.seats.isEmpty || !record.course.lostNodes.isEmpty
+    else { return false }
+    record.course.seats = []
+    record.course.lostNodes = []
+    return true
+  }
 
   private mutating func cancel(at time: Double) -> [Action] {
     if record.state == .queued { return finish(.cancelled, reason: "cancelled", at: time) }
@@ -224,18 +285,44 @@ struct JobLifecycle: Sendable {
       record.exitStatus = 0
       return finish(.succeeded, reason: nil, at: time)
     case .cancelled: return finish(.cancelled, reason: "cancelled", at: time)
+    case .preempted(let reason):
+      if ranks.allSatisfy({ $0.cause?.isSuccess == true }) {
+        record.exitStatus = 0
+        return finish(.succeeded, reason: nil, at: time)
+      }
+      record.course.preemptions += 1
+      record.course.stopReason = reason
+      return requeue(reason: reason)
+    case .lost(let first):
+      record.course.repairs += 1
+      let lost = Set(ranks.filter(\.wasLost).map(\.node))
+      let kept = ranks.filter { !$0.wasLost && !lost.contains($0.node) }.map {
+        JobCourse.Seat(rank: $0.rank, node: $0.node, gpuIndices: $0.gpuIndices)
+      }
+      let spares = record.course.seats.filter { $0.rank == nil }
+      let name = ranks.indices.contains(first) ? ranks[first].nodeName : "a node"
+      let actions = requeue(reason: "\(name) was lost; the gang is being mended")
+      record.course.seats = kept + spares
+      record.course.lostNodes = lost.sorted()
+      return actions
     case .timedOut, .failed:
       if isUnstartedThroughNoFault, record.unstartedAttempts < Self.freeRestarts {
         record.unstartedAttempts += 1
-      } else if record.attempt - record.unstartedAttempts > record.spec.retries {
+      } else if record.countedAttempts > record.spec.retries {
         record.exitStatus = summary.exitStatus
         return finish(.failed, reason: summary.text, at: time)
       }
-      record.state = .queued
-      record.network = nil
-      record.reason = "attempt \(record.attempt) failed: \(summary.text); it is tried again"
-      return [.persist(.queued, record.reason ?? "")]
+      return requeue(
+        reason: "attempt \(record.attempt) failed: \(summary.text); it is tried again")
     }
+  }
+
+  private mutating func requeue(reason: String) -> [Action] {
+    record.state = .queued
+    record.network = nil
+    record.course.seats = []
+    record.reason = reason
+    return [.persist(.queued, reason)]
   }
 
   /// True where nothing of the attempt ran and a node was to blame.
@@ -246,6 +333,7 @@ struct JobLifecycle: Sendable {
   private mutating func finish(_ state: JobState, reason: String?, at time: Double) -> [Action] {
     record.state = state
     record.network = nil
+    record.course.seats = []
     record.reason = reason
     record.endedAt = time
     let kind: JobEvent.Kind =
@@ -316,7 +404,7 @@ struct JobLifecycle: Sendable {
       return .prepare(
         held.node,
         LeaseGrant(
-          id: held.lease, epoch: held.epoch, spec: record.spec,
+          id: held.lease, epoch: held.epoch, spec: record.presentSpec,
           workingFolder: record.workingFolder, gpuIndices: held.gpuIndices,
           localRank: neighbours.firstIndex(of: rank) ?? 0, localWorldSize: neighbours.count,
           network: seat))

@@ -82,6 +82,7 @@ enum StatusBudget {
     case .swift(let target, let arguments): texts += [target] + arguments
     }
     for (name, value) in spec.environment { texts += [name, value] }
+    for (name, value) in spec.gang.terms?.labels ?? [:] { texts += [name, value] }
     return 600 + size(of: texts) + status.ranks.reduce(0) { $0 + size(of: $1) }
   }
 

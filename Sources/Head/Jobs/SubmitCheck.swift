@@ -1,6 +1,7 @@
 internal import IorunContent
 internal import IorunContract
 internal import IorunCore
+internal import IorunScheduler
 
 /// Refuses a submit that no honest client sends, before anything is kept: every list, text and
 /// number has a bound. The client makes the same checks with better places in its messages.
@@ -41,6 +42,11 @@ enum SubmitCheck {
     if let timeout = spec.timeoutSeconds {
       guard timeout.isFinite, timeout > 0, timeout <= longestTimeout else {
         throw refusal("timeout must be more than 0 s and at most 10 years")
+      }
+    }
+    if let startBy = spec.startBySeconds {
+      guard startBy.isFinite, startBy > 0, startBy <= longestTimeout else {
+        throw refusal("start_by must be more than 0 s and at most 10 years")
       }
     }
     if let fence = spec.fenceSeconds, !JobLimits.fenceSeconds.contains(fence) {
@@ -85,6 +91,39 @@ enum SubmitCheck {
     }
     guard (gang.gpuModel?.utf8.count ?? 0) <= longestName else {
       throw refusal("gpu_model has more than \(JobLimits.nameLength) characters")
+    }
+    if let terms = gang.terms { try check(terms, ranks: gang.ranks) }
+  }
+
+  private static func check(_ terms: PlacementTerms, ranks: Int) throws {
+    let fallbacks = terms.fallbacks ?? []
+    guard fallbacks.count <= JobLimits.fallbackLimit else {
+      throw refusal("placement has more than \(JobLimits.fallbackLimit + 1) strategies")
+    }
+    for case .site(let limit?) in fallbacks where !GangStrategy.roundTrips.contains(limit) {
+      throw refusal("SITE takes a round trip of 0.01 to 10,000 ms, not \(limit)")
+    }
+    let labels = terms.labels ?? [:]
+    guard labels.count <= JobLimits.labelLimit,
+      labels.allSatisfy({ max($0.key.utf8.count, $0.value.utf8.count) <= longestPattern })
+    else { throw refusal("labels has more than \(JobLimits.labelLimit) keys, or a text too long") }
+    _ = try LabelSelector(labels)
+    for limit in [terms.mostRanksPerSupplier, terms.mostRanksPerRegion].compactMap(\.self)
+    where !JobLimits.ranks.contains(limit) {
+      throw refusal("spread_over takes 1 to \(JobLimits.ranks.upperBound) ranks, not \(limit)")
+    }
+    if let price = terms.mostMicrodollarsPerHour,
+      !(0...NodeClaims.mostMicrodollarsPerHour).contains(price)
+    {
+      throw refusal("max_price must be 0 to 1,000 dollars an hour")
+    }
+    guard JobLimits.spares.contains(terms.spares ?? 0) else {
+      throw refusal("spares must be 0 to \(JobLimits.spares.upperBound)")
+    }
+    if let least = terms.leastRanks {
+      guard terms.onLoss == .shrink, (1...ranks).contains(least) else {
+        throw refusal("min_ranks goes with on_loss: shrink, and is 1 to the number of ranks")
+      }
     }
   }
 

@@ -44,7 +44,9 @@ struct NetworkDesk: NetworkService {
       id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),
       leases: inventory.holdings[node.id]?.leases ?? 0, lastSeenAt: node.lastSeenAt,
       roundTripMilliseconds: node.roundTripMilliseconds, reason: node.reason,
-      isDrained: node.isDrained, ownerHold: node.ownerHold)
+      isDrained: node.isDrained, ownerHold: node.ownerHold,
+      supplier: inventory.standing(of: node).supplier, reliability: node.reliability,
+      placeDoubt: inventory.standing(of: node).placeDoubt)
   }
 
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String {
@@ -83,6 +85,21 @@ struct NetworkDesk: NetworkService {
     try authoriser.check(caller, may: .manageNetwork)
     try await peerDesk.authority.rotate(now: peerDesk.clock.now(), atOnce: atOnce)
     return try await peerDesk.authorities()
+  }
+
+  func setQuota(_ quota: TenantQuota, caller: PeerID) async throws -> TenantStatus {
+    try authoriser.check(caller, may: .manageNetwork)
+    return try await director.set(quota)
+  }
+
+  func removeQuota(of tenant: String, caller: PeerID) async throws {
+    try authoriser.check(caller, may: .manageNetwork)
+    try await director.removeQuota(of: tenant)
+  }
+
+  func tenants(caller: PeerID) async throws -> [TenantStatus] {
+    try authoriser.check(caller, may: .manageNetwork)
+    return await director.tenants()
   }
 
   func drain(_ reference: String, isDrained: Bool, caller: PeerID) async throws -> NodeStatus {

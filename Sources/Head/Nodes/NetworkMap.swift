@@ -31,6 +31,15 @@ actor NetworkMap {
   private var numbers: [PeerID: Int] = [:]
   private var nextNumber = 0
   private var knownSites: NodeSites?
+  /// What nodes claim of their places, under which name, and whose they are.
+  private var claims: [PeerID: Claim] = [:]
+  private var suppliers: [String: UInt32] = [:]
+
+  private struct Claim: Hashable {
+    var name: String
+    var supplier: String
+    var place: DevicePlace
+  }
 
   init(head: PeerID, directory: NodeDirectory, clock: HeadClock) {
     self.head = head
@@ -134,8 +143,65 @@ actor NetworkMap {
     throughputs.forget(node)
     bulkAt[node] = nil
     coordinates[node] = nil
+    claims[node] = nil
     if let number = numbers.removeValue(forKey: node) { siteMap.remove(number) }
     knownSites = nil
+  }
+
+  /// A node says where it is. What was measured of it stays where it says the same as before.
+  func claim(_ facts: NodeFacts, name: String, supplier: String, node: PeerID) {
+    let told = facts.claims ?? NodeClaims()
+    let point = told.latitude.flatMap { latitude in
+      told.longitude.flatMap { GeoPoint(latitude: Float(latitude), longitude: Float($0)) }
+    }
+    let claim = Claim(
+      name: name, supplier: supplier,
+      place: DevicePlace(country: told.country ?? "", city: told.city ?? "", point: point))
+    guard claims[node] != claim else { return }
+    claims[node] = claim
+    if let known = numbers[node] {
+      siteMap.add(
+        known, place: claim.place, supplier: number(ofSupplier: supplier),
+        coordinate: coordinates[node])
+      for (other, number) in numbers where other != node {
+        guard let least = matrix.entry(node, other)?.least else { continue }
+        siteMap.measured(known, number, milliseconds: least)
+      }
+    } else {
+      _ = number(of: node)
+    }
+    knownSites = nil
+  }
+
+  /// The claims of places that are not believed, and the evidence, for a person.
+  var placeDoubts: [PeerID: String] {
+    let verdicts = siteMap.contradictedPlaces
+    guard !verdicts.isEmpty else { return [:] }
+    let nodes = Dictionary(numbers.map { ($1, $0) }) { $1 }
+    var doubts: [PeerID: String] = [:]
+    for (number, verdict) in verdicts {
+      guard let node = nodes[number] else { continue }
+      let (word, evidence) =
+        switch verdict {
+        case .isFalse(let evidence): ("its place is false", evidence)
+        case .isDoubtful(let evidence): ("its place, or another's, is false", evidence)
+        }
+      guard let first = evidence.first else { continue }
+      let witness = nodes[first.witness].flatMap { claims[$0]?.name } ?? "another node"
+      doubts[node] =
+        "\(word): \(tenths(first.measuredMilliseconds)) ms to \(witness), which is "
+        + "\(Int(first.claimedKilometres)) km away by their claims; light in fibre takes "
+        + "\(tenths(first.leastMilliseconds)) ms"
+    }
+    return doubts
+  }
+
+  private func tenths(_ number: Float) -> Float { (number * 10).rounded() / 10 }
+
+  private func number(ofSupplier supplier: String) -> UInt32 {
+    if let known = suppliers[supplier] { return known }
+    suppliers[supplier] = UInt32(truncatingIfNeeded: suppliers.count)
+    return suppliers[supplier, default: 0]
   }
 
   /// The sites that nodes are in, and the round trips between them. Where neither measurements nor
@@ -192,7 +258,11 @@ actor NetworkMap {
     let number = nextNumber
     nextNumber += 1
     numbers[node] = number
-    siteMap.add(number, supplier: UInt32(truncatingIfNeeded: number), coordinate: nil)
+    // One whose claim is not known yet is nobody's.
+    siteMap.add(
+      number, place: claims[node]?.place ?? DevicePlace(),
+      supplier: self.number(ofSupplier: claims[node]?.supplier ?? node.description),
+      coordinate: nil)
     return number
   }
 }

@@ -28,6 +28,9 @@ struct NodeDesk: NodeService {
     let draining = Set(unwanted).intersection(running.map(\.id))
     let name = try await directory.register(
       registration.facts, draining: draining, availability: availability, node: caller)
+    await map.claim(
+      registration.facts, name: name, supplier: authoriser.peers.tenantName(of: caller),
+      node: caller)
     await director.placeSoon()
     return await orders(name: name, stop: unwanted)
   }

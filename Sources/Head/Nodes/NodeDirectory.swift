@@ -69,7 +69,8 @@ actor NodeDirectory {
     facts.name = name(for: facts.name, node: node)
     let record = NodeRecord(
       id: node, facts: facts, lastSeenAt: clock.now(), hasLeft: false,
-      isDrained: entries[node]?.record.isDrained ?? false)
+      isDrained: entries[node]?.record.isDrained ?? false,
+      service: entries[node]?.record.service ?? ServiceRecord())
     let roundTrip = entries[node]?.roundTripMilliseconds
     var liveness = PeerLiveness(options.liveness, now: clock.elapsed())
     if let roundTrip { liveness.measured(roundTrip: .milliseconds(roundTrip)) }
@@ -131,6 +132,8 @@ actor NodeDirectory {
     forgiveStall(now)
     // A head that gets no processor hears its nodes' words as late as it looks here.
     let lateness = now - lastTick - options.tick
+    // A stall of the head's own is nobody's service and nobody's loss.
+    let passed = min(max(.zero, now - lastTick), options.tick * 4).inSeconds
     lastTick = now
     for (node, entry) in entries where entry.state.mayComeBack {
       var entry = entry
@@ -140,6 +143,16 @@ actor NodeDirectory {
       }
       look(at: node, entry, now)
     }
+    for (node, entry) in entries where entry.isRegistered && !entry.record.hasLeft {
+      let isServing = entry.state == .alive || entry.state == .suspect
+      guard isServing || entry.liveness.silence(at: now) < ServiceRecord.awaited else { continue }
+      entries[node]?.record.service.passed(seconds: passed, isServing: isServing)
+    }
+  }
+
+  /// Keeps what nodes served so far. Throws what the store throws.
+  func saveService() async throws {
+    try await store.save(entries.values.filter(\.isRegistered).map(\.record))
   }
 
   /// A head that was itself stopped for a while heard nothing for that long: not the nodes' fault. What
@@ -163,6 +176,7 @@ actor NodeDirectory {
     }
     let verdict = entry.liveness.verdict(at: now)
     entries[node]?.state = NodeState(verdict.state)
+    if verdict.state == .dead, entry.state != .dead { entries[node]?.record.service.lost() }
     entries[node]?.reason = verdict.reason
   }
 
@@ -231,7 +245,8 @@ actor NodeDirectory {
       isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
       ownerHold: entry.ownerHold,
       lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
-      silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason)
+      silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason,
+      reliability: entry.record.service.reliability)
   }
 
   /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.

@@ -24,6 +24,7 @@ enum NodeFactsCheck {
         plane.localPrefixes.count <= NodeFacts.DataPlane.prefixLimit
       else { throw refusal("a data plane with too long a list or text") }
     }
+    if let objection = facts.claims?.objection { throw refusal(objection) }
     guard !facts.address.isEmpty else { throw refusal("no address") }
   }
 

@@ -21,6 +21,8 @@ struct NodeSnapshot: Sendable, Hashable {
   var isStopping: Bool
   /// Why it is in its state; `nil` while it is alive.
   var reason: String?
+  /// The part of its promised time that it served, from 0 to 1.
+  var reliability = 1.0
 
   /// True where a job's ranks count as lost here but may still run: their fence has not passed yet, or
   /// the node is back and is stopping them.

@@ -15,6 +15,8 @@ struct Inventory: Sendable {
   var holdings: [PeerID: Holding]
   /// How far they are from each other.
   var sites = NodeSites()
+  /// What else is known of them.
+  var standings: [PeerID: NodeStanding] = [:]
 
   /// Places gangs on these nodes.
   var placer: GangPlacer { GangPlacer(sites: sites) }
@@ -25,8 +27,34 @@ struct Inventory: Sendable {
       let holding = holdings[node.id] ?? Holding()
       return NodeOffer(
         node: node.id, name: node.facts.name, capacity: node.facts.capacity, gpus: node.facts.gpus,
-        used: holding.resources, usedGPUs: holding.gpus, isPlaceable: placeable(node))
+        used: holding.resources, usedGPUs: holding.gpus, isPlaceable: placeable(node),
+        supplier: standing(of: node).supplier, region: standing(of: node).region)
     }
+  }
+
+  /// What is known of a node beside its room.
+  func standing(of node: NodeSnapshot) -> NodeStanding {
+    standings[node.id] ?? NodeStanding(supplier: node.id.description)
+  }
+
+  /// What a spec asks of the scheduler on these nodes.
+  func request(_ spec: JobSpec, ranks: Int? = nil, excluding: Set<PeerID> = []) -> GangRequest {
+    let terms = spec.gang.terms
+    return GangRequest(
+      ranks: ranks ?? spec.gang.ranks, resources: spec.gang.resources,
+      gpuModel: spec.gang.gpuModel, placement: spec.gang.placement ?? .spread,
+      excluding: excluding, barred: barred(spec), fallbacks: terms?.fallbacks ?? [],
+      limits: GangDemand.Limits(
+        perSupplier: terms?.mostRanksPerSupplier, perCountry: terms?.mostRanksPerRegion))
+  }
+
+  /// The nodes that the spec's own terms leave out, and why.
+  private func barred(_ spec: JobSpec) -> [PeerID: String] {
+    let filter = PlacementFilter(spec)
+    guard filter.asksAnything else { return [:] }
+    var barred: [PeerID: String] = [:]
+    for node in nodes { barred[node.id] = filter.objection(to: node, standing(of: node)) }
+    return barred
   }
 
   /// The offers of this moment.
@@ -59,19 +87,4 @@ extension NodeSnapshot {
 
   /// True where neither an operator nor its owner keeps new work from it.
   var takesWork: Bool { !isDrained && ownerHold == nil }
-}
-
-extension GangRequest {
-  /// The nodes that cannot run a job which wants a network of its gang's own.
-  static func unable(_ spec: JobSpec, _ nodes: some Sequence<NodeSnapshot>) -> Set<PeerID> {
-    guard spec.network == .gang else { return [] }
-    return Set(nodes.lazy.filter { !$0.facts.canJoinGangNetworks }.map(\.id))
-  }
-
-  /// What a spec asks of the scheduler.
-  init(_ spec: JobSpec, excluding: Set<PeerID> = []) {
-    self.init(
-      ranks: spec.gang.ranks, resources: spec.gang.resources, gpuModel: spec.gang.gpuModel,
-      placement: spec.gang.placement ?? .spread, excluding: excluding)
-  }
 }

@@ -9,14 +9,16 @@ struct OfferDesk {
   /// Offers by price; none where the job does not fit.
   func offers(_ spec: JobSpec) throws -> [PlacementOffer] {
     var devices = DeviceInventory()
-    let unable = GangRequest.unable(spec, inventory.nodes)
-    for node in inventory.nodes where node.isPlaceable && !unable.contains(node.id) {
-      guard let offer = Self.offer(node, gpuModel: spec.gang.gpuModel) else { continue }
+    let barred = inventory.request(spec).barred
+    for node in inventory.nodes where node.isPlaceable && barred[node.id] == nil {
+      let standing = inventory.standing(of: node)
+      guard let offer = Self.offer(node, standing, spec) else { continue }
       let row = try devices.add(offer)
       let held = inventory.holdings[node.id]?.resources ?? ResourceSet()
       try devices.take(held.clamped(to: offer.capacity), at: row)
       devices.locate(
-        row, site: inventory.sites.siteOf[node.id], hasDoubtfulPlace: false)
+        row, site: inventory.sites.siteOf[node.id],
+        hasDoubtfulPlace: standing.placeDoubt != nil)
     }
     let planner = GangPlanner(devices, matrix: inventory.sites.matrix)
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
@@ -24,30 +26,44 @@ struct OfferDesk {
   }
 
   private static func demand(_ spec: JobSpec) -> GangDemand {
-    let strategy: GangDemand.Strategy =
-      switch spec.gang.placement {
-      case nil, .spread: .spread
-      case .pack: .pack
-      case .strictPack: .strictPack
-      case .strictSpread: .strictSpread
-      case .site(nil): .closest
-      case .site(let limit?): .site(maxRTTMilliseconds: Float(limit))
-      }
     let bundle = GangDemand.Bundle(count: spec.gang.ranks, need: spec.gang.resources)
-    return GangDemand(bundles: [bundle], strategy: strategy)
+    let terms = spec.gang.terms
+    return GangDemand(
+      bundles: [bundle], strategy: strategy(spec.gang.placement ?? .spread),
+      fallbacks: (terms?.fallbacks ?? []).map(strategy),
+      limits: GangDemand.Limits(
+        perSupplier: terms?.mostRanksPerSupplier, perCountry: terms?.mostRanksPerRegion))
+  }
+
+  private static func strategy(_ strategy: GangStrategy) -> GangDemand.Strategy {
+    switch strategy {
+    case .spread: .spread
+    case .pack: .pack
+    case .strictPack: .strictPack
+    case .strictSpread: .strictSpread
+    case .site(nil): .closest
+    case .site(let limit?): .site(maxRTTMilliseconds: Float(limit))
+    }
   }
 
   /// A node's devices; those that the job does not want are left out. `nil` for a node that has nothing.
-  private static func offer(_ node: NodeSnapshot, gpuModel: String?) -> DeviceOffer? {
-    let part = (gpuModel ?? "").lowercased()
+  private static func offer(
+    _ node: NodeSnapshot, _ standing: NodeStanding, _ spec: JobSpec
+  ) -> DeviceOffer? {
+    let part = (spec.gang.gpuModel ?? "").lowercased()
+    let wantsGPUs = spec.gang.resources.gpus > 0
     let gpus = node.facts.gpus.filter { part.isEmpty || $0.model.lowercased().contains(part) }
     var capacity = node.facts.capacity
-    capacity.gpus = gpus.count
+    // A job that wants no GPU pays for cores: the machine then counts as one without.
+    capacity.gpus = wantsGPUs ? gpus.count : 0
     guard capacity.gpus > 0 || capacity.milliCPUs > 0 else { return nil }
     return DeviceOffer(
-      id: node.id, supplier: node.id.description, hardware: gpus.isEmpty ? .cpu : .dataCentre,
-      model: gpus.first?.model ?? "", deviceMemory: gpus.map(\.memory).min() ?? .zero,
-      capacity: capacity)
+      id: node.id, supplier: standing.supplier, hardware: capacity.gpus == 0 ? .cpu : .dataCentre,
+      model: wantsGPUs ? gpus.first?.model ?? "" : "",
+      deviceMemory: wantsGPUs ? gpus.map(\.memory).min() ?? .zero : .zero, capacity: capacity,
+      place: DevicePlace(country: standing.region),
+      microdollarsPerHour: Int(standing.price(of: spec, on: node).rounded()),
+      reliability: standing.reliability)
   }
 
   private static func offer(_ offer: GangOffer, _ names: [PeerID: String]) -> PlacementOffer {

@@ -27,14 +27,31 @@ struct PlacementDesk: PlacementService {
       job: status, plan: status.state == .queued ? plan(status.spec, inventory) : nil,
       sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
       longestRoundTripMilliseconds: nodes.isEmpty
-        ? nil : inventory.sites.longest(among: nodes).map { Double($0) })
+        ? nil : inventory.sites.longest(among: nodes).map { Double($0) },
+      notes: notes(of: status, inventory))
   }
+
+  /// Doubtful places among the nodes that the job runs on or may want.
+  private func notes(of job: JobStatus, _ inventory: Inventory) -> [String] {
+    let used = Set(job.ranks.map(\.node))
+    let asksForPlace = job.spec.gang.terms.map { terms in
+      terms.mostRanksPerRegion != nil
+        || (terms.labels ?? [:]).keys.contains(where: NodeStanding.placeLabels.contains)
+    }
+    return inventory.nodes.compactMap { node in
+      guard let doubt = inventory.standing(of: node).placeDoubt,
+        used.contains(node.id) || (asksForPlace == true && job.state == .queued)
+      else { return nil }
+      return "\(node.facts.name): \(doubt)"
+    }
+    .prefix(Self.mostNotes).map(\.self)
+  }
+
+  private static let mostNotes = 16
 
   private func plan(_ spec: JobSpec, _ inventory: Inventory) -> PlacementPlan {
     let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
-    switch inventory.placer.place(
-      GangRequest(spec, excluding: GangRequest.unable(spec, inventory.nodes)), on: inventory.offers)
-    {
+    switch inventory.placer.place(inventory.request(spec), on: inventory.offers) {
     case .placed(let placement):
       let places = placement.members.map { member in
         PlacementPlan.Place(
@@ -45,10 +62,19 @@ struct PlacementDesk: PlacementService {
       return PlacementPlan(
         places: places, refusal: nil, fitsWhenIdle: true,
         sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
-        longestRoundTripMilliseconds: inventory.sites.longest(among: nodes).map { Double($0) })
+        longestRoundTripMilliseconds: inventory.sites.longest(among: nodes).map { Double($0) },
+        strategy: spec.gang.strategy(placement.fallback))
     case .refused(let refusal):
       return PlacementPlan(
         places: [], refusal: refusal.explanation, fitsWhenIdle: refusal.fitsWhenIdle)
     }
+  }
+}
+
+extension JobSpec.Gang {
+  /// The strategy that fitted: 0 for the first one.
+  func strategy(_ fallback: Int) -> GangStrategy {
+    let all = [placement ?? .spread] + (terms?.fallbacks ?? [])
+    return all.indices.contains(fallback) ? all[fallback] : .spread
   }
 }

@@ -29,6 +29,24 @@ struct JobRecord: Sendable, Hashable {
   var startedAt: Double?
   var endedAt: Double?
   var revision: Int64 = 0
+  /// What repairs and preemptions made of it.
+  var course = JobCourse()
+
+  /// How many ranks the next attempt, or the present one, has: fewer than the spec says where the
+  /// gang has shrunk.
+  var ranks: Int { course.ranks ?? spec.gang.ranks }
+
+  /// The attempts that use up retries.
+  var countedAttempts: Int {
+    attempt - unstartedAttempts - course.repairs - course.preemptions
+  }
+
+  /// The spec with as many ranks as there are.
+  var presentSpec: JobSpec {
+    var spec = spec
+    spec.gang.ranks = ranks
+    return spec
+  }
 
   /// The same in a client's words.
   func status(ranks: [RankRecord]) -> JobStatus {
@@ -48,4 +66,13 @@ enum JobEnding: Hashable, Codable, Sendable {
   case timedOut
   /// This rank was the first that failed.
   case failed(rank: Int)
+  /// A more urgent job needs its places; why, for its owner.
+  case preempted(reason: String)
+  /// A node was lost, and the spec wants the gang mended.
+  case lost(rank: Int)
+}
+
+extension JobSpec.Gang {
+  /// True where a gang that loses a node is mended and does not fail.
+  var isMended: Bool { terms?.onLoss == .replace || terms?.onLoss == .shrink }
 }

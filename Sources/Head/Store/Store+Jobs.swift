@@ -103,14 +103,14 @@ extension Store {
       sql: """
         UPDATE jobs SET state = ?, attempt = ?, unstarted_attempts = ?, epoch = ?, ending = ?,
           lost_nodes = ?, network = ?, reason = ?, exit_status = ?, started_at = ?, ended_at = ?,
-          revision = ?
+          revision = ?, course = ?
         WHERE id = ?
         """,
       arguments: [
         job.state.rawValue, job.attempt, job.unstartedAttempts, job.epoch,
         try StoredJSON.text(optional: job.ending), try StoredJSON.text(job.lostNodes.sorted()),
         try StoredJSON.text(optional: job.network), job.reason, job.exitStatus, job.startedAt,
-        job.endedAt, job.revision, job.id.description,
+        job.endedAt, job.revision, try StoredJSON.text(job.course), job.id.description,
       ])
   }
 
@@ -140,6 +140,7 @@ extension Store {
     job.startedAt = row["started_at"]
     job.endedAt = row["ended_at"]
     job.revision = row["revision"]
+    job.course = try StoredJSON.value(optional: JobCourse.self, row["course"]) ?? JobCourse()
     return job
   }
 }

@@ -8,8 +8,22 @@ enum StoreSchema {
     migrator.registerMigration("1: the walking skeleton") { try $0.execute(sql: first) }
     migrator.registerMigration("networks of gangs") { try $0.execute(sql: gangNetworks) }
     migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
+    migrator.registerMigration("markets") { try $0.execute(sql: markets) }
     return migrator
   }
+
+  private static let markets = """
+    ALTER TABLE nodes ADD COLUMN promised_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE nodes ADD COLUMN served_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE nodes ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN course TEXT;
+
+    CREATE TABLE tenants (
+      tenant TEXT PRIMARY KEY NOT NULL,
+      usage TEXT,
+      quota TEXT
+    ) STRICT, WITHOUT ROWID;
+    """
 
   private static let gangNetworks = """
     ALTER TABLE jobs ADD COLUMN network TEXT;

@@ -60,6 +60,33 @@ public struct FairShare: Sendable {
     accounts[tenant, default: Account()].weight = weight
   }
 
+  /// What a tenant has had, to be kept while nobody looks.
+  public struct Usage: Sendable, Hashable, Codable {
+    /// Its average holding, a number for each resource.
+    public var average: [Double]
+    /// As of when.
+    public var atSeconds: Double
+  }
+
+  /// What a tenant has had until now; `nil` for one that never had anything.
+  public func usage(of tenant: Int, atSeconds now: Double) -> Usage? {
+    guard let account = accounts[tenant] else { return nil }
+    let passed = now.isFinite ? max(0, now - account.updatedAt) : 0
+    let average = faded(account, after: passed)
+    return Usage(average: (0..<4).map { average[$0] }, atSeconds: account.updatedAt + passed)
+  }
+
+  /// Goes on from what was kept. What cannot be usage counts as none.
+  public mutating func restore(_ usage: Usage, of tenant: Int) {
+    guard usage.average.count == 4, usage.atSeconds.isFinite,
+      usage.average.allSatisfy({ (0...QueueDemand.largestAmount).contains($0) })
+    else { return }
+    for index in 0..<4 {
+      accounts[tenant, default: Account()].average[index] = usage.average[index]
+    }
+    accounts[tenant]?.updatedAt = usage.atSeconds
+  }
+
   /// A gang of the tenant has started.
   public mutating func take(_ demand: QueueDemand, by tenant: Int, atSeconds now: Double) {
     change(tenant, now) { $0 += demand.amounts }

@@ -25,7 +25,7 @@ public enum NodeHold {
     }
     let places = offers.indices.compactMap { index -> Place? in
       let offer = offers[index]
-      guard offer.isPlaceable, !request.excluding.contains(offer.node) else { return nil }
+      guard request.allows(offer) else { return nil }
       let free = offer.freeRoom(gpuModel: request.gpuModel)
         .slots(for: request.resources, limit: limit)
       let idle = offer.idleRoom(gpuModel: request.gpuModel)

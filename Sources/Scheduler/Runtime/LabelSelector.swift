@@ -35,7 +35,7 @@ public struct LabelSelector: Sendable, Hashable {
   public var isEmpty: Bool { terms.isEmpty }
 
   /// The first term that does not hold for these labels, for a person, such as `region=!eu`.
-  func firstMiss(_ labels: [String: String]) -> (key: String, words: String)? {
+  public func firstMiss(_ labels: [String: String]) -> (key: String, words: String)? {
     terms.first { !$0.holds(labels) }.map { ($0.key, "\($0.key)=\($0.text)") }
   }
 

@@ -43,7 +43,8 @@ import Testing
     Case("command: [a, [b]]", "1:14", "command[1] must be a text, found a list", "Give"),
     Case(
       "command: a\ngang: 3", "2:7",
-      "gang must be a group with the keys ranks, resources, placement, found the number 3", "Give"),
+      "gang must be a group with the keys ranks, resources, placement, labels, "
+        + "spread_over, max_price, spares, on_loss, min_ranks, found the number 3", "Give"),
     Case(
       "command: a\ngang: {ranks: three}", "2:15",
       "gang.ranks must be a whole number from 1 to 4096, found the text 'three'", "Give"),

@@ -87,6 +87,13 @@ struct RightsTests {
     "NetworkOverview.rotateAuthority": {
       _ = try await $0.rig.services.network.rotateAuthority(atOnce: false, caller: $1)
     },
+    "NetworkOverview.setQuota": {
+      _ = try await $0.rig.services.network.setQuota(TenantQuota(tenant: "t"), caller: $1)
+    },
+    "NetworkOverview.removeQuota": {
+      try await $0.rig.services.network.removeQuota(of: "none", caller: $1)
+    },
+    "NetworkOverview.tenants": { _ = try await $0.rig.services.network.tenants(caller: $1) },
     "NetworkOverview.drain": {
       _ = try await $0.rig.services.network.drain("none", isDrained: true, caller: $1)
     },

@@ -23,10 +23,14 @@ struct LifecycleWorld {
     random = SeededGenerator(seed: seed)
     let ranks = Int.random(in: 1...4, using: &random)
     let retries = Int.random(in: 0...2, using: &random)
+    var spec = JobSpec.sample(ranks: ranks, retries: retries, timeout: 9)
+    spec.gang.terms = PlacementTerms()
+    spec.gang.terms?.onLoss =
+      [nil, .fail, .replace, .shrink][Int.random(in: 0..<4, using: &random)]
     job = JobLifecycle(
       record: JobRecord(
         id: .sample, submissionID: "s", owner: .sample(0),
-        spec: .sample(ranks: ranks, retries: retries, timeout: 9), workingFolder: nil,
+        spec: spec, workingFolder: nil,
         submittedAt: 0))
   }
 
@@ -65,7 +69,11 @@ struct LifecycleWorld {
   mutating func place() {
     guard job.record.state == .queued else { return }
     epoch += 1
-    let members = (0..<job.record.spec.gang.ranks).map { rank in
+    var ranks = job.record.ranks
+    if job.record.course.repairs > 0, job.record.spec.gang.terms?.onLoss == .shrink {
+      ranks = Int.random(in: 1...ranks, using: &random)
+    }
+    let members = (0..<ranks).map { rank in
       JobLifecycle.Member(
         rank: rank, node: nodes[Int.random(in: 0..<4, using: &random)], nodeName: "n", address: "a",
         gpuIndices: [])
@@ -137,7 +145,7 @@ struct LifecycleWorld {
       leases = leases.filter { $0.value.node != node }
       if Bool.random(using: &random) { comeBack(node) } else { lose(node) }
     case 93..<96: comeBack(nodes[Int.random(in: 0..<4, using: &random)])
-    case 96: handle(.cancelRequested)
+    case 96: handle(Bool.random(using: &random) ? .cancelRequested : .preempted(reason: "urgent"))
     case 97: handle(.timeoutPassed(attempt: job.record.attempt))
     case 98: restartHead()
     default:
