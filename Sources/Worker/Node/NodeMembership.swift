@@ -1,5 +1,5 @@
 internal import Foundation
-internal import IorunCore
+public import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 
@@ -96,7 +96,9 @@ extension NodeMembership {
   var allClaims: NodeClaims? {
     var all = claims ?? NodeClaims()
     let labels = (offer?.labels ?? [:]).filter { key, value in
+      // What the head would refuse stays with the node's own programs.
       max(key.utf8.count, value.utf8.count) <= NodeClaims.textLimit
+        && !(key + value).utf8.contains { $0 < 32 }
     }
     if !labels.isEmpty {
       all.labels = Dictionary(
