@@ -3,7 +3,7 @@ internal import Foundation
 internal import Glibc
 public import IorunClient
 internal import IorunContract
-internal import IorunCore
+public import IorunCore
 internal import IorunMesh
 internal import IorunWire
 public import IorunWorker
@@ -42,13 +42,14 @@ public struct LocalNetwork: Sendable {
   ///   - port: the head's port on loopback; `nil` for the folder's, or any free one.
   ///   - milliCPUs: what each node offers; `nil` for all cores of the machine.
   ///   - offer: what each node offers to runtime jobs.
+  ///   - claims: what each node's owner says of it.
   ///   - metrics: where the first node serves its metrics; the others take the ports behind it.
   ///   - owner: the process whose end ends the network; `nil` for none.
   /// - Throws: `alreadyRunning` where everything runs; `addressInUse`, `spawnFailed`; `timedOut`
   ///   with the end of a process's log where one does not come up.
   public func up(
     nodes: Int?, port: UInt16?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
-    metrics: String? = nil, owner: Int32? = nil
+    claims: NodeClaims = NodeClaims(), metrics: String? = nil, owner: Int32? = nil
   ) async throws -> Started {
     let clock = ContinuousClock()
     let begun = clock.now
@@ -79,7 +80,7 @@ public struct LocalNetwork: Sendable {
     // Made before the head starts, which admits it: two processes must not both draw one.
     _ = try CurveKey.loadOrCreate(at: state.clientKey)
     let keys = try (1...count).map {
-      try prepareNode($0, address, headKey, milliCPUs, offer, metrics)
+      try prepareNode($0, address, headKey, milliCPUs, offer, claims, metrics)
     }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
@@ -153,7 +154,7 @@ public struct LocalNetwork: Sendable {
   /// Makes a node's folder, key and membership; returns its public key.
   private func prepareNode(
     _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?,
-    _ offer: RuntimeOffer, _ metrics: String?
+    _ offer: RuntimeOffer, _ claims: NodeClaims, _ metrics: String?
   ) throws -> [UInt8] {
     let folder = state.node(number)
     try StateFolder.make(folder)
@@ -161,7 +162,8 @@ public struct LocalNetwork: Sendable {
     try NodeMembership(
       headAddress: address, headKey: headKey.publicKey, name: "node-\(number)",
       address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs, offer: offer,
-      metrics: try metrics.map { try Self.address($0, number) }
+      metrics: try metrics.map { try Self.address($0, number) },
+      claims: claims.isEmpty ? nil : claims
     ).save(to: folder)
     return key.publicKey
   }

@@ -20,8 +20,43 @@ struct JobFlags: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "How ranks lie to each other: PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE (round trips as "
-        + "short as possible) or SITE(20ms) (none longer).", valueName: "strategy"))
+        + "short as possible) or SITE(20ms) (none longer); several with commas are tried in order.",
+      valueName: "strategy"))
   var placement: String?
+
+  @Option(
+    name: .customLong("label"),
+    help: ArgumentHelp(
+      "KEY=SELECTOR that each node's labels must match: a value, !value, in(a,b), !in(a,b), * or "
+        + "!*; may be repeated.", valueName: "key=selector"))
+  var labels: [String] = []
+
+  @Option(
+    name: .customLong("spread-over"),
+    help: "At most one rank of each supplier, or in each region; supplier=2 for at most two.")
+  var spreadOver: [String] = []
+
+  @Option(
+    name: .customLong("max-price"),
+    help: "The most dollars for an hour of one GPU, or of one core where no GPU is asked for.")
+  var maxPrice: Double?
+
+  @Option(help: "Places that are held beside the gang for ranks whose node is lost.")
+  var spares: Int?
+
+  @Option(
+    name: .customLong("on-loss"),
+    help: "What becomes of the gang when a node is lost: fail, replace or shrink.",
+    completion: .list(PlacementTerms.OnLoss.allCases.map(\.rawValue)))
+  var onLoss: String?
+
+  @Option(
+    name: .customLong("start-by"), help: "Fail the job if it was not placed within this time.")
+  var startBy: String?
+
+  @Flag(
+    help: "Let a more urgent job stop this one after its first hour; it is queued anew.")
+  var preemptible = false
 
   @Option(help: "Memory for each rank, such as 4GiB.")
   var memory: String?
@@ -80,13 +115,21 @@ struct JobFlags: ParsableArguments {
     if let gpus { spec.gang.resources.gpus = try checked("--gpus", gpus, JobLimits.gpus) }
     if let gpuModel { spec.gang.gpuModel = gpuModel }
     if let placement {
-      guard let strategy = GangStrategy(placement) else {
+      let strategies = placement.split(separator: ",").map { text in
+        GangStrategy(String(text.filter { $0 != " " }))
+      }
+      guard let first = strategies.first ?? nil, !strategies.contains(nil),
+        strategies.count <= JobLimits.fallbackLimit + 1
+      else {
         throw invalid(
           "--placement", placement,
-          "PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms)")
+          "PACK, SPREAD, STRICT_PACK, STRICT_SPREAD, SITE or SITE(20ms), or several with commas")
       }
-      spec.gang.placement = strategy
+      spec.gang.placement = first
+      let fallbacks = strategies.dropFirst().compactMap(\.self)
+      spec.gang.change { $0.fallbacks = fallbacks.isEmpty ? nil : fallbacks }
     }
+    try applyTerms(to: &spec)
     if let memory { spec.gang.resources.memory = try bytes("--memory", memory) }
     if let disk { spec.gang.resources.disk = try bytes("--disk", disk) }
     if let name { spec.name = name }
@@ -123,6 +166,48 @@ struct JobFlags: ParsableArguments {
       spec.network = known
     }
     return spec
+  }
+
+  private func applyTerms(to spec: inout JobSpec) throws {
+    for label in labels {
+      guard let equals = label.firstIndex(of: "="), equals != label.startIndex else {
+        throw invalid("--label", label, "KEY=SELECTOR, such as region=in(eu,us)")
+      }
+      let (key, value) = (String(label[..<equals]), String(label[label.index(after: equals)...]))
+      spec.gang.change { $0.labels = ($0.labels ?? [:]).merging([key: value]) { $1 } }
+    }
+    for wish in spreadOver {
+      let parts = wish.split(separator: "=", maxSplits: 1)
+      let most = parts.count == 2 ? Int(parts[1]) : 1
+      guard let most, JobLimits.ranks.contains(most), let name = parts.first,
+        let change = SpreadOver(rawValue: String(name))
+      else { throw invalid("--spread-over", wish, "supplier, region, or supplier=2") }
+      spec.gang.change { change.set(most, in: &$0) }
+    }
+    if let maxPrice {
+      guard (0...1000).contains(maxPrice) else {
+        throw invalid("--max-price", "\(maxPrice)", "dollars from 0 to 1000")
+      }
+      spec.gang.change { $0.mostMicrodollarsPerHour = Int((maxPrice * 1e6).rounded()) }
+    }
+    if let spares {
+      let places = try checked("--spares", spares, JobLimits.spares)
+      spec.gang.change { $0.spares = places }
+    }
+    if let onLoss {
+      guard let policy = PlacementTerms.OnLoss(rawValue: onLoss) else {
+        throw invalid("--on-loss", onLoss, "fail, replace or shrink")
+      }
+      spec.gang.change { $0.onLoss = policy }
+    }
+    if let startBy {
+      guard let seconds = TimeSpan.seconds(startBy) else {
+        throw IorunError(
+          .specInvalid, "--start-by: '\(startBy)' is no time", remedy: TimeSpan.allowed)
+      }
+      spec.startBySeconds = seconds
+    }
+    if preemptible { spec.isPreemptible = true }
   }
 
   private func checked(_ flag: String, _ value: Int, _ range: ClosedRange<Int>) throws -> Int {

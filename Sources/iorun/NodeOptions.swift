@@ -18,6 +18,23 @@ struct OfferOptions: ParsableArguments {
   var labels: String?
 
   @Option(
+    name: .customLong("price-per-hour"),
+    help: "Dollars for an hour of one GPU, or of one core where the node has no GPU, such as 1.25.")
+  var pricePerHour: Double?
+
+  @Option(help: "The country that each node is in: a code of two letters, such as DE.")
+  var country: String?
+
+  @Option(help: "The city that each node is in.")
+  var city: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where each node is, in degrees north and east, such as 50.11,8.68.",
+      valueName: "latitude,longitude"))
+  var at: String?
+
+  @Option(
     name: .customLong("object-store-memory"),
     help: "Bytes of shared memory for objects (default: a share of what is free).")
   var objectStoreMemory: Int64?
@@ -29,9 +46,32 @@ struct OfferOptions: ParsableArguments {
     if let cpus, !(0...4096).contains(cpus) {
       throw ValidationError("--cpus takes a number from 0 to 4096")
     }
+    if let pricePerHour, !(0...1000).contains(pricePerHour) {
+      throw ValidationError("--price-per-hour takes dollars from 0 to 1000")
+    }
+    if let objection = try claims().objection {
+      throw ValidationError("a node cannot claim \(objection)")
+    }
   }
 
   var milliCPUs: Int? { cpus.map { Int(($0 * 1000).rounded()) } }
+
+  /// What the owner says of the node.
+  func claims() throws -> NodeClaims {
+    var claims = NodeClaims()
+    claims.microdollarsPerHour = pricePerHour.map { Int(($0 * 1e6).rounded()) }
+    claims.country = country?.uppercased()
+    claims.city = city
+    if let at {
+      let parts = at.split(separator: ",", omittingEmptySubsequences: false)
+        .map { Double($0.drop { $0 == " " }) }
+      guard parts.count == 2, let latitude = parts[0], let longitude = parts[1] else {
+        throw ValidationError("--at takes a latitude and a longitude, such as 50.11,8.68")
+      }
+      (claims.latitude, claims.longitude) = (latitude, longitude)
+    }
+    return claims
+  }
 
   func offer() throws -> RuntimeOffer {
     try RuntimeOffer(

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import IorunCore
+public import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 
@@ -19,12 +19,16 @@ public struct NodeMembership: Codable, Sendable {
   public var offer: RuntimeOffer?
   /// Where the node serves its metrics to Prometheus: `HOST:PORT`; `nil` for nowhere.
   public var metrics: String?
+  /// What its owner says of it: price, place, labels; `nil` for nothing.
+  public var claims: NodeClaims?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
-    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil
+    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil,
+    claims: NodeClaims? = nil
   ) {
+    self.claims = claims
     self.headAddress = headAddress
     self.headKey = Base32.encode(headKey)
     self.name = name
@@ -36,13 +40,16 @@ public struct NodeMembership: Codable, Sendable {
 
   /// The same membership with what is given put in place of what was kept.
   public func changed(
-    name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer()
+    name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
+    claims: NodeClaims = NodeClaims()
   ) -> NodeMembership {
     var changed = self
     changed.name = name ?? self.name
     changed.address = address ?? self.address
     changed.milliCPUs = milliCPUs ?? self.milliCPUs
     changed.offer = (self.offer ?? RuntimeOffer()).changed(offer)
+    let said = (self.claims ?? NodeClaims()).changed(claims)
+    changed.claims = said.isEmpty ? nil : said
     return changed
   }
 
@@ -81,5 +88,23 @@ public struct NodeMembership: Codable, Sendable {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try PrivateFile.write([UInt8](try encoder.encode(self)), to: folder + "/membership.json")
+  }
+}
+
+extension NodeMembership {
+  /// What the head is told: labels for jobs are those for tasks and actors, too.
+  var allClaims: NodeClaims? {
+    var all = claims ?? NodeClaims()
+    let labels = (offer?.labels ?? [:]).filter { key, value in
+      // What the head would refuse stays with the node's own programs.
+      max(key.utf8.count, value.utf8.count) <= NodeClaims.textLimit
+        && !(key + value).utf8.contains { $0 < 32 }
+    }
+    if !labels.isEmpty {
+      all.labels = Dictionary(
+        uniqueKeysWithValues: labels.sorted { $0.key < $1.key }.prefix(NodeClaims.labelLimit)
+          .map { ($0.key, $0.value) })
+    }
+    return all.isEmpty ? nil : all
   }
 }

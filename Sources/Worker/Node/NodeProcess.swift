@@ -54,6 +54,7 @@ public struct NodeProcess: Sendable {
     let dataPlane = await DataPlaneProbe().find()
     var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     facts.dataPlane = dataPlane.facts
+    facts.claims = membership.allClaims
     let gangPaths = PathedGangPaths(headAddress: membership.headAddress, logger: logger)
     let networks = dataPlane.backend.map {
       GangNetworks(

@@ -101,7 +101,7 @@ struct Join: AsyncParsableCommand {
       }
       let changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
-        offer: offer)
+        offer: offer, claims: try offering.claims())
       try changed.save(to: folder)
       return (changed, nil)
     }
@@ -110,7 +110,8 @@ struct Join: AsyncParsableCommand {
     let membership = NodeMembership(
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
-      offer: (known?.offer ?? RuntimeOffer()).changed(offer))
+      offer: (known?.offer ?? RuntimeOffer()).changed(offer),
+      claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()))
     return (membership, ticket)
   }
 }

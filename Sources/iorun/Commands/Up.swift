@@ -37,7 +37,7 @@ struct Up: AsyncParsableCommand {
     let network = LocalNetwork(state: state.folder, program: Program.path)
     let started = try await network.up(
       nodes: nodes, port: port, milliCPUs: offering.milliCPUs, offer: try offering.offer(),
-      metrics: offering.metrics,
+      claims: try offering.claims(), metrics: offering.metrics,
       owner: owner.ownerPID)
     let milliseconds = started.elapsed / .milliseconds(1)
     if json {
