@@ -6,6 +6,9 @@ public struct HeadOptions: Sendable {
   public var liveness = PeerLiveness.Settings()
   /// A head that was stopped for so long does not count that as its nodes' silence.
   public var stallAfter: Duration = .milliseconds(750)
+  /// A head that looks at its nodes later than this after it should have counts what it was late as
+  /// its own fault.
+  public var usualLateness: Duration = .milliseconds(100)
   /// How often others are asked whether they still reach a node that is silent, and how many.
   public var probeInterval: Duration = .seconds(3)
   /// How many nodes are asked at once.

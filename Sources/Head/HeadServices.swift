@@ -3,6 +3,7 @@ internal import IorunContent
 public import IorunContract
 public import IorunCore
 internal import IorunCrypto
+public import IorunMesh
 public import IorunPath
 public import Logging
 
@@ -196,8 +197,8 @@ public struct HeadServices: Sendable {
     await directory.connection(of: node, isUp: isUp, wasClosed: wasClosed)
   }
 
-  /// How long ago bytes last came over each node's connection.
-  public func heardBytes(_ ages: [PeerID: Duration]) async { await directory.heardBytes(ages) }
+  /// How long ago each node's connection was last known to stand.
+  public func heard(_ ages: [PeerID: LinkBoard.Age]) async { await directory.heard(ages) }
 
   /// Watches nodes, timeouts and the queue until the task is cancelled.
   public func run() async {

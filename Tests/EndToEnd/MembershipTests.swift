@@ -120,7 +120,7 @@ extension RealProcesses {
         let stopped = try network.pid(of: "node-2")
         kill(stopped, SIGSTOP)
         defer { kill(stopped, SIGCONT) }
-        try await eventually("one is dead and one out of reach", within: .seconds(15)) {
+        try await eventually("one is dead and one out of reach", within: .seconds(40)) {
           let nodes = try await Self.nodes(network)
           return nodes["node-1"]?["state"] as? String == "dead"
             && nodes["node-2"]?["state"] as? String == "unreachable"
@@ -134,6 +134,37 @@ extension RealProcesses {
         try await eventually("it is back") {
           try await network.nodeStates()["node-2"] == "alive"
         }
+      }
+    }
+
+    /// An agent that gets no processor, as on a machine that computes with all it has: here none at all.
+    @Test(.timeLimit(.minutes(3)))
+    func `of an agent that gets no processor for some seconds goes on, and so do its programs`()
+      async throws
+    {
+      try await TestNetwork.with(nodes: 2, cpus: 1) { network in
+        let job = try network.start([
+          "submit", "--ranks", "2", "--", "sh", "-c", "echo up; read line; sleep 300",
+        ])
+        try await job.prints("[1] up")
+        let starved = try network.pid(of: "node-2")
+        kill(starved, SIGSTOP)
+        defer { kill(starved, SIGCONT) }
+        // Longer than any silence that makes one whose machine has vanished unreachable.
+        let stopped = ContinuousClock.now
+        var seen: Set<String> = []
+        while ContinuousClock.now - stopped < .seconds(6) {
+          seen.insert(try await network.nodeStates()["node-2"] ?? "none")
+          try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(seen.isSubset(of: ["alive", "suspect"]) && seen.contains("suspect"), "\(seen)")
+        kill(starved, SIGCONT)
+        try await eventually("it is back") {
+          try await network.nodeStates()["node-2"] == "alive"
+        }
+        let status = try await network.iorun("status", "--json").json()
+        let jobs = try #require(status["jobs"] as? [[String: Any]])
+        #expect(jobs.first?["state"] as? String == "running", "\(jobs)")
       }
     }
 

@@ -41,6 +41,12 @@ int iorun_poller_once(int poller, int fd, uint64_t key, int events);
 // Waits at most `timeout_ms` (-1: for good) and fills at most 64 of `ready`. How many, or -errno.
 int iorun_poller_wait(int poller, struct iorun_ready *ready, int count, int timeout_ms);
 
+// tcp_state.c: what the kernel knows of a connection.
+
+// How many milliseconds ago the other end's kernel acknowledged something over an established TCP
+// connection; -errno, or -ENOTCONN where it is not established.
+int iorun_tcp_acknowledgement_age(int fd);
+
 // unix_socket.c: stream sockets with a path.
 
 // A socket that listens at `path`; non-blocking, close-on-exec. The descriptor, or -errno.

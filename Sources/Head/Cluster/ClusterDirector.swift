@@ -56,6 +56,8 @@ actor ClusterDirector: ClusterService {
   /// The node that a demand with SPREAD took last.
   var lastSpread: NodeID?
   var isPumping = false
+  /// True once the head ends: no node is called any more.
+  private var isShutDown = false
   var generator = SystemRandomNumberGenerator()
   let startedAt: Duration
   var membersHandler: (@Sendable (Set<PeerID>) -> Void)?
@@ -93,6 +95,7 @@ actor ClusterDirector: ClusterService {
 
   /// Ends every wait and every call.
   func shutDown() async {
+    isShutDown = true
     groupBell.ringAll()
     memberBell.ringAll()
     for waiter in leaseWaiters.values {
@@ -132,19 +135,25 @@ actor ClusterDirector: ClusterService {
     return nextNumber
   }
 
-  /// Calls a node. The call ends with `peerLost` when the node is lost.
+  /// Calls a node. The call ends with `peerLost` when the node is lost, its caller is cancelled or the
+  /// head ends.
   func call<Result: Sendable>(
     _ node: NodeID,
     _ body: @escaping @Sendable (any BridgeService) async throws -> Result
   ) async throws -> Result {
-    guard members[node] != nil else { throw Self.lost(node) }
+    guard !isShutDown, members[node] != nil else { throw Self.lost(node) }
     let bridge = try self.bridge(node.peer)
     let number = draw()
     let task = Task { try await body(bridge) }
     members[node]?.calls[number] = { task.cancel() }
     defer { members[node]?.calls[number] = nil }
     do {
-      return try await task.value
+      // Who gives up ends the call, too: the head's end would wait for it else.
+      return try await withTaskCancellationHandler {
+        try await task.value
+      } onCancel: {
+        task.cancel()
+      }
     } catch is CancellationError {
       throw Self.lost(node)
     }

@@ -115,8 +115,17 @@ actor NodeDirectory {
   func tick() {
     let now = clock.elapsed()
     forgiveStall(now)
+    // A head that gets no processor hears its nodes' words as late as it looks here.
+    let lateness = now - lastTick - options.tick
     lastTick = now
-    for (node, entry) in entries where entry.state.mayComeBack { look(at: node, entry, now) }
+    for (node, entry) in entries where entry.state.mayComeBack {
+      var entry = entry
+      if lateness > options.usualLateness {
+        entry.liveness.excuse(lateness, at: now)
+        entries[node] = entry
+      }
+      look(at: node, entry, now)
+    }
   }
 
   /// A head that was itself stopped for a while heard nothing for that long: not the nodes' fault. What
@@ -172,10 +181,15 @@ actor NodeDirectory {
     if let entry = entries[node] { look(at: node, entry, now) }
   }
 
-  /// How long ago bytes last came over each node's connection.
-  func heardBytes(_ ages: [PeerID: Duration]) {
+  /// How long ago each node's connection was last known to stand.
+  func heard(_ ages: [PeerID: LinkBoard.Age]) {
     let now = clock.elapsed()
-    for (node, age) in ages { entries[node]?.liveness.heardBytes(at: now - age) }
+    for (node, age) in ages {
+      entries[node]?.liveness.heardBytes(at: now - age.heard)
+      if let acknowledged = age.acknowledged {
+        entries[node]?.liveness.acknowledged(at: now - acknowledged)
+      }
+    }
   }
 
   /// How many nodes there are, of all states.

@@ -136,10 +136,10 @@ public struct HeadProcess: Sendable {
     }
   }
 
-  /// Tells the services how long ago bytes came from nodes, until the task is cancelled.
+  /// Tells the services how long ago nodes' connections were known to stand, until the task is cancelled.
   private func tellAges() async {
     while !Task.isCancelled {
-      await services.heardBytes(endpoint.links.ages())
+      await services.heard(endpoint.links.ages())
       // Cancelled: the loop's condition looks.
       try? await Task.sleep(for: .milliseconds(500))
     }

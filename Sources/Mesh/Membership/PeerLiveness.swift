@@ -33,8 +33,11 @@ public struct PeerLiveness: Sendable {
     /// How much longer than is usual it may be silent before it counts as unreachable: a machine under
     /// load stalls for a second. Half of it makes it suspect.
     public var pause = Duration.milliseconds(1500)
-    /// The same while bytes come over its connection: the process lives, its program stalls.
-    public var pauseOfBusy = Duration.seconds(5)
+    /// The same while its connection stands, for its kernel acknowledges or bytes come: the process
+    /// lives, and gets no processor or has stalled.
+    public var pauseOfBusy = Duration.seconds(10)
+    /// The most of a silence that counts as this side's own lateness.
+    public var mostExcuse = Duration.seconds(3)
     /// How long a new connection may take after one was closed, besides its round trips.
     public var redial = Duration.milliseconds(1500)
     /// After so long a silence it is dead, although nothing proves it.
@@ -49,7 +52,8 @@ public struct PeerLiveness: Sendable {
   /// How many round trips making a connection takes: TCP, CURVE, the greeting.
   private static let roundTripsOfDialling = 8
   /// A connection counts as in use when something was heard over it so shortly before its end: one
-  /// that was silent was closed by a side that had given up, which proves nothing.
+  /// that was silent was closed by a side that had given up, which proves nothing. For so long, too, an
+  /// acknowledgement proves that it stands.
   private static let freshness = Duration.milliseconds(2500)
   /// The most time that peers get after this side was stopped.
   private static let longestGrace = Duration.seconds(10)
@@ -62,6 +66,10 @@ public struct PeerLiveness: Sendable {
   private var heardAt: Duration
   /// When bytes last came over its connection, whatever they said.
   private var bytesAt: Duration
+  /// When its kernel last acknowledged something over its connection.
+  private var acknowledgedAt: Duration?
+  /// How much of the present silence was excused.
+  private var excused = Duration.zero
   private var roundTrip = Duration.zero
   /// When its connection ended, where no other came since, and whether that proves something.
   private var ended: (at: Duration, isProof: Bool)?
@@ -87,12 +95,19 @@ public struct PeerLiveness: Sendable {
     detector.heard(at: now, most: settings.heartbeat * 4 + roundTrip * 2)
     heardAt = now
     bytesAt = now
+    excused = .zero
     ended = nil
     proof = nil
   }
 
   /// Bytes came over its connection, such as a heartbeat of the link.
   public mutating func heardBytes(at time: Duration) { bytesAt = max(bytesAt, time) }
+
+  /// The kernel of its machine acknowledged what was sent over its connection: the machine can be
+  /// reached and a process holds the connection, which says nothing of what that process does.
+  public mutating func acknowledged(at time: Duration) {
+    acknowledgedAt = max(acknowledgedAt ?? time, time)
+  }
 
   /// The round trip to it. Everything takes longer on a long way, and is less regular there.
   public mutating func measured(roundTrip: Duration) {
@@ -120,8 +135,19 @@ public struct PeerLiveness: Sendable {
     graceUntil = now + min(time * 2, Self.longestGrace)
     heardAt += time
     bytesAt += time
+    acknowledgedAt = acknowledgedAt.map { $0 + time }
     detector.forgive(time)
     ended = nil
+  }
+
+  /// This side was late by so much before `now`, as happens where it gets no processor: what the peer
+  /// said meanwhile may still wait to be heard. That makes its silence less unusual, up to
+  /// ``Settings/mostExcuse``; ``silence(at:)`` and when it counts as dead stay what they are.
+  public mutating func excuse(_ time: Duration, at now: Duration) {
+    let time = min(time, min(settings.mostExcuse, silence(at: now)) - excused)
+    guard time > .zero else { return }
+    excused += time
+    detector.forgive(time)
   }
 
   /// What all that means at `now`.
@@ -138,20 +164,21 @@ public struct PeerLiveness: Sendable {
         ? Verdict(state: .alive, reason: nil)
         : Verdict(state: .suspect, reason: "the head was stopped, and waits for it")
     }
-    let hasBytes = ended == nil && now - bytesAt < Self.freshness && bytesAt > heardAt
+    let standsAt = max(bytesAt, acknowledgedAt ?? .zero)
+    let stands = ended == nil && now - standsAt < Self.freshness && standsAt > heardAt
     let witness = proof.flatMap { now - $0.at < Self.proofLasts ? $0.by : nil }
     let limit =
-      hasBytes || witness != nil ? settings.deadAfterDespiteProof : settings.deadAfter
+      stands || witness != nil ? settings.deadAfterDespiteProof : settings.deadAfter
     if silence >= limit {
       return Verdict(state: .dead, reason: "no word came from it for \(Self.seconds(limit))")
     }
-    let pause = ended != nil ? .zero : hasBytes ? settings.pauseOfBusy : settings.pause
+    let pause = ended != nil ? .zero : stands ? settings.pauseOfBusy : settings.pause
     // One that lost its connection in use has half of the time that another takes: most are back by
     // then.
     let mayDial = ended.map { $0.isProof && now - $0.at < timeToRedial / 2 } ?? false
     if !mayDial, detector.suspicion(at: now, pause: pause) > PhiAccrual.threshold {
       let why =
-        if hasBytes {
+        if stands {
           "its connection stands, but its agent does not answer"
         } else if let witness {
           "\(witness) still reaches its host"
@@ -162,7 +189,7 @@ public struct PeerLiveness: Sendable {
         state: .unreachable, reason: "no word came from it for \(Self.seconds(silence)); \(why)")
     }
     if ended != nil { return Verdict(state: .suspect, reason: "its connection broke") }
-    if detector.suspicion(at: now, pause: pause / 2) > PhiAccrual.threshold / 2 {
+    if detector.suspicion(at: now, pause: settings.pause / 2) > PhiAccrual.threshold / 2 {
       return Verdict(
         state: .suspect, reason: "no word came from it for \(Self.seconds(silence))")
     }

@@ -1,3 +1,4 @@
+internal import CShim
 internal import IorunCore
 internal import IorunWire
 
@@ -18,6 +19,13 @@ final class Acceptor: LinkOwner {
 
   /// A link that was silent for so long is down; diallers send a heartbeat each second.
   static let silence = Duration.seconds(5)
+  /// The same while the other end's kernel acknowledges: its process gets no processor.
+  static let silenceOfStarved = Duration.seconds(30)
+  /// After so long without bytes the kernel is asked for acknowledgements.
+  static let quiet = Duration.milliseconds(400)
+  /// For so long an acknowledgement proves that a connection stands: the kernel asks for one each
+  /// second (`HardenedSocket`).
+  static let acknowledgementLasts = Duration.milliseconds(2500)
   /// Messages taken in one turn, so that one busy peer cannot keep the loop from its timers.
   static let messagesPerTurn = 512
   /// Bytes taken in one turn: what is decoded at once stays bounded.
@@ -40,6 +48,8 @@ final class Acceptor: LinkOwner {
     /// Until when its certificate is good, in seconds since 1970 (UTC), where it had to show one.
     var goodUntil: Double?
     var lastHeard: MonotonicTime
+    /// The descriptor of its connection, for looking at only: it is libzmq's.
+    var descriptor: Int32?
     var outbox = LinkOutbox()
   }
 
@@ -152,15 +162,29 @@ final class Acceptor: LinkOwner {
     newcomers.sweep(now)
     let moment = credentials?.now()
     var heard: [PeerID: MonotonicTime] = [:]
+    var acknowledged: [PeerID: MonotonicTime] = [:]
     for (route, link) in links {
       let isOver = moment.map { $0 >= link.goodUntil ?? .infinity } ?? false
-      if now - link.lastHeard > Self.silence || isOver {
+      let silence = now - link.lastHeard
+      let age = silence > Self.quiet ? Self.acknowledgementAge(link.descriptor) : nil
+      let isAcknowledged = age.map { $0 < Self.acknowledgementLasts } ?? false
+      if silence > (isAcknowledged ? Self.silenceOfStarved : Self.silence) || isOver {
         end(route, into: &events)
       } else if link.address == link.principal {
         heard[link.principal] = link.lastHeard
+        if let age { acknowledged[link.principal] = now + (.zero - age) }
       }
     }
-    board.heard(heard)
+    board.heard(heard, acknowledged: acknowledged)
+  }
+
+  /// How long ago the other end's kernel acknowledged something over a connection; `nil` where it does
+  /// not stand or is none of TCP. Should the descriptor be another connection's by now, of whose end
+  /// the monitor has not told yet, that is wrong until the next look.
+  private static func acknowledgementAge(_ descriptor: Int32?) -> Duration? {
+    guard let descriptor else { return nil }
+    let age = iorun_tcp_acknowledgement_age(descriptor)
+    return age < 0 ? nil : .milliseconds(age)
   }
 
   /// Ends the links whose connections were closed.
@@ -346,6 +370,7 @@ final class Acceptor: LinkOwner {
     if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
     end(route, isReplaced: true, into: &events)
     links[route] = link
+    links[route]?.descriptor = descriptor ?? routeOfDescriptor.first { $0.value == route }?.key
     put(
       .welcome(
         protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release,

@@ -231,7 +231,7 @@ final class EndpointLoop {
       handleEvents(now: now)
       // A process that has neither link nor session is over.
       principals = principals.filter { engine.knows($0.key) }
-      nextSweep = now + .seconds(1)
+      nextSweep = now + .milliseconds(500)
     }
     if now >= nextReceiverTick {
       receiver.tick(now: now)

@@ -21,6 +21,12 @@ enum HardenedSocket {
     try socket.set(ZMQ_ROUTER_MANDATORY, 1)
     try socket.set(ZMQ_ROUTER_HANDOVER, 0)
     try socket.set(ZMQ_BACKLOG, 1024)
+    // While a peer says nothing its kernel is asked each second whether the connection stands: what
+    // `Acceptor` tells a starved process from a lost machine by. After a minute without an answer the
+    // kernel ends the connection.
+    try socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 1)
+    try socket.set(ZMQ_TCP_KEEPALIVE_INTVL, 1)
+    try socket.set(ZMQ_TCP_KEEPALIVE_CNT, 60)
     guard security == .curve else { return socket }
     try socket.set(ZMQ_CURVE_SERVER, 1)
     try socket.set(ZMQ_CURVE_SECRETKEY, identity.secretKey)

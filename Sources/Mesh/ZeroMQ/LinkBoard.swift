@@ -17,8 +17,18 @@ public final class LinkBoard: Sendable {
   /// Called on the I/O thread, in order: must not block.
   public typealias Handler = @Sendable (PeerID, Change) -> Void
 
+  /// How long ago a peer's connection was last known to stand.
+  public struct Age: Sendable, Hashable {
+    /// Since bytes came over it.
+    public var heard: Duration
+    /// Since the peer's kernel acknowledged something; `nil` where that was not looked at, because
+    /// bytes come.
+    public var acknowledged: Duration?
+  }
+
   private struct State {
     var heardAt: [PeerID: MonotonicTime] = [:]
+    var acknowledgedAt: [PeerID: MonotonicTime] = [:]
     var handler: Handler?
   }
 
@@ -27,10 +37,16 @@ public final class LinkBoard: Sendable {
   /// Replaces the one that hears of changes.
   public func onChange(_ handler: @escaping Handler) { state.withLock { $0.handler = handler } }
 
-  /// How long ago bytes came over the connection of each peer that has one.
-  public func ages() -> [PeerID: Duration] {
+  /// How long ago something came over the connection of each peer that has one.
+  public func ages() -> [PeerID: Age] {
     let now = EndpointLoop.now()
-    return state.withLock { $0.heardAt.mapValues { max(.zero, now - $0) } }
+    return state.withLock { state in
+      state.heardAt.reduce(into: [:]) { ages, entry in
+        ages[entry.key] = Age(
+          heard: max(.zero, now - entry.value),
+          acknowledged: state.acknowledgedAt[entry.key].map { max(.zero, now - $0) })
+      }
+    }
   }
 
   func isUp(_ peer: PeerID, now: MonotonicTime) {
@@ -44,14 +60,18 @@ public final class LinkBoard: Sendable {
   func isDown(_ peer: PeerID, wasClosed: Bool) {
     let handler = state.withLock { state in
       state.heardAt[peer] = nil
+      state.acknowledgedAt[peer] = nil
       return state.handler
     }
     handler?(peer, .down(wasClosed: wasClosed))
   }
 
-  func heard(_ times: [PeerID: MonotonicTime]) {
+  func heard(_ times: [PeerID: MonotonicTime], acknowledged: [PeerID: MonotonicTime]) {
     state.withLock { state in
-      for (peer, time) in times where state.heardAt[peer] != nil { state.heardAt[peer] = time }
+      for (peer, time) in times where state.heardAt[peer] != nil {
+        state.heardAt[peer] = time
+        state.acknowledgedAt[peer] = acknowledged[peer]
+      }
     }
   }
 }

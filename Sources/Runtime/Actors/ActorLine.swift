@@ -107,7 +107,7 @@ final class ActorLine: Sendable {
   /// The head says where the actor stands. What is not newer than what is known counts for nothing.
   func update(_ status: RuntimeActorStatus) {
     let outcomes = state.withLock { state -> [Outcome] in
-      if let known = state.status, !Self.isNewer(status, than: known) { return [] }
+      if let known = state.status, !status.isNewer(than: known) { return [] }
       state.status = status
       state.isWatched = true
       state.peer = nil
@@ -317,24 +317,6 @@ final class ActorLine: Sendable {
   private func unknown(_ error: any Error) {
     state.withLock { $0.isWatched = $0.status != nil }
     failAll(error)
-  }
-
-  /// True where `status` was true later than `other`.
-  private static func isNewer(_ status: RuntimeActorStatus, than other: RuntimeActorStatus) -> Bool
-  {
-    if other.state == .dead { return false }
-    if status.state == .dead { return true }
-    return (status.incarnation, rank(status.state)) > (other.incarnation, rank(other.state))
-  }
-
-  private static func rank(_ state: RuntimeActorStatus.State) -> Int {
-    switch state {
-    case .pending: 0
-    case .placed: 1
-    case .alive: 2
-    case .restarting: 3
-    case .dead: 4
-    }
   }
 
   /// What a call of an actor that is gone for good is told: what its initializer has thrown, if that

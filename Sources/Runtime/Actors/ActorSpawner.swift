@@ -49,7 +49,7 @@ final class ActorSpawner: Sendable {
   func spawn<Act: SpawnableActor>(
     _ type: Act.Type, _ start: Act.Start, _ options: ActorOptions
   ) async throws -> Act {
-    let name = String(reflecting: type)
+    let name = TypeNames.name(of: type)
     guard process.actors.knows(name) else {
       throw IorunError(
         .targetNotFound, "\(name) is not registered",
@@ -94,10 +94,8 @@ final class ActorSpawner: Sendable {
   }
 
   private func token(_ actor: RuntimeActorID, _ peer: Peer?) -> ActorToken {
-    ActorToken { [weak process, weak peer] in
-      guard let process else { return }
-      process.spawner.release(actor, at: peer)
-    }
+    let process = process
+    return ActorToken { process.spawner.release(actor, at: peer) }
   }
 
   private func release(_ actor: RuntimeActorID, at peer: Peer?) {

@@ -65,7 +65,8 @@ final class ActorTable: Sendable {
     for call in early { hosted.append(call) }
     let wished = ClusterActorID(actor: id, host: isListed ? nil : process.address)
     let process = process
-    Task(executorPreference: process.executor) { [registry, weak self] in
+    // Strong: a weak reference would slow down every retain and release of the table, in all calls.
+    Task(executorPreference: process.executor) { [self] in
       do {
         guard let registration = registry[type] else {
           throw IorunError(
@@ -79,7 +80,7 @@ final class ActorTable: Sendable {
         hosted.made(actor)
       } catch {
         done(error)
-        self?.state.withLock { $0.remember(id, error) }
+        state.withLock { $0.remember(id, error) }
         hosted.end(error)
       }
     }
@@ -95,8 +96,8 @@ final class ActorTable: Sendable {
   /// Lets the actors end once their calls are done, and then calls `ended`.
   func drain(_ ended: @escaping @Sendable () -> Void) {
     for hosted in state.withLock({ Array($0.actors.values) }) { hosted.release() }
-    Task { [weak self] in
-      while let self, self.count > 0 {
+    Task { [self] in
+      while count > 0 {
         // Cancelled or not, the actors end by themselves.
         try? await Task.sleep(for: .milliseconds(10))
       }
@@ -150,10 +151,9 @@ final class ActorTable: Sendable {
       return (true, state.early[actor]?.count == 1)
     }
     if isFirst {
-      Task { [weak self] in
+      Task { [self] in
         // Cancelled or not, the calls are answered.
         try? await Task.sleep(for: Self.earlyPatience)
-        guard let self else { return }
         let late = state.withLock { $0.early.removeValue(forKey: actor) ?? [] }
         for call in late { refuse(call, actor) }
       }

@@ -26,7 +26,7 @@ struct ActorRegistration: Sendable {
   let make: @Sendable (Payload, ClusterProcess) async throws -> any DistributedActor
 
   static func actor<Act: SpawnableActor>(_ type: Act.Type) -> ActorRegistration {
-    ActorRegistration(name: String(reflecting: type)) { start, process in
+    ActorRegistration(name: TypeNames.name(of: type)) { start, process in
       try await Act(
         start.decode(Act.Start.self, in: process), actorSystem: process.actorSystem)
     }

@@ -73,11 +73,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   let replies = ReplyTable()
   let stopped = WaitGate()
   private let registration: (tasks: [TaskRegistration], actors: [ActorRegistration])
-  private var connection: (welcome: Welcome, address: ProcessAddress, store: ObjectStore)?
+  private var connection: Connection?
   private var parts: Parts?
 
-  /// Everything that refers back to the process.
-  private struct Parts {
+  /// Everything that refers back to the process. Each call looks here several times: a class, because
+  /// to copy a struct of so many references costs more than to find them.
+  private final class Parts {
     let peers: PeerTable
     let objects: ObjectTable
     let tasks: TaskScheduler
@@ -87,6 +88,31 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     let spawner: ActorSpawner
     let actorSystem: ClusterActorSystem
     let userInfo: [CodingUserInfoKey: Any]
+
+    init(_ process: ClusterProcess, tasks: [TaskRegistration], actors: [ActorRegistration]) {
+      peers = PeerTable(process)
+      objects = ObjectTable(process)
+      self.tasks = TaskScheduler(process)
+      runner = TaskRunner(process, tasks: tasks)
+      self.actors = ActorTable(process, actors: actors)
+      directory = ActorDirectory(process)
+      spawner = ActorSpawner(process)
+      actorSystem = ClusterActorSystem(process)
+      userInfo = [.actorSystemKey: actorSystem]
+    }
+  }
+
+  /// What the agent has told; a class for the same reason.
+  private final class Connection {
+    let welcome: Welcome
+    let address: ProcessAddress
+    let store: ObjectStore
+
+    init(_ welcome: Welcome, worker: WorkerID, store: ObjectStore) {
+      self.welcome = welcome
+      address = ProcessAddress(node: welcome.node, worker: worker)
+      self.store = store
+    }
   }
 
   init(
@@ -98,12 +124,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     loop = try StreamLoop()
     executor = ClusterExecutor(sockets: loop, threads: Self.threads)
     loop.attach(executor)
-    let actorSystem = ClusterActorSystem(self)
-    parts = Parts(
-      peers: PeerTable(self), objects: ObjectTable(self), tasks: TaskScheduler(self),
-      runner: TaskRunner(self, tasks: tasks), actors: ActorTable(self, actors: actors),
-      directory: ActorDirectory(self), spawner: ActorSpawner(self),
-      actorSystem: actorSystem, userInfo: [.actorSystemKey: actorSystem])
+    parts = Parts(self, tasks: tasks, actors: actors)
     let peers = peers
     loop.onFlush { peers.flush() }
   }
@@ -119,7 +140,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     return parts
   }
 
-  private var connected: (welcome: Welcome, address: ProcessAddress, store: ObjectStore) {
+  private var connected: Connection {
     guard let connection else { preconditionFailure("a process is used before it is connected") }
     return connection
   }
@@ -161,14 +182,16 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
       }
     }
     let listener = try early ?? UnixSocket.listen(at: socketPath(of: worker))
-    try loop.listen(listener) { [weak self] in self?.accepted($0) }
+    // Strong, here and in the janitor: a weak reference would make every retain and release of the
+    // process a slow one, and there are many in a call.
+    try loop.listen(listener) { [self] in accepted($0) }
     startJanitor()
   }
 
   private func welcomed(_ welcome: Welcome) throws {
     let store = try ObjectStore(
       path: welcome.arena.path, size: welcome.arena.size, node: welcome.node, hub: hub)
-    connection = (welcome, ProcessAddress(node: welcome.node, worker: worker), store)
+    connection = Connection(welcome, worker: worker, store: store)
   }
 
   /// Where a process of this node listens: in its job's folder, which may be beside our own where the
@@ -220,12 +243,12 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   }
 
   private func startJanitor() {
-    Task { [weak self] in
-      while let self, !self.stopped.isDone {
-        let isBusy = self.tasks.rebalance()
-        self.tasks.tidy()
-        self.replies.sweep()
-        self.directory.sweep()
+    Task { [self] in
+      while !stopped.isDone {
+        let isBusy = tasks.rebalance()
+        tasks.tidy()
+        replies.sweep()
+        directory.sweep()
         // Cancelled or not, the task ends with the process.
         try? await Task.sleep(for: .milliseconds(isBusy ? 20 : 250))
       }

@@ -17,7 +17,7 @@ public protocol RemoteTask: Codable, Sendable {
 
 extension RemoteTask {
   /// The type's name with its module.
-  public static var name: String { String(reflecting: Self.self) }
+  public static var name: String { TypeNames.name(of: Self.self) }
 }
 
 /// Work that makes one value after the other, anywhere in the cluster. It is slowed down to the pace of
@@ -33,7 +33,7 @@ public protocol StreamingTask: Codable, Sendable {
 
 extension StreamingTask {
   /// The type's name with its module.
-  public static var name: String { String(reflecting: Self.self) }
+  public static var name: String { TypeNames.name(of: Self.self) }
 }
 
 /// A kind of work that a program can run.

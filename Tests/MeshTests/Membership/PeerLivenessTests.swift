@@ -102,6 +102,61 @@ struct PeerLivenessTests {
     #expect(verdict.state == .unreachable && verdict.reason?.contains("connection stands") == true)
   }
 
+  @Test("one that gets no processor is not given up while its kernel acknowledges, for 10 s")
+  func starved() throws {
+    var (peer, last) = steady()
+    for step in 1..<40 {
+      let now = last + .milliseconds(250) * step
+      // Asked each second; the word of it is half a second late.
+      if step % 4 == 2 { peer.acknowledged(at: now - .milliseconds(500)) }
+      let state = peer.verdict(at: now).state
+      #expect(state == .alive || state == .suspect, "\(step)")
+      // It is late all the same, and gets no new work.
+      if step > 10 { #expect(state == .suspect) }
+    }
+    peer.acknowledged(at: last + .seconds(12))
+    let verdict = peer.verdict(at: last + .seconds(12))
+    #expect(verdict.state == .unreachable && verdict.reason?.contains("connection stands") == true)
+    // Its word ends the matter.
+    peer.heard(at: last + .seconds(13))
+    #expect(peer.verdict(at: last + .seconds(13)).state == .alive)
+  }
+
+  @Test("one whose machine vanishes is found in 3 s, however long its kernel acknowledged before")
+  func vanished() throws {
+    var (peer, last) = steady()
+    for second in 1...6 { peer.acknowledged(at: last + .seconds(second)) }
+    let end = last + .seconds(6)
+    #expect(peer.verdict(at: end).state == .suspect)
+    let found = try #require(moment(peer, .unreachable, after: end))
+    #expect(found < .seconds(3), "\(found)")
+    // A kernel's acknowledgement is no proof that the program's end was a death in use.
+    peer.disconnected(at: end + .milliseconds(100), wasClosed: true)
+    #expect(peer.verdict(at: end + .seconds(5)).state == .unreachable)
+  }
+
+  @Test("an observer that is late itself blames itself for so much, and at most for 3 s")
+  func lateObserver() {
+    var (peer, last) = steady()
+    var now = last
+    // Looks each 800 ms and not each 250: half of the silence is its own.
+    for _ in 0..<5 {
+      now += .milliseconds(800)
+      peer.excuse(.milliseconds(550), at: now)
+      #expect(peer.verdict(at: now).state != .unreachable, "\(now - last)")
+    }
+    for _ in 0..<4 {
+      now += .milliseconds(800)
+      peer.excuse(.milliseconds(550), at: now)
+    }
+    #expect(peer.verdict(at: now).state == .unreachable, "nobody is excused for ever")
+    #expect(peer.silence(at: now) == now - last, "fences count from its last word")
+    // The next silence has an excuse of its own, which is not longer than the silence.
+    peer.heard(at: now)
+    peer.excuse(.seconds(2), at: now + .milliseconds(300))
+    #expect(peer.verdict(at: now + .milliseconds(3500)).state == .unreachable)
+  }
+
   @Test("a stalled observer blames itself")
   func stall() {
     var (peer, last) = steady()

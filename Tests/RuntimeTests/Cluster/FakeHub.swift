@@ -39,7 +39,7 @@ final class FakeHub: @unchecked Sendable {
   init() throws {
     folder = "/tmp/ir-\(UUID().uuidString.prefix(8))"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    FileManager.default.createFile(atPath: folder + "/arena", contents: Data(count: 1 << 16))
+    _ = FileManager.default.createFile(atPath: folder + "/arena", contents: Data(count: 1 << 16))
     listener = try UnixSocket.listen(at: folder + "/hub.sock")
     // The process's own listeners do not block; this one has a thread for it.
     _ = fcntl(listener, F_SETFL, 0)

@@ -100,6 +100,27 @@ public struct RuntimeActorStatus: Hashable, Codable, Sendable {
     methods = spec.methods
     job = spec.job
   }
+
+  /// True where this was true later than `other`, whichever of the two came first: death is final,
+  /// a later incarnation is newer, and one incarnation goes through its states in order.
+  public func isNewer(than other: RuntimeActorStatus) -> Bool {
+    if other.state == .dead { return false }
+    if state == .dead { return true }
+    return (incarnation, state.order) > (other.incarnation, other.state.order)
+  }
+}
+
+extension RuntimeActorStatus.State {
+  /// The place among the states that one incarnation goes through.
+  fileprivate var order: Int {
+    switch self {
+    case .pending: 0
+    case .placed: 1
+    case .alive: 2
+    case .restarting: 3
+    case .dead: 4
+    }
+  }
 }
 
 /// An actor: what was asked for and where it stands.

@@ -57,7 +57,7 @@ struct ActorTable: Sendable {
       entries[status.actor] = Entry(status: status)
       return (status, true)
     }
-    guard Self.isNewer(status, than: present) else { return (present, false) }
+    guard status.isNewer(than: present) else { return (present, false) }
     entries[status.actor]?.status = status
     return (status, true)
   }
@@ -78,23 +78,6 @@ struct ActorTable: Sendable {
       } else {
         entries[actor]?.watchers.remove(connection)
       }
-    }
-  }
-
-  /// True where `status` was true later than `other`.
-  static func isNewer(_ status: RuntimeActorStatus, than other: RuntimeActorStatus) -> Bool {
-    if other.state == .dead { return false }
-    if status.state == .dead { return true }
-    return (status.incarnation, rank(status.state)) > (other.incarnation, rank(other.state))
-  }
-
-  private static func rank(_ state: RuntimeActorStatus.State) -> Int {
-    switch state {
-    case .pending: 0
-    case .placed: 1
-    case .alive: 2
-    case .restarting: 3
-    case .dead: 4
     }
   }
 }

@@ -68,7 +68,7 @@ struct ArenaFileTests {
 
   @Test func `what a killed agent left is removed`() throws {
     let path = "\(ArenaFile.folder)/iorun-\(agent)-left"
-    FileManager.default.createFile(atPath: path, contents: Data())
+    _ = FileManager.default.createFile(atPath: path, contents: Data())
     ArenaFile.removeLeftovers(of: agent)
     #expect(!FileManager.default.fileExists(atPath: path))
   }
