@@ -20,6 +20,8 @@ public struct NodeView: Encodable, Sendable {
   let leases: Int
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
+  let sendMegabitsPerSecond: Double?
+  let receiveMegabitsPerSecond: Double?
   let dataPlane: DataPlaneView?
 
   /// What the node can do for the networks of gangs.
@@ -58,6 +60,8 @@ public struct NodeView: Encodable, Sendable {
     leases = node.leases
     lastSeenAtUnixSeconds = node.lastSeenAt
     roundTripMilliseconds = node.roundTripMilliseconds
+    sendMegabitsPerSecond = node.sendMegabitsPerSecond
+    receiveMegabitsPerSecond = node.receiveMegabitsPerSecond
     dataPlane = node.facts.dataPlane.map { plane in
       DataPlaneView(
         backend: plane.backend, reason: plane.reason,

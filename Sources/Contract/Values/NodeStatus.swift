@@ -35,13 +35,21 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reason: String?
   /// True where an operator wants it to get no new work.
   public var isDrained: Bool
+  /// How fast bytes went from it to other nodes when that was tried last: the median over them, in
+  /// millions of bits a second.
+  public var sendMegabitsPerSecond: Double?
+  /// The same from other nodes to it.
+  public var receiveMegabitsPerSecond: Double?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false
+    isDrained: Bool = false, sendMegabitsPerSecond: Double? = nil,
+    receiveMegabitsPerSecond: Double? = nil
   ) {
+    self.sendMegabitsPerSecond = sendMegabitsPerSecond
+    self.receiveMegabitsPerSecond = receiveMegabitsPerSecond
     self.reason = reason
     self.isDrained = isDrained
     self.id = id
