@@ -40,18 +40,21 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var sendMegabitsPerSecond: Double?
   /// The same from other nodes to it.
   public var receiveMegabitsPerSecond: Double?
+  /// Why its owner lets it take no new work; `nil` where the owner does.
+  public var ownerHold: String?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false, sendMegabitsPerSecond: Double? = nil,
+    isDrained: Bool = false, ownerHold: String? = nil, sendMegabitsPerSecond: Double? = nil,
     receiveMegabitsPerSecond: Double? = nil
   ) {
     self.sendMegabitsPerSecond = sendMegabitsPerSecond
     self.receiveMegabitsPerSecond = receiveMegabitsPerSecond
     self.reason = reason
     self.isDrained = isDrained
+    self.ownerHold = ownerHold
     self.id = id
     self.facts = facts
     self.state = state
@@ -68,11 +71,16 @@ public struct NodeRegistration: Hashable, Codable, Sendable {
   public var facts: NodeFacts
   /// Every lease the node holds, so that a restarted head can reconcile.
   public var leases: [LeaseReport]
+  /// Whether the owner lets it take new work; `nil` from nodes of an earlier release, which do.
+  public var availability: NodeAvailability?
 
   /// Describes a registration.
-  public init(facts: NodeFacts, leases: [LeaseReport]) {
+  public init(
+    facts: NodeFacts, leases: [LeaseReport], availability: NodeAvailability = .open
+  ) {
     self.facts = facts
     self.leases = leases
+    self.availability = availability
   }
 }
 
