@@ -113,7 +113,7 @@ let package = Package(
       name: "IorunWorker",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunWire", "IorunMesh",
-        "IorunRuntime", "IorunContract", "IorunTunnel", "CShim", logging,
+        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunSandbox", "CShim", logging,
       ],
       path: "Sources/Worker", swiftSettings: settings),
     .target(
@@ -145,7 +145,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
         "IorunMesh", "IorunClient", "IorunHead",
-        "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
+        "IorunWorker", "IorunLocal", "CShim", "CSandbox", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
 

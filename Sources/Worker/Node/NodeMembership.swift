@@ -19,12 +19,16 @@ public struct NodeMembership: Codable, Sendable {
   public var offer: RuntimeOffer?
   /// Where the node serves its metrics to Prometheus: `HOST:PORT`; `nil` for nowhere.
   public var metrics: String?
+  /// How ranks are kept apart from the machine; `nil`, as in the file of an earlier version: not.
+  public var isolation: NodeIsolation?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
-    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil
+    milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil,
+    isolation: NodeIsolation? = nil
   ) {
+    self.isolation = isolation
     self.headAddress = headAddress
     self.headKey = Base32.encode(headKey)
     self.name = name
@@ -36,9 +40,11 @@ public struct NodeMembership: Codable, Sendable {
 
   /// The same membership with what is given put in place of what was kept.
   public func changed(
-    name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer()
+    name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
+    isolation: NodeIsolation? = nil
   ) -> NodeMembership {
     var changed = self
+    changed.isolation = isolation ?? self.isolation
     changed.name = name ?? self.name
     changed.address = address ?? self.address
     changed.milliCPUs = milliCPUs ?? self.milliCPUs

@@ -5,6 +5,8 @@ internal import IorunCore
 internal import IorunMesh
 internal import IorunWorker
 
+extension NodeIsolation: ExpressibleByArgument {}
+
 /// `iorun join`: this machine becomes a node.
 struct Join: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -30,6 +32,13 @@ struct Join: AsyncParsableCommand {
 
   @Option(help: "The address at which other nodes reach this one's ranks.")
   var address: String?
+
+  @Option(
+    help: """
+      How ranks are kept apart from this machine: process (not at all, the default), bwrap \
+      (sandboxes of bubblewrap; needs root) or auto (bwrap where it passes its self-test here).
+      """)
+  var isolation: NodeIsolation?
 
   @OptionGroup var offering: OfferOptions
 
@@ -62,7 +71,7 @@ struct Join: AsyncParsableCommand {
       }
       let changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
-        offer: offer)
+        offer: offer, isolation: isolation)
       try changed.save(to: folder)
       return (changed, nil)
     }
@@ -71,7 +80,8 @@ struct Join: AsyncParsableCommand {
     let membership = NodeMembership(
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
-      offer: (known?.offer ?? RuntimeOffer()).changed(offer))
+      offer: (known?.offer ?? RuntimeOffer()).changed(offer),
+      isolation: isolation ?? known?.isolation)
     return (membership, ticket)
   }
 }
