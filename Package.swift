@@ -244,14 +244,18 @@ let package = Package(
     .testTarget(
       name: "SandboxTests",
       dependencies: [
-        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "SandboxSupport",
-        "iorun-sandbox-canary",
+        "IorunCore", "IorunCrypto", "IorunSandbox", "CSandbox", "CShim", "SandboxSupport",
+        "TestSupport", "iorun-sandbox-canary",
       ],
       path: "Tests/SandboxTests"),
+    .executableTarget(
+      name: "iorun-sandbox-agent", dependencies: ["IorunCore", "IorunSandbox"],
+      path: "Tests/Support/SandboxAgent", swiftSettings: settings),
     .testTarget(
       name: "EscapeTests",
       dependencies: [
         "IorunCore", "IorunSandbox", "CShim", "SandboxSupport", "iorun-sandbox-canary",
+        "iorun-sandbox-agent",
       ],
       path: "Tests/EscapeTests", exclude: ["Attempts"]),
     .testTarget(

@@ -79,6 +79,6 @@ struct Iorun: AsyncParsableCommand {
       Timeline.self,
       HeadCommand.self, Join.self, NodeCommand.self, TicketCommand.self, NetCheckCommand.self,
       Ping.self, RelayCommand.self, Peers.self, Revoke.self, AuthorityCommand.self, Drain.self,
-      Undrain.self, PoWCommand.self,
+      Undrain.self, WorkerCommand.self, DoctorCommand.self, PoWCommand.self,
     ])
 }

@@ -12,7 +12,7 @@ import Testing
 /// 7 devices · 8 kinds of sockets · 9 networks, abstract sockets, shared memory · 10 system calls ·
 /// 11 rights and priorities · 12 files of the kernel · 13 control groups · 14 the runtime's program and
 /// leaked descriptors · 15 terminals · 16 fork bomb · 17 memory · 18 disk · 19 what outputs may hold ·
-/// 20 orphans. 21, what a dead agent leaves, is in ControlGroupTests and ScratchTests.
+/// 20 orphans. 21, what a dead agent leaves, is in DeadAgentTests.
 @Suite(.serialized) struct EscapeTests {
   static let drivers = ["bwrap", "crun", "runc"].filter { SandboxLab.find($0) != nil }
   static let compiler = ["cc", "gcc", "clang"].compactMap { SandboxLab.find($0) }.first
@@ -109,7 +109,7 @@ import Testing
     #expect(lines.count { $0.hasSuffix("blocked") } > 120)
 
     // 20: nothing of it is left, whatever it did to stay.
-    #expect(processes(of: spec.hostUser) == [])
+    #expect(Self.processes(of: spec.hostUser) == [])
     // 19: what it left is opened by the agent below its folder only.
     let job = open(scratch.path + "/job", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { close(job) }
@@ -186,7 +186,7 @@ import Testing
     #expect(try capture.text(limit: 100) == "up\nalive\n")
   }
 
-  private func processes(of user: UInt32) -> [String] {
+  static func processes(of user: UInt32) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return names.filter { name in
       var status = stat()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, Optional
 
 from iorun._core import arguments, global_state, serialization
 from iorun._core import options as option_rules
 from iorun._core.calls import ActorExit
-
 from iorun._core.tasks import STREAMING, Template
 from iorun.object_ref import ObjectRef
 from iorun.remote_function import Arity, returned
@@ -169,6 +169,13 @@ class ActorClass:
 
     def __dir__(self) -> Any:
         return [*self._methods, "bind", "options", "remote"]
+
+    @property
+    def __ray_metadata__(self) -> SimpleNamespace:
+        """The plain class, which programs test without actors, and the options of `@remote`."""
+        return SimpleNamespace(
+            modified_class=self._cls, class_name=self._cls.__name__, **self._default_options
+        )
 
     def options(self, **options: Any) -> "_WithOptions":
         """The same class with other options."""
@@ -346,7 +353,7 @@ class ActorHandle:
         return ActorMethod(self, name, info, {})
 
     def __dir__(self) -> Any:
-        return [*self._meta["methods"], *object.__dir__(self)]
+        return {*self._meta["methods"], *_SPECIAL, "__init__"}
 
     def __eq__(self, other: object) -> bool:
         return type(other) is ActorHandle and self._id == other._id

@@ -123,7 +123,8 @@ class Cluster:
             return self.head_node
         node = self._join(self._network, offers)
         self.worker_nodes.append(node)
-        if wait and iorun.is_initialized():
+        # Programs that add nodes before `init` count on them in their first task.
+        if wait:
             self._until(lambda: node.node_id in self._alive(), f"{node} is not among the nodes.")
         return node
 

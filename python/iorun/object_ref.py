@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Generator, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Generator, Generic, Tuple, TypeVar
 
 from iorun._core import serialization
+from iorun.exceptions import OufOfBandObjectRefSerializationException
 
 if TYPE_CHECKING:
     from iorun._core.streams import ObjectRefGenerator
@@ -136,10 +138,18 @@ class ObjectRef(Generic[T]):
     def __reduce__(self) -> tuple:
         # Pickled by the user's own means: nobody can tell for how long the bytes are kept, so the
         # object is kept for as long as its owner lives.
+        if os.environ.get("RAY_allow_out_of_band_object_ref_serialization", "1") == "0":
+            raise OufOfBandObjectRefSerializationException(
+                f"It is not allowed to serialize {self!r}: it is pickled by other means than the "
+                "SDK's, as in a function's closure. Pass it as an argument."
+            )
+        return foreign_ref, self._pinned()
+
+    def _pinned(self) -> Tuple[bytes, bytes]:
+        """What `foreign_ref` makes it of again, anywhere; the object is kept for ever."""
         from iorun._core import global_state
 
-        core = global_state.require()
-        return foreign_ref, (self._id, core.objects.pin_for_ever(self._id))
+        return self._id, global_state.require().objects.pin_for_ever(self._id)
 
 
 Awaitable.register(ObjectRef)

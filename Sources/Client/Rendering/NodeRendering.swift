@@ -15,7 +15,7 @@ public enum NodeRendering {
         let capacity = node.facts.capacity
         return [
           node.facts.name,
-          node.state.rawValue + (node.isDrained ? " (drained)" : ""),
+          node.state.rawValue + mark(node),
           "\(cores(node.free.milliCPUs)) of \(cores(capacity.milliCPUs))",
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",
@@ -25,11 +25,20 @@ public enum NodeRendering {
       })
   }
 
-  /// A line for each node that is not alive: why. Empty where all are.
+  /// A line for each node that is not alive, or whose owner keeps it: why. Empty where there is none.
   public static func reasons(_ nodes: [NodeStatus]) -> String {
-    nodes.compactMap { node in
-      node.reason.map { TerminalText.oneLine("\(node.facts.name): \(node.state.rawValue): \($0)") }
-    }.map { $0 + "\n" }.joined()
+    nodes.flatMap { node in
+      [
+        node.reason.map { "\(node.state.rawValue): \($0)" },
+        node.ownerHold.map { "its owner lets it take no new work: \($0)" },
+      ].compactMap { $0 }.map { TerminalText.oneLine("\(node.facts.name): \($0)") + "\n" }
+    }.joined()
+  }
+
+  private static func mark(_ node: NodeStatus) -> String {
+    let marks = [node.isDrained ? "drained" : nil, node.ownerHold == nil ? nil : "held"]
+      .compactMap { $0 }
+    return marks.isEmpty ? "" : " (\(marks.joined(separator: ", ")))"
   }
 
   static func cores(_ milliCPUs: Int) -> String {

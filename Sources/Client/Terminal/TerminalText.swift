@@ -1,8 +1,8 @@
 /// Makes text from others safe to show: names, reasons and log lines come from machines that we do
 /// not trust, and a terminal obeys what it is sent.
-enum TerminalText {
+public enum TerminalText {
   /// One line without control characters: each becomes `?`, line breaks and tabs a space.
-  static func oneLine(_ text: some StringProtocol) -> String {
+  public static func oneLine(_ text: some StringProtocol) -> String {
     var clean = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
       switch scalar {

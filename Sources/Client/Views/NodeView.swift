@@ -8,6 +8,7 @@ public struct NodeView: Encodable, Sendable {
   let state: String
   let reason: String?
   let isDrained: Bool
+  let ownerHold: String?
   let hostname: String
   let address: String
   let interface: String
@@ -44,6 +45,7 @@ public struct NodeView: Encodable, Sendable {
     state = node.state.rawValue
     reason = node.reason
     isDrained = node.isDrained
+    ownerHold = node.ownerHold
     hostname = node.facts.hostname
     address = node.facts.address
     interface = node.facts.interface

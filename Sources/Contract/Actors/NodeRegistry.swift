@@ -34,6 +34,11 @@ public distributed actor NodeRegistry: WellKnownActor, MailboxTraits {
       leases: leases, roundTripMilliseconds: roundTripMilliseconds, caller: caller)
   }
 
+  /// The node's owner lets it take new work, or no more.
+  public distributed func announce(_ availability: NodeAvailability) async throws {
+    try await service.announce(availability, caller: caller)
+  }
+
   /// A lease changed.
   public distributed func report(_ report: LeaseReport) async throws {
     try await service.report(report, caller: caller)

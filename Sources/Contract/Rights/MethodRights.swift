@@ -37,6 +37,7 @@ public enum MethodRights {
 
     "NodeRegistry.register": .offerNode,
     "NodeRegistry.heartbeat": .offerNode,
+    "NodeRegistry.announce": .offerNode,
     "NodeRegistry.report": .offerNode,
     "NodeRegistry.measured": .offerNode,
     "NodeRegistry.leave": .offerNode,

@@ -51,6 +51,8 @@ public protocol NodeService: Sendable {
   /// A node is still here. `leases` are the leases it holds.
   func heartbeat(leases: [LeaseID], roundTripMilliseconds: Double?, caller: PeerID) async throws
     -> NodeOrders
+  /// The node's owner lets it take new work, or no more.
+  func announce(_ availability: NodeAvailability, caller: PeerID) async throws
   /// A lease changed. Durable once this returns; the same report twice changes nothing.
   func report(_ report: LeaseReport, caller: PeerID) async throws
   /// Log bytes of a lease from `offset`; returns the length the head now has, from which the node

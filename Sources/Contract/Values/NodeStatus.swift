@@ -35,15 +35,18 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reason: String?
   /// True where an operator wants it to get no new work.
   public var isDrained: Bool
+  /// Why its owner lets it take no new work; `nil` where the owner does.
+  public var ownerHold: String?
 
   /// Describes a node.
   public init(
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
-    isDrained: Bool = false
+    isDrained: Bool = false, ownerHold: String? = nil
   ) {
     self.reason = reason
     self.isDrained = isDrained
+    self.ownerHold = ownerHold
     self.id = id
     self.facts = facts
     self.state = state
@@ -60,11 +63,16 @@ public struct NodeRegistration: Hashable, Codable, Sendable {
   public var facts: NodeFacts
   /// Every lease the node holds, so that a restarted head can reconcile.
   public var leases: [LeaseReport]
+  /// Whether the owner lets it take new work; `nil` from nodes of an earlier release, which do.
+  public var availability: NodeAvailability?
 
   /// Describes a registration.
-  public init(facts: NodeFacts, leases: [LeaseReport]) {
+  public init(
+    facts: NodeFacts, leases: [LeaseReport], availability: NodeAvailability = .open
+  ) {
     self.facts = facts
     self.leases = leases
+    self.availability = availability
   }
 }
 

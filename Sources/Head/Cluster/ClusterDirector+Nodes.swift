@@ -113,7 +113,7 @@ extension ClusterDirector {
         lose(node, reason: snapshot.reason ?? "it fell silent for longer than is usual for it")
         continue
       }
-      let isPlaceable = snapshot.state == .alive && !snapshot.isDrained
+      let isPlaceable = snapshot.state == .alive && snapshot.takesWork
       if members[node]?.isPlaceable != isPlaceable {
         members[node]?.isPlaceable = isPlaceable
         membersVersion += 1

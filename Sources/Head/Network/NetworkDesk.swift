@@ -44,7 +44,7 @@ struct NetworkDesk: NetworkService {
       id: node.id, facts: node.facts, state: node.state, free: inventory.free(of: node),
       leases: inventory.holdings[node.id]?.leases ?? 0, lastSeenAt: node.lastSeenAt,
       roundTripMilliseconds: node.roundTripMilliseconds, reason: node.reason,
-      isDrained: node.isDrained)
+      isDrained: node.isDrained, ownerHold: node.ownerHold)
   }
 
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String {

@@ -18,6 +18,8 @@ struct NodeDesk: NodeService {
     try authoriser.check(caller, may: .offerNode)
     try NodeFactsCheck.check(registration.facts)
     try Self.check(registration.leases.count)
+    let availability = registration.availability ?? .open
+    try Self.check(availability)
     for report in registration.leases { try LeaseReportCheck.check(report) }
     let unwanted = try await director.nodeReturned(caller, registration.leases)
     let running = registration.leases.filter { report in
@@ -25,7 +27,7 @@ struct NodeDesk: NodeService {
     }
     let draining = Set(unwanted).intersection(running.map(\.id))
     let name = try await directory.register(
-      registration.facts, draining: draining, node: caller)
+      registration.facts, draining: draining, availability: availability, node: caller)
     await director.placeSoon()
     return await orders(name: name, stop: unwanted)
   }
@@ -39,6 +41,13 @@ struct NodeDesk: NodeService {
       caller, leases: leases, roundTripMilliseconds: roundTripMilliseconds)
     guard let name else { return await orders(name: "", stop: [], registerAgain: true) }
     return await orders(name: name, stop: await director.unwanted(leases, on: caller))
+  }
+
+  func announce(_ availability: NodeAvailability, caller: PeerID) async throws {
+    try authoriser.check(caller, may: .offerNode)
+    try Self.check(availability)
+    guard await directory.setAvailability(caller, availability) else { return }
+    if availability.hold == nil { await director.placeSoon() }
   }
 
   func report(_ report: LeaseReport, caller: PeerID) async throws {
@@ -78,6 +87,13 @@ struct NodeDesk: NodeService {
       name: name, heartbeatMilliseconds: Int(heartbeat.inSeconds * 1000),
       fenceMilliseconds: Int(options.fenceAfter.inSeconds * 1000), stop: stop,
       registerAgain: registerAgain, trustSequence: authority.sequence)
+  }
+
+  private static func check(_ availability: NodeAvailability) throws {
+    guard (availability.hold?.utf8.count ?? 0) <= NodeAvailability.holdLimit else {
+      throw IorunError(
+        .tooLarge, "a reason of more than \(NodeAvailability.holdLimit) bytes for taking no work")
+    }
   }
 
   private static func check(_ leases: Int) throws {

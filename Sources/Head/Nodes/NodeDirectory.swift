@@ -21,6 +21,8 @@ actor NodeDirectory {
     var draining: Set<LeaseID> = []
     /// When it registered last, by the head's clock.
     var registeredAt = Duration.zero
+    /// Why its owner lets it take no new work.
+    var ownerHold: String?
     /// When others were asked last whether they reach it.
     var probedAt: Duration?
   }
@@ -54,7 +56,9 @@ actor NodeDirectory {
   /// it holds and that nobody wants.
   ///
   /// - Throws: `malformed` for facts that no machine has, `overloaded`, and what the store throws.
-  func register(_ facts: NodeFacts, draining: Set<LeaseID>, node: PeerID) async throws -> String {
+  func register(
+    _ facts: NodeFacts, draining: Set<LeaseID>, availability: NodeAvailability = .open, node: PeerID
+  ) async throws -> String {
     try NodeFactsCheck.check(facts)
     guard entries[node] != nil || entries.count < Self.maximumNodes else {
       throw IorunError(
@@ -71,7 +75,8 @@ actor NodeDirectory {
     if let roundTrip { liveness.measured(roundTrip: .milliseconds(roundTrip)) }
     entries[node] = Entry(
       record: record, state: .alive, liveness: liveness, isRegistered: true,
-      roundTripMilliseconds: roundTrip, draining: draining, registeredAt: clock.elapsed())
+      roundTripMilliseconds: roundTrip, draining: draining, registeredAt: clock.elapsed(),
+      ownerHold: availability.hold)
     try await store.save([record])
     return facts.name
   }
@@ -109,6 +114,15 @@ actor NodeDirectory {
     entry.record.isDrained = isDrained
     entries[node] = entry
     try await store.save([entry.record])
+  }
+
+  /// A node's owner lets it take new work, or no more; false where that is no news.
+  func setAvailability(_ node: PeerID, _ availability: NodeAvailability) -> Bool {
+    guard let entry = entries[node], entry.isRegistered, entry.ownerHold != availability.hold else {
+      return false
+    }
+    entries[node]?.ownerHold = availability.hold
+    return true
   }
 
   /// Looks at every node's silence.
@@ -215,6 +229,7 @@ actor NodeDirectory {
     return NodeSnapshot(
       id: entry.record.id, facts: entry.record.facts, state: entry.state,
       isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
+      ownerHold: entry.ownerHold,
       lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
       silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason)
   }

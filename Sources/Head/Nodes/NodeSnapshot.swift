@@ -10,6 +10,8 @@ struct NodeSnapshot: Sendable, Hashable {
   var isDraining: Bool
   /// True where an operator wants it to get no new work.
   var isDrained: Bool
+  /// Why its owner lets it take no new work; `nil` where the owner does.
+  var ownerHold: String?
   /// Seconds since 1970 (UTC).
   var lastSeenAt: Double
   var roundTripMilliseconds: Double?

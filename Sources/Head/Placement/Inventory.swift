@@ -55,7 +55,10 @@ struct Inventory: Sendable {
 
 extension NodeSnapshot {
   /// True where it may be given work now.
-  var isPlaceable: Bool { state == .alive && !isDraining && !isDrained }
+  var isPlaceable: Bool { state == .alive && !isDraining && takesWork }
+
+  /// True where neither an operator nor its owner keeps new work from it.
+  var takesWork: Bool { !isDrained && ownerHold == nil }
 }
 
 extension GangRequest {

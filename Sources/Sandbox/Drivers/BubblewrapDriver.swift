@@ -26,6 +26,11 @@ public struct BubblewrapDriver: SandboxDriver {
     guard let architecture = SeccompProfile.Architecture.current else {
       throw IorunError(.sandboxUnavailable, "there is no filter of system calls for this processor")
     }
+    guard spec.describedDevices.isEmpty else {
+      throw IorunError(
+        .sandboxUnavailable, "bwrap runs no hooks, which devices of a CDI specification need",
+        remedy: "Install runc or crun")
+    }
     guard spec.network != .host else {
       throw IorunError(.sandboxUnavailable, "bwrap gives no program the host's network")
     }
@@ -50,6 +55,7 @@ public struct BubblewrapDriver: SandboxDriver {
       limits: Self.limits(spec.limits), steps: stage.steps, network: network,
       user: host.isRoot ? spec.hostUser : 0)
     do {
+      try group.allowDevices(spec.devices.map { try DeviceNumber(node: $0) })
       return SandboxProcess(
         pid: try launch.start(), group: group, limits: spec.limits,
         understand: SandboxDriverEnd.understand)

@@ -8,6 +8,8 @@ internal import IorunCore
 public struct OCIDriver: SandboxDriver {
   /// The file that is run.
   public let program: String
+  /// Where the host's CDI specifications are.
+  var deviceFolders = CDIRegistry.folders
   private let host: SandboxHost
   /// Whether the runtime can leave the control group of an ended program to be read.
   private let keeps: Bool
@@ -43,9 +45,15 @@ public struct OCIDriver: SandboxDriver {
     var stage = try SandboxStage(spec, host: host)
     let bundle = host.stateFolder + "/bundle-" + spec.name
     let runtimeState = host.stateFolder + "/" + (program as NSString).lastPathComponent
-    let configuration = OCIConfiguration(
+    var configuration = OCIConfiguration(
       spec, stage: stage, groupsPath: "/box",
-      devices: try spec.devices.map { try Self.device($0) }, architecture: architecture)
+      devices: try spec.devices.map { try OCIConfiguration.Device($0) }, architecture: architecture)
+    if !spec.describedDevices.isEmpty {
+      let registry = CDIRegistry(folders: deviceFolders)
+      for device in spec.describedDevices {
+        for edits in try registry.edits(for: device) { try configuration.apply(edits) }
+      }
+    }
     // Only root may read the bundle: it has the environment.
     try SandboxFolder.make(bundle, mode: 0o700)
     try SandboxFolder.make(runtimeState, mode: 0o700)
@@ -106,23 +114,6 @@ public struct OCIDriver: SandboxDriver {
     return SandboxDriverEnd.understand(cause)
   }
 
-  private static func device(_ path: String) throws -> OCIConfiguration.Device {
-    var status = stat()
-    guard stat(path, &status) == 0 else {
-      throw IorunError.system("cannot use the device", path, errno: errno)
-    }
-    let isBlock = status.st_mode & S_IFMT == S_IFBLK
-    guard isBlock || status.st_mode & S_IFMT == S_IFCHR else {
-      throw IorunError(.specInvalid, "'\(path)' is not a device")
-    }
-    return .init(
-      path: path, type: isBlock ? "b" : "c",
-      major: Int64(iorun_device_major(status.st_rdev)),
-      minor: Int64(iorun_device_minor(status.st_rdev)),
-      // In a user namespace nobody owns it, so whoever is in the sandbox may use it.
-      fileMode: 0o666, uid: 0, gid: 0)
-  }
-
   // Asks the runtime itself: runc 1.1 can, crun since 1.9.
   private static func keeps(_ program: String) -> Bool {
     guard let capture = try? SandboxCapture() else { return false }
@@ -133,6 +124,26 @@ public struct OCIDriver: SandboxDriver {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
     return ((try? capture.text(limit: 64 << 10)) ?? "").contains("--keep")
+  }
+}
+
+extension OCIConfiguration.Device {
+  /// Describes a node of the host. Throws `specInvalid` for what is none.
+  init(_ path: String) throws {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw IorunError.system("cannot use the device", path, errno: errno)
+    }
+    let isBlock = status.st_mode & S_IFMT == S_IFBLK
+    guard isBlock || status.st_mode & S_IFMT == S_IFCHR else {
+      throw IorunError(.specInvalid, "'\(path)' is not a device")
+    }
+    self.init(
+      path: path, type: isBlock ? "b" : "c",
+      major: Int64(iorun_device_major(status.st_rdev)),
+      minor: Int64(iorun_device_minor(status.st_rdev)),
+      // In a user namespace nobody owns it, so whoever is in the sandbox may use it.
+      fileMode: 0o666, uid: 0, gid: 0)
   }
 }
 

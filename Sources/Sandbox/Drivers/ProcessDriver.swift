@@ -22,7 +22,8 @@ public struct ProcessDriver: SandboxDriver {
         .sandboxUnavailable, "work of strangers is not run without a sandbox",
         remedy: "Install bubblewrap or runc and start the node again")
     }
-    guard spec.root == "/", spec.binds.isEmpty, spec.scratch == nil else {
+    guard spec.root == "/", spec.binds.isEmpty, spec.scratch == nil, spec.describedDevices.isEmpty
+    else {
       throw IorunError(
         .specInvalid, "without a sandbox there is no other root than this machine's")
     }

@@ -51,6 +51,8 @@ public struct SandboxSpec: Sendable {
   public var binds: [Bind]
   /// Device nodes of the host that may be used, under the same path inside.
   public var devices: [String]
+  /// Devices that the host's CDI specification describes, `KIND=NAME`; OCI runtimes only.
+  public var describedDevices: [String] = []
   /// The program, as an absolute path inside, and its arguments.
   public var command: [String]
   /// All of its environment.
@@ -138,6 +140,9 @@ public struct SandboxSpec: Sendable {
     guard firstUser > 0, firstUser <= UInt32(Int32.max) - Self.userCount + 1 else {
       throw refuse("its user ids are the host's own")
     }
+    guard describedDevices.count <= 64,
+      describedDevices.allSatisfy({ $0.utf8.count <= 200 && $0.contains("=") })
+    else { throw refuse("described devices are written KIND=NAME; at most 64 of them") }
     if tenancy == .foreign, network == .host {
       throw refuse("a stranger's work gets no network of the host's")
     }

@@ -43,7 +43,7 @@ public struct DMCryptScratch: EncryptedScratch {
         [
           "open", "--type", "plain", "--cipher", "aes-xts-plain64", "--key-size", "512",
           "--key-file", "-", loop, name,
-        ], input: key)
+        ], input: .key(key))
       try ScratchMounts.makeFileSystem("/dev/mapper/" + name)
       _ = try HelperProgram.run(
         "mount", ["-o", "nosuid,nodev,noatime", "/dev/mapper/" + name, mount])

@@ -35,7 +35,7 @@ public struct GocryptfsScratch: EncryptedScratch {
       }
       defer { HelperProgram.wipe(&key) }
       _ = try HelperProgram.run(
-        "gocryptfs", ["-q", "-masterkey=stdin", "-nosyslog", cipher, plain], input: key)
+        "gocryptfs", ["-q", "-masterkey=stdin", "-nosyslog", cipher, plain], input: .key(key))
       try ScratchMounts.makeImage(image, size: size)
       try ScratchMounts.makeFileSystem(image)
       _ = try HelperProgram.run("mount", ["-o", "loop,nosuid,nodev,noatime", image, mount])

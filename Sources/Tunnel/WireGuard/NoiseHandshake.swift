@@ -77,6 +77,8 @@ struct NoiseHandshake {
   struct Received {
     /// Who sent it, not yet proved.
     var peer: TunnelPublicKey
+    /// The sender's index, which the answer names.
+    var sender: UInt32 { message.sender }
     fileprivate var noise: NoiseHandshake
     fileprivate var message: HandshakeMessage.Initiation
   }

@@ -15,6 +15,7 @@ struct WireGuardMachine {
   private var owners: [UInt32: Int] = [:]
   private var checker: CookieChecker
   private var limiter = SourceLimiter()
+  private var early = EarlyInitiations()
   private let random: @Sendable (Int) throws -> [UInt8]
   /// The last timestamp sent, which only grows, whatever the clock does.
   private var lastTimestamp: [UInt8] = []
@@ -118,8 +119,19 @@ struct WireGuardMachine {
   private mutating func take(
     _ message: HandshakeMessage.Initiation, from source: TunnelEndpoint, now: Duration
   ) throws -> [WireGuardAction] {
-    guard var received = NoiseHandshake.receive(message, as: local),
-      let number = numbers[received.peer], var state = peers[number],
+    guard let received = NoiseHandshake.receive(message, as: local) else { return [] }
+    guard let number = numbers[received.peer] else {
+      early.keep(received, from: source, now: now)
+      return []
+    }
+    return try answer(received, number: number, from: source, now: now)
+  }
+
+  private mutating func answer(
+    _ received: NoiseHandshake.Received, number: Int, from source: TunnelEndpoint, now: Duration
+  ) throws -> [WireGuardAction] {
+    var received = received
+    guard var state = peers[number],
       let timestamp = NoiseHandshake.timestamp(
         of: &received, staticSecret: state.staticSecret),
       state.lastTimestamp.lexicographicallyPrecedes(timestamp),
@@ -140,7 +152,7 @@ struct WireGuardMachine {
     let signed = state.jar.sign(response.body, now: now)
     peers[number] = state
     let session = WireGuardSession(
-      send: keys.send, receive: keys.receive, localIndex: index, remoteIndex: message.sender,
+      send: keys.send, receive: keys.receive, localIndex: index, remoteIndex: received.sender,
       created: now, isInitiator: false)
     return [
       .follow(source, peer: number), .install(session, peer: number),
@@ -182,9 +194,15 @@ struct WireGuardMachine {
     return begin(number, now: now, wallClock: wallClock)
   }
 
-  /// The peer was set. One that is to be kept alive gets its first key at once, and not only when
-  /// `tick` finds that nothing has been sent to it.
+  /// The peer was set. What it sent before that is answered now. One that is to be kept alive gets
+  /// its first key at once, and not only when `tick` finds that nothing has been sent to it.
   mutating func greet(_ number: Int, now: Duration, wallClock: Duration) -> [WireGuardAction] {
+    guard let key = peers[number]?.peer.publicKey else { return [] }
+    for initiation in early.take(of: key, now: now) {
+      let actions =
+        (try? answer(initiation.received, number: number, from: initiation.source, now: now)) ?? []
+      if !actions.isEmpty { return actions }
+    }
     guard let state = peers[number], state.peer.keepalive != nil, state.keysMade == nil else {
       return []
     }

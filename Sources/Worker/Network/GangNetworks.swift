@@ -84,8 +84,9 @@ public actor GangNetworks: LeaseNetworks {
     let local = try await network.making.value
     if held[id]?.connecting == nil {
       held[id]?.connecting = Task {
-        try await local.connect(gang, id, paths: self.paths, hostname: self.facts.hostname)
-        await local.waitForSessions(atMost: Self.sessionPatience)
+        let peers = try await local.connect(
+          gang, id, paths: self.paths, hostname: self.facts.hostname)
+        await local.waitForSessions(with: peers, atMost: Self.sessionPatience)
       }
     }
     try await held[id]?.connecting?.value

@@ -69,53 +69,77 @@ struct LocalGangNetwork: Sendable {
     member = TunnelMember(publicKey: try key.publicKey.bytes, endpoints: [])
   }
 
-  /// Names the members and lets their packets in. Throws `malformed`, and what the tunnel throws.
+  /// Names the members and lets their packets in. Returns the tunnel's peers. Throws `malformed`, and
+  /// what the tunnel throws.
   func connect(
     _ gang: GangNetwork, _ id: GangID, paths: any GangPaths, hostname: String
-  ) async throws {
+  ) async throws -> [TunnelPeer] {
     let hosts = GangHosts(seat: seat, nodes: gang.nodes, hostname: hostname)
     try await Blocking.run { [folder] in try hosts.write(to: folder) }
     guard let device, let own = member.flatMap({ TunnelPublicKey(bytes: $0.publicKey) }) else {
-      return
+      return []
     }
     // Only the head knows all keys: one that is not ours at our place would let another node in.
     guard gang.members[seat.node].publicKey == own.bytes else {
       throw IorunError(.malformed, "the head names another key for this node's tunnel")
     }
     var peers: [GangPeer] = []
+    var ends: [TunnelPeer] = []
     for (node, member) in gang.members.enumerated() where node != seat.node {
       guard let key = TunnelPublicKey(bytes: member.publicKey) else { continue }
       let peer = GangPeer(node: node, key: key, member: member)
       peers.append(peer)
-      try await device.setPeer(
-        TunnelPeer(
-          publicKey: key, presharedKey: TunnelPresharedKey(bytes: gang.presharedKey),
-          allowedIPs: [
-            IPPrefix(host: seat.network.four(of: node)), IPPrefix(host: seat.network.six(of: node)),
-          ],
-          endpoint: await paths.firstEndpoint(of: peer, in: id),
-          // The lower key says something at once and then now and then, so the session is there
-          // before the first rank speaks, and a router on the way remembers it.
-          keepalive: own < key ? .seconds(20) : nil,
-          // Two ends that begin at once over a way with delay refuse each other's answers.
-          startsHandshakes: own < key))
+      let end = TunnelPeer(
+        publicKey: key, presharedKey: TunnelPresharedKey(bytes: gang.presharedKey),
+        allowedIPs: [
+          IPPrefix(host: seat.network.four(of: node)), IPPrefix(host: seat.network.six(of: node)),
+        ],
+        endpoint: await paths.firstEndpoint(of: peer, in: id),
+        // The lower key says something at once and then now and then, so the session is there
+        // before the first rank speaks, and a router on the way remembers it.
+        keepalive: own < key ? Self.keepalive : nil,
+        // Two ends that begin at once over a way with delay refuse each other's answers.
+        startsHandshakes: own < key)
+      try await device.setPeer(end)
+      ends.append(end)
     }
     await paths.attach(id, device: device, own: seat.node, peers: peers)
+    return ends
   }
 
-  /// Returns when there is a session with every peer, or after `patience`: a node that is late, or
-  /// out of reach, must not keep the ranks from saying so themselves.
-  func waitForSessions(atMost patience: Duration) async {
+  /// Returns when there is a session with every one of `peers`, or after `patience`: a node that is
+  /// late, or out of reach, must not keep the ranks from saying so themselves.
+  func waitForSessions(with peers: [TunnelPeer], atMost patience: Duration) async {
     guard let device else { return }
-    let deadline = ContinuousClock.now + patience
-    while ContinuousClock.now < deadline, let counters = try? await device.counters(),
+    let start = ContinuousClock.now
+    // Our own WireGuard keeps messages that come before it knows their sender; others drop them, and
+    // their sender tries again after 5 s.
+    var isToNudge = device.socket == nil
+    while ContinuousClock.now - start < patience, let counters = try? await device.counters(),
       counters.values.contains(where: { $0.sinceHandshake == nil })
     {
+      if isToNudge, ContinuousClock.now - start >= Self.nudgeAfter {
+        isToNudge = false
+        for peer in peers
+        where !peer.startsHandshakes && counters[peer.publicKey]?.sinceHandshake == nil {
+          // What is to be kept alive is greeted at once.
+          var nudged = peer
+          nudged.endpoint = nil
+          nudged.keepalive = Self.keepalive
+          try? await device.setPeer(nudged)
+        }
+      }
       // A look costs a microsecond or so for each peer.
       let pause = Duration.milliseconds(counters.count < 100 ? 4 : 50)
       guard (try? await Task.sleep(for: pause)) != nil else { return }
     }
   }
+
+  /// How often a peer is sent something, so that routers on the way remember it.
+  private static let keepalive = Duration.seconds(20)
+  /// After how long the end that should not begin begins after all: later than the other end's first
+  /// message can be under way, because two ends that begin at once refuse each other's answers.
+  private static let nudgeAfter = Duration.milliseconds(250)
 
   /// Ends the tunnel and lets go of the namespace.
   func remove() async {

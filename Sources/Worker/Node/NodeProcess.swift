@@ -19,6 +19,9 @@ public struct NodeProcess: Sendable {
   private let admissions: Admissions
   private let prober: NodeProber
   private let paths: NodePathAgent
+  private let keeper: OwnerKeeper
+  private let headAddress: String
+  private let startedAt = Date().timeIntervalSince1970
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -29,8 +32,11 @@ public struct NodeProcess: Sendable {
   public init(
     stateFolder: String, membership: NodeMembership, introduction: Introduction? = nil,
     gpus: any GPUProvider = NVML(), supervisor: String = "/proc/self/exe",
-    logger: Logger = Logger(label: "iorun.node")
+    logger: Logger = Logger(label: "iorun.node"),
+    watched: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
   ) async throws {
+    keeper = OwnerKeeper(folder: stateFolder, logger: logger, changed: watched)
+    headAddress = membership.headAddress
     let identity = try CurveKey.loadOrCreate(at: stateFolder + "/node.key")
     var uplink = try membership.uplink()
     uplink.introduction = introduction
@@ -146,7 +152,8 @@ public struct NodeProcess: Sendable {
     try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
   }
 
-  /// Serves until the task is cancelled; then stops all ranks and says goodbye.
+  /// Serves until the task is cancelled, or until the owner wants the node to leave and nothing runs
+  /// there any more; then stops all ranks and says goodbye. `watched` of `init` hears each status.
   ///
   /// - Throws: `fileSystem` where the state folder cannot be used.
   public func run() async throws {
@@ -156,16 +163,13 @@ public struct NodeProcess: Sendable {
     defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
     defer { search.cancel() }
-    while !Task.isCancelled {
-      do {
-        try await converse()
-      } catch is CancellationError {
-        break
-      } catch {
-        logger.warning("the head is out of reach: \(error)")
-        // Cancelled or over: the loop's condition looks.
-        try? await Task.sleep(for: .milliseconds(500))
-      }
+    await keeper.begin(try await Blocking.run { MachineMeter.now })
+    await withTaskGroup { group in
+      group.addTask { await self.keepConversing() }
+      group.addTask { await self.keeper.run(self.ownersNode) }
+      // Whichever is over ends the other one.
+      await group.next()
+      group.cancelAll()
     }
     measuring.cancel()
     metrics?.stop()
@@ -184,16 +188,72 @@ public struct NodeProcess: Sendable {
     await system.shutdown(within: .seconds(1))
   }
 
+  /// Ends a node that has only been admitted.
+  public func close() async {
+    metrics?.stop()
+    await hub.stop()
+    await system.shutdown(within: .seconds(1))
+  }
+
+  private func keepConversing() async {
+    while !Task.isCancelled {
+      do {
+        try await converse()
+      } catch is CancellationError {
+        break
+      } catch {
+        logger.warning("the head is out of reach: \(error)")
+        // Cancelled or over: the loop's condition looks.
+        try? await Task.sleep(for: .milliseconds(500))
+      }
+    }
+  }
+
+  /// The node as its owner's keeper needs it.
+  private var ownersNode: OwnerKeeper.Node {
+    OwnerKeeper.Node(
+      status: { await status },
+      announce: { availability in
+        try await Self.bounded { try await registry.announce(availability) }
+      },
+      endWork: { reason in
+        hub.endWork(reason: reason)
+        await agent.endWork(reason: reason)
+      })
+  }
+
+  /// What the node does now, but for what its owner wants.
+  private var status: WorkerStatus {
+    get async {
+      let programs = await hub.workingProcesses().map { job, count in
+        WorkerStatus.Work(
+          job: job.description, rank: nil, state: "\(count) processes", milliCPUs: 0,
+          memoryBytes: 0, gpus: 0)
+      }
+      let facts = agent.facts
+      return WorkerStatus(
+        processID: getpid(), name: facts.name, node: system.localPeer.description,
+        head: headAddress,
+        isConnected: endpoint.uplinkMonitor.isLinkUp,
+        roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
+        startedAt: startedAt, updatedAt: Date().timeIntervalSince1970,
+        milliCPUs: facts.milliCPUs, gpus: facts.gpus.count,
+        work: await agent.work + programs.sorted { $0.job < $1.job })
+    }
+  }
+
   /// Registers, then sends heartbeats until one fails or the head asks for a registration.
   private func converse() async throws {
     try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
     let registration = NodeRegistration(
-      facts: agent.facts, leases: await agent.currentReports())
+      facts: agent.facts, leases: await agent.currentReports(),
+      availability: await keeper.availability)
     // Both at once: on a long way each would cost a round trip. The head takes the runtime side
     // once it knows the node.
     async let runtimeSide: Void = hub.register(logger)
     var asked = ContinuousClock.now
     var orders = try await Self.bounded { try await registry.register(registration) }
+    await keeper.registered(registration.availability)
     logger.notice("this node is registered as \(orders.name)")
     await runtimeSide
     while !Task.isCancelled {

@@ -4,6 +4,7 @@ internal import IorunClient
 internal import IorunCore
 internal import IorunMesh
 internal import IorunWorker
+internal import Synchronization
 
 extension NodeIsolation: ExpressibleByArgument {}
 
@@ -40,6 +41,13 @@ struct Join: AsyncParsableCommand {
       """)
   var isolation: NodeIsolation?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Install a systemd service that joins after each start of the machine, and start it.",
+      discussion: "For the system as root, else for this user. The ticket is needed the first time."
+    ))
+  var service = false
+
   @OptionGroup var offering: OfferOptions
 
   @OptionGroup var owner: OwnerOptions
@@ -48,13 +56,44 @@ struct Join: AsyncParsableCommand {
     let folder = state.folder.node
     try StateFolder.make(folder)
     let lock = try FileLock(folder + "/lock")
-    defer { lock.unlock() }
     let given =
       ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
     let (described, unused) = try membership(folder, ticket: given.map(TicketArgument.read))
     var membership = described
     membership.metrics = offering.metrics
-    try await NodeCommand.serve(folder, membership, with: unused, owner: try owner.watch())
+    if service {
+      if let unused { try await admit(folder, membership, with: unused) }
+      lock.unlock()
+      return try await NodeService.install(stateFolder: state.folder.path)
+    }
+    defer { lock.unlock() }
+    // Whoever joins again after `iorun worker drain` wants the machine to work again.
+    var wishes = try OwnerWishes.load(from: folder)
+    if wishes.isLeaving {
+      wishes.isLeaving = false
+      try wishes.save(to: folder)
+    }
+    let line = WatchedLine()
+    defer { line.end() }
+    try await NodeCommand.serve(
+      folder, membership, with: unused, owner: try owner.watch(),
+      watched: { line.show(WorkerRendering.liveLine($0)) })
+  }
+
+  /// Has the head admit this machine, and keeps the membership for the service.
+  private func admit(
+    _ folder: String, _ membership: NodeMembership, with ticket: Ticket
+  ) async throws {
+    let uplink = try TicketHolder.uplink(with: ticket, name: membership.name)
+    let node = try await NodeProcess(
+      stateFolder: folder, membership: membership, introduction: uplink.introduction)
+    do {
+      try await node.waitUntilAdmitted(within: .seconds(10))
+    } catch {
+      throw TicketHolder.explained(error, ticket: ticket)
+    }
+    try membership.save(to: folder)
+    await node.close()
   }
 
   /// What this node is in which network, and the ticket with which it has yet to be admitted there.
@@ -84,4 +123,16 @@ struct Join: AsyncParsableCommand {
       isolation: isolation ?? known?.isolation)
     return (membership, ticket)
   }
+}
+
+/// The node's status at the bottom of a terminal; nothing where standard error is none.
+private final class WatchedLine: Sendable {
+  private let line = Mutex(LiveLine(style: Output.errorStyle))
+
+  func show(_ text: String) {
+    guard Output.errorStyle.isTerminal else { return }
+    Output.writeError(line.withLock { $0.show(text) })
+  }
+
+  func end() { Output.writeError(line.withLock { $0.finish() }) }
 }

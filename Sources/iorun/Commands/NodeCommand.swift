@@ -28,11 +28,13 @@ struct NodeCommand: AsyncParsableCommand {
   /// Serves until SIGINT or SIGTERM, or until the owner is gone. With a ticket, the head admits the
   /// node first; the folder then keeps the membership.
   static func serve(
-    _ folder: String, _ membership: NodeMembership, with ticket: Ticket? = nil, owner: OwnerWatch?
+    _ folder: String, _ membership: NodeMembership, with ticket: Ticket? = nil, owner: OwnerWatch?,
+    watched: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
   ) async throws {
     let uplink = try ticket.map { try TicketHolder.uplink(with: $0, name: membership.name) }
     let node = try await NodeProcess(
-      stateFolder: folder, membership: membership, introduction: uplink?.introduction)
+      stateFolder: folder, membership: membership, introduction: uplink?.introduction,
+      watched: watched)
     try await Signals.cancelling {
       try await OwnerWatch.during(owner) {
         if let ticket {

@@ -134,6 +134,38 @@ struct MembershipTests {
     }
   }
 
+  @Test("a node whose owner holds it gets no new work, keeps what it has, and work goes on after")
+  func ownerHold() async throws {
+    try await withRig(cpus: [4, 1]) { (rig) async throws in
+      let job = try await rig.wait(for: rig.submit(.sample(ranks: 1, cpus: 2)).id, .running)
+      let desk = rig.services.nodes
+      func places() async throws -> [String] {
+        try await rig.services.placement.plan(.sample(ranks: 1), caller: rig.buyer).places.map(
+          \.nodeName)
+      }
+      try await desk.announce(NodeAvailability(hold: "its owner plays"), caller: rig.nodes[0].id)
+      let held = try await rig.services.network.nodes(caller: rig.buyer)[0]
+      #expect(held.ownerHold == "its owner plays" && held.state == .alive)
+      #expect(try await places() == ["node-2"])
+      #expect(try await rig.status(job.id).state == .running)
+      // What would fit on it once its owner lets it work again is no mistake: the job waits.
+      let waiting = try await rig.submit(.sample(ranks: 1, cpus: 2))
+      #expect(try await rig.status(waiting.id).state == .queued)
+      try await desk.announce(.open, caller: rig.nodes[0].id)
+      _ = try await rig.wait(for: waiting.id, .running)
+      await expect(throwsCode: .tooLarge) {
+        try await desk.announce(
+          NodeAvailability(hold: String(repeating: "x", count: 201)), caller: rig.nodes[0].id)
+      }
+      // A node says it again with each registration, so a restarted head knows it.
+      _ = try await desk.register(
+        NodeRegistration(
+          facts: rig.nodes[1].facts, leases: [], availability: NodeAvailability(hold: "night")),
+        caller: rig.nodes[1].id)
+      #expect(try await rig.services.network.nodes(caller: rig.buyer)[1].ownerHold == "night")
+    }
+  }
+
   @Test("nobody revokes itself, and a reference that fits several peers fits none")
   func references() async throws {
     try await withRig { (rig) async throws in

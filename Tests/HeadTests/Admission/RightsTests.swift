@@ -108,6 +108,9 @@ struct RightsTests {
       _ = try await scene.rig.services.nodes.register(
         NodeRegistration(facts: .sample("n"), leases: []), caller: caller)
     },
+    "NodeRegistry.announce": {
+      try await $0.rig.services.nodes.announce(NodeAvailability(hold: "h"), caller: $1)
+    },
     "NodeRegistry.heartbeat": {
       _ = try await $0.rig.services.nodes.heartbeat(
         leases: [], roundTripMilliseconds: nil, caller: $1)

@@ -76,8 +76,13 @@ struct LinkBoardTests {
     #expect(await eventually { listener.receiver.payloads.count == 2 })
     listener.endpoint.expel(annaKey.peer)
     #expect(await eventually { changes.of(annaKey.peer).last == .down(wasClosed: false) })
+    // The board is told at once, the receiver at the end of the turn.
     #expect(
-      listener.receiver.lost.contains { $0.peer == annaKey.peer && $0.error.code == .peerRevoked })
+      await eventually {
+        listener.receiver.lost.contains {
+          $0.peer == annaKey.peer && $0.error.code == .peerRevoked
+        }
+      })
     // It sends on, over the old connection and over those that it makes in its place. (The rule of
     // this listener admits its key still: what a handshake that was under way would find.)
     for number: UInt8 in 2..<60 {

@@ -62,23 +62,72 @@ import Testing
     #expect(lab.send([1], from: 0))
   }
 
-  @Test("a peer that is kept alive has its key at once, and soon after the other end is set up")
+  @Test("a peer that is kept alive has its key at once, or soon after a way is there")
   func greeting() throws {
     let lab = try Lab()
     try lab.one.meet(lab.other, keepalive: .seconds(20))
-    lab.other.machine.remove(0)
+    lab.loses = { _, _ in true }
     lab.perform(lab.one.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 0)
     lab.deliver()
     #expect(lab.count(1, from: 0) == 1 && lab.one.current == nil)
     lab.pass(.seconds(0.9), step: .milliseconds(20))
     #expect((2...3).contains(lab.count(1, from: 0)))
-    try lab.other.meet(lab.one)
+    lab.loses = { _, _ in false }
     lab.pass(.seconds(2), step: .milliseconds(20))
     #expect(lab.one.current != nil && lab.other.current != nil)
     let tries = lab.count(1, from: 0)
     lab.perform(lab.one.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 0)
     lab.deliver()
     #expect(lab.count(1, from: 0) == tries, "there is a key already")
+  }
+
+  @Test("what a peer sent before it was known is answered when it is set, without a second try")
+  func earlyInitiation() throws {
+    let lab = try Lab()
+    try lab.one.meet(lab.other, keepalive: .seconds(20))
+    lab.other.machine.remove(0)
+    lab.perform(lab.one.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 0)
+    lab.deliver()
+    #expect(lab.count(2, from: 1) == 0)
+    try lab.other.meet(lab.one)
+    lab.perform(lab.other.machine.greet(0, now: lab.now, wallClock: lab.wallClock), 1)
+    lab.deliver()
+    #expect(lab.one.current != nil && lab.other.current != nil)
+    #expect(lab.sent.map { $0.bytes[0] } == [1, 2, 4])
+    #expect(lab.other.endpoint == lab.places[0])
+  }
+
+  @Test("an early message is kept for 5 s, in a room that strangers can fill but not enlarge")
+  func earlyBounds() throws {
+    let lab = try Lab()
+    lab.other.machine.remove(0)
+    func greetLate(_ seed: UInt64, strangers: Int, wait: Duration) throws -> Bool {
+      let caller = try LabEnd(seed: seed)
+      try caller.meet(lab.other, keepalive: .seconds(20))
+      func hail(_ end: LabEnd) throws {
+        for case .send(let bytes, _) in end.machine.greet(
+          0, now: lab.now, wallClock: lab.wallClock)
+        {
+          lab.arrive(bytes, at: 1, from: lab.places[0])
+        }
+      }
+      try hail(caller)
+      for number in 0..<strangers {
+        let stranger = try LabEnd(seed: seed * 10_000 + UInt64(number))
+        try stranger.meet(lab.other, keepalive: .seconds(20))
+        try hail(stranger)
+      }
+      lab.now += wait
+      try lab.other.machine.set(
+        TunnelPeer(publicKey: caller.key.publicKey, allowedIPs: []), number: 0)
+      let actions = lab.other.machine.greet(0, now: lab.now, wallClock: lab.wallClock)
+      lab.other.machine.remove(0)
+      return !actions.isEmpty
+    }
+    #expect(try greetLate(11, strangers: 0, wait: .seconds(4)))
+    #expect(try !greetLate(12, strangers: 0, wait: .seconds(6)))
+    #expect(try greetLate(13, strangers: 10, wait: .seconds(1)))
+    #expect(try !greetLate(14, strangers: EarlyInitiations.capacity, wait: .seconds(1)))
   }
 
   @Test("a peer that does not answer is given up after 90 s, and tried again for a new packet")

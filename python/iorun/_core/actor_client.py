@@ -80,6 +80,11 @@ class ActorClient:
         if self.state == "DEAD":
             self.core.tasks.fail(task, failures.of_actor(self, self.cause))
             return
+        if self.restarts and self.state != "ALIVE" and not task.retries:
+            # What must not run twice does not wait for what may never come; Ray's rule.
+            reason = f"The actor is restarting. {failures.describe(self.cause or {})}"
+            self.core.tasks.fail(task, exceptions.ActorUnavailableError(reason, self.id))
+            return
         if not self.pending and self.handle_id is not None:
             # Calls keep the actor as handles do.
             entry = self.core.objects.entries.get(self.handle_id)
@@ -234,8 +239,9 @@ class ActorClient:
             self.core.tasks.fail(
                 task,
                 exceptions.ActorUnavailableError(
-                    f"its process was lost while it ran the call: {failures.describe(cause)} It "
-                    "restarts.",
+                    # Programs look for "RpcError" in the text.
+                    "RpcError: its process was lost while it ran the call: "
+                    f"{failures.describe(cause)} It restarts.",
                     self.id,
                 ),
             )

@@ -212,17 +212,19 @@ class Answers:
         if isinstance(error, DependencyLost):
             flags |= REPLY_LOST
             wrapped: BaseException = self.core.lost_error(error.id)
-        elif call.cancelled and (
-            isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
-            or type(error).__name__ == "CancelledError"
+        elif (
+            call.cancelled
+            and (
+                isinstance(error, (KeyboardInterrupt, exceptions.TaskCancelledError))
+                or type(error).__name__ == "CancelledError"
+            )
+            # A task that interrupts itself counts as cancelled, too.
+            or (isinstance(error, KeyboardInterrupt) and self.actor_id is None)
         ):
             flags |= REPLY_CANCELLED
             # It ran, and could have said something else: programs catch this as an error of its own,
             # or as what it is.
             wrapped = self.wrap(call, exceptions.TaskCancelledError(call.task_id().hex()))
-        elif _is_fatal(error):
-            self._crash(error)
-            return
         else:
             wrapped = self.wrap(call, error)
             try:
@@ -262,15 +264,6 @@ class Answers:
             actor_id=self.actor_id.hex() if self.actor_id else None,
         )
         return wrapped
-
-    def _crash(self, error: BaseException) -> None:
-        """Ends the process by an error that programs must not catch, as Ray does."""
-        traceback.print_exception(type(error), error, error.__traceback__)
-        with self.core.loop.lock:
-            self.core.hub.note(
-                ops.EXITING, {"intended": False, "reason": f"{type(error).__name__}: {error}"[:500]}
-            )
-        self.leave(1)
 
     def reply_cancelled(self, call: Call) -> None:
         """Answers a call that was not started. With the lock held."""
@@ -400,11 +393,3 @@ class Answers:
             call.peer.send(frame(REPLY, 0, units, call.number, encode_results([(PLAIN, value)])))
         if call.template.max_calls:
             self.count_call(call)
-
-
-def _is_fatal(error: BaseException) -> bool:
-    """Whether it is no `Exception`, and none of those that have a meaning of their own."""
-    if isinstance(error, (Exception, KeyboardInterrupt, GeneratorExit)):
-        return False
-    # asyncio's is told to the caller.
-    return type(error).__name__ != "CancelledError"

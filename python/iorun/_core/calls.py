@@ -224,7 +224,9 @@ class Context:
         """The name of the function that runs."""
         if not self._call:
             return ""
-        return str(self._call.template.spec.get("function") or self._call.template.name)
+        name = str(self._call.template.spec.get("function") or self._call.template.name)
+        actor = self._executor.actor
+        return name if actor is None else f"{type(actor).__module__}.{name}"
 
     @property
     def actor_id(self) -> Optional[bytes]:

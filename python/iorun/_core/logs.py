@@ -13,7 +13,7 @@ __all__ = ["LogPrinter", "Repetitions"]
 _COLOUR = "\x1b[36m"
 _PLAIN = "\x1b[0m"
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
-_ADVICE = "set RAY_DEDUP_LOGS=0 to see all of them"
+_ADVICE = "lines are counted for 5 s; set RAY_DEDUP_LOGS=0 to see all of them"
 #: So many different lines are remembered at most.
 _MOST = 1000
 
@@ -74,7 +74,7 @@ class Repetitions:
             note = f" [repeated {seen.count}x across cluster]" if seen.count > 1 else ""
             if note and not self._advised:
                 self._advised = True
-                note = f"{note[:-1]}; {_ADVICE}]"
+                note = f"{note} ({_ADVICE})"
             lines.append((key[0], f"{prefix} {line}{note}"))
         return lines
 

@@ -11,6 +11,7 @@ import io
 import logging
 import pickle
 import struct
+import sys
 import threading
 import types
 from collections import ChainMap
@@ -19,6 +20,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import cloudpickle
 
 from iorun._core.frames import ID_SIZE, REF_SIZE, FrameError
+from iorun.exceptions import OufOfBandObjectRefSerializationException
 
 logger = logging.getLogger("iorun")
 
@@ -44,6 +46,27 @@ _own_reducers: Dict[type, Callable[[Any], Any]] = {}
 
 dumps = pickle.dumps
 loads = pickle.loads
+
+
+def _reduce_array(array: Any) -> Any:
+    """A NumPy array whose small buffer is read-only at the other end, as large ones are."""
+    reduced = array.__reduce_ex__(PROTOCOL)
+    parts = reduced[1]
+    if array.nbytes < _SMALL_BUFFER and parts and type(parts[0]) is pickle.PickleBuffer:
+        try:
+            frozen = pickle.PickleBuffer(parts[0].raw().toreadonly())
+        except BufferError:
+            return reduced
+        return (reduced[0], (frozen, *parts[1:]), *reduced[2:])
+    return reduced
+
+
+def _know_arrays() -> None:
+    """Adds the reducer of arrays once somebody has imported NumPy: this package does not."""
+    numpy = sys.modules.get("numpy")
+    kind = getattr(numpy, "ndarray", None)
+    if kind is not None:
+        _own_reducers.setdefault(kind, _reduce_array)
 
 
 def ref_at(index: int) -> Any:
@@ -169,6 +192,7 @@ def serialize(value: Any) -> Serialized:
 
 
 def _dump(value: Any) -> Serialized:
+    _know_arrays()
     buffers: List[memoryview] = []
 
     def keep_apart(buffer: pickle.PickleBuffer) -> bool:
@@ -310,6 +334,8 @@ def dump_function(function: Any) -> bytes:
         out = io.BytesIO()
         _FunctionPickler(out, PROTOCOL).dump(function)
         code = out.getvalue()
+    except OufOfBandObjectRefSerializationException:
+        raise
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(
@@ -352,13 +378,14 @@ class _LargeCode:
         self.ref = ref
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _load_large, (self.ref,)
+        return _load_large, self.ref._pinned()
 
 
-def _load_large(ref: Any) -> Any:
+def _load_large(id: bytes, owner_node: bytes) -> Any:
     from iorun._core import global_state
+    from iorun.object_ref import foreign_ref
 
-    return loads(global_state.require().get((ref,))[0])
+    return loads(global_state.require().get((foreign_ref(id, owner_node),))[0])
 
 
 def _kind(function: Any) -> str:

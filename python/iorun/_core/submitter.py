@@ -177,7 +177,10 @@ class TaskSubmitter:
         error = serialization.loads(data)
         if isinstance(error, exceptions.RayTaskError):
             return data
-        text = f"An argument of it has failed.\n{type(error).__name__}: {error}\n"
+        text = (
+            "At least one of the input arguments for this task could not be computed:\n"
+            f"{type(error).__name__}: {error}\n"
+        )
         name = task.template.name
         return serialization.dump_error(exceptions.RayTaskError(name, text, error))
 

@@ -7,6 +7,7 @@ from typing import Any, Dict
 import iorun
 from iorun._core import global_state
 from iorun._core.objects import ARENA, FULL, HANDLE_SUFFIX, PLAIN
+from iorun import cloudpickle as pickle  # noqa: F401 - Ray's programs find it here
 from iorun._init import RayContext
 
 __all__ = ["RayContext", "get", "global_worker", "init", "is_initialized", "put", "shutdown"]
@@ -38,7 +39,6 @@ class _CoreWorker:
                     local = max(0, entry.local - submitted)
                     counts[id.hex().encode()] = {"local": local, "submitted": submitted}
             return counts
-
 
     def object_exists(self, object_ref: Any) -> bool:
         """Whether the object has a value that has not been deleted."""

@@ -379,7 +379,7 @@ def test_a_killed_actor_says_so(shared):
             ray.get(actor.work.remote())
 
 
-def test_a_group_of_no_exceptions_ends_the_worker(shared):
+def test_a_group_of_no_exceptions_is_the_tasks_error(shared):
     if sys.version_info < (3, 11):
         pytest.skip("there are no groups before Python 3.11")
 
@@ -387,5 +387,28 @@ def test_a_group_of_no_exceptions_ends_the_worker(shared):
     def f():
         raise BaseExceptionGroup("several", [BaseException("a")])  # noqa: F821
 
-    with pytest.raises(exceptions.WorkerCrashedError):
+    with pytest.raises(exceptions.RayTaskError, match="several"):
         ray.get(f.remote())
+
+
+def test_a_task_that_interrupts_itself_counts_as_cancelled(shared):
+    @ray.remote(max_retries=0)
+    def f():
+        raise KeyboardInterrupt
+
+    with pytest.raises(exceptions.TaskCancelledError):
+        ray.get(f.remote())
+
+
+def test_a_ref_in_a_closure_is_refused_where_that_is_asked_for(shared, monkeypatch):
+    monkeypatch.setenv("RAY_allow_out_of_band_object_ref_serialization", "0")
+    if IS_RAY:
+        pytest.skip("Ray reads the variable when it is imported")
+    ref = ray.put(1)
+
+    @ray.remote
+    def f():
+        return ref
+
+    with pytest.raises(exceptions.OufOfBandObjectRefSerializationException):
+        f.remote()

@@ -217,6 +217,39 @@ def test_kill_with_restart(shared, until):
     until(changed)
 
 
+def test_calls_fail_at_once_while_an_actor_restarts(shared, until, tmp_path):
+    @ray.remote(max_restarts=1, num_cpus=0)
+    class A:
+        def __init__(self, folder):
+            if os.path.exists(folder / "began"):
+                while not os.path.exists(folder / "go on"):
+                    time.sleep(0.05)
+            (folder / "began").touch()
+
+        def pid(self):
+            return os.getpid()
+
+    actor = A.remote(tmp_path)
+    os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
+
+    def restarting():
+        # No `get` of these would end before the constructor does if they waited for it.
+        with pytest.raises(exceptions.ActorUnavailableError) as caught:
+            ray.get(actor.pid.remote(), timeout=20)
+        return "The actor is restarting" in str(caught.value)
+
+    until(restarting)
+    (tmp_path / "go on").touch()
+
+    def is_back():
+        try:
+            return ray.get(actor.pid.remote()) > 0
+        except exceptions.ActorUnavailableError:
+            return False
+
+    until(is_back)
+
+
 def test_kill_means_no_restart(shared):
     @ray.remote(max_restarts=-1)
     class A:

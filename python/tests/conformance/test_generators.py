@@ -228,7 +228,7 @@ def test_a_generator_with_a_number_of_results_keeps_what_it_yielded(shared):
         if fail:
             raise KeyError("late")
 
-    three = three.options(num_returns=3)
+    one, three = three.options(num_returns=1), three.options(num_returns=3)
     assert ray.get(three.remote(3)) == [[0], [1], [2]]
     # More than asked for: the rest is dropped.
     assert ray.get(three.remote(5)) == [[0], [1], [2]]
@@ -240,7 +240,7 @@ def test_a_generator_with_a_number_of_results_keeps_what_it_yielded(shared):
     assert ray.get([first, second]) == [[0], [1]]
     with pytest.raises(KeyError):
         ray.get(last)
-    assert ray.get(three.options(num_returns=1).remote(1)) == [0]
+    assert ray.get(one.remote(1)) == [0]
 
 
 def test_an_error_is_the_last_item_of_a_dynamic_generator(shared):

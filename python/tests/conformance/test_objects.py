@@ -73,6 +73,28 @@ def test_numpy_arrays_come_back_read_only(shared):
         copy[0] = 1
 
 
+def test_small_arrays_are_read_only_too(shared):
+    @ray.remote
+    def writable(array, arrays):
+        return array.flags.writeable or arrays["b"].flags.writeable
+
+    small = np.arange(3.0)
+    copy = ray.get(ray.put(small))
+    assert np.array_equal(copy, small)
+    with pytest.raises(ValueError, match="read-only"):
+        copy[0] = 1
+    assert ray.get(writable.remote(small, {"b": small})) is False
+    for array in (
+        np.zeros(0),
+        np.array(["text"]),
+        np.array([{}], dtype=object),
+        np.array(["2020-01-01"], dtype="M8[D]"),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(10)[::2],
+    ):
+        assert np.array_equal(ray.get(ray.put(array)), array)
+
+
 def test_a_view_outlives_its_ref(shared):
     ref = ray.put(np.arange(1_000_000))
     view = ray.get(ref)

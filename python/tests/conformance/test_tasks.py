@@ -467,10 +467,21 @@ def test_a_dependent_of_a_crash_fails_with_an_error_of_its_own(shared):
     assert isinstance(caught.value, ray.exceptions.WorkerCrashedError)
 
 
-def test_what_is_no_exception_ends_the_worker(shared):
+def test_what_is_no_exception_is_the_tasks_error(shared):
     @ray.remote(max_retries=0)
     def strange():
         raise BaseException("strange")
 
-    with pytest.raises(ray.exceptions.WorkerCrashedError):
-        ray.get(strange.remote())
+    @ray.remote(num_cpus=0)
+    class A:
+        def strange(self):
+            raise BaseException("strange")
+
+        def ping(self):
+            return 1
+
+    actor = A.remote()
+    for ref in (strange.remote(), actor.strange.remote()):
+        with pytest.raises(ray.exceptions.RayTaskError, match="strange"):
+            ray.get(ref)
+    assert ray.get(actor.ping.remote()) == 1

@@ -109,6 +109,18 @@ int iorun_box_spawn(const struct iorun_box_launch *launch, pid_t *pid, int *step
 unsigned iorun_device_major(dev_t device);
 unsigned iorun_device_minor(dev_t device);
 
+// device_filter.c: which devices a control group's processes may open.
+
+// May be read and written. `minor` -1: every one.
+struct iorun_device_rule {
+  int is_block;
+  int64_t major;
+  int64_t minor;
+};
+// Lets the processes of a group of version 2 (an open folder) open these devices and no others, and
+// make none. At most 512 rules. 0, or an errno.
+int iorun_device_filter(int group, const struct iorun_device_rule *rules, int count);
+
 // canary.c: looks at a sandbox from inside.
 
 // The whole life of a canary: `PROGRAM __canary look FILE PORT PIDS TMP_BYTES` prints a line

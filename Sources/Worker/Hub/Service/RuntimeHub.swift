@@ -143,6 +143,18 @@ final class RuntimeHub: Sendable {
     }
   }
 
+  /// How many processes of each program work here.
+  func workingProcesses() async -> [JobID: Int] {
+    await withCheckedContinuation { (continuation: CheckedContinuation<[JobID: Int], Never>) in
+      if !mailbox.post({ continuation.resume(returning: $0.workingProcesses()) }) {
+        continuation.resume(returning: [:])
+      }
+    }
+  }
+
+  /// Ends every process that works here.
+  func endWork(reason: String) { mailbox.post { $0.endWork(reason: reason) } }
+
   /// Ends every job's processes here, and the thread.
   ///
   /// - Returns: the other nodes. What was on its way to them is of no use any more.

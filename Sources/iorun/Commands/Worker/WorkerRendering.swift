@@ -1,0 +1,65 @@
+internal import IorunClient
+internal import IorunCore
+internal import IorunWorker
+
+/// This machine's node for people.
+enum WorkerRendering {
+  /// Everything, a line for each thing.
+  static func text(_ view: WorkerView, now: Double) -> String {
+    guard view.isRunning else {
+      return "the agent does not run: start it with `iorun join`\n" + wishes(view)
+    }
+    guard let status = view.status else {
+      return "the agent is starting\n" + wishes(view)
+    }
+    var lines = [
+      "\(status.name): \(status.isConnected ? "connected to" : "out of reach of") the head at "
+        + "\(status.head)"
+        + (status.roundTripMilliseconds.map { ", \(($0 * 10).rounded() / 10) ms" } ?? ""),
+      "started \(Ages.ago(status.startedAtUnixSeconds, now: now)), as process \(status.processId)",
+      status.hold.map { "takes no new work: \($0)" } ?? "takes work",
+    ]
+    lines += status.work.map { "  " + work($0) }
+    if status.work.isEmpty { lines.append("  nothing runs here") }
+    return lines.map { TerminalText.oneLine($0) + "\n" }.joined() + wishes(view)
+  }
+
+  /// What the owner wants, where that is anything.
+  static func wishes(_ view: WorkerView) -> String {
+    let wishes = view.wishes
+    let parts = [
+      wishes.isLeaving ? "leaves once nothing runs here" : nil,
+      wishes.isPaused && !wishes.isLeaving ? "paused: takes no new work" : nil,
+      wishes.hours.map { "works from \($0)" },
+      wishes.idleMinutes.map { "works after \($0) minutes of quiet" },
+      wishes.maximumCelsius.map { "works below \($0) °C" },
+      wishes.endsWork ? "a passed limit ends what runs, after a minute" : nil,
+    ].compactMap { $0 }
+    return parts.isEmpty ? "no limits\n" : parts.map { $0 + "\n" }.joined()
+  }
+
+  /// One line, for whoever watches `iorun join`.
+  static func liveLine(_ status: WorkerStatus) -> String {
+    let ranks = status.work.filter { $0.rank != nil }
+    let cores = Double(ranks.reduce(0) { $0 + $1.milliCPUs }) / 1000
+    let programs = status.work.filter { $0.rank == nil }.count
+    return [
+      status.name,
+      status.isConnected
+        ? "connected"
+          + (status.roundTripMilliseconds.map { " (\(($0 * 10).rounded() / 10) ms)" } ?? "")
+        : "the head is out of reach",
+      "\(ranks.count) \(ranks.count == 1 ? "rank" : "ranks"), "
+        + "\(cores) of \(Double(status.milliCPUs) / 1000) cores",
+      programs == 0 ? nil : "\(programs) \(programs == 1 ? "program" : "programs")",
+      status.hold.map { "no new work: \($0)" },
+    ].compactMap { $0 }.joined(separator: " · ")
+  }
+
+  private static func work(_ work: WorkerView.Work) -> String {
+    guard let rank = work.rank else { return "\(work.job): \(work.state)" }
+    let gpus = work.gpus == 0 ? "" : ", \(work.gpus) GPUs"
+    return "\(work.job) rank \(rank): \(work.state), \(work.cpus) cores, "
+      + "\(Bytes(work.memoryBytes))\(gpus)"
+  }
+}
