@@ -73,7 +73,8 @@ final class SealedRanks: Sendable {
         agentSocket: agentSocket)
       logger.notice("ranks run in sandboxes of bubblewrap, which passed their self-test")
       return sealed
-    } catch where isolation == .auto {
+    } catch {
+      guard isolation == .auto else { throw error }
       logger.warning("ranks run without a sandbox: \(error)")
       return nil
     }
