@@ -6,8 +6,6 @@ internal import IorunMesh
 internal import IorunWorker
 internal import Synchronization
 
-extension NodeIsolation: ExpressibleByArgument {}
-
 /// `iorun join`: this machine becomes a node.
 struct Join: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -38,7 +36,13 @@ struct Join: AsyncParsableCommand {
     help: """
       How ranks are kept apart from this machine: process (not at all, the default), bwrap \
       (sandboxes of bubblewrap; needs root) or auto (bwrap where it passes its self-test here).
-      """)
+      """,
+    transform: { text in
+      guard let isolation = NodeIsolation(rawValue: text) else {
+        throw ValidationError("use process, bwrap or auto")
+      }
+      return isolation
+    })
   var isolation: NodeIsolation?
 
   @Flag(
