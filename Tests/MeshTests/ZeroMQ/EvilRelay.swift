@@ -106,7 +106,7 @@ final class EvilRelay: Sendable {
         else { continue }
         for frame in frames {
           switch frame {
-          case .hello(let version, let release, let connection, _, _, _):
+          case .hello(let version, let release, let connection, _, _, _, _):
             routes[peer] = parts[0].bytes
             send(
               .welcome(protocolVersion: version, release: release, connection: connection),
