@@ -146,7 +146,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
         "IorunMesh", "IorunClient", "IorunHead",
-        "IorunWorker", "IorunLocal", "CShim", argumentParser, logging,
+        "IorunWorker", "IorunLocal", "CShim", "CSandbox", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
 

@@ -8,8 +8,9 @@
 #   scripts/nat-world.sh down PREFIX                removes it with all processes in it
 #
 # Kinds: none, full-cone, address-restricted, port-restricted, linux (masquerade that accepts what is
-# for the router itself), symmetric, carrier (two routers in a row), udp-blocked, same-home (b only:
-# on the other LAN of home A). Machine: `ip netns exec PREFIX-a ...`; the head is 192.0.2.2.
+# for the router itself), symmetric, carrier (two routers in a row), udp-blocked, isolated (its LANs do
+# not reach each other), hairpin (the same, but what they send to its public address it turns round),
+# same-home (b only: on the other LAN of home A). Machine: `ip netns exec PREFIX-a ...`; the head is 192.0.2.2.
 # r1 = r2 is a veth pair, or the emulated link of a test (NO_CORE=1 leaves it out).
 set -euo pipefail
 action=$1
@@ -37,7 +38,8 @@ router() {
   in_ns "$1" sysctl -qw net.ipv4.ip_forward=1
 }
 
-# nat ROUTER KIND INSIDE: what a router does to packets between its device `wan` and the rest.
+# nat ROUTER KIND INSIDE OUTSIDE: what a router does to packets between its device `wan` and the rest;
+# INSIDE is its machine's address, OUTSIDE its own public one.
 nat() {
   local rules="table ip nat {
     set seen { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
@@ -57,6 +59,18 @@ nat() {
       iifname \"wan\" ct state new drop; }" ;;
     udp-blocked) rules+="
     chain wall { type filter hook forward priority 0; meta l4proto udp drop; }" ;;
+    isolated) rules+="
+    chain wall { type filter hook forward priority 0; iifname \"lan*\" oifname \"lan*\" drop; }" ;;
+    hairpin) rules+="
+    map inside { type inet_service : ipv4_addr; flags dynamic, timeout; timeout 1m; }
+    chain wall { type filter hook forward priority 0;
+      oifname \"wan\" meta l4proto udp update @inside { udp sport : ip saddr };
+      iifname \"lan*\" oifname \"lan*\" ct status dnat accept;
+      iifname \"lan*\" oifname \"lan*\" drop; }
+    chain in { type nat hook prerouting priority -100;
+      ip daddr $4 udp dport 1024-65535 dnat to udp dport map @inside; }
+    chain back { type nat hook postrouting priority 90;
+      ip saddr 192.168.0.0/16 oifname \"lan*\" snat to $4; }" ;;
   esac
   in_ns "$1" nft -f - <<<"$rules
   }"
@@ -81,12 +95,12 @@ site() {
     ip -n "$(ns "carrier-$name")" route add default via "$net.1"
     wire "carrier-$name" lan "100.64.$number.1/30" "$home" wan "100.64.$number.2/30"
     ip -n "$(ns "$home")" route add default via "100.64.$number.1"
-    nat "carrier-$name" linux "$lan.2"
-    nat "$home" linux "$lan.2"
+    nat "carrier-$name" linux "$lan.2" "$net.2"
+    nat "$home" linux "$lan.2" "100.64.$number.2"
   else
     wire "$core" "to-$name" "$net.1/30" "$home" wan "$net.2/30"
     ip -n "$(ns "$home")" route add default via "$net.1"
-    nat "$home" "$kind" "$lan.2"
+    nat "$home" "$kind" "$lan.2" "$net.2"
   fi
 }
 

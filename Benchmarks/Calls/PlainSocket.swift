@@ -1,5 +1,6 @@
 internal import CZeroMQ
 internal import IorunCore
+internal import IorunMesh
 
 /// A libzmq socket with nothing of ours around it. It lives as long as its process.
 struct PlainSocket {
@@ -33,9 +34,10 @@ struct PlainSocket {
     return publicKey
   }
 
-  /// Makes it the client of a CURVE connection.
-  func makeClient(of serverKey: [UInt8]) throws {
-    let (publicKey, secretKey) = try Self.keyPair()
+  /// Makes it the client of a CURVE connection, with `key` or a new one.
+  func makeClient(of serverKey: [UInt8], as key: CurveKey? = nil) throws {
+    let (publicKey, secretKey) =
+      try key.map { ($0.publicKey, $0.exportSecret()) } ?? Self.keyPair()
     try set(ZMQ_CURVE_SERVERKEY, serverKey)
     try set(ZMQ_CURVE_PUBLICKEY, publicKey)
     try set(ZMQ_CURVE_SECRETKEY, secretKey)

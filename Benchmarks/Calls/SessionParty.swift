@@ -9,7 +9,7 @@ enum SessionParty {
   /// Listens at `address`, says where and with which key, and answers until stdin ends.
   static func serve(_ line: Line, at address: String) throws {
     let endpoint = try ZeroMQEndpoint(
-      identity: CurveKey(), listening: [address], admits: { CurveKey.peer(of: $0) }, uplink: nil,
+      identity: CurveKey(), listening: [address], admits: BenchKey.admission(of: 1), uplink: nil,
       security: line.isEncrypted ? .curve : .plaintextForBenchmark)
     endpoint.start(Echo(transport: endpoint, answerBytes: line.answerBytes))
     Party.announce(address: endpoint.addresses[0], key: endpoint.publicKey)
@@ -21,7 +21,7 @@ enum SessionParty {
     _ line: Line, at address: String, key: [UInt8], server: Int32, seconds: Double
   ) async throws -> Sample {
     let endpoint = try ZeroMQEndpoint(
-      identity: CurveKey(), listening: [], admits: { _ in nil },
+      identity: BenchKey.pair(0), listening: [], admits: { _ in nil },
       uplink: MeshUplink(address: address, key: key),
       security: line.isEncrypted ? .curve : .plaintextForBenchmark)
     let caller = Caller(line, transport: endpoint, server: CurveKey.peer(of: key))

@@ -14,7 +14,8 @@ struct PeersBenchmark {
     defer { folder.remove() }
     let keyFile = folder.path + "/key"
     var head = try Child(
-      Machine.executable, ["__peers", "head", "tcp://127.0.0.1:0", "--folder", keyFile])
+      Machine.executable,
+      ["__peers", "head", "tcp://127.0.0.1:0", "--folder", keyFile, "--count", "\(count)"])
     defer { head.end() }
     let place: Party.Announcement = try head.readLine()
     let before = Self.residentBytes(head.pid)
@@ -25,6 +26,7 @@ struct PeersBenchmark {
         [
           "__peers", "peers", place.address, "--folder", "\(folder.path)/\(index)", "--key",
           Base32.encode(place.key), "--count", "\(share(of: index))",
+          "--first", "\((0..<index).map(share).reduce(0, +))",
         ])
     }
     defer { for holder in holders { holder.end() } }
@@ -55,7 +57,8 @@ struct PeersBenchmark {
     head.kill()
     let restarted = Meter.now()
     head = try Child(
-      Machine.executable, ["__peers", "head", place.address, "--folder", keyFile])
+      Machine.executable,
+      ["__peers", "head", place.address, "--folder", keyFile, "--count", "\(count)"])
     try wait(for: 2 * count)
     let reconnected = Double(Meter.now() - restarted) * 1e-9
     Progress.clear()

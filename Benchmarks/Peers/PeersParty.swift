@@ -46,19 +46,21 @@ enum PeersParty {
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
-  /// A head that admits everybody, with a key that outlives it.
-  static func head(at address: String, keyFile: String) throws {
+  /// A head that admits so many peers, with a key that outlives it.
+  static func head(of count: Int, at address: String, keyFile: String) throws {
     raiseDescriptors()
     let endpoint = try ZeroMQEndpoint(
       identity: CurveKey.loadOrCreate(at: keyFile), listening: [address],
-      admits: { CurveKey.peer(of: $0) }, uplink: nil, security: .curve)
+      admits: BenchKey.admission(of: count), uplink: nil, security: .curve)
     endpoint.start(Sink())
     Party.announce(address: endpoint.addresses[0], key: endpoint.publicKey)
     Party.waitForEndOfInput()
   }
 
-  /// So many peers, until stdin ends.
-  static func hold(_ count: Int, at address: String, key: [UInt8], tally path: String) throws {
+  /// So many peers from number `first` on, until stdin ends.
+  static func hold(
+    _ count: Int, from first: Int, at address: String, key: [UInt8], tally path: String
+  ) throws {
     raiseDescriptors()
     Party.exitAtEndOfInput()
     let context = PlainSocket.context(sockets: count + 16)
@@ -67,7 +69,7 @@ enum PeersParty {
     var now = Meter.now()
     for index in 0..<count {
       let socket = try PlainSocket(ZMQ_DEALER, in: context)
-      try socket.makeClient(of: key)
+      try socket.makeClient(of: key, as: BenchKey.pair(first + index))
       try socket.reconnect(every: 200, upTo: 1000)
       try socket.connect(address)
       // Heartbeats are spread over the second, as those of real nodes are.
@@ -160,12 +162,14 @@ struct PeersPartyCommand: ParsableCommand {
   @Option var folder: String
   @Option var key = ""
   @Option var count = 1
+  @Option var first = 0
 
   func run() throws {
     if part == "head" {
-      try PeersParty.head(at: address, keyFile: folder)
+      try PeersParty.head(of: count, at: address, keyFile: folder)
     } else {
-      try PeersParty.hold(count, at: address, key: Base32.decode(key) ?? [], tally: folder)
+      try PeersParty.hold(
+        count, from: first, at: address, key: Base32.decode(key) ?? [], tally: folder)
     }
   }
 }

@@ -3,7 +3,7 @@ internal import Foundation
 internal import Glibc
 public import IorunClient
 internal import IorunContract
-internal import IorunCore
+public import IorunCore
 internal import IorunMesh
 internal import IorunWire
 public import IorunWorker

@@ -202,8 +202,8 @@ struct JobFlags: ParsableArguments {
       spec.gang.change { $0.mostMicrodollarsPerHour = Int((maxPrice * 1e6).rounded()) }
     }
     if let spares {
-      let spares = try checked("--spares", spares, JobLimits.spares)
-      spec.gang.change { $0.spares = spares }
+      let places = try checked("--spares", spares, JobLimits.spares)
+      spec.gang.change { $0.spares = places }
     }
     if let onLoss {
       guard let policy = PlacementTerms.OnLoss(rawValue: onLoss) else {

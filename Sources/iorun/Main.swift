@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CSandbox
 internal import CShim
 internal import Foundation
 internal import IorunClient
@@ -13,6 +14,10 @@ enum Main {
   static func main() async {
     if CommandLine.arguments.dropFirst().first == "__supervise" {
       exit(iorun_supervise(CommandLine.argc, CommandLine.unsafeArgv))
+    }
+    // What a node tries its sandboxes with.
+    if CommandLine.arguments.dropFirst().first == "__canary" {
+      exit(iorun_canary(CommandLine.argc, CommandLine.unsafeArgv))
     }
     // The arguments are copied here; what `ps` shows of a ticket is overwritten before anything else.
     let arguments = CommandLine.arguments

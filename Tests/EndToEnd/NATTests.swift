@@ -20,6 +20,8 @@ extension RealProcesses {
       ("address-restricted", "symmetric", true),
       ("port-restricted", "symmetric", true),
       ("linux", "same-home", true),
+      ("hairpin", "same-home", true),
+      ("isolated", "same-home", false),
       ("symmetric", "symmetric", false),
       ("udp-blocked", "none", false),
     ]

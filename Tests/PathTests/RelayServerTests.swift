@@ -217,6 +217,60 @@ struct RelayServerTests {
     await far.stop()
   }
 
+  @Test("a pass is renewed before its end, and the way by the relay stays open")
+  func renewal() async throws {
+    let server = try RelayServer(on: loopback, port: 0, secret: secret)
+    defer { server.stop() }
+    let (one, other) = (try UDPSocket(), try UDPSocket())
+    defer { for socket in [one, other] { socket.shut() } }
+    let near = PathKeeper(channel: one, key: try X25519())
+    let far = PathKeeper(channel: other, key: try X25519())
+    await near.start()
+    await far.start()
+    func pass(_ leg: RelayPass.Leg, until end: UInt64) throws -> RelayPass {
+      try RelayPass(
+        secret: secret, addresses: [loopback.with(port: server.port)], slot: 42, leg: leg,
+        expiresAt: end, kilobytesPerSecond: 0)
+    }
+    let now = UInt64(Date().timeIntervalSince1970)
+    let routes = Mutex<[PathRoute?]>([])
+    let old = try pass(.lower, until: now + 1000)
+    try await near.add("far", .init(key: far.publicKey, isCaller: true, relay: old)) { route in
+      routes.withLock { $0.append(route) }
+    }
+    try await far.add(
+      "near",
+      .init(
+        key: near.publicKey, isCaller: false, relay: try pass(.higher, until: now + 1000))
+    ) { _ in }
+    try await eventually("both are on the relay") {
+      let (here, there) = (await near.status("far"), await far.status("near"))
+      return here?.relayRoundTrip != nil && there?.relayRoundTrip != nil
+    }
+    let before = routes.withLock { $0.count }
+    let new = try pass(.lower, until: now + 100_000)
+    try await near.renewRelay("far", new)
+    try await eventually("the relay has taken the new pass") {
+      await near.relayPassEnd("far") == now + 100_000
+    }
+    #expect(await !near.lacksRelay("far"))
+    // One change, from the old header to the new one; at no time was there no way.
+    let told = routes.withLock { $0.dropFirst(before) }
+    #expect(told.map { $0?.relayHeader } == [try RelayHeader(new).data])
+    // The relay takes what has the new header, and no more what has the old one.
+    let inbox = Inbox()
+    inbox.hear(other)
+    let relay = loopback.with(port: server.port)
+    one.send(try datagram(old, [5, 1]), to: relay, timeToLive: nil)
+    one.send(try datagram(new, [5, 2]), to: relay, timeToLive: nil)
+    try await eventually("what is sent with the new header arrives") {
+      inbox.items.withLock { $0.contains { $0.0.last == 2 } }
+    }
+    #expect(!inbox.items.withLock { $0.contains { $0.0.suffix(2) == [5, 1] } })
+    await near.stop()
+    await far.stop()
+  }
+
   @Test(
     "all of it works over IPv6",
     .enabled(if: hasSix, "this machine has no IPv6 on its loopback: SKIPPED"))

@@ -67,7 +67,7 @@ def get(
     if isinstance(object_refs, list):
         for ref in object_refs:
             if not isinstance(ref, ObjectRef):
-                raise ValueError(
+                raise TypeError(
                     f"Attempting to call `get` on the value {ref!r}, which is not an ObjectRef."
                 )
         return worker.get(object_refs, timeout)

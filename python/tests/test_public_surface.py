@@ -35,6 +35,13 @@ def test_nothing_is_initialised_by_an_import():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_state_has_the_modules_that_programs_import():
+    from iorun.util.state import api, exception
+
+    assert api.list_actors is state.list_actors
+    assert exception.RayStateApiException is state.RayStateApiException
+
+
 def test_everything_that_is_named_exists():
     for name in iorun.__all__:
         assert hasattr(iorun, name), name

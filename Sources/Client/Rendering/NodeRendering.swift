@@ -9,7 +9,8 @@ public enum NodeRendering {
       columns: [
         .init("NODE", mayShrink: true), .init("STATE"), .init("CPUS FREE"),
         .init("MEMORY FREE"), .init("DISK FREE"), .init("GPUS FREE", mayShrink: true),
-        .init("RANKS", isRightAligned: true), .init("RTT", isRightAligned: true), .init("SEEN"),
+        .init("RANKS", isRightAligned: true), .init("RTT", isRightAligned: true),
+        .init("SENDS", isRightAligned: true), .init("SEEN"),
       ],
       rows: nodes.map { node in
         let capacity = node.facts.capacity
@@ -20,6 +21,7 @@ public enum NodeRendering {
           "\(node.free.memory) of \(capacity.memory)", node.free.disk.description,
           gpus(node), "\(node.leases)",
           node.roundTripMilliseconds.map { "\(tenths($0)) ms" } ?? "-",
+          node.sendMegabitsPerSecond.map { "\(tenths($0)) Mb/s" } ?? "-",
           Ages.ago(node.lastSeenAt, now: now),
         ]
       })

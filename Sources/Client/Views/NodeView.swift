@@ -22,6 +22,8 @@ public struct NodeView: Encodable, Sendable {
   let leases: Int
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
+  let sendMegabitsPerSecond: Double?
+  let receiveMegabitsPerSecond: Double?
   let dataPlane: DataPlaneView?
   let supplier: String?
   let reliability: Double?
@@ -86,6 +88,8 @@ public struct NodeView: Encodable, Sendable {
         country: $0.country, city: $0.city, latitudeDegrees: $0.latitude,
         longitudeDegrees: $0.longitude, doubt: node.placeDoubt)
     }
+    sendMegabitsPerSecond = node.sendMegabitsPerSecond
+    receiveMegabitsPerSecond = node.receiveMegabitsPerSecond
     dataPlane = node.facts.dataPlane.map { plane in
       DataPlaneView(
         backend: plane.backend, reason: plane.reason,

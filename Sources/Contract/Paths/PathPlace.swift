@@ -94,11 +94,12 @@ public actor PathPlace {
     try await keeper.add(name, peer, through: through, onRoute: onRoute)
   }
 
-  /// Takes another relay for a peer, or another pass for the same one.
+  /// Takes another relay for a peer, or another pass for the same one: at once, or, where
+  /// `isRenewal`, once the relay has taken it.
   ///
   /// - Throws: `internalFault`, and what the way by TCP throws.
   public func setRelay(
-    _ name: String, _ pass: RelayPass, port: UInt16, streamPort: UInt16
+    _ name: String, _ pass: RelayPass, port: UInt16, streamPort: UInt16, isRenewal: Bool = false
   ) async throws {
     guard searches[name] != nil else { return }
     searches[name]?.offer.relay = pass
@@ -107,7 +108,11 @@ public actor PathPlace {
     let completed = await lookup.complete(pass, port: port)
     let through = try shim(completed, streamPort: streamPort)
     searches[name]?.usesShim = through != nil
-    try await keeper.setRelay(name, completed, through: through)
+    if isRenewal {
+      try await keeper.renewRelay(name, completed, through: through)
+    } else {
+      try await keeper.setRelay(name, completed, through: through)
+    }
   }
 
   /// Ends a search.

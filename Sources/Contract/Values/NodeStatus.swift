@@ -41,6 +41,11 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var reliability: Double?
   /// Why the place that it claims is not believed; `nil` where nothing contradicts it.
   public var placeDoubt: String?
+  /// How fast bytes went from it to other nodes when that was tried last: the median over them, in
+  /// millions of bits a second.
+  public var sendMegabitsPerSecond: Double?
+  /// The same from other nodes to it.
+  public var receiveMegabitsPerSecond: Double?
   /// Why its owner lets it take no new work; `nil` where the owner does.
   public var ownerHold: String?
   /// What the records of its proofs say; `nil` where the head does not ask for any.
@@ -51,12 +56,15 @@ public struct NodeStatus: Hashable, Codable, Sendable {
     id: PeerID, facts: NodeFacts, state: NodeState, free: ResourceSet, leases: Int,
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
     isDrained: Bool = false, ownerHold: String? = nil, supplier: String? = nil,
-    reliability: Double? = nil, placeDoubt: String? = nil, mark: DeviceMark? = nil
+    reliability: Double? = nil, placeDoubt: String? = nil, sendMegabitsPerSecond: Double? = nil,
+    receiveMegabitsPerSecond: Double? = nil, mark: DeviceMark? = nil
   ) {
     self.mark = mark
     self.supplier = supplier
     self.reliability = reliability
     self.placeDoubt = placeDoubt
+    self.sendMegabitsPerSecond = sendMegabitsPerSecond
+    self.receiveMegabitsPerSecond = receiveMegabitsPerSecond
     self.reason = reason
     self.isDrained = isDrained
     self.ownerHold = ownerHold

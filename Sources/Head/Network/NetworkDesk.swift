@@ -1,5 +1,6 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunMesh
 
 /// The network at a glance, its nodes and its tickets.
 struct NetworkDesk: NetworkService {
@@ -30,7 +31,13 @@ struct NetworkDesk: NetworkService {
   func nodes(caller: PeerID) async throws -> [NodeStatus] {
     try authoriser.check(caller, may: .seeNetwork)
     let inventory = await director.inventory()
-    return inventory.nodes.map { Self.status($0, inventory) }
+    let rates = await director.map.throughputs(of: inventory.nodes.map(\.id))
+    return inventory.nodes.map { node in
+      var status = Self.status(node, inventory)
+      status.sendMegabitsPerSecond = rates[node.id]?.sends.map { Double($0) }
+      status.receiveMegabitsPerSecond = rates[node.id]?.receives.map { Double($0) }
+      return status
+    }
   }
 
   func sites(caller: PeerID) async throws -> NetworkSites {

@@ -26,6 +26,8 @@ actor NetworkMap {
   private var bulkAt: [PeerID: Duration] = [:]
   private var coordinates: [PeerID: NetworkCoordinate] = [:]
   private var landmark: NetworkCoordinate
+  /// How far nodes are from relays.
+  private var landmarks = Landmarks()
   private var siteMap = SiteMap()
   /// The numbers under which the map of sites knows nodes.
   private var numbers: [PeerID: Int] = [:]
@@ -121,12 +123,26 @@ actor NetworkMap {
     }
   }
 
+  /// How fast bytes went out of nodes and into them when that was tried last: the medians over those
+  /// with whom it was tried.
+  func throughputs(of nodes: [PeerID]) -> [PeerID: ThroughputMatrix.Medians] {
+    throughputs.medians(of: Set(nodes), since: clock.elapsed() - Self.bulkLife * 2)
+  }
+
+  /// A node told how far it is from relays, in milliseconds.
+  func landmarks(_ told: [PeerID: Double], of node: PeerID) {
+    landmarks.take(told, of: node)
+    knownSites = nil
+  }
+
   /// The round trip between two nodes in milliseconds: the median of the last measurements, else what
-  /// their coordinates foretell; `nil` where neither is known.
+  /// relays and coordinates foretell; `nil` where nothing is known.
   func roundTrip(_ one: PeerID, _ other: PeerID) -> Float? {
     if let entry = matrix.entry(one, other) { return entry.median }
-    guard let here = coordinates[one], let there = coordinates[other] else { return nil }
-    return here.expectedMilliseconds(to: there)
+    let foretold = coordinates[one].flatMap { here in
+      coordinates[other].map { here.expectedMilliseconds(to: $0) }
+    }
+    return landmarks.estimate(one, other, foretold: foretold)
   }
 
   /// What was measured between two nodes.
@@ -144,6 +160,7 @@ actor NetworkMap {
     bulkAt[node] = nil
     coordinates[node] = nil
     claims[node] = nil
+    landmarks.forget(node)
     if let number = numbers.removeValue(forKey: node) { siteMap.remove(number) }
     knownSites = nil
   }
@@ -205,19 +222,24 @@ actor NetworkMap {
   }
 
   /// The sites that nodes are in, and the round trips between them. Where neither measurements nor
-  /// coordinates tell one, it is the way over the head, which every node can take.
+  /// coordinates tell one, it is the way over the head or the nearest relay, which every node can take.
   var sites: NodeSites {
     if let knownSites { return knownSites }
     let siteOf = numbers.compactMapValues { siteMap.site(of: $0) }
-    var toHead: [Int: Float] = [:]
+    // From each site to the head and to relays.
+    var toLandmarks: [Int: [PeerID: Float]] = [:]
     for (node, site) in siteOf {
-      guard let trip = matrix.entry(node, head)?.least else { continue }
-      toHead[site] = min(trip, toHead[site] ?? .infinity)
+      var told = landmarks.trips(of: node)
+      if let trip = matrix.entry(node, head)?.least {
+        told[head] = min(trip, told[head] ?? .infinity)
+      }
+      toLandmarks[site, default: [:]].merge(told, uniquingKeysWith: min)
     }
     var trips = siteMap.matrix
-    for (one, here) in toHead {
-      for (other, there) in toHead where one < other && trips[one, other] == .infinity {
-        trips.replace(one, other, with: here + there)
+    for (one, here) in toLandmarks {
+      for (other, there) in toLandmarks where one < other && trips[one, other] == .infinity {
+        let ways = here.compactMap { landmark, near in there[landmark].map { near + $0 } }
+        if let least = ways.min() { trips.replace(one, other, with: least) }
       }
     }
     let sites = NodeSites(siteOf: siteOf, matrix: trips)

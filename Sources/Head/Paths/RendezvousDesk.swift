@@ -81,6 +81,13 @@ actor RendezvousDesk: RendezvousService {
       else { throw IorunError(.malformed, "a node's link names a key that is not its own") }
     }
     reports[caller] = Report(report: report, heardAt: clock.elapsed())
+    let names = Dictionary(
+      uniqueKeysWithValues: book.relays.keys.map { ($0.description, $0) })
+    await director.map.landmarks(
+      Dictionary(
+        uniqueKeysWithValues: report.relayRoundTripsMilliseconds.compactMap { name, trip in
+          names[name].map { ($0, trip) }
+        }), of: caller)
     // All that take part in runtime jobs have business with each other.
     let members = await cluster.memberPeers
     return links(

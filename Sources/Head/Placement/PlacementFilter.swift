@@ -16,7 +16,8 @@ struct PlacementFilter {
   /// - Parameter enforcesProofs: whether some nodes have not proved what they are, and must have.
   init(_ spec: JobSpec, enforcesProofs: Bool = false) {
     rules = [
-      enforcesProofs ? Self.proof(spec) : nil, Self.gangNetwork(spec), Self.labels(spec), Self.price(spec),
+      enforcesProofs ? Self.proof(spec) : nil, Self.gangNetwork(spec), Self.labels(spec),
+      Self.price(spec),
     ].compactMap(\.self)
   }
 

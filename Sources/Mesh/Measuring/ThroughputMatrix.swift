@@ -11,6 +11,14 @@ public struct ThroughputMatrix: Sendable {
     public var measuredAt: Duration
   }
 
+  /// What is usual for one peer, in millions of bits a second.
+  public struct Medians: Hashable, Sendable {
+    /// From it to others.
+    public var sends: Float?
+    /// From others to it.
+    public var receives: Float?
+  }
+
   private struct Direction: Hashable {
     let from: PeerID
     let to: PeerID
@@ -31,6 +39,26 @@ public struct ThroughputMatrix: Sendable {
   /// What was measured from one peer to another.
   public func entry(from one: PeerID, to other: PeerID) -> Entry? {
     entries[Direction(from: one, to: other)]
+  }
+
+  /// Of each of these peers the median of what was measured from it, and of what was measured to it,
+  /// since a moment, in millions of bits a second.
+  public func medians(of peers: Set<PeerID>, since moment: Duration) -> [PeerID: Medians] {
+    var sent: [PeerID: [Float]] = [:]
+    var received: [PeerID: [Float]] = [:]
+    for (direction, entry) in entries where entry.measuredAt >= moment {
+      if peers.contains(direction.from) {
+        sent[direction.from, default: []].append(entry.megabitsPerSecond)
+      }
+      if peers.contains(direction.to) {
+        received[direction.to, default: []].append(entry.megabitsPerSecond)
+      }
+    }
+    func median(_ rates: [Float]?) -> Float? { rates.map { $0.sorted()[$0.count / 2] } }
+    return Dictionary(
+      uniqueKeysWithValues: peers.map {
+        ($0, Medians(sends: median(sent[$0]), receives: median(received[$0])))
+      })
   }
 
   /// Takes a measurement. What cannot be is ignored, and a direction that finds no room, too.

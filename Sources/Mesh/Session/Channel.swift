@@ -5,7 +5,10 @@ internal import IorunWire
 ///
 /// Payloads are delivered in order and at most once. A gap makes the sender go back to it
 /// (go-back-N): links deliver in order, so gaps come from lost links, where everything after the
-/// gap is lost too.
+/// gap is lost too, or from a relay that means harm. Against the latter, what comes early is kept
+/// within the credit until the gap is closed, and who misses something says so at once and is believed
+/// after the round trip that was measured: otherwise each lost packet would cost the whole window, and
+/// a wait that doubles.
 struct Channel: Sendable {
   /// What the receiver of a class takes before it has consumed anything, in payload bytes.
   static func initialCredit(_ trafficClass: TrafficClass) -> UInt64 {
@@ -34,6 +37,10 @@ struct Channel: Sendable {
   private var creditLimit: UInt64
   private var timer = RetransmissionTimer()
   private var retransmitAt: MonotonicTime?
+  /// The other side has said that it misses what `retransmitAt` is about.
+  private var isMissed = false
+  /// What the last answer to something that was sent twice took at least.
+  private var leastTrip: Duration?
 
   // Receiving.
   private(set) var received: UInt64 = 0
@@ -42,6 +49,11 @@ struct Channel: Sendable {
   private var grantedLimit: UInt64
   private var unacknowledged = 0
   private var acknowledgeAt: MonotonicTime?
+  /// What came before its turn.
+  private var early: [UInt64: [UInt8]] = [:]
+  private var earlyBytes = 0
+  /// How often the gap before that was told.
+  private var gapReports = 0
 
   /// What the slowest path that is worth serving carries in a millisecond: 1 Mbit/s.
   static let slowestBytesAMillisecond = 125
@@ -50,6 +62,10 @@ struct Channel: Sendable {
 
   /// How long an acknowledgement may wait for a payload that takes it along.
   static let acknowledgementDelay = Duration.milliseconds(20)
+  /// The most payloads that are kept before their turn.
+  static let earlyLimit: UInt64 = 4096
+  /// The shortest time between two returns to one gap.
+  static let shortestGap = Duration.milliseconds(10)
   /// After so many payloads an acknowledgement goes at once.
   static let acknowledgementEvery = 64
 
@@ -107,7 +123,11 @@ struct Channel: Sendable {
   }
 
   /// Takes the acknowledgement and credit of any packet; returns the payload bytes that it freed.
-  mutating func acknowledged(_ sequence: UInt64, credit: UInt64, now: MonotonicTime) -> Int {
+  /// `isAlone`: the packet carried nothing else, so it was sent to say just this.
+  mutating func acknowledged(
+    _ sequence: UInt64, credit: UInt64, isAlone: Bool, now: MonotonicTime
+  ) -> Int {
+    let isCreditNews = credit > creditLimit
     creditLimit = max(creditLimit, credit)
     var freed = 0
     var newest: Outgoing?
@@ -120,21 +140,65 @@ struct Channel: Sendable {
       sentCount -= 1
     }
     if let newest {
-      if let sentAt = newest.sentAt, !newest.wasResent { timer.measured(now - sentAt) }
+      if let sentAt = newest.sentAt {
+        // Of what was sent twice nobody knows which one is answered (Karn): the later one took at
+        // least so long, which is better than nothing where nothing was measured yet.
+        if newest.wasResent { leastTrip = now - sentAt } else { timer.measured(now - sentAt) }
+      }
       retransmitAt = sentCount > 0 ? now + patience : nil
+      isMissed = false
       compact()
+    } else if isAlone, !isCreditNews {
+      missed(now)
     }
     return freed
   }
 
-  /// Takes a numbered payload; true where it is the next one and must be delivered.
-  mutating func receive(sequence: UInt64, byteCount: Int, now: MonotonicTime) -> Bool {
-    guard sequence == received + 1, receivedBytes + UInt64(byteCount) <= grantedLimit else {
-      // A duplicate, a gap, or more than the credit: say at once where we stand.
+  /// The other side repeats itself: it got something that does not follow on what it has. Where it
+  /// still does not follow when the first payload must have arrived, that one is lost.
+  private mutating func missed(_ now: MonotonicTime) {
+    guard sentCount > 0, let sentAt = queue[queueHead].sentAt,
+      let trip = timer.usualRoundTrip ?? leastTrip
+    else { return }
+    let due = max(now, sentAt + max(trip, Self.shortestGap))
+    guard retransmitAt.map({ due < $0 }) ?? true else { return }
+    retransmitAt = due
+    isMissed = true
+  }
+
+  /// Takes a numbered payload; true where it is the next one and must be delivered. Then `takeEarly`
+  /// has those that follow it and came before.
+  mutating func receive(sequence: UInt64, payload: [UInt8], now: MonotonicTime) -> Bool {
+    guard receivedBytes + UInt64(earlyBytes + payload.count) <= grantedLimit else {
       acknowledgeAt = now
       return false
     }
-    received = sequence
+    guard sequence == received + 1 else {
+      // A duplicate or a gap: say at once where we stand.
+      acknowledgeAt = now
+      if sequence > received, sequence - received <= Self.earlyLimit, early[sequence] == nil {
+        early[sequence] = payload
+        earlyBytes += payload.count
+      }
+      return false
+    }
+    note(payload.count, now: now)
+    // It came early, too, and could not be delivered then.
+    if !early.isEmpty, let copy = early.removeValue(forKey: sequence) { earlyBytes -= copy.count }
+    return true
+  }
+
+  /// The next payload, where it came before its turn.
+  mutating func takeEarly(now: MonotonicTime) -> [UInt8]? {
+    guard !early.isEmpty, let payload = early.removeValue(forKey: received + 1) else { return nil }
+    earlyBytes -= payload.count
+    note(payload.count, now: now)
+    return payload
+  }
+
+  private mutating func note(_ byteCount: Int, now: MonotonicTime) {
+    received += 1
+    gapReports = 0
     receivedBytes += UInt64(byteCount)
     unacknowledged += 1
     if unacknowledged >= Self.acknowledgementEvery {
@@ -142,7 +206,6 @@ struct Channel: Sendable {
     } else if acknowledgeAt == nil {
       acknowledgeAt = now + Self.acknowledgementDelay
     }
-    return true
   }
 
   /// The application is done with so many received bytes: gives their room back.
@@ -165,6 +228,11 @@ struct Channel: Sendable {
   mutating func takeDueAcknowledgement(now: MonotonicTime) -> Bool {
     guard let due = acknowledgeAt, due <= now else { return false }
     acknowledgementSent()
+    if !early.isEmpty {
+      // Until the gap is closed it is told again, ever less often: word of it may be lost as well.
+      acknowledgeAt = now + Self.acknowledgementDelay * (1 << min(gapReports, 5))
+      gapReports += 1
+    }
     return true
   }
 
@@ -178,7 +246,7 @@ struct Channel: Sendable {
   /// Goes back to the first unacknowledged payload where its time is up.
   mutating func retransmitIfDue(now: MonotonicTime) {
     guard let due = retransmitAt, due <= now else { return }
-    timer.expired()
+    if !isMissed { timer.expired() }
     goBack()
   }
 
@@ -194,6 +262,7 @@ struct Channel: Sendable {
     sentCount = 0
     bytesInFlight = 0
     retransmitAt = nil
+    isMissed = false
   }
 
   /// How long to wait for an acknowledgement of what is in flight. What a slow path still carries is
@@ -205,7 +274,8 @@ struct Channel: Sendable {
 
   private mutating func acknowledgementSent() {
     unacknowledged = 0
-    acknowledgeAt = nil
+    // Word of a gap goes by itself: along with a payload it would not be told from usual traffic.
+    if early.isEmpty { acknowledgeAt = nil }
     grantedLimit = max(grantedLimit, consumedBytes + Self.initialCredit(trafficClass))
   }
 

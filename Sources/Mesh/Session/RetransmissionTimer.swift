@@ -10,9 +10,13 @@ struct RetransmissionTimer: Sendable {
 
   /// The wait before the next retransmission.
   var timeout: Duration {
-    let base = smoothedRoundTrip.map { $0 + variation * 4 } ?? .seconds(1)
+    let base = usualRoundTrip ?? .seconds(1)
     return min(max(base, Self.minimum) * backoff, Self.maximum)
   }
+
+  /// What a round trip seldom exceeds, as far as it was measured: RFC 6298's wait without its floor
+  /// and without backing off.
+  var usualRoundTrip: Duration? { smoothedRoundTrip.map { $0 + variation * 4 } }
 
   /// Takes the round trip of a payload that was sent once (Karn's rule).
   mutating func measured(_ roundTrip: Duration) {

@@ -164,9 +164,12 @@ struct Session: Sendable {
   ) {
     heard(now)
     acknowledge(packet, now: now, into: &actions)
-    let isNext = channels[packet.trafficClass.rawValue].receive(
-      sequence: sequence, byteCount: payload.count, now: now)
-    if isNext { actions.append(.deliver(packet.trafficClass, payload)) }
+    let index = packet.trafficClass.rawValue
+    guard channels[index].receive(sequence: sequence, payload: payload, now: now) else { return }
+    actions.append(.deliver(packet.trafficClass, payload))
+    while let next = channels[index].takeEarly(now: now) {
+      actions.append(.deliver(packet.trafficClass, next))
+    }
   }
 
   /// The path to the other side was lost and is back.
@@ -271,8 +274,9 @@ struct Session: Sendable {
   mutating func acknowledge(
     _ packet: Packet, now: MonotonicTime, into actions: inout [Action]
   ) {
+    let isAlone = if case .acknowledge = packet.kind { true } else { false }
     let freed = channels[packet.trafficClass.rawValue].acknowledged(
-      packet.acknowledged, credit: packet.creditLimit, now: now)
+      packet.acknowledged, credit: packet.creditLimit, isAlone: isAlone, now: now)
     if freed > 0 { actions.append(.freed(freed)) }
     flush(packet.trafficClass, now: now, into: &actions)
   }

@@ -12,8 +12,10 @@ struct HandshakeLimiter: Sendable {
     let perSecond: Double
   }
 
-  /// Of one admitted key.
-  static let key = Rate(burst: 120, perSecond: 2)
+  /// Of one admitted key at one address: several nodes behind one router may share a ticket.
+  static let key = Rate(burst: 240, perSecond: 2)
+  /// Of one admitted key over all addresses: a fleet joins with one ticket, and so with one key.
+  static let sharedKey = Rate(burst: 2400, perSecond: 40)
   /// Of one address, admitted or not: many nodes may stand behind one.
   static let address = Rate(burst: 1000, perSecond: 50)
   /// Of one address with keys that nobody admitted.
@@ -22,7 +24,8 @@ struct HandshakeLimiter: Sendable {
   static let bucketLimit = 65_536
 
   private enum Name: Hashable {
-    case key([UInt8])
+    case key([UInt8], at: [UInt8])
+    case sharedKey([UInt8])
     case address([UInt8])
     case stranger([UInt8])
   }
@@ -42,8 +45,11 @@ struct HandshakeLimiter: Sendable {
       address.isEmpty || address.starts(with: Array("127.".utf8))
       || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
     guard !isLocal else { return true }
+    // What one address is refused takes nothing from what the key has elsewhere.
     let isInTime =
-      key.map { take(.key($0), Self.key, now) } ?? take(.stranger(address), Self.stranger, now)
+      key.map {
+        take(.key($0, at: address), Self.key, now) && take(.sharedKey($0), Self.sharedKey, now)
+      } ?? take(.stranger(address), Self.stranger, now)
     return take(.address(address), Self.address, now) && isInTime
   }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "address.h"
@@ -80,6 +81,8 @@ struct iorun_relay *iorun_relay_create(int fd, uint32_t slots) {
   getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &relay->family, &length);
   return relay;
 }
+
+void iorun_relay_name_thread(void) { prctl(PR_SET_NAME, "path-relay"); }
 
 void iorun_relay_free(struct iorun_relay *relay) {
   if (!relay) return;

@@ -38,6 +38,8 @@ public actor PathKeeper {
     var machine: PathMachine
     var binding: RelayBinding?
     var header: RelayHeader?
+    /// A newer pass for the same relay, not taken by it yet.
+    var renewal: (binding: RelayBinding, header: RelayHeader)?
     var route: PathRoute?
     var onRoute: @Sendable (PathRoute?) -> Void
     var spread: SpreadSockets?
@@ -151,6 +153,7 @@ public actor PathKeeper {
     }
     peers[name]?.header = header
     peers[name]?.binding = binding
+    peers[name]?.renewal = nil
     tick()
   }
 
@@ -241,6 +244,8 @@ public actor PathKeeper {
       for name in peers.keys {
         let actions = peers[name]?.binding?.receive(bytes, from: address, now: now) ?? []
         carryOut(actions, of: name)
+        carryOutRenewal(
+          peers[name]?.renewal?.binding.receive(bytes, from: address, now: now) ?? [], of: name)
       }
     default: return
     }
@@ -256,11 +261,14 @@ public actor PathKeeper {
     }
   }
 
-  private func tick() {
+  func tick() {
     let now = PathClock.now()
     for name in peers.keys {
       if let due = peers[name]?.binding?.deadline, due <= now {
         carryOut(peers[name]?.binding?.tick(now: now) ?? [], of: name)
+      }
+      if let due = peers[name]?.renewal?.binding.deadline, due <= now {
+        carryOutRenewal(peers[name]?.renewal?.binding.tick(now: now) ?? [], of: name)
       }
       if let due = peers[name]?.machine.deadline, due <= now {
         step(name) { machine, now, actions in machine.tick(now: now, into: &actions) }
@@ -328,7 +336,8 @@ public actor PathKeeper {
   }
 
   private func arm() {
-    let next = peers.values.flatMap { [$0.machine.deadline, $0.binding?.deadline] }
+    let next = peers.values
+      .flatMap { [$0.machine.deadline, $0.binding?.deadline, $0.renewal?.binding.deadline] }
       .compactMap { $0 }.min()
     guard !isOver, let next else { return }
     if let armedFor, armedFor <= next, timer != nil { return }

@@ -80,6 +80,7 @@ public final class RelayServer: Sendable {
     // Nobody but the thread touches the relay from here on.
     nonisolated(unsafe) let owned = relay
     let thread = Thread { [weak self] in
+      iorun_relay_name_thread()
       Self.run(owned, desk, [descriptor, other, silent], stop) { counters, bytes in
         self?.note(counters, bytes)
       }

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { most_inherited = 8 };
+enum { most_inherited = 8, most_spaces = 8 };
 
 // What a failed child tells its parent.
 struct failure {
@@ -171,9 +171,37 @@ static int set_limits(const struct iorun_box_launch *launch) {
   return 0;
 }
 
-static int become_user(uid_t user) {
-  if (user == 0) return 0;
+// Waits for the one child of this process, with nothing open that another would wait for, and ends as
+// it ended.
+_Noreturn static void stand_by(pid_t child, int limit) {
+  int closed = -1;
+#ifdef SYS_close_range
+  closed = (int)syscall(SYS_close_range, 0U, ~0U, 0U);
+#endif
+  for (int fd = 0; closed < 0 && fd < limit; fd++) close(fd);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+// Goes on in a child, because a namespace of process ids takes only those that are born in it.
+static int enter_spaces(const struct iorun_box_launch *launch, int limit) {
+  if (launch->space_count == 0) return 0;
+  // Inside, the right to change them may be gone.
   if (setgroups(0, NULL) < 0) return errno;
+  for (int i = 0; i < launch->space_count; i++) {
+    if (setns(launch->spaces[i], 0) < 0) return errno;
+  }
+  pid_t child = fork();
+  if (child < 0) return errno;
+  if (child > 0) stand_by(child, limit);
+  return 0;
+}
+
+static int become_user(uid_t user, int is_inside) {
+  if (user == 0) return 0;
+  if (!is_inside && setgroups(0, NULL) < 0) return errno;
   if (setresgid(user, user, user) < 0) return errno;
   // From root to another user: the kernel empties the capabilities.
   if (setresuid(user, user, user) < 0) return errno;
@@ -209,13 +237,16 @@ static struct failure become(const struct iorun_box_launch *launch, pid_t parent
   }
   struct failure mounts = prepare_mounts(launch);
   if (mounts.reason != 0) return mounts;
-  int reason = place_descriptors(launch, limit);
-  if (reason != 0) return failed(iorun_box_failed_descriptors, reason);
+  int is_inside = launch->space_count > 0;
+  int reason = enter_spaces(launch, limit);
+  if (reason != 0) return failed(iorun_box_failed_namespace, reason);
+  if ((reason = place_descriptors(launch, limit)) != 0) return failed(iorun_box_failed_descriptors, reason);
   if ((reason = set_limits(launch)) != 0) return failed(iorun_box_failed_limits, reason);
-  if ((reason = become_user(launch->user)) != 0) return failed(iorun_box_failed_user, reason);
+  if ((reason = become_user(launch->user, is_inside)) != 0) return failed(iorun_box_failed_user, reason);
   // After the change of user, which clears it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return failed(iorun_box_failed_fork, errno);
-  if (getppid() != parent) _exit(127);
+  // A parent that is outside of the namespace has no number in it.
+  if (!is_inside && getppid() != parent) _exit(127);
   if (launch->folder != NULL && chdir(launch->folder) < 0) {
     return failed(iorun_box_failed_exec, errno);
   }
@@ -231,6 +262,7 @@ unsigned iorun_device_minor(dev_t device) { return minor(device); }
 int iorun_box_spawn(const struct iorun_box_launch *launch, pid_t *pid, int *step) {
   *step = iorun_box_failed_fork;
   if (launch->inherited_count < 0 || launch->inherited_count > most_inherited) return EINVAL;
+  if (launch->space_count < 0 || launch->space_count > most_spaces) return EINVAL;
   struct rlimit files;
   int limit = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 1 << 20
                   ? (int)files.rlim_cur

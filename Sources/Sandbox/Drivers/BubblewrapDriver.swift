@@ -49,14 +49,16 @@ public struct BubblewrapDriver: SandboxDriver {
     if case .namespace(let descriptor) = spec.network { network = descriptor }
     let launch = SandboxLaunch(
       // The options, which hold the environment, in a file and not where ps shows them.
-      path: program, arguments: ["bwrap", "--args", "3", "--"] + spec.command, folder: "/",
-      streams: streams, inherited: [options, filter], group: group,
+      path: program,
+      arguments: ["bwrap", "--args", "\(Self.ownDescriptor(spec))", "--"] + spec.command,
+      folder: "/", streams: streams, inherited: spec.inherited + [options, filter], group: group,
       limits: Self.limits(spec.limits), steps: stage.steps, network: network,
       user: host.isRoot ? spec.hostUser : 0)
     do {
       try group.allowDevices(spec.devices.map { try DeviceNumber(node: $0) })
       return SandboxProcess(
-        pid: try launch.start(), group: group, understand: SandboxDriverEnd.understand)
+        pid: try launch.start(), group: group, limits: spec.limits,
+        understand: SandboxDriverEnd.understand)
     } catch {
       group.remove()
       throw error
@@ -74,12 +76,16 @@ public struct BubblewrapDriver: SandboxDriver {
     ]
   }
 
+  // Bubblewrap closes its own before the program runs.
+  private static func ownDescriptor(_ spec: SandboxSpec) -> Int { 3 + spec.inherited.count }
+
   private func options(_ spec: SandboxSpec, stage: SandboxStage) -> [String] {
     var options = [
       "--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid", "--unshare-uts",
       "--unshare-cgroup-try", "--uid", "\(SandboxSpec.userInside)",
       "--gid", "\(SandboxSpec.userInside)", "--hostname", "iorun", "--cap-drop", "ALL",
-      "--die-with-parent", "--new-session", "--clearenv", "--seccomp", "4",
+      "--die-with-parent", "--new-session", "--clearenv", "--seccomp",
+      "\(Self.ownDescriptor(spec) + 1)",
     ]
     if spec.network == .none { options.append("--unshare-net") }
     options += [stage.isRootWritable ? "--bind" : "--ro-bind", stage.root, "/"]

@@ -17,10 +17,16 @@ public struct HostRoot: Sendable {
   /// - Parameters:
   ///   - folder: an absolute path; may be there already.
   ///   - program: a program of the host to show as well, with the libraries that `libraryFolders` has.
+  ///   - files: more files and folders of the host to show under the same path; those that are not
+  ///     there are left out.
+  ///   - places: paths at which empty files are made, to show other files there.
   ///   - libraryFolders: folders of the host to show under the same path, where they are not below
   ///     `/usr`.
   /// - Throws: what making folders throws.
-  public init(at folder: String, program: String? = nil, libraryFolders: [String] = []) throws {
+  public init(
+    at folder: String, program: String? = nil, files: [String] = [], places: [String] = [],
+    libraryFolders: [String] = []
+  ) throws {
     self.folder = folder
     try SandboxFolder.make(folder, mode: 0o755)
     var binds: [SandboxSpec.Bind] = []
@@ -47,6 +53,12 @@ public struct HostRoot: Sendable {
       }
     }
     try show("/etc/ld.so.cache", at: "/etc/ld.so.cache")
+    for file in files { try show(file, at: file) }
+    for place in places {
+      try SandboxFolder.make(
+        ((folder + place) as NSString).deletingLastPathComponent, mode: 0o755)
+      _ = try OpenFile(folder + place, O_CREAT | O_WRONLY, mode: 0o644)
+    }
     for library in libraryFolders where !library.hasPrefix("/usr/") && !library.hasPrefix("/lib") {
       try show(library, at: library)
     }

@@ -35,6 +35,9 @@ public struct OCIDriver: SandboxDriver {
         .sandboxUnavailable, "an OCI runtime is used by root only",
         remedy: "Run the node as root, or install bubblewrap")
     }
+    guard spec.inherited.isEmpty else {
+      throw IorunError(.sandboxUnavailable, "an OCI runtime passes no descriptors on")
+    }
     guard spec.network != .host else {
       throw IorunError(.sandboxUnavailable, "an OCI runtime gives no program the host's network")
     }

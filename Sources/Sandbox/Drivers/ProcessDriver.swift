@@ -34,7 +34,8 @@ public struct ProcessDriver: SandboxDriver {
     if case .namespace(let descriptor) = spec.network { network = descriptor }
     let launch = SandboxLaunch(
       path: spec.command[0], arguments: spec.command, environment: spec.environment,
-      folder: spec.folder, streams: streams, group: group?.folders.isEmpty == true ? nil : group,
+      folder: spec.folder, streams: streams, inherited: spec.inherited,
+      group: group?.folders.isEmpty == true ? nil : group,
       network: network, outOfMemoryScore: 0)
     do {
       return SandboxProcess(pid: try launch.start(), group: launch.group)

@@ -26,6 +26,8 @@ struct SandboxLaunch {
   var steps: [Step] = []
   /// A namespace's descriptor, or -1.
   var network: Int32 = -1
+  /// Namespaces of a sandbox that runs, to begin in, that of its users last; see CSandbox.h.
+  var spaces: [Int32] = []
   /// The user to become; 0: stay.
   var user: UInt32 = 0
   var filter: SeccompFilter?
@@ -49,12 +51,14 @@ struct SandboxLaunch {
     var failed: Int32 = 0
     let reason = withCStrings(arguments) { argv in
       withCStrings(variables) { envp in
-        inherited.withUnsafeBufferPointer { inherited in
+        withBuffers(inherited, spaces) { inherited, spaces in
           memberships.withUnsafeBufferPointer { groups in
             cLimits.withUnsafeBufferPointer { limits in
               cSteps.withUnsafeBufferPointer { steps in
                 filterBytes.withUnsafeBytes { filter in
                   var launch = iorun_box_launch()
+                  launch.spaces = spaces.baseAddress
+                  launch.space_count = Int32(spaces.count)
                   launch.path = strings.add(path)
                   launch.argv = argv
                   launch.envp = envp
@@ -111,6 +115,16 @@ struct SandboxLaunch {
         "making a process"
       }
     }
+  }
+}
+
+/// Two lists as C takes them.
+private func withBuffers<Result>(
+  _ first: [Int32], _ second: [Int32],
+  _ body: (UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Int32>) -> Result
+) -> Result {
+  first.withUnsafeBufferPointer { first in
+    second.withUnsafeBufferPointer { second in body(first, second) }
   }
 }
 

@@ -46,7 +46,9 @@ public final class SandboxProcess: Sendable {
     var waiters: [CheckedContinuation<SandboxExit, Never>] = []
   }
 
-  private let group: ControlGroup?
+  let group: ControlGroup?
+  /// Its limits, where others may be started beside the program.
+  let limits: SandboxLimits?
   private let remote: (any RemoteSandbox)?
   private let understand: @Sendable (ExitCause) -> ExitCause
   private let tidy: @Sendable () -> Void
@@ -58,13 +60,14 @@ public final class SandboxProcess: Sendable {
   ///   - understand: makes of the driver's own end the program's.
   ///   - tidy: what the driver has to remove afterwards.
   init(
-    pid: pid_t, group: ControlGroup?,
+    pid: pid_t, group: ControlGroup?, limits: SandboxLimits? = nil,
     understand: @escaping @Sendable (ExitCause) -> ExitCause = { $0 },
     tidy: @escaping @Sendable () -> Void = {}
   ) {
     self.pid = pid
     self.group = group
     remote = nil
+    self.limits = limits
     self.understand = understand
     self.tidy = tidy
     // A thread a sandbox: waiting blocks, and may take days.
@@ -77,6 +80,7 @@ public final class SandboxProcess: Sendable {
   init(pid: pid_t, remote: any RemoteSandbox) {
     self.pid = pid
     group = nil
+    limits = nil
     self.remote = remote
     understand = { $0 }
     tidy = {}
@@ -88,6 +92,13 @@ public final class SandboxProcess: Sendable {
     }
     thread.name = "iorun-sandbox"
     thread.start()
+  }
+
+  /// Calls `body` with the driver's process id while that is surely its own; `nil` after its end.
+  public func whileRunning<Result: Sendable>(
+    _ body: (Int32) throws -> Result
+  ) throws -> Result? {
+    try state.withLock { state in try state.hasEnded ? nil : body(pid) }
   }
 
   /// Waits for the end; may be asked any number of times.

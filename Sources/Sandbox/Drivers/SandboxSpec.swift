@@ -65,6 +65,8 @@ public struct SandboxSpec: Sendable {
   public var network: Network
   /// The first of 65,536 user ids of the host that are this sandbox's alone.
   public var firstUser: UInt32
+  /// Open descriptors that become the program's 3, 4 and so on, at most 4. They stay the caller's.
+  public var inherited: [Int32] = []
 
   /// The user inside; the host's is ``firstUser`` and this.
   public static let userInside: UInt32 = 1000
@@ -132,6 +134,9 @@ public struct SandboxSpec: Sendable {
     guard limits.memory >= .mebi(8), limits.processes > 0, limits.milliCPUs > 0,
       limits.openFiles >= 16
     else { throw refuse("a limit is too small for any program") }
+    guard inherited.count <= 4, inherited.allSatisfy({ $0 >= 0 }) else {
+      throw refuse("at most 4 open descriptors are passed on")
+    }
     guard firstUser > 0, firstUser <= UInt32(Int32.max) - Self.userCount + 1 else {
       throw refuse("its user ids are the host's own")
     }

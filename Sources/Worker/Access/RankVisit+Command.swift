@@ -15,7 +15,8 @@ extension RankVisit {
       guard let namespaces = try view.process.namespaces() else {
         throw IorunError(.rankEnded, "the rank's process has ended")
       }
-      return try SessionProcess.start(execution, beside: view.launch, in: namespaces)
+      return try SessionProcess.start(
+        execution, beside: view.launch, in: namespaces, box: view.process.box)
     }
     return RankVisit {
       await run(process, $0)

@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import IorunContract
 import IorunCore
+import IorunSandbox
 import Synchronization
 
 /// A command that a person runs beside a rank, under a supervisor of its own: nothing of its tree
@@ -24,7 +25,8 @@ final class SessionProcess: Sendable {
   /// Starts the supervisor, which starts the command. Blocks until the supervisor runs. Throws
   /// `spawnFailed`, `specInvalid`.
   static func start(
-    _ execution: Execution, beside launch: RankProcess.Launch, in namespaces: RankNamespaces
+    _ execution: Execution, beside launch: RankProcess.Launch, in namespaces: RankNamespaces,
+    box: SandboxProcess?
   ) throws -> SessionProcess {
     let words = execution.command + execution.environment.flatMap { [$0.key, $0.value] }
     guard execution.command.first?.isEmpty == false, execution.environment.count <= 64,
@@ -44,8 +46,18 @@ final class SessionProcess: Sendable {
     do {
       try pipes.open(terminal: execution.terminal, environment: text)
       var pid: pid_t = 0
-      let failure = spawn(execution.command, launch, pipes, namespaces, &pid)
-      guard failure == 0 else { throw SessionPipes.failure(failure) }
+      if let box {
+        let milliseconds = Int(launch.leftoverGrace / .milliseconds(1))
+        pid = try box.enter(
+          [RankSeal.supervisor, "__supervise", "\(milliseconds)"] + execution.command,
+          environment: RankProcess.supervisorEnvironment, folder: launch.folder,
+          streams: SandboxStreams(
+            input: pipes.theirInput, output: pipes.theirOutput, errors: pipes.theirErrors),
+          inherited: [pipes.theirChannel, pipes.variables])
+      } else {
+        let failure = spawn(execution.command, launch, pipes, namespaces, &pid)
+        guard failure == 0 else { throw SessionPipes.failure(failure) }
+      }
       pipes.closeTheirs()
       return try SessionProcess(pipes, pid, execution, launch)
     } catch {
@@ -126,10 +138,7 @@ final class SessionProcess: Sendable {
   ) -> Int32 {
     let milliseconds = launch.leftoverGrace / .milliseconds(1)
     let arguments = ["iorun", "__supervise", String(Int(milliseconds))] + command
-    // The supervisor itself needs only what its own libraries need.
-    let environment = ["PATH", "LD_LIBRARY_PATH"].compactMap { name -> String? in
-      ProcessInfo.processInfo.environment[name].map { "\(name)=\($0)" }
-    }
+    let environment = RankProcess.supervisorEnvironment.map { "\($0.key)=\($0.value)" }
     var streams = iorun_streams(
       input: pipes.theirInput, output: pipes.theirOutput, errors: pipes.theirErrors,
       network: namespaces.network, mounts: namespaces.mounts)

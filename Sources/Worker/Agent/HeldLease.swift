@@ -7,7 +7,7 @@ struct HeldLease {
   /// The grant.
   let grant: LeaseGrant
   /// Its folders.
-  let folder: LeaseFolder
+  var folder: LeaseFolder
   /// Fetches and prepares; ends with the answer for the head.
   var preparation: Task<LeasePrepared, any Error>?
   /// The variables of the process's identity; `nil` while there is none to give back.

@@ -8,6 +8,8 @@ import IorunCore
 struct LeaseFolder: Sendable, Hashable {
   /// The folder of the lease.
   let root: String
+  /// The scratch of a rank in a sandbox, which has its working folder; `nil` for an ordinary process.
+  var scratch: String?
 
   /// The folder of a lease below a node's state folder.
   init(_ lease: LeaseID, stateFolder: String) {
@@ -15,8 +17,12 @@ struct LeaseFolder: Sendable, Hashable {
   }
 
   /// The rank's working folder, which is its home too.
-  var work: String { root + "/work" }
-  /// The rank's `TMPDIR`.
+  var work: String { scratch.map { $0 + RankSeal.folder } ?? root + "/work" }
+  /// Where the rank itself finds it.
+  var workSeen: String { scratch == nil ? work : RankSeal.folder }
+  /// The rank's `TMPDIR`, where it finds it.
+  var temporarySeen: String { scratch == nil ? temporary : "/tmp" }
+  /// The rank's `TMPDIR` as an ordinary process.
   var temporary: String { root + "/tmp" }
   /// What the rank printed.
   var log: String { root + "/log" }

@@ -31,18 +31,26 @@ extension NodeAgentCore {
 
   private func build(_ grant: LeaseGrant, _ folder: LeaseFolder) async throws -> LeasePrepared {
     let id = grant.id
+    var folder = folder
     try await machine.reserve(grant)
     let (executor, variables) = try await executors.acquire(id)
     held[id]?.executor = variables
     try Task.checkCancellation()
     try table.setExecutor(executor, of: id)
-    try await Blocking.run { try folder.make() }
+    try await Blocking.run { [folder] in try folder.make() }
     try Task.checkCancellation()
+    if let sealed {
+      folder.scratch = try await Blocking.run { try sealed.open(grant) }
+      held[id]?.folder = folder
+      try Task.checkCancellation()
+    }
     if let workingFolder = grant.workingFolder {
+      let work = folder.work
       try await retry(final: Retry.contentFaults) {
-        try await self.content.stage(workingFolder, into: folder.work)
+        try await self.content.stage(workingFolder, into: work)
       }
     }
+    if let sealed { try await Blocking.run { sealed.give(id) } }
     let tunnel = grant.network == nil ? nil : try await networks.prepare(grant)
     try Task.checkCancellation()
     let port = try await rendezvousPort(grant)

@@ -11,7 +11,7 @@ extension NodeAgentCore {
     let file = lease.folder.log
     let cap = RankLog.Cap(size: settings.logLimit, setting: settings.logLimitSetting)
     do {
-      let launch = launch(lease, gang, try await network(lease, gang))
+      let launch = try launch(lease, gang, try await network(lease, gang))
       let (process, log) = try await Blocking.run {
         let log = try RankLog(file: file, cap: cap)
         return (try RankProcess.start(launch, log: log), log)
@@ -64,7 +64,9 @@ extension NodeAgentCore {
   /// What the rank's process enters; `nil` where it uses the node's own network.
   private func network(_ lease: HeldLease, _ gang: GangStart) async throws -> RankNetwork? {
     switch (lease.grant.network, gang.network) {
-    case (nil, nil): return nil
+    case (nil, nil):
+      guard let sealed else { return nil }
+      return try await Blocking.run { try sealed.network(lease.grant) }
     case (.some, let network?): return try await networks.connect(lease.grant.id, to: network)
     default:
       throw IorunError(.malformed, "the grant and the start disagree about the gang's network")
@@ -73,19 +75,32 @@ extension NodeAgentCore {
 
   private func launch(
     _ lease: HeldLease, _ gang: GangStart, _ network: RankNetwork?
-  ) -> RankProcess.Launch {
+  ) throws -> RankProcess.Launch {
     let command =
       switch lease.grant.spec.entrypoint {
       case .command(let words): words
       case .swift(let target, let arguments): ["./bin/\(target)"] + arguments
       }
+    var executor = lease.executor ?? [:]
+    if sealed != nil {
+      executor[ExecutorEnvironment.agentAddress] = "ipc://" + RankSeal.agentSocket
+      // The node's runtime is not to be reached from a sandbox.
+      executor["IORUN_HUB"] = nil
+    }
     let environment = RankEnvironment(
       grant: lease.grant, gang: gang, folder: lease.folder, facts: facts,
-      searchPath: settings.searchPath, executor: lease.executor ?? [:],
+      searchPath: settings.searchPath, executor: executor,
       interface: network?.interface)
+    let seal = try sealed.map { sealed in
+      guard let network else {
+        throw IorunError(.internalFault, "a rank in a sandbox has no network")
+      }
+      return try sealed.seal(
+        lease.grant, network: network, environment: RankProcess.supervisorEnvironment)
+    }
     return RankProcess.Launch(
       supervisor: settings.supervisor, command: command, environment: environment.variables,
-      folder: lease.folder.work, network: network)
+      folder: lease.folder.workSeen, network: network, seal: seal)
   }
 
   /// From a started process to its end at the head: the whole log first, then the outputs, then
@@ -200,8 +215,10 @@ extension NodeAgentCore {
     await held[id]?.life?.value
     await guests?.rankEnded(id, lease.stopCause ?? .cancelled)
     await held[id]?.termination?.value
+    let folder = held[id]?.folder ?? lease.folder
     do {
-      try await Blocking.run { try lease.folder.remove() }
+      if let sealed { try await Blocking.run { try sealed.close(id) } }
+      try await Blocking.run { try folder.remove() }
     } catch {
       logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
     }

@@ -14,6 +14,8 @@ public actor NodeAgentCore: AgentService {
   let executors: ExecutorSource
   let machine: MachineShare
   let networks: any LeaseNetworks
+  /// `nil` where ranks run as ordinary processes.
+  let sealed: SealedRanks?
   let settings: AgentSettings
   let clock: any Clock<Duration>
   let logger: Logger
@@ -37,6 +39,19 @@ public actor NodeAgentCore: AgentService {
     networks: any LeaseNetworks = NoLeaseNetworks(), settings: AgentSettings,
     clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "iorun.agent")
   ) {
+    self.init(
+      facts: facts, headID: headID, head: head, content: content, executors: executors,
+      machine: machine, networks: networks, sealed: nil, settings: settings, clock: clock,
+      logger: logger)
+  }
+
+  init(
+    facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
+    executors: ExecutorSource, machine: MachineShare, networks: any LeaseNetworks,
+    sealed: SealedRanks?, settings: AgentSettings, clock: any Clock<Duration> = ContinuousClock(),
+    logger: Logger
+  ) {
+    self.sealed = sealed
     self.facts = facts
     self.headID = headID
     self.head = head

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import IorunCore
+public import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 
@@ -21,14 +21,17 @@ public struct NodeMembership: Codable, Sendable {
   public var metrics: String?
   /// What its owner says of it: price, place, labels; `nil` for nothing.
   public var claims: NodeClaims?
+  /// How ranks are kept apart from the machine; `nil`, as in the file of an earlier version: not.
+  public var isolation: NodeIsolation?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
     milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil,
-    claims: NodeClaims? = nil
+    claims: NodeClaims? = nil, isolation: NodeIsolation? = nil
   ) {
     self.claims = claims
+    self.isolation = isolation
     self.headAddress = headAddress
     self.headKey = Base32.encode(headKey)
     self.name = name
@@ -41,9 +44,10 @@ public struct NodeMembership: Codable, Sendable {
   /// The same membership with what is given put in place of what was kept.
   public func changed(
     name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
-    claims: NodeClaims = NodeClaims()
+    claims: NodeClaims = NodeClaims(), isolation: NodeIsolation? = nil
   ) -> NodeMembership {
     var changed = self
+    changed.isolation = isolation ?? self.isolation
     changed.name = name ?? self.name
     changed.address = address ?? self.address
     changed.milliCPUs = milliCPUs ?? self.milliCPUs
@@ -96,7 +100,9 @@ extension NodeMembership {
   var allClaims: NodeClaims? {
     var all = claims ?? NodeClaims()
     let labels = (offer?.labels ?? [:]).filter { key, value in
+      // What the head would refuse stays with the node's own programs.
       max(key.utf8.count, value.utf8.count) <= NodeClaims.textLimit
+        && !(key + value).utf8.contains { $0 < 32 }
     }
     if !labels.isEmpty {
       all.labels = Dictionary(

@@ -64,12 +64,19 @@ public struct NodeProcess: Sendable {
         stateFolder: stateFolder, logger: logger)
     }
     let known = facts
+    let sealed = try await SealedRanks.open(
+      membership.isolation ?? .process, stateFolder: stateFolder, node: identity.peer,
+      facts: known, program: supervisor,
+      agentSocket: String(Self.socketAddress(stateFolder, identity.peer).dropFirst(6)),
+      logger: logger)
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
     let machine = Self.share(hubMailbox)
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
+    // Of ranks alone: the runtime's workers are ordinary processes.
+    hubSettings.labels["iorun.io/rank-isolation"] = sealed == nil ? "none" : "bwrap"
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
@@ -94,7 +101,7 @@ public struct NodeProcess: Sendable {
             )
           }, release: { executors.release($0) }),
         machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
-        settings: settings, logger: logger)
+        sealed: sealed, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let bridge = HubBridge(mailbox: hubMailbox, head: headID, programs: programs)
       let paths = try NodePathAgent(

@@ -112,6 +112,8 @@ final class PathedGangPaths: GangPaths {
           guard (try? await Task.sleep(for: .milliseconds(300 << attempt))) != nil else { return }
         }
       }
+      var life = PassLife()
+      life.given(passes.values.map(\.pass.expiresAt), at: Self.unixSeconds())
       for peer in peers {
         await self.begin(peer, passes[peer.node], gang, own: own, held.place) {
           input.yield((peer, $0))
@@ -123,7 +125,7 @@ final class PathedGangPaths: GangPaths {
         guard status?.route == nil, let first = peer.member.endpoints.first else { continue }
         try? await device.setEndpoint(TunnelEndpoint(first), of: peer.key)
       }
-      await self.keepRelays(of: peers.map(\.node), gang, agent, held.place)
+      await self.keepRelays(of: peers.map(\.node), life, gang, agent, held.place)
     }
     state.withLock { $0.gangs[gang]?.tasks += [follower, search] }
     await agent.setOthers(gang.description) { [weak self] in
@@ -138,35 +140,41 @@ final class PathedGangPaths: GangPaths {
     await agent?.setOthers(gang.description, nil)
   }
 
-  /// Asks the head for other passes where relays do not answer any more, until the task is cancelled.
-  /// The relay is kept even where there is a direct way: it is what is left when that breaks.
+  /// Asks the head for other passes where relays do not answer any more, and for newer ones at half of
+  /// their life, until the task is cancelled. The relay is kept even where there is a direct way: it is
+  /// what is left when that breaks.
   private func keepRelays(
-    of nodes: [Int], _ gang: GangID, _ agent: NodePathAgent, _ place: PathPlace
+    of nodes: [Int], _ life: PassLife, _ gang: GangID, _ agent: NodePathAgent, _ place: PathPlace
   ) async {
+    var life = life
     var wait = Self.relayEvery
     while (try? await Task.sleep(for: wait)) != nil {
       var lost: Set<Int> = []
       for node in nodes {
         if await place.keeper.lacksRelay("node \(node)") { lost.insert(node) }
       }
-      guard !lost.isEmpty else {
+      let isDue = life.isDue(at: Self.unixSeconds())
+      guard !lost.isEmpty || isDue else {
         wait = Self.relayEvery
         continue
       }
       // A relay that is given needs some seconds to answer, and the head some to notice its end.
       wait = min(wait * 1.5, Self.relayAtMost)
       do {
-        for pass in try await agent.gangPasses(gang.job, attempt: gang.attempt)
-        where lost.contains(pass.node) {
+        let passes = try await agent.gangPasses(gang.job, attempt: gang.attempt)
+        for pass in passes where isDue || lost.contains(pass.node) {
           try await place.setRelay(
             "node \(pass.node)", pass.pass, port: pass.relayPort,
-            streamPort: pass.relayStreamPort)
+            streamPort: pass.relayStreamPort, isRenewal: !lost.contains(pass.node))
         }
+        if isDue { life.given(passes.map(\.pass.expiresAt), at: Self.unixSeconds()) }
       } catch {
         logger.debug("no other relay for gang \(gang): \(error)")
       }
     }
   }
+
+  private static func unixSeconds() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970)) }
 
   private func begin(
     _ peer: GangPeer, _ pass: GangPass?, _ gang: GangID, own: Int, _ place: PathPlace,

@@ -32,7 +32,7 @@ struct RankEnvironment: Sendable {
     // A rank that takes more threads than it leased slows every other rank of the machine down.
     let threads = String(max(1, grant.spec.gang.resources.milliCPUs / 1000))
     return [
-      "PATH": searchPath, "HOME": folder.work, "LANG": "C.UTF-8", "USER": "iorun",
+      "PATH": searchPath, "HOME": folder.workSeen, "LANG": "C.UTF-8", "USER": "iorun",
       "LOGNAME": "iorun", "SHELL": "/bin/sh",
       "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
       // What a rank prints should be seen when it prints it.
@@ -54,9 +54,9 @@ struct RankEnvironment: Sendable {
       "NCCL_SOCKET_IFNAME": interface ?? facts.interface,
       "TP_SOCKET_IFNAME": interface ?? facts.interface,
       "JAX_COORDINATOR_ADDRESS": "\(gang.masterAddress):\(gang.masterPort)",
-      "TMPDIR": folder.temporary,
+      "TMPDIR": folder.temporarySeen,
       "IORUN_JOB": grant.id.job.description, "IORUN_ATTEMPT": String(grant.id.attempt),
-      "IORUN_RANK": String(grant.id.rank), "IORUN_OUTPUT_DIR": folder.work,
+      "IORUN_RANK": String(grant.id.rank), "IORUN_OUTPUT_DIR": folder.workSeen,
     ]
   }
 

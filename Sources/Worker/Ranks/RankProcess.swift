@@ -2,6 +2,7 @@ import CShim
 import Foundation
 import Glibc
 import IorunCore
+import IorunSandbox
 import IorunTunnel
 import Synchronization
 
@@ -23,6 +24,8 @@ final class RankProcess: Sendable {
     var leftoverGrace: Duration = .milliseconds(250)
     /// The network that the whole tree is in; `nil` for this process's.
     var network: RankNetwork?
+    /// The sandbox that the whole tree is in; `nil` for an ordinary process. It has `network` itself.
+    var seal: RankSeal?
   }
 
   /// How the tree ended.
@@ -46,6 +49,8 @@ final class RankProcess: Sendable {
 
   private let launch: Launch
   private let supervisor: pid_t
+  /// The sandbox; `supervisor` is then its driver's process.
+  let box: SandboxProcess?
   private let state: Mutex<State>
 
   /// Starts the supervisor, which starts the command. Blocks until the supervisor runs; that the
@@ -72,6 +77,16 @@ final class RankProcess: Sendable {
     var failure = min(variables, 0)
     if failure == 0 { failure = iorun_pipe(&output) }
     if failure == 0 { failure = iorun_socket_pair(&channel) }
+    if failure == 0, let seal = launch.seal {
+      do {
+        return try start(
+          launch, in: seal, output: (output[0], output[1]), channel: channel[0],
+          inherited: [channel[1], variables], log: log)
+      } catch {
+        for descriptor in [output[0], channel[0]] { close(descriptor) }
+        throw error
+      }
+    }
     if failure == 0 {
       // The supervisor enters the network itself, see iorun_supervise.
       let network = launch.network.map { [$0.namespace.descriptor] } ?? []
@@ -86,9 +101,8 @@ final class RankProcess: Sendable {
           + String(cString: strerror(-failure)),
         remedy: "Check the node's process and memory limits, and that iorun's file is still there")
     }
-    let process = RankProcess(launch: launch, supervisor: pid, channel: channel[0])
-    var pump = RankPump(output: output[0], channel: channel[0], log: log)
-    pump.hasStarted = { process.tellStart { $0.isRunning = true } }
+    let process = RankProcess(launch: launch, supervisor: pid, box: nil, channel: channel[0])
+    let pump = process.pump(output: output[0], channel: channel[0], log: log)
     // Blocks on the rank's output for as long as the rank lives: never on the cooperative pool.
     let thread = Thread { [pump] in process.follow(pump) }
     thread.name = "iorun-rank"
@@ -97,10 +111,47 @@ final class RankProcess: Sendable {
     return process
   }
 
-  private init(launch: Launch, supervisor: pid_t, channel: Int32) {
+  /// The same in a sandbox. Its driver's process ends with the thread that started it, so that is the
+  /// one that follows the rank to its end.
+  private static func start(
+    _ launch: Launch, in seal: RankSeal, output: (own: Int32, theirs: Int32), channel: Int32,
+    inherited: [Int32], log: RankLog
+  ) throws -> RankProcess {
+    let arguments = ["__supervise", "\(Int(launch.leftoverGrace / .milliseconds(1)))"]
+    let outcome = Handover<Result<RankProcess, any Error>>()
+    let body: @Sendable () -> Void = {
+      do {
+        let box = try seal.launch(
+          arguments + launch.command, output: output.theirs, inherited: inherited)
+        let process = RankProcess(
+          launch: launch, supervisor: box.pid, box: box, channel: channel)
+        outcome.give(.success(process))
+        process.follow(process.pump(output: output.own, channel: channel, log: log))
+      } catch {
+        outcome.give(.failure(error))
+      }
+    }
+    let thread = Thread(block: body)
+    thread.name = "iorun-rank"
+    thread.stackSize = 512 * 1024
+    thread.start()
+    guard let result = outcome.wait() else {
+      throw IorunError(.internalFault, "a rank's sandbox was neither started nor refused")
+    }
+    return try result.get()
+  }
+
+  private init(launch: Launch, supervisor: pid_t, box: SandboxProcess?, channel: Int32) {
     self.launch = launch
     self.supervisor = supervisor
+    self.box = box
     state = Mutex(State(channel: channel))
+  }
+
+  private func pump(output: Int32, channel: Int32, log: RankLog) -> RankPump {
+    var pump = RankPump(output: output, channel: channel, log: log)
+    pump.hasStarted = { self.tellStart { $0.isRunning = true } }
+    return pump
   }
 
   /// Waits until the command runs, or until it is known that it never will: the supervisor says one
@@ -133,7 +184,8 @@ final class RankProcess: Sendable {
     // Under the lock: the supervisor is not reaped meanwhile, so that its id is its own.
     try state.withLock { state in
       guard state.isRunning, state.channel != nil, state.end == nil else { return nil }
-      return try RankNamespaces(of: supervisor)
+      guard let box else { return try RankNamespaces(of: supervisor) }
+      return try box.whileRunning { try RankNamespaces(of: $0) }
     }
   }
 
@@ -163,7 +215,12 @@ final class RankProcess: Sendable {
   }
 
   /// Sends `SIGKILL` to the whole tree until none is left.
-  func kill() { order(iorun_control_kill) }
+  func kill() {
+    order(iorun_control_kill)
+    guard let box else { return }
+    // What is in the sandbox may have stopped its supervisor. It blocks for a moment.
+    Thread.detachNewThread { box.kill() }
+  }
 
   private func order(_ byte: some BinaryInteger) {
     state.withLock { state in
@@ -175,7 +232,7 @@ final class RankProcess: Sendable {
   /// The thread's whole life.
   private func follow(_ pump: RankPump) {
     let record = pump.run()
-    if record.end == nil, let command = record.started {
+    if record.end == nil, box == nil, let command = record.started {
       // The supervisor was killed. The command died with it; what it started may live.
       Glibc.kill(-command, SIGKILL)
     }
@@ -184,7 +241,11 @@ final class RankProcess: Sendable {
       state.channel = nil
     }
     var status: Int32 = 0
-    while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+    if let box {
+      status = Self.status(of: box, log: pump.log)
+    } else {
+      while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+    }
     let end = describe(record, supervisorStatus: status)
     if record.end == nil, record.started != nil {
       pump.log.note("the rank's supervisor ended before the rank did")
@@ -196,6 +257,26 @@ final class RankProcess: Sendable {
       return state.waiters
     }
     for waiter in waiters { waiter.resume(returning: end) }
+  }
+
+  /// Waits for the end of a sandbox, of which nothing is left then, and notes the limits that it met.
+  /// Returns its end as wait(2) has it.
+  private static func status(of box: SandboxProcess, log: RankLog) -> Int32 {
+    let last = Handover<SandboxExit>()
+    Task { last.give(await box.wait()) }
+    guard let end = last.wait() else { return SIGKILL }
+    if end.isOutOfMemory {
+      let peak = end.usage.peakMemory.map { ", the most at once was \($0)" } ?? ""
+      log.note("it met its limit of memory: \(end.usage.outOfMemoryKills) processes killed\(peak)")
+    }
+    if end.limitsHit.contains(.processes) {
+      log.note("it met its limit of processes: \(end.usage.refusedProcesses) were refused")
+    }
+    switch end.cause {
+    case .exited(let status): return status << 8
+    case .signalled(let signal): return signal
+    default: return SIGKILL
+    }
   }
 
   private func describe(_ record: RankPump.Records, supervisorStatus: Int32) -> End {
@@ -222,6 +303,11 @@ final class RankProcess: Sendable {
     }
   }
 
+  /// A supervisor itself needs only what its own libraries need.
+  static var supervisorEnvironment: [String: String] {
+    ProcessInfo.processInfo.environment.filter { ["PATH", "LD_LIBRARY_PATH"].contains($0.key) }
+  }
+
   /// Returns 0 or an errno.
   private static func spawn(
     _ launch: Launch, output: Int32, inherited: [Int32], _ pid: inout pid_t
@@ -229,10 +315,7 @@ final class RankProcess: Sendable {
     let milliseconds = launch.leftoverGrace / .milliseconds(1)
     let network = launch.network.map { "@\($0.folder)" } ?? ""
     let arguments = ["iorun", "__supervise", "\(Int(milliseconds))\(network)"] + launch.command
-    // The supervisor itself needs only what its own libraries need.
-    let environment = ["PATH", "LD_LIBRARY_PATH"].compactMap { name -> String? in
-      ProcessInfo.processInfo.environment[name].map { "\(name)=\($0)" }
-    }
+    let environment = supervisorEnvironment.map { "\($0.key)=\($0.value)" }
     return withCStrings(arguments) { argv in
       withCStrings(environment) { envp in
         iorun_spawn(
@@ -240,5 +323,21 @@ final class RankProcess: Sendable {
           Int32(inherited.count), &pid)
       }
     }
+  }
+}
+
+/// One value, from whoever has it to a thread that may block for it.
+private final class Handover<Value: Sendable>: Sendable {
+  private let value = Mutex<Value?>(nil)
+  private let isGiven = DispatchSemaphore(value: 0)
+
+  func give(_ new: Value) {
+    value.withLock { $0 = new }
+    isGiven.signal()
+  }
+
+  func wait() -> Value? {
+    isGiven.wait()
+    return value.withLock { $0 }
   }
 }

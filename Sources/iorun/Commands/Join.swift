@@ -32,6 +32,19 @@ struct Join: AsyncParsableCommand {
   @Option(help: "The address at which other nodes reach this one's ranks.")
   var address: String?
 
+  @Option(
+    help: """
+      How ranks are kept apart from this machine: process (not at all, the default), bwrap \
+      (sandboxes of bubblewrap; needs root) or auto (bwrap where it passes its self-test here).
+      """,
+    transform: { text in
+      guard let isolation = NodeIsolation(rawValue: text) else {
+        throw ValidationError("use process, bwrap or auto")
+      }
+      return isolation
+    })
+  var isolation: NodeIsolation?
+
   @Flag(
     help: ArgumentHelp(
       "Install a systemd service that joins after each start of the machine, and start it.",
@@ -101,7 +114,7 @@ struct Join: AsyncParsableCommand {
       }
       let changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
-        offer: offer, claims: try offering.claims())
+        offer: offer, claims: try offering.claims(), isolation: isolation)
       try changed.save(to: folder)
       return (changed, nil)
     }
@@ -111,7 +124,8 @@ struct Join: AsyncParsableCommand {
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
       offer: (known?.offer ?? RuntimeOffer()).changed(offer),
-      claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()))
+      claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()),
+      isolation: isolation ?? known?.isolation)
     return (membership, ticket)
   }
 }

@@ -153,6 +153,13 @@ final class TestNetwork: Sendable {
       for process in ProcessScan.all(root) { kill(process.pid, SIGKILL) }
       try? await eventually("all end", within: .seconds(5)) { ProcessScan.all(root).isEmpty }
     }
+    // A killed node leaves its scratch to the next agent, which a test may not have come to.
+    let mounts = ProcessScan.text("/proc/self/mountinfo").split(separator: "\n").compactMap {
+      $0.split(separator: " ").dropFirst(4).first.map(String.init)
+    }
+    for mount in mounts.reversed() where mount.hasPrefix(root + "/") {
+      umount2(mount, Int32(MNT_DETACH))
+    }
     try? FileManager.default.removeItem(atPath: root)
   }
 }

@@ -58,6 +58,10 @@ struct NetworkMapTests {
         try await tell([.init(peer: target, milliseconds: [5], megabitsPerSecond: 450)]).isEmpty)
       #expect(await map.throughput(from: one, to: target) == 450)
       #expect(await map.throughput(from: target, to: one) == nil)
+      let listed = try await rig.services.network.nodes(caller: rig.operatorID)
+      #expect(listed.first { $0.id == one }?.sendMegabitsPerSecond == 450)
+      #expect(listed.first { $0.id == one }?.receiveMegabitsPerSecond == nil)
+      #expect(listed.first { $0.id == target }?.receiveMegabitsPerSecond == 450)
       rig.time.advance(by: NetworkMap.bulkInterval)
       #expect(try await tell([]) == [two, three].filter { $0 != target })
       rig.time.advance(by: NetworkMap.bulkLife)
@@ -66,6 +70,25 @@ struct NetworkMapTests {
       #expect(await map.throughput(from: one, to: target) == 450)
       rig.time.advance(by: NetworkMap.bulkLife)
       #expect(await map.throughput(from: one, to: target) == nil)
+    }
+  }
+
+  @Test("where nobody measured, relays say how far two nodes are from each other at most")
+  func landmarks() async throws {
+    try await withRig { (rig) async throws in
+      let (one, two, relay) = (rig.nodes[0].id, rig.nodes[1].id, PeerID.sample(77))
+      let map = rig.services.map
+      await map.landmarks([relay: 12], of: one)
+      #expect(await map.roundTrip(one, two) == nil)
+      await map.landmarks([relay: 30], of: two)
+      #expect(await map.roundTrip(one, two) == 42)
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(
+          coordinate: NetworkCoordinate(), peers: [.init(peer: two, milliseconds: [25, 25, 25])]),
+        caller: one)
+      #expect(await map.roundTrip(one, two) == 25, "what was measured counts more")
+      try await rig.services.nodes.leave(caller: two)
+      #expect(await map.roundTrip(one, two) == nil)
     }
   }
 

@@ -69,6 +69,97 @@ struct SessionTests {
     #expect(pair.bert.delivered == [[1], [2], [3], [4], [5]])
   }
 
+  @Test func `a gap that is told is closed after the usual round trip, as often as it comes`() {
+    var pair = SessionPair.established()
+    // Round trips of 30 ms are measured.
+    for index: UInt8 in 1...20 {
+      pair.send([index])
+      pair.now = pair.now + .milliseconds(10)
+      pair.toBert(pair.anna.takeOutgoing())
+      pair.wait(.milliseconds(20))
+      pair.toAnna(pair.bert.takeOutgoing())
+    }
+    for index: UInt8 in 21...100 { pair.send([index]) }
+    // The first of every sending is lost, ten times: without word of it each would wait for a timer
+    // that doubles.
+    let begun = pair.now
+    for _ in 0..<10 {
+      let sent = pair.anna.takeOutgoing()
+      #expect(!sent.isEmpty)
+      pair.toBert(Array(sent.dropFirst()))
+      pair.tick()
+      pair.toAnna(pair.bert.takeOutgoing())
+      for _ in 0..<20 where pair.anna.outgoing.isEmpty { pair.wait(.milliseconds(10)) }
+    }
+    #expect(pair.now - begun < .seconds(2))
+    pair.exchange()
+    #expect(pair.bert.delivered == (1...100).map { [$0] })
+  }
+
+  @Test func `what came before its turn is kept, and not asked for again`() {
+    var pair = SessionPair.established()
+    for index: UInt8 in 1...100 { pair.send([index]) }
+    var packets = pair.anna.takeOutgoing()
+    let first = packets.removeFirst()
+    packets.shuffle()
+    pair.toBert(packets)
+    #expect(pair.bert.delivered.isEmpty)
+    pair.toBert([first] + packets)
+    #expect(pair.bert.delivered == (1...100).map { [$0] })
+    pair.tick()
+    pair.exchange()
+    pair.wait(.seconds(3))
+    #expect(pair.anna.outgoing.allSatisfy { $0.sequence == nil })
+  }
+
+  @Test func `attack: what is kept before its turn is bounded in number and bytes`() {
+    var channel = Channel(.actor)
+    let now = MonotonicTime(nanoseconds: 0)
+    let large = [UInt8](repeating: 1, count: 1 << 20)
+    for sequence in 2...100 as ClosedRange<UInt64> {
+      let isNext = channel.receive(sequence: sequence, payload: large, now: now)
+      #expect(!isNext)
+    }
+    // What was granted, 8 MiB, is full: there is no room for the one that is missing, either.
+    let isNext = channel.receive(sequence: 1, payload: large, now: now)
+    #expect(!isNext)
+    channel = Channel(.actor)
+    _ = channel.receive(sequence: Channel.earlyLimit + 1, payload: [1], now: now)
+    _ = channel.receive(sequence: .max, payload: [1], now: now)
+    for sequence in 1...Channel.earlyLimit {
+      let isNext = channel.receive(sequence: sequence, payload: [1], now: now)
+      #expect(isNext)
+    }
+    let early = channel.takeEarly(now: now)
+    #expect(early == nil)
+  }
+
+  @Test func `what is told once more while its answer is on its way is not sent again`() {
+    var pair = SessionPair.established()
+    for index: UInt8 in 1...20 {
+      pair.send([index])
+      pair.now = pair.now + .milliseconds(10)
+      pair.toBert(pair.anna.takeOutgoing())
+      pair.wait(.milliseconds(20))
+      pair.toAnna(pair.bert.takeOutgoing())
+    }
+    pair.send([21])
+    let first = pair.anna.takeOutgoing()
+    // Copies of what has long arrived make the other side repeat itself.
+    var old = first[0]
+    old.kind = .data(sequence: 3, payload: [3])
+    pair.toBert([old])
+    pair.tick()
+    pair.toAnna(pair.bert.takeOutgoing())
+    pair.wait(.milliseconds(10))
+    #expect(pair.anna.outgoing.isEmpty)
+    pair.toBert(first)
+    pair.wait(.milliseconds(20))
+    pair.toAnna(pair.bert.takeOutgoing())
+    pair.wait(.seconds(3))
+    #expect(pair.anna.outgoing.allSatisfy { $0.sequence == nil })
+  }
+
   @Test func `what a slow path still carries is not sent again`() {
     var pair = SessionPair.established()
     // A megabyte takes 8.4 s on a path of 1 Mbit/s: nothing is acknowledged before the first piece.

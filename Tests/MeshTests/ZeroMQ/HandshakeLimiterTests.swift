@@ -16,8 +16,8 @@ struct HandshakeLimiterTests {
 
   @Test func `a key has a burst and comes again with time`() {
     var limiter = HandshakeLimiter()
-    #expect(count(&limiter, key: [1], from: away, at: start) == 120)
-    #expect(count(&limiter, key: [2], from: away, at: start) == 120, "another is not held up")
+    #expect(count(&limiter, key: [1], from: away, at: start) == 240)
+    #expect(count(&limiter, key: [2], from: away, at: start) == 240, "another is not held up")
     #expect(count(&limiter, key: [1], from: away, at: start + .seconds(10)) == 20)
   }
 
@@ -46,6 +46,34 @@ struct HandshakeLimiterTests {
     for number in 0..<100_000 {
       _ = limiter.takes(key: nil, address: Array("x\(number)".utf8), now: start)
     }
-    #expect(count(&limiter, key: [1], from: away, at: start) == 120)
+    #expect(count(&limiter, key: [1], from: away, at: start) == 240)
+  }
+
+  @Test func `a fleet that joins with one ticket is let in at once, from many places or from one`()
+  {
+    var limiter = HandshakeLimiter()
+    for node in 0..<1000 {
+      for _ in 0..<2 {
+        let isIn = limiter.takes(key: [1], address: Array("198.51.100.\(node)".utf8), now: start)
+        #expect(isIn)
+      }
+    }
+    for _ in 0..<200 {
+      let isIn = limiter.takes(key: [2], address: away, now: start)
+      #expect(isIn)
+    }
+  }
+
+  @Test func `a key that is abused at one address, or at very many, is bounded`() {
+    var limiter = HandshakeLimiter()
+    #expect(count(&limiter, key: [1], from: away, at: start) == 240)
+    let isInElsewhere = limiter.takes(key: [1], address: Array("198.51.100.1".utf8), now: start)
+    #expect(isInElsewhere, "abuse at one address holds nobody up at another")
+    var taken = 0
+    for place in 0..<10_000
+    where limiter.takes(key: [3], address: Array("place \(place)".utf8), now: start) {
+      taken += 1
+    }
+    #expect(taken == 2400)
   }
 }

@@ -109,7 +109,7 @@ class Answers:
         try:
             values = list(value)
         except TypeError:
-            raise ValueError(
+            raise TypeError(
                 f"Task {call.template.name} has num_returns={returns} but returned a single "
                 f"{type(value).__name__}, which cannot be taken apart."
             ) from None

@@ -330,6 +330,9 @@ class TaskSubmitter:
                 if task.template.returns == DYNAMIC and not task.cancelled:
                     # An error is the last thing that it yielded.
                     results = [(FULL, self.core.streams.collected(task))]
+                elif not failed:
+                    # How many it were is nobody else's business: `completed()` is None.
+                    results = [(PLAIN, _NOTHING)]
             kept = task.generator.kept
         for id, (tag, data) in zip(ids, results):
             entry = objects.entries.get(id)
@@ -430,6 +433,10 @@ class TaskSubmitter:
         else:
             task.template.queue.submit(task)
         return True
+
+
+#: A pickled None.
+_NOTHING = serialization.dumps(None, serialization.PROTOCOL)
 
 
 def _can_rerun(actor: Any) -> bool:

@@ -60,7 +60,12 @@ class Queue:
 
         Raises `Full` where there was none, `ValueError` for a negative timeout.
         """
-        iorun.get(self._put(item, block, timeout))
+        try:
+            iorun.get(self._put(item, block, timeout))
+        except Full:
+            if block:
+                raise
+            raise Full from None
 
     async def put_async(
         self, item: Any, block: bool = True, timeout: Optional[float] = None
@@ -79,7 +84,12 @@ class Queue:
 
         Raises `Empty` where there was none, `ValueError` for a negative timeout.
         """
-        return iorun.get(self._get(block, timeout))
+        try:
+            return iorun.get(self._get(block, timeout))
+        except Empty:
+            if block:
+                raise
+            raise Empty from None
 
     async def get_async(self, block: bool = True, timeout: Optional[float] = None) -> Any:
         """`get` that is awaited."""

@@ -207,7 +207,7 @@ def test_items_can_be_passed_on(shared):
 
 def test_completed_says_when_the_task_is_done(shared):
     generator = count.remote(3)
-    ray.get(generator.completed())
+    assert ray.get(generator.completed()) is None
     assert len(list(generator)) == 3
 
 

@@ -216,6 +216,10 @@ def test_wait_checks_its_arguments(shared):
         ray.wait(ref)
     with pytest.raises(TypeError):
         ray.wait([1])
+    with pytest.raises(TypeError):
+        ray.get([1])
+    with pytest.raises(ValueError):
+        ray.get(1)
     with pytest.raises(ValueError):
         ray.wait([ref, ref])
     with pytest.raises(ValueError):

@@ -72,6 +72,11 @@ struct iorun_box_launch {
   int step_count;
   // A network namespace to begin in, or -1.
   int network;
+  // The namespaces of a sandbox that runs, to begin in: its user namespace last, which `user` is
+  // then one of. The program is a child of the process that is started, which ends as it does. At
+  // most 8.
+  const int *spaces;
+  int space_count;
   // The user and group to become, with no other groups; 0: stay who we are.
   uid_t user;
   // A filter for system calls (struct sock_filter, 8 bytes each), or NULL. Sets no_new_privs.
