@@ -267,7 +267,9 @@ class Answers:
 
     def reply_cancelled(self, call: Call) -> None:
         """Answers a call that was not started. With the lock held."""
-        error = exceptions.TaskCancelledError(call.task_id().hex())
+        error: Exception = exceptions.TaskCancelledError(call.task_id().hex())
+        if self.actor_id is not None:
+            error = exceptions.RayTaskError(call.template.name, str(error), error)
         call.release(self.core)
         call.peer.send(
             frame(

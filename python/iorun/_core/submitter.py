@@ -376,9 +376,13 @@ class TaskSubmitter:
 
     def cancelled_error(self, task: Task) -> Exception:
         """What `get` raises for a cancelled task."""
-        return exceptions.TaskCancelledError(
+        error = exceptions.TaskCancelledError(
             (task.core.worker_id + id_suffix(task.number, 0))[:24].hex()
         )
+        if task.template.queue is not None:
+            return error
+        # Of actors' calls programs catch it as either; whether it had begun is chance.
+        return exceptions.RayTaskError(task.template.name, str(error), error)
 
     def cancel_children(self, parent: int, force: bool) -> None:
         """Cancels what the task with this number has submitted."""
