@@ -20,7 +20,8 @@ struct PoWCommand: AsyncParsableCommand {
       """,
     subcommands: [
       PoWBenchCommand.self, PoWDeviceCommand.self, PoWChallengeCommand.self,
-      PoWSolveCommand.self, PoWOpenCommand.self, PoWVerifyCommand.self,
+      PoWSolveCommand.self, PoWOpenCommand.self, PoWVerifyCommand.self, PoWDiskCommand.self,
+      PoWCatalogueCommand.self, PoWCalibrateCommand.self,
     ])
 }
 
