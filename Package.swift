@@ -227,8 +227,11 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
-      name: "PoWTests", dependencies: ["IorunCore", "IorunCrypto", "IorunPoW"],
-      path: "Tests/PoWTests"),
+      name: "PoWTests",
+      dependencies: ["IorunCore", "IorunCrypto", "IorunPoW", "CPoW", "CFakeCUDA"],
+      path: "Tests/PoWTests", exclude: ["FakeCUDA"]),
+    // A CUDA driver that computes on the CPU, for these tests.
+    .target(name: "CFakeCUDA", path: "Tests/PoWTests/FakeCUDA"),
     .testTarget(
       name: "TunnelTests",
       dependencies: [

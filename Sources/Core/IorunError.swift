@@ -171,6 +171,12 @@ extension IorunError.Code {
   public static let noMemoryForProof = Self(rawValue: 1802)
   /// A kernel gave other results than it must.
   public static let kernelBroken = Self(rawValue: 1803)
+  /// There is no GPU that could be used, or no driver for it.
+  public static let gpuMissing = Self(rawValue: 1811)
+  /// Something else computes on the GPU.
+  public static let gpuBusy = Self(rawValue: 1812)
+  /// The GPU's driver reported a fault.
+  public static let gpuFault = Self(rawValue: 1813)
 
   /// A fault of iorun itself.
   public static let internalFault = Self(rawValue: 1901)

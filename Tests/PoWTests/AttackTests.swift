@@ -80,14 +80,14 @@ struct AttackTests {
     arguments: PuzzleKind.allCases)
   func tamperedDifficulty(kind: PuzzleKind) async throws {
     let challenge = try world.challenge(PoWWorld.puzzle(kind))
+    let smaller = try MemoryPuzzle(
+      labels: 1999, labelSteps: 3, cores: 2, segments: 5, segmentSteps: 4, openings: 8)
     let easier: Puzzle =
       switch kind {
       case .hash: try .hash(HashPuzzle(milliseconds: 10))
       case .lane: try .lane(LanePuzzle(cores: 2, depth: 5, nodeSteps: 3, openings: 8))
-      case .memory:
-        try .memory(
-          MemoryPuzzle(
-            labels: 1999, labelSteps: 3, cores: 2, segments: 5, segmentSteps: 4, openings: 8))
+      case .memory: .memory(smaller)
+      case .gpuMemory: .gpuMemory(smaller)
       case .product: try .product(ProductPuzzle(size: 128, layers: 1, openings: 8))
       }
     let changed = try Challenge(

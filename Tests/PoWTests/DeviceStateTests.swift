@@ -109,7 +109,9 @@ struct DeviceStateTests {
   func undecided() {
     var state = DeviceState(device)
     _ = state.handle(.windowBegan(epoch: 10))
-    for round in 0..<6 { _ = state.handle(verdict(round: round, rate: 0.89)) }
+    for round in 0..<RateTest.Rule().maximumRounds {
+      _ = state.handle(verdict(round: round, rate: 0.89))
+    }
     #expect(state.status == .pending)
     let evidence = state.test.evidence
     _ = state.handle(.windowBegan(epoch: 11))

@@ -33,12 +33,15 @@ struct PoWWorld {
     switch kind {
     case .hash: try .hash(HashPuzzle(milliseconds: 20))
     case .lane: try .lane(LanePuzzle(cores: 2, depth: 5, nodeSteps: 4, openings: 8))
-    case .memory:
-      try .memory(
-        MemoryPuzzle(
-          labels: 2000, labelSteps: 3, cores: 2, segments: 5, segmentSteps: 4, openings: 8))
+    case .memory: try .memory(memory())
+    case .gpuMemory: try .gpuMemory(memory())
     case .product: try .product(ProductPuzzle(size: 128, layers: 2, openings: 8))
     }
+  }
+
+  private static func memory() throws -> MemoryPuzzle {
+    try MemoryPuzzle(
+      labels: 2000, labelSteps: 3, cores: 2, segments: 5, segmentSteps: 4, openings: 8)
   }
 
   /// Solves a challenge as an honest device does: the proof, and the commitment before it.

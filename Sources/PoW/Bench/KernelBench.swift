@@ -72,6 +72,7 @@ public struct KernelBench: Sendable {
     }
     add(try memoryRows())
     add(try proofRows())
+    add(try floodRows())
     add(try latencyRows())
     return rows
   }
@@ -136,12 +137,13 @@ public struct KernelBench: Sendable {
         row(
           "cpu.hash/\(kernel.rawValue)", threads, rate, "hashes/s",
           reference: ("OpenSSL EVP, context kept", openSSL), cycles: hz / rate))
-      if kernel == .shaNI {
-        let mix = iorun_pow_mix_ns()
+      if kernel == .shaNI || kernel == .avx512 {
+        let mix = kernel == .shaNI ? iorun_pow_mix_ns() : iorun_pow_vector_mix_ns()
         let limit = Double(threads) * 1e9 / mix
         rows.append(
           row(
-            "cpu.hash/sha-ni", threads, rate, "hashes/s", reference: ("instruction mix", limit),
+            "cpu.hash/\(kernel.rawValue)", threads, rate, "hashes/s",
+            reference: ("instruction mix", limit),
             cycles: hz / rate))
       }
     }

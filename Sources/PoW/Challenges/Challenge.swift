@@ -69,9 +69,15 @@ public struct Challenge: Hashable, Sendable {
   /// The seed of a memory puzzle's labels, the same in all rounds of an epoch: a table is filled
   /// once, before the walks over it are timed.
   public var tableSeed: Digest? {
-    guard case .memory(let puzzle) = puzzle else { return nil }
+    let (puzzle, purpose): (MemoryPuzzle, String)
+    // Another name: a table in the machine's memory must not serve for one in a GPU's.
+    switch self.puzzle {
+    case .memory(let memory): (puzzle, purpose) = (memory, "table")
+    case .gpuMemory(let memory): (puzzle, purpose) = (memory, "gpu-table")
+    case .hash, .lane, .product: return nil
+    }
     let text = [
-      "iorun/\(Self.version)", "table", device.description, "\(epoch)", beacon.description,
+      "iorun/\(Self.version)", purpose, device.description, "\(epoch)", beacon.description,
       "labels=\(puzzle.labels)", "label_steps=\(puzzle.labelSteps)",
     ].joined(separator: "|")
     return SHA256.digest(of: Array(text.utf8))

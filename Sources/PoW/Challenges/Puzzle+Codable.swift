@@ -27,12 +27,12 @@ extension Puzzle: Codable {
         LanePuzzle(
           cores: size("cores"), depth: size("depth"), nodeSteps: size("node_steps"),
           openings: size("openings")))
-    case .memory:
-      self = try .memory(
-        MemoryPuzzle(
-          labels: size("labels"), labelSteps: size("label_steps"), cores: size("cores"),
-          segments: size("segments"), segmentSteps: size("segment_steps"),
-          openings: size("openings")))
+    case .memory, .gpuMemory:
+      let puzzle = try MemoryPuzzle(
+        labels: size("labels"), labelSteps: size("label_steps"), cores: size("cores"),
+        segments: size("segments"), segmentSteps: size("segment_steps"),
+        openings: size("openings"))
+      self = kind == .memory ? .memory(puzzle) : .gpuMemory(puzzle)
     case .product:
       self = try .product(
         ProductPuzzle(size: size("size"), layers: size("layers"), openings: size("openings")))

@@ -1,6 +1,6 @@
 internal import IorunCore
 
-/// The four kinds of work.
+/// The kinds of work.
 public enum PuzzleKind: String, Codable, Sendable, CaseIterable {
   /// Hashes a second: a rate that many slow cores, or a GPU, can give as well.
   case hash = "cpu.hash"
@@ -10,6 +10,8 @@ public enum PuzzleKind: String, Codable, Sendable, CaseIterable {
   case memory = "mem"
   /// Exact products of matrices: the rate of a GPU.
   case product = "gpu.mm"
+  /// Memory of the GPU that is there, and near, while it multiplies.
+  case gpuMemory = "gpu.mem"
 }
 
 /// What a challenge asks for, with its sizes. All sizes have bounds, checked before anything is
@@ -23,6 +25,9 @@ public enum Puzzle: Hashable, Sendable {
   case memory(MemoryPuzzle)
   /// See ``ProductPuzzle``.
   case product(ProductPuzzle)
+  /// See ``MemoryPuzzle``: the same work over the memory of a GPU, with as many groups of walkers
+  /// as the puzzle has cores. Asked for at the same instant as a product.
+  case gpuMemory(MemoryPuzzle)
 
   /// The kind.
   public var kind: PuzzleKind {
@@ -31,6 +36,7 @@ public enum Puzzle: Hashable, Sendable {
     case .lane: .lane
     case .memory: .memory
     case .product: .product
+    case .gpuMemory: .gpuMemory
     }
   }
 
@@ -39,7 +45,7 @@ public enum Puzzle: Hashable, Sendable {
     switch self {
     case .hash: 0
     case .lane(let puzzle): puzzle.lanes
-    case .memory(let puzzle): puzzle.cores
+    case .memory(let puzzle), .gpuMemory(let puzzle): puzzle.cores
     case .product(let puzzle): puzzle.layers
     }
   }
@@ -49,7 +55,7 @@ public enum Puzzle: Hashable, Sendable {
     switch self {
     case .hash: 0
     case .lane(let puzzle): puzzle.openings
-    case .memory(let puzzle): puzzle.openings
+    case .memory(let puzzle), .gpuMemory(let puzzle): puzzle.openings
     case .product(let puzzle): puzzle.openings
     }
   }
@@ -59,9 +65,20 @@ public enum Puzzle: Hashable, Sendable {
     switch self {
     case .hash: 1 << 20
     case .lane(let puzzle): puzzle.lanes * (32 << (puzzle.depth + 1))
-    case .memory(let puzzle): puzzle.labels * 32 + 3 * 32 * puzzle.leafCount * puzzle.cores
+    case .memory(let puzzle), .gpuMemory(let puzzle):
+      puzzle.labels * 32 + 3 * 32 * puzzle.leafCount * puzzle.cores
     case .product(let puzzle):
       puzzle.size * puzzle.size + 2 * 32 * puzzle.tileCount * puzzle.layers
+    }
+  }
+
+  /// Bytes of the machine's own memory where a GPU does the work: the trees. The same as
+  /// ``memoryByteCount`` for what no GPU does.
+  var hostByteCountWithGPU: Int {
+    switch self {
+    case .product(let puzzle): 2 * 32 * puzzle.tileCount * puzzle.layers
+    case .gpuMemory(let puzzle): 3 * 32 * puzzle.leafCount * puzzle.cores
+    case .hash, .lane, .memory: memoryByteCount
     }
   }
 
@@ -74,7 +91,7 @@ public enum Puzzle: Hashable, Sendable {
         ("cores", puzzle.cores), ("depth", puzzle.depth), ("node_steps", puzzle.nodeSteps),
         ("openings", puzzle.openings),
       ]
-    case .memory(let puzzle):
+    case .memory(let puzzle), .gpuMemory(let puzzle):
       [
         ("labels", puzzle.labels), ("label_steps", puzzle.labelSteps), ("cores", puzzle.cores),
         ("segments", puzzle.segments), ("segment_steps", puzzle.segmentSteps),
@@ -160,7 +177,7 @@ public struct MemoryPuzzle: Hashable, Sendable {
   public let labels: Int
   /// Steps of the chain behind a label: what a label costs whoever did not keep it.
   public let labelSteps: Int
-  /// Cores that walk.
+  /// Cores that walk; on a GPU groups of walkers.
   public let cores: Int
   /// Segments of a walker's way; the states between them are committed to.
   public let segments: Int
@@ -176,7 +193,7 @@ public struct MemoryPuzzle: Hashable, Sendable {
   /// What is accepted.
   public static let allowedLabelSteps = 1...256
   /// What is accepted.
-  public static let allowedCores = 1...512
+  public static let allowedCores = 1...4096
   /// What is accepted: a core's leaves take at most 2^22 digests.
   public static let allowedSegments = 1...(1 << 16)
   /// What is accepted.

@@ -27,6 +27,17 @@ struct MerkleTree: Sendable {
     self.init(leafDigests: digests)
   }
 
+  /// A tree whose levels were computed elsewhere, the leaves' first and the root's last; a level is
+  /// digests, one after the other.
+  init(levels: [[UInt8]]) { self.levels = levels }
+
+  /// How many nodes each level of a tree over `count` leaves has, the leaves' first.
+  static func levelCounts(_ count: Int) -> [Int] {
+    var counts = [count]
+    while let last = counts.last, last > 1 { counts.append((last + 1) / 2) }
+    return counts
+  }
+
   /// A tree over the digests of leaves, as ``leafDigest(of:)`` makes them.
   init(leafDigests: [UInt8]) {
     levels = [leafDigests]

@@ -33,7 +33,8 @@ public struct OpeningRequest: Hashable, Codable, Sendable {
       switch puzzle {
       case .hash: 0
       case .lane(let lane): 1 << lane.depth
-      case .memory(let memory): MemoryPuzzle.walkersPerCore * memory.segments
+      case .memory(let memory), .gpuMemory(let memory):
+        MemoryPuzzle.walkersPerCore * memory.segments
       case .product(let product): product.tileCount
       }
     return (0..<puzzle.openings).map { number in

@@ -29,8 +29,10 @@ public struct RateTest: Hashable, Codable, Sendable {
     public var falseAlarm = 1e-4
     /// The chance that a cheating one passes (beta).
     public var miss = 1e-3
-    /// Rounds an epoch.
-    public var maximumRounds = 6
+    /// Rounds an epoch. With six, 98.1 % of devices at 0.8 of their claim are caught and 1.5 % of the
+    /// honest ones stay undecided; with seven 98.9 % and 0.7 %, for the same 3.3 rounds of a usual
+    /// honest device (simulated with 200,000 devices each, as in `RatingTests`).
+    public var maximumRounds = 7
     /// Above this ratio the claim is another model's.
     public var mismatchRatio = 1.15
 

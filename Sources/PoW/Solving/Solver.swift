@@ -25,29 +25,44 @@ public final class Solver: Sendable {
   ///   - memory: bytes that the solver may take.
   ///   - table: for a memory puzzle, the table of an earlier round of the epoch, if there is one.
   ///   - kernel: the variant of the inner loops; the fastest by default.
-  /// - Throws: `noMemoryForProof` where the puzzle needs more memory than it may take.
+  ///   - gpu: the GPU that does `gpu.mm` and `gpu.mem`; `nil` for the CPU, which gives the same
+  ///     answers.
+  ///   - gpuTable: for `gpu.mem` on that GPU, the table of an earlier round of the epoch.
+  /// - Throws: `noMemoryForProof` where the puzzle needs more memory than it may take, or than the
+  ///   GPU has free; `gpuFault`.
   public init(
     _ challenge: Challenge, threads: Int, memory: Int = 1 << 30, table: LabelTable? = nil,
-    kernel: Kernel? = nil
+    kernel: Kernel? = nil, gpu: GPUDevice? = nil, gpuTable: GPULabelTable? = nil
   ) throws {
     self.threads = max(1, min(threads, 512))
-    guard challenge.puzzle.memoryByteCount <= memory else {
+    let needed =
+      gpu == nil ? challenge.puzzle.memoryByteCount : challenge.puzzle.hostByteCountWithGPU
+    guard needed <= memory else {
       throw IorunError(
         .noMemoryForProof,
-        "the puzzle takes \(Bytes(UInt64(challenge.puzzle.memoryByteCount))) of memory, "
+        "the puzzle takes \(Bytes(UInt64(needed))) of memory, "
           + "\(Bytes(UInt64(max(0, memory)))) are allowed",
         remedy: "Claim less memory, or allow more")
     }
     work =
-      switch challenge.puzzle {
-      case .hash(let puzzle):
+      switch (challenge.puzzle, gpu) {
+      case (.hash(let puzzle), _):
         HashWork(challenge, puzzle, kernel: kernel ?? .fastestHash)
-      case .lane(let puzzle): LaneWork(challenge, puzzle, kernel: kernel ?? .fastestChain)
-      case .memory(let puzzle):
+      case (.lane(let puzzle), _): LaneWork(challenge, puzzle, kernel: kernel ?? .fastestChain)
+      case (.memory(let puzzle), _), (.gpuMemory(let puzzle), nil):
         try MemoryWork(challenge, puzzle, table: table, kernel: kernel ?? .fastestChain)
-      case .product(let puzzle):
+      case (.product(let puzzle), nil):
         try ProductWork(challenge, puzzle, kernel: kernel ?? .fastestProduct)
+      case (.product(let puzzle), let gpu?): try GPUProductWork(challenge, puzzle, on: gpu)
+      case (.gpuMemory(let puzzle), let gpu?):
+        try GPUMemoryWork(challenge, puzzle, on: gpu, table: gpuTable)
       }
+  }
+
+  /// Makes a solver of work that is there already.
+  init(_ work: any PuzzleWork, threads: Int) {
+    self.work = work
+    self.threads = max(1, min(threads, 512))
   }
 
   /// Holds the threads; returns at once. They stand still when ``isIdle``.
@@ -136,14 +151,17 @@ public struct CommittedWork: Sendable {
   public let roots: [Digest]
   /// A memory puzzle's table, for the next round.
   public let table: LabelTable?
+  /// The same on a GPU.
+  public let gpuTable: GPULabelTable?
   private let open: @Sendable (_ root: Int, _ index: Int) -> OpenedPiece
 
   init(
-    roots: [Digest], table: LabelTable? = nil,
+    roots: [Digest], table: LabelTable? = nil, gpuTable: GPULabelTable? = nil,
     open: @escaping @Sendable (_ root: Int, _ index: Int) -> OpenedPiece
   ) {
     self.roots = roots
     self.table = table
+    self.gpuTable = gpuTable
     self.open = open
   }
 

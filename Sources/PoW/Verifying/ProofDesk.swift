@@ -71,22 +71,25 @@ public struct ProofDesk: Sendable {
       return verdict
     }
     let needsCommitment = proof.challenge.puzzle.rootCount > 0
-    var verdict = try verifier.verdict(
+    // Decided before any of the work is looked at: a flood of other answers to one place costs no
+    // more than its seals.
+    var outOfPlace: Refusal?
+    if known?.verdict != nil || (known.map { $0.challenge != proof.challenge.code } ?? false) {
+      outOfPlace = .replayed
+    } else if needsCommitment, known?.commitment != digest {
+      outOfPlace = .wrongOpening
+    }
+    let verdict = try verifier.verdict(
       on: proof, from: submitter, epoch: epoch,
-      arrivalMilliseconds: needsCommitment ? known?.committedAt ?? now : now)
+      arrivalMilliseconds: needsCommitment ? known?.committedAt ?? now : now,
+      outOfPlace: outOfPlace)
     // What is not this verifier's, or not this device's, takes no place: a stranger must not be able
     // to use up somebody's only try.
     switch verdict.refusal {
-    case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?: return verdict
+    case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?, .replayed?:
+      return verdict
     default: break
     }
-    if known?.verdict != nil || (known.map { $0.challenge != proof.challenge.code } ?? false) {
-      verdict.refusal = .replayed
-    } else if needsCommitment, known?.commitment != digest {
-      verdict.refusal = .wrongOpening
-    }
-    if verdict.refusal != nil { verdict.work = 0 }
-    if verdict.refusal == .replayed { return verdict }
     var entry = try entry(at: proof.challenge, epoch)
     entry.verdict = verdict
     places[place] = entry

@@ -50,7 +50,7 @@ extension PuzzleKind {
   public var unit: String {
     switch self {
     case .hash: "hashes/s"
-    case .lane, .memory: "steps/s"
+    case .lane, .memory, .gpuMemory: "steps/s"
     case .product: "multiplications/s"
     }
   }

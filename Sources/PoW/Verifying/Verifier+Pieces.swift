@@ -79,6 +79,19 @@ extension Verifier {
         throw Refusal.wrongWork
       }
     }
+    let first = LanePuzzle.lanesPerCore
+    for part in [0..<min(first, pieces.count), min(first, pieces.count)..<pieces.count] {
+      try walk(
+        Array(pieces[part]), tags: Array(tags[part]), puzzle, seed: seed, tableSeed: tableSeed)
+    }
+  }
+
+  /// Walks opened segments. As with lanes the first three go alone: the kernels take three at a time.
+  private func walk(
+    _ pieces: [OpenedPiece], tags: [UInt32], _ puzzle: MemoryPuzzle, seed: [UInt8],
+    tableSeed: Digest
+  ) throws {
+    guard !pieces.isEmpty else { return }
     let walk = Chain(seed: seed, kernel: kernels.chain)
     let labels = Chain(seed: tableSeed.bytes, kernel: kernels.chain)
     let labelTags = [UInt32](repeating: Chain.labelTag, count: pieces.count)

@@ -46,8 +46,11 @@ public struct Verifier: Sendable {
   ///   - epoch: the present epoch.
   ///   - arrival: when the answer, or the commitment before it, arrived, in milliseconds since 1970
   ///     on the verifier's clock. The prover's clock is never asked.
+  ///   - outOfPlace: why the answer cannot count whatever its work is: it is refused for that once
+  ///     its seal is checked, and its work is not looked at.
   public func verdict(
-    on proof: Proof, from submitter: Submitter, epoch: Int64, arrivalMilliseconds arrival: Int64
+    on proof: Proof, from submitter: Submitter, epoch: Int64, arrivalMilliseconds arrival: Int64,
+    outOfPlace: Refusal? = nil
   ) throws -> Verdict {
     let challenge = proof.challenge
     let digest = AnswerDigest.of(proof.answer)
@@ -59,6 +62,7 @@ public struct Verifier: Sendable {
       try checkPlace(challenge, epoch: epoch, now: arrival)
       // The seal before all that could count against the device: a stranger's rubbish must not.
       try checkSeal(proof.seal, Seal.text("proof", challenge, digest), challenge, submitter)
+      if let outOfPlace { throw outOfPlace }
       try checkShape(proof.answer, challenge.puzzle)
       verdict.work = try work(shownBy: proof.answer, challenge)
     } catch let refusal as Refusal {
@@ -101,7 +105,7 @@ public struct Verifier: Sendable {
     case (.sketch(let nonces), .hash):
       guard nonces.count == HashPuzzle.sketchCount else { throw Refusal.wrongShape }
     case (.opened(let roots, let pieces), .lane), (.opened(let roots, let pieces), .memory),
-      (.opened(let roots, let pieces), .product):
+      (.opened(let roots, let pieces), .product), (.opened(let roots, let pieces), .gpuMemory):
       guard roots.count == puzzle.rootCount, pieces.count == puzzle.openings else {
         throw Refusal.wrongShape
       }
@@ -125,7 +129,7 @@ public struct Verifier: Sendable {
       case .lane(let lane):
         try check(lane, challenge, roots: roots, pieces)
         return Double(lane.lanes) * Double(lane.steps)
-      case .memory(let memory):
+      case .memory(let memory), .gpuMemory(let memory):
         try check(memory, challenge, roots: roots, pieces)
         return Double(memory.steps)
       case .product(let product):

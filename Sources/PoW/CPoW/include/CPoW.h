@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "CPoWGPU.h"
+
 // cpu.c: what this processor can do.
 
 enum iorun_pow_kernel {
@@ -26,6 +28,13 @@ double iorun_pow_clock_hz(void);
 // CPU nanoseconds that the instructions of one SHA-256 block take with SHA-NI when nothing waits
 // for anything: 12 groups with the message schedule and 4 without. 0 where there is no SHA-NI.
 double iorun_pow_mix_ns(void);
+// The same for the AVX-512 kernel's instructions, for one of its sixteen messages.
+double iorun_pow_vector_mix_ns(void);
+
+// disk.c
+
+// O_DIRECT, which Swift does not see; 0 where there is none. Its number differs between processors.
+int iorun_pow_direct_flag(void);
 
 // hash*.c: the search for small digests. A message has a 64-byte prefix and 16 more bytes: the low
 // half of the nonce, its high half, the epoch; all words big-endian.

@@ -4,26 +4,6 @@ internal import IorunCore
 internal import IorunCrypto
 internal import IorunPoW
 
-/// `iorun pow device`: the name of a device.
-struct PoWDeviceCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "device",
-    abstract: "Print a device's public key, by which challenges name it; make it where none is.")
-
-  @Option(help: "The file of the device's secret key.", completion: .file())
-  var key: String
-
-  @Flag(help: "Print one JSON object (docs/JSON.md).")
-  var json = false
-
-  private struct View: Encodable { let device: DeviceID }
-
-  func run() async throws {
-    let device = DeviceID(try SigningKey(rawRepresentation: PoWFiles.secret(key)))
-    Output.write(json ? try JSONOutput.line(View(device: device)) : "\(device)\n")
-  }
-}
-
 /// `iorun pow challenge`: a challenge for a device.
 struct PoWChallengeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -34,7 +14,7 @@ struct PoWChallengeCommand: AsyncParsableCommand {
       given fit a test of some seconds on one core.
       """)
 
-  @Argument(help: "cpu.hash, cpu.lane, mem or gpu.mm.")
+  @Argument(help: "cpu.hash, cpu.lane, mem, gpu.mm or gpu.mem.")
   var kind: String
 
   @Option(help: "The device's public key (iorun pow device).")
@@ -55,7 +35,7 @@ struct PoWChallengeCommand: AsyncParsableCommand {
   @Option(help: "cpu.hash: milliseconds of searching.")
   var milliseconds = 5000
 
-  @Option(help: "cpu.lane and mem: claimed cores.")
+  @Option(help: "cpu.lane and mem: claimed cores; gpu.mem: groups of 48 walkers.")
   var cores = 1
 
   @Option(help: "cpu.lane: depth of a lane's tree.")
@@ -64,10 +44,10 @@ struct PoWChallengeCommand: AsyncParsableCommand {
   @Option(name: .customLong("node-steps"), help: "cpu.lane: steps of a node.")
   var nodeSteps = 1024
 
-  @Option(help: "mem: claimed memory, for example 1GiB.")
+  @Option(help: "mem and gpu.mem: claimed memory, for example 1GiB.")
   var memory = "256MiB"
 
-  @Option(help: "mem: segments of a walker's way, 64 steps each.")
+  @Option(help: "mem and gpu.mem: segments of a walker's way, 64 steps each.")
   var segments = 512
 
   @Option(help: "gpu.mm: rows and columns, in steps of 128.")
@@ -110,11 +90,12 @@ struct PoWChallengeCommand: AsyncParsableCommand {
     switch PuzzleKind(rawValue: kind) {
     case .hash: return try .hash(HashPuzzle(milliseconds: milliseconds))
     case .lane: return try .lane(LanePuzzle(cores: cores, depth: depth, nodeSteps: nodeSteps))
-    case .memory:
+    case .memory, .gpuMemory:
       guard let bytes = Bytes(memory), let labels = Int(exactly: bytes.rawValue / 32) else {
         throw IorunError(.specInvalid, "'\(memory)' is no amount of memory")
       }
-      return try .memory(MemoryPuzzle(labels: labels, cores: cores, segments: segments))
+      let puzzle = try MemoryPuzzle(labels: labels, cores: cores, segments: segments)
+      return kind == PuzzleKind.memory.rawValue ? .memory(puzzle) : .gpuMemory(puzzle)
     case .product: return try .product(ProductPuzzle(size: size, layers: layers))
     case nil:
       throw IorunError(

@@ -24,7 +24,8 @@ struct PoWCommand: AsyncParsableCommand {
     subcommands: [
       PoWStatusCommand.self, PoWHistoryCommand.self, PoWExplainCommand.self,
       PoWBenchCommand.self, PoWDeviceCommand.self, PoWChallengeCommand.self,
-      PoWSolveCommand.self, PoWOpenCommand.self, PoWVerifyCommand.self,
+      PoWSolveCommand.self, PoWOpenCommand.self, PoWVerifyCommand.self, PoWDiskCommand.self,
+      PoWCatalogueCommand.self, PoWCalibrateCommand.self,
     ])
 }
 

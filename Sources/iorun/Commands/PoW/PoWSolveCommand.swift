@@ -36,6 +36,9 @@ struct PoWSolveCommand: AsyncParsableCommand {
   @Option(name: .customLong("max-memory"), help: "The most memory to take, for example 4GiB.")
   var maximumMemory = "1GiB"
 
+  @Option(help: "Do gpu.mm and gpu.mem on this GPU, from 0 (default: on the CPU).")
+  var gpu: Int?
+
   func run() async throws {
     let challenge = try PoWFiles.read(Challenge.self, challenge)
     let signer = ProofSigner.device(try SigningKey(rawRepresentation: PoWFiles.secret(key)))
@@ -44,8 +47,12 @@ struct PoWSolveCommand: AsyncParsableCommand {
     }
     let files = try openingFiles(challenge)
     try await Blocking.run { try KernelSelfTest.run() }
-    let solver = try Solver(
-      challenge, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, memory: limit)
+    let (index, threads) = (gpu, threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    // Opening a GPU and taking its memory blocks.
+    let solver = try await Blocking.run {
+      try Solver(
+        challenge, threads: threads, memory: limit, gpu: index.map { try GPUDevice(index: $0) })
+    }
     switch (try await solver.solve(), files) {
     case (.complete(let answer), _):
       try PoWFiles.write(Proof(challenge, answer, signedBy: signer), to: output)

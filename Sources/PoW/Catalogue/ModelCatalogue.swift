@@ -1,0 +1,136 @@
+internal import IorunCore
+
+/// What models of processors and GPUs are expected to do. A figure is either measured by this code,
+/// or left out: a model without a rate of a kind cannot be verified by that kind and stays pending.
+/// Every figure says where it is from.
+public struct ModelCatalogue: Hashable, Codable, Sendable {
+  /// A rate that was measured.
+  public struct Rate: Hashable, Codable, Sendable {
+    /// Of which work.
+    public var kind: PuzzleKind
+    /// The median over devices, in the kind's unit (``PuzzleKind/unit``).
+    public var median: Double
+    /// The deviation of ln(rate) between devices; `nil` where one device was measured.
+    public var spread: Double?
+    /// How many devices it is from.
+    public var devices: Int
+    /// Where the figure is from.
+    public var source: String
+
+    /// Describes a rate.
+    public init(kind: PuzzleKind, median: Double, spread: Double?, devices: Int, source: String) {
+      (self.kind, self.median, self.spread) = (kind, median, spread)
+      (self.devices, self.source) = (devices, source)
+    }
+  }
+
+  /// One model.
+  public struct Model: Hashable, Codable, Sendable {
+    /// Its name, as drivers and shops write it.
+    public var name: String
+    /// True for rates of one core, false for rates of a whole GPU.
+    public var isCore: Bool
+    /// What it does.
+    public var rates: [Rate]
+    /// Bytes of a GPU's memory, by its maker.
+    public var memoryBytes: UInt64?
+    /// A GPU's compute capability, by its maker.
+    public var compute: String?
+    /// Multiplications of bytes a second that the maker gives as the most, without sparsity: no
+    /// device can be above it.
+    public var peakMultiplicationsPerSecond: Double?
+    /// Where memory, capability and peak are from.
+    public var source: String?
+
+    private enum CodingKeys: String, CodingKey {
+      case name, rates, compute, source
+      case isCore = "is_core"
+      case memoryBytes = "memory_bytes"
+      case peakMultiplicationsPerSecond = "peak_multiplications_per_second"
+    }
+
+    /// Describes a model.
+    public init(
+      name: String, isCore: Bool, rates: [Rate] = [], memoryBytes: UInt64? = nil,
+      compute: String? = nil, peakMultiplicationsPerSecond: Double? = nil, source: String? = nil
+    ) {
+      (self.name, self.isCore, self.rates) = (name, isCore, rates)
+      (self.memoryBytes, self.compute, self.source) = (memoryBytes, compute, source)
+      self.peakMultiplicationsPerSecond = peakMultiplicationsPerSecond
+    }
+
+    /// The rate of a kind; `nil` where nobody measured it.
+    public func rate(_ kind: PuzzleKind) -> Rate? { rates.first { $0.kind == kind } }
+  }
+
+  /// All models, by name.
+  public var models: [Model]
+
+  /// Makes a catalogue of models.
+  public init(models: [Model]) { self.models = models.sorted { $0.name < $1.name } }
+
+  /// A model by its name, in any case; `nil` for one that is not there.
+  public subscript(name: String) -> Model? {
+    models.first { $0.name.lowercased() == name.lowercased() }
+  }
+
+  /// Puts a model in, or in the place of the one of its name.
+  public mutating func insert(_ model: Model) {
+    self = ModelCatalogue(models: models.filter { $0.name != model.name } + [model])
+  }
+}
+
+extension ModelCatalogue {
+  /// What this version comes with. GPUs have their makers' figures only: no GPU has run these kernels
+  /// yet, so none can be verified by rate until `iorun pow calibrate` has measurements.
+  public static let builtIn = ModelCatalogue(models: [
+    Model(
+      name: "AMD EPYC Zen 3, 3.2 GHz", isCore: true,
+      rates: [
+        Rate(
+          kind: .hash, median: 57.95e6, spread: nil, devices: 1,
+          source: "measured, one core, SHA-NI 3-way, nonce first: trial of the C kernel"),
+        Rate(
+          kind: .lane, median: 55e6, spread: nil, devices: 1,
+          source: "measured, one core, 3 lanes at 54 ns a step: trial of the C kernel"),
+        Rate(
+          kind: .product, median: 61e9, spread: nil, devices: 1,
+          source: "measured, one core, AVX2, n = 4096: trial of the C kernel"),
+      ]),
+    Model(
+      name: "Intel Xeon model 207, AVX-512", isCore: true,
+      rates: [
+        Rate(
+          kind: .hash, median: 44.3e6, spread: nil, devices: 1,
+          source: "docs/BENCHMARKS.md, 2026-11-28, one thread under load"),
+        Rate(
+          kind: .lane, median: 22.0e6, spread: nil, devices: 1,
+          source: "docs/BENCHMARKS.md, 2026-11-28, one thread under load"),
+        Rate(
+          kind: .product, median: 217e9, spread: nil, devices: 1,
+          source: "docs/BENCHMARKS.md, 2026-11-28, AVX-512 VNNI, n = 2048"),
+      ]),
+    gpu("NVIDIA H200", gigabytes: 141, "9.0", tops: 1979, "NVIDIA H200 data sheet (SXM)"),
+    gpu("NVIDIA H100 80GB HBM3", gigabytes: 80, "9.0", tops: 1979, "NVIDIA H100 data sheet (SXM)"),
+    gpu("NVIDIA A100-SXM4-80GB", gigabytes: 80, "8.0", tops: 624, "NVIDIA A100 data sheet"),
+    gpu("NVIDIA L40S", gigabytes: 48, "8.9", tops: 733, "NVIDIA L40S data sheet"),
+    gpu(
+      "NVIDIA GeForce RTX 4090", gigabytes: 24, "8.9", tops: 660.6,
+      "NVIDIA Ada GPU architecture white paper"),
+    gpu(
+      "NVIDIA GeForce RTX 3090", gigabytes: 24, "8.6", tops: 284,
+      "NVIDIA Ampere GA102 GPU architecture white paper"),
+    gpu("Tesla T4", gigabytes: 16, "7.5", tops: 130, "NVIDIA T4 data sheet"),
+  ])
+
+  /// A GPU by its maker's figures: `tops` are 10^12 operations a second on bytes, two a
+  /// multiplication, without sparsity. The memory is what the maker writes, in 10^9 bytes; drivers
+  /// show some per cent more or less.
+  private static func gpu(
+    _ name: String, gigabytes: UInt64, _ compute: String, tops: Double, _ source: String
+  ) -> Model {
+    Model(
+      name: name, isCore: false, memoryBytes: gigabytes * 1_000_000_000, compute: compute,
+      peakMultiplicationsPerSecond: tops * 1e12 / 2, source: source)
+  }
+}
