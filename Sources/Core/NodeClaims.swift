@@ -45,12 +45,15 @@ public struct NodeClaims: Hashable, Codable, Sendable {
     if let price = microdollarsPerHour, !(0...Self.mostMicrodollarsPerHour).contains(price) {
       return "a price of \(price) millionths of a dollar an hour"
     }
-    if let country, country.utf8.count != 2 || !country.utf8.allSatisfy({ (65...90).contains($0) }) {
+    if let country, country.utf8.count != 2 || !country.utf8.allSatisfy({ (65...90).contains($0) })
+    {
       return "a country that is no code of two capital letters"
     }
     if let latitude, !(-90...90).contains(latitude) { return "a latitude of \(latitude)" }
     if let longitude, !(-180...180).contains(longitude) { return "a longitude of \(longitude)" }
-    if (latitude == nil) != (longitude == nil) { return "a latitude or longitude without the other" }
+    if (latitude == nil) != (longitude == nil) {
+      return "a latitude or longitude without the other"
+    }
     let labels = labels ?? [:]
     guard labels.count <= Self.labelLimit else { return "\(labels.count) labels" }
     for text in [city ?? ""] + labels.keys + labels.values

@@ -112,15 +112,6 @@ extension ModelCatalogue {
       ]),
     gpu("NVIDIA H200", gigabytes: 141, "9.0", tops: 1979, "NVIDIA H200 data sheet (SXM)"),
     gpu("NVIDIA H100 80GB HBM3", gigabytes: 80, "9.0", tops: 1979, "NVIDIA H100 data sheet (SXM)"),
-    gpu("NVIDIA A100-SXM4-80GB", gigabytes: 80, "8.0", tops: 624, "NVIDIA A100 data sheet"),
-    gpu("NVIDIA L40S", gigabytes: 48, "8.9", tops: 733, "NVIDIA L40S data sheet"),
-    gpu(
-      "NVIDIA GeForce RTX 4090", gigabytes: 24, "8.9", tops: 660.6,
-      "NVIDIA Ada GPU architecture white paper"),
-    gpu(
-      "NVIDIA GeForce RTX 3090", gigabytes: 24, "8.6", tops: 284,
-      "NVIDIA Ampere GA102 GPU architecture white paper"),
-    gpu("Tesla T4", gigabytes: 16, "7.5", tops: 130, "NVIDIA T4 data sheet"),
   ])
 
   /// A GPU by its maker's figures: `tops` are 10^12 operations a second on bytes, two a

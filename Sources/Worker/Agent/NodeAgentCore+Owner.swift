@@ -16,7 +16,8 @@ extension NodeAgentCore {
         }
       return WorkerStatus.Work(
         job: entry.grant.id.job.description, rank: entry.grant.id.rank, state: state,
-        milliCPUs: resources.milliCPUs, memoryBytes: resources.memory.rawValue, gpus: resources.gpus)
+        milliCPUs: resources.milliCPUs, memoryBytes: resources.memory.rawValue, gpus: resources.gpus
+      )
     }
     .sorted { ($0.job, $0.rank ?? 0) < ($1.job, $1.rank ?? 0) }
   }
