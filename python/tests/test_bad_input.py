@@ -137,9 +137,9 @@ def test_get_of_a_freed_reference(network):
 
 
 def test_get_of_references_that_nobody_has_made(network):
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="owner is unknown"):
         ray.get(ObjectRef(bytes(28)))
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="owner is unknown"):
         ray.get(ObjectRef.nil())
     # Of an owner that does not exist.
     foreign = network.objects.adopt(os.urandom(28), network.node_id)
@@ -303,12 +303,19 @@ class Stranger:
 @pytest.mark.parametrize("protocol", [0, 2, 99])
 def test_another_version_of_the_protocol_is_refused(network, protocol):
     """The agent speaks its version and the one before; there is none before 1."""
-    answer = Stranger(network).request(ops.HELLO, greeting(protocol=protocol))
+    answer = Stranger(network).request(
+        ops.HELLO, greeting(protocol=protocol, oldestProtocol=protocol))
     assert answer is not None
     kind, aux, body = answer
     assert (kind, aux) == (frames.RESPONSE, 1)
     assert body["code"] == "IOR-1107" and str(protocol) in body["message"]
     assert works()
+
+
+def test_a_newer_program_that_speaks_this_version_too_is_taken(network):
+    kind, aux, body = Stranger(network).request(
+        ops.HELLO, greeting(protocol=2, oldestProtocol=1))
+    assert (kind, aux) == (frames.RESPONSE, 0) and body["protocol"] == 1
 
 
 def test_this_version_is_taken(network):
