@@ -14,22 +14,26 @@ struct MachineMeter: Sendable {
     self.agent = agent
   }
 
-  /// A first look: the time of day, and what needs no earlier look to compare with.
+  /// A first look, which has no earlier one to compare with: the time of day and the heat.
   static var now: MachineUse {
     var meter = MachineMeter()
-    return meter.look()
+    return meter.look(seesUse: false)
   }
 
   /// What goes on now. Reads files: not for the cooperative pool.
-  mutating func look(at now: ContinuousClock.Instant = .now, wallTime: time_t = time(nil))
-    -> MachineUse
-  {
+  ///
+  /// - Parameter seesUse: whether to find out what others do with the machine, for which every process
+  ///   is looked at; where not, that is `nil`.
+  mutating func look(
+    seesUse: Bool, at now: ContinuousClock.Instant = .now, wallTime: time_t = time(nil)
+  ) -> MachineUse {
     var moment = wallTime
     var calendar = tm()
     localtime_r(&moment, &calendar)
     return MachineUse(
       minuteOfDay: Int(calendar.tm_hour) * 60 + Int(calendar.tm_min),
-      foreignCores: foreignCores(now), sinceTyping: sinceTyping(wallTime),
+      foreignCores: seesUse ? foreignCores(now) : nil,
+      sinceTyping: seesUse ? sinceTyping(wallTime) : nil,
       temperatureCelsius: temperature)
   }
 

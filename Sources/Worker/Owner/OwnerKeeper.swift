@@ -65,15 +65,16 @@ actor OwnerKeeper {
   func run(_ node: Node) async {
     var meter = MachineMeter()
     while !Task.isCancelled {
-      let looked = meter
+      read()
+      // Nobody asks for it without that limit, and it is the dear part.
+      let (looked, seesUse) = (meter, wishes.limits.idleMinutes != nil)
       // Only a machine without threads throws here; then nothing is known of this moment.
       if let (use, after) = try? await Blocking.run({
         var meter = looked
-        let use = meter.look()
+        let use = meter.look(seesUse: seesUse)
         return (use, meter)
       }) {
         meter = after
-        read()
         look(use, now: .now)
       }
       await act(node)

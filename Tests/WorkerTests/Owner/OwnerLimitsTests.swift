@@ -111,13 +111,13 @@ import Testing
     try write("/sys/class/thermal/thermal_zone1/temp", "61999\n")
     var meter = MachineMeter(root: root, agent: 50)
     let start = ContinuousClock.now
-    let first = meter.look(at: start)
+    let first = meter.look(seesUse: true, at: start)
     #expect(first.foreignCores == nil, "one look has nothing to compare with")
     #expect(first.temperatureCelsius == 61)
     // Ten seconds of 100 ticks: 900 ticks busy, of which 400 are the agent's.
     try write("/proc/stat", "cpu  1900 0 0 9000 0 0 0 0 0 0\n")
     try process(51, parent: 50, user: 500)
-    let second = meter.look(at: start + .seconds(10))
+    let second = meter.look(seesUse: true, at: start + .seconds(10))
     let ticks = Double(sysconf(Int32(_SC_CLK_TCK))) * 10
     #expect(abs((second.foreignCores ?? -1) - 500 / ticks) < 0.001)
   }
