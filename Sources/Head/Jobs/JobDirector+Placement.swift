@@ -42,7 +42,7 @@ extension JobDirector {
     guard !waitsForLostNodes(id, record, round) else { return }
     let tenant = authoriser.peers.tenantName(of: record.owner)
     let admission = line.admission(of: record, by: tenant)
-    if case .waits(let reason) = admission {
+    if case .waits(let reason) = admission, round.offers.contains(where: \.isPlaceable) {
       live[id]?.waitsForJobs = nil
       return note("waits for its quota: \(reason)", on: id)
     }
@@ -55,7 +55,7 @@ extension JobDirector {
         live[id]?.waitsForJobs = nil
         return note("waits: what becomes free is held for a gang that goes before it", on: id)
       }
-      explain(refusal, hasNodes: round.offers.contains(where: \.isPlaceable), to: id)
+      explain(refusal, of: record.spec, round, to: id)
       guard refusal.fitsWhenIdle else { return }
       let request = round.request(record, excluding: record.lostNodes)
       let isUrgent = makeRoom(for: record, of: tenant, request, isOwn: admission == .own, round)
@@ -147,14 +147,16 @@ extension JobDirector {
   }
 
   /// Says why a job waits, but not anew each time that only the figures changed.
-  private func explain(_ refusal: PlacementRefusal, hasNodes: Bool, to id: JobID) {
+  private func explain(
+    _ refusal: PlacementRefusal, of spec: JobSpec, _ round: PlacementRound, to id: JobID
+  ) {
     guard live[id]?.waitsForJobs != refusal.fitsWhenIdle else { return }
     live[id]?.waitsForJobs = refusal.fitsWhenIdle
-    let reason =
-      hasNodes || refusal.fitsWhenIdle
-      ? "waits for a placement: \(refusal.explanation)"
-      : "waits for nodes: none is alive"
-    note(reason, on: id)
+    guard refusal.fitsWhenIdle || round.offers.contains(where: \.isPlaceable) else {
+      return note("waits for nodes: none is alive", on: id)
+    }
+    let explained = round.inventory.explained(refusal, of: spec, on: round.offers)
+    note("waits for a placement: \(explained.explanation)", on: id)
   }
 
   func note(_ reason: String, on id: JobID) {

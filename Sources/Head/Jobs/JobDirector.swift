@@ -168,27 +168,29 @@ actor JobDirector {
   func inventory() async -> Inventory { inventory(of: await look()) }
 
   /// The nodes as they are told elsewhere.
-  typealias Sight = (nodes: [NodeSnapshot], sites: NodeSites, doubts: [PeerID: String])
+  typealias Sight = (
+    nodes: [NodeSnapshot], sites: NodeSites, doubts: [PeerID: String],
+    tiers: [PeerID: ConnectivityTier]
+  )
 
   func look() async -> Sight {
-    (await directory.snapshot(), await map.sites, await map.placeDoubts)
+    (await directory.snapshot(), await map.sites, await map.placeDoubts, await map.tiers)
   }
 
   /// What was seen, with what is held of it now.
   func inventory(of sight: Sight) -> Inventory {
     Inventory(
       nodes: sight.nodes, holdings: holdings(), sites: sight.sites,
-      standings: standings(of: sight.nodes, sight.doubts))
+      standings: standings(of: sight))
   }
 
-  private func standings(
-    of nodes: [NodeSnapshot], _ doubts: [PeerID: String]
-  ) -> [PeerID: NodeStanding] {
+  private func standings(of sight: Sight) -> [PeerID: NodeStanding] {
     var standings: [PeerID: NodeStanding] = [:]
-    for node in nodes {
+    for node in sight.nodes {
       standings[node.id] = NodeStanding(
         node, supplier: authoriser.peers.tenantName(of: node.id),
-        vouched: authoriser.peers.labels(of: node.id), placeDoubt: doubts[node.id])
+        vouched: authoriser.peers.labels(of: node.id), placeDoubt: sight.doubts[node.id],
+        tier: sight.tiers[node.id] ?? .unrated)
     }
     return standings
   }

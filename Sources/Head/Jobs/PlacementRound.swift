@@ -12,8 +12,8 @@ struct PlacementRound {
   var isHolding = false
   /// The same request gets the same refusal until something is freed.
   private var refused: [GangRequest: PlacementRefusal] = [:]
-  /// Nodes that a spec's terms leave out; many jobs have the same.
-  private var requests: [JobSpec.Gang: GangRequest] = [:]
+  /// What specs ask; many jobs ask the same.
+  private var requests: [PlacementQuestion: GangRequest] = [:]
 
   init(_ inventory: Inventory) {
     self.inventory = inventory
@@ -23,17 +23,9 @@ struct PlacementRound {
 
   /// What a job asks of the scheduler.
   mutating func request(_ record: JobRecord, excluding: Set<PeerID> = []) -> GangRequest {
-    var gang = record.spec.gang
-    gang.ranks = record.ranks
-    // The network is a term, too, and is not the gang's.
-    let isKept = record.spec.network != .gang
-    var request: GangRequest
-    if isKept, let known = requests[gang] {
-      request = known
-    } else {
-      request = inventory.request(record.spec, ranks: record.ranks)
-      if isKept { requests[gang] = request }
-    }
+    let question = PlacementQuestion(record.spec, ranks: record.ranks)
+    var request = requests[question] ?? inventory.request(record.spec, ranks: record.ranks)
+    requests[question] = request
     request.excluding = excluding
     return request
   }
