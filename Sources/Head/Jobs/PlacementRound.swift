@@ -25,8 +25,9 @@ struct PlacementRound {
   mutating func request(_ record: JobRecord, excluding: Set<PeerID> = []) -> GangRequest {
     var gang = record.spec.gang
     gang.ranks = record.ranks
-    // The network is a term, too, and is not the gang's.
-    let isKept = record.spec.network != .gang
+    // The network and the image are terms, too, and are not the gang's.
+    let network = record.spec.network ?? .host
+    let isKept = network == .host && record.spec.image == nil
     var request: GangRequest
     if isKept, let known = requests[gang] {
       request = known
