@@ -37,10 +37,18 @@ struct TermRelaxations {
   }
 
   private func otherNetwork(_ room: [NodeOffer]) -> String? {
-    guard spec.network == .gang else { return nil }
-    var changed = spec
-    changed.network = .host
-    return fits(changed, room) ? "set network to host" : nil
+    let others: [JobSpec.Network] =
+      switch spec.network ?? .host {
+      case .internet: [.gang, .host]
+      case .gang, .nothing: [.host]
+      case .host: []
+      }
+    let other = others.first { network in
+      var changed = spec
+      changed.network = network
+      return fits(changed, room)
+    }
+    return other.map { "set network to \($0.rawValue)" }
   }
 
   /// The lowest price with which it fits, of those that nodes ask.

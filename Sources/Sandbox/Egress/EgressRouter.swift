@@ -36,7 +36,7 @@ public final class EgressRouter: Sendable {
   public init(
     outside: [String]? = nil, resolvers: [SocketAddress]? = nil, network: Int32 = -1
   ) throws {
-    for program in ["ip", "nft", "sh"] where HelperProgram.find(program) == nil {
+    for program in ["ip", "nft", "sh"] where InstalledProgram.find(program) == nil {
       throw IorunError(
         .sandboxUnavailable, "the program \(program) is missing, which sandboxes' networks need",
         remedy: "Install iproute2 and nftables")

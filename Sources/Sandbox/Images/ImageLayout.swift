@@ -152,7 +152,7 @@ public struct ImageLayout: Sendable {
     } else {
       throw Self.invalid("its layers are neither tar nor gzip: '\(type.prefix(100))'")
     }
-    guard let program = HelperProgram.find(arguments[0]) else {
+    guard let program = InstalledProgram.find(arguments[0]) else {
       throw IorunError(.fileMissing, "\(arguments[0]) is missing", remedy: "Install it")
     }
     let errors = try SandboxCapture()

@@ -4,7 +4,7 @@ import IorunSandbox
 /// The sandbox that one rank is to run in.
 struct RankSeal: Sendable {
   /// What starts it.
-  let driver: BubblewrapDriver
+  let driver: any SandboxDriver
   /// All of it but the program and its descriptors.
   var spec: SandboxSpec
 

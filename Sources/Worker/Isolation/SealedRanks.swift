@@ -7,7 +7,7 @@ import IorunTunnel
 import Logging
 import Synchronization
 
-/// Keeps a node's ranks apart from its machine: each in a sandbox of bubblewrap, with users of its own,
+/// Keeps a node's ranks apart from its machine: each in a sandbox of its own, with users of its own,
 /// a working folder on encrypted scratch, the limits of its lease, and a network in which the machine
 /// is not.
 ///
@@ -35,7 +35,7 @@ final class SealedRanks: Sendable {
     var spaces: [GangID: Space] = [:]
   }
 
-  private let driver: BubblewrapDriver
+  private let driver: any SandboxDriver
   private let scratch: ScratchPool
   private let root: HostRoot
   private let facts: NodeFacts
@@ -56,7 +56,7 @@ final class SealedRanks: Sendable {
   /// Tries what `isolation` asks for; `nil` where ranks run as ordinary processes. What a killed agent
   /// left is removed first, in any case.
   ///
-  /// - Throws: `sandboxUnavailable` where `isolation` is `bwrap` and the sandbox has a fault here.
+  /// - Throws: `sandboxUnavailable` where `isolation` names a driver and that has a fault here.
   static func open(
     _ isolation: NodeIsolation, stateFolder: String, node: PeerID, facts: NodeFacts,
     program: String, agentSocket: String, logger: Logger
@@ -69,9 +69,10 @@ final class SealedRanks: Sendable {
     do {
       let sealed = try await make(
         stateFolder: stateFolder, node: node, group: group, facts: facts,
-        program: (try? FileManager.default.destinationOfSymbolicLink(atPath: program)) ?? program,
+        isolation: isolation, program: (try? FileManager.default.destinationOfSymbolicLink(atPath: program)) ?? program,
         agentSocket: agentSocket)
-      logger.notice("ranks run in sandboxes of bubblewrap, which passed their self-test")
+      logger.notice(
+        "ranks run in sandboxes of \(sealed.driver.program), which passed their self-test")
       return sealed
     } catch {
       guard isolation == .auto else { throw error }
@@ -90,35 +91,26 @@ final class SealedRanks: Sendable {
   }
 
   private static func make(
-    stateFolder: String, node: PeerID, group: String, facts: NodeFacts, program: String,
-    agentSocket: String
+    stateFolder: String, node: PeerID, group: String, facts: NodeFacts, isolation: NodeIsolation,
+    program: String, agentSocket: String
   ) async throws -> SealedRanks {
     @Sendable func refusal(_ what: String) -> IorunError {
       IorunError(
         .sandboxUnavailable, "no sandbox for ranks works here: \(what)",
-        remedy: "Run the node as root with bubblewrap installed, or join with --isolation process "
+        remedy: "Run the node as root with bubblewrap or crun installed, or join with --isolation process "
           + "and run only your own work there")
     }
     guard geteuid() == 0 else { throw refusal("the node does not run as root") }
-    let places = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
-    guard let file = places.first(where: { access($0, X_OK) == 0 }) else {
-      throw refusal("bubblewrap (bwrap) is not installed")
-    }
     let folder = stateFolder + "/sandbox"
     let libraries = HostRoot.ownLibraryFolders()
-    let (driver, test) = try await Blocking.run {
-      let host = try SandboxHost(
-        stateFolder: folder, groupName: group, groups: .current(), isRoot: true)
-      return (
-        BubblewrapDriver(program: file, host: host),
-        SandboxSelfTest(canary: program, folder: folder, libraryFolders: libraries)
-      )
+    let host = try await Blocking.run {
+      try SandboxHost(stateFolder: folder, groupName: group, groups: .current(), isRoot: true)
     }
-    let report = await test.run(driver)
-    guard report.isFitForStrangers else {
-      let faults = report.faults.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" }
-      let limits = report.missingLimits.map(\.rawValue).sorted().map { "no limit of \($0)" }
-      throw refusal((faults + limits).joined(separator: ", "))
+    let choice = await SandboxChoice.find(
+      isolation, host: host,
+      test: SandboxSelfTest(canary: program, folder: folder, libraryFolders: libraries))
+    guard let driver = choice.driver else {
+      throw refusal(choice.refusals.joined(separator: "; "))
     }
     return try await Blocking.run {
       let scratch = try ScratchPool(folder: scratchFolder(stateFolder))
@@ -139,7 +131,7 @@ final class SealedRanks: Sendable {
   }
 
   private init(
-    driver: BubblewrapDriver, scratch: ScratchPool, root: HostRoot, facts: NodeFacts,
+    driver: any SandboxDriver, scratch: ScratchPool, root: HostRoot, facts: NodeFacts,
     agentSocket: String, node: PeerID
   ) {
     self.driver = driver
@@ -150,6 +142,9 @@ final class SealedRanks: Sendable {
     let seed = node.description.utf8.reduce(UInt32(0)) { $0 &* 31 &+ UInt32($1) }
     firstBlock = seed % Self.blockCount
   }
+
+  /// What kind of sandbox ranks run in.
+  var kind: String { driver.kind.rawValue }
 
   /// Opens the scratch of a lease: the folder under which its `job` folder lies.
   func open(_ grant: LeaseGrant) throws -> String {

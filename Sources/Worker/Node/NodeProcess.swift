@@ -63,12 +63,14 @@ public struct NodeProcess: Sendable {
         backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
         stateFolder: stateFolder, logger: logger)
     }
-    let known = facts
+    let bare = facts
     let sealed = try await SealedRanks.open(
       membership.isolation ?? .process, stateFolder: stateFolder, node: identity.peer,
-      facts: known, program: supervisor,
+      facts: bare, program: supervisor,
       agentSocket: String(Self.socketAddress(stateFolder, identity.peer).dropFirst(6)),
       logger: logger)
+    facts.sandbox = sealed?.kind
+    let known = facts
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
@@ -76,7 +78,7 @@ public struct NodeProcess: Sendable {
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
     // Of ranks alone: the runtime's workers are ordinary processes.
-    hubSettings.labels["iorun.io/rank-isolation"] = sealed == nil ? "none" : "bwrap"
+    hubSettings.labels["iorun.io/rank-isolation"] = facts.sandbox ?? "none"
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],

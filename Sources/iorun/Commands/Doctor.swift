@@ -32,7 +32,7 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   private func examine() async throws -> [HostCheck] {
-    let doctor = HostDoctor(stateFolder: client.state.folder.node) { SystemProgram.find($0) != nil }
+    let doctor = HostDoctor(stateFolder: client.state.folder.node) { InstalledProgram.find($0) != nil }
     return try await doctor.examine(roundTripMilliseconds: await roundTrip())
   }
 

@@ -34,12 +34,13 @@ struct Join: AsyncParsableCommand {
 
   @Option(
     help: """
-      How ranks are kept apart from this machine: process (not at all, the default), bwrap \
-      (sandboxes of bubblewrap; needs root) or auto (bwrap where it passes its self-test here).
+      How ranks are kept apart from this machine: process (not at all, the default), bwrap or oci \
+      (sandboxes of bubblewrap, or of crun or runc; need root), or auto (the first of these that \
+      passes its self-test here).
       """,
     transform: { text in
       guard let isolation = NodeIsolation(rawValue: text) else {
-        throw ValidationError("use process, bwrap or auto")
+        throw ValidationError("use process, bwrap, oci or auto")
       }
       return isolation
     })
