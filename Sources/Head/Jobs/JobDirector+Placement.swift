@@ -52,6 +52,12 @@ extension JobDirector {
         id, record, placement.members, &round, isBorrowing: admission == .borrows)
     case .refused(let refusal):
       if round.isHolding {
+        if let limit = record.spec.timeoutSeconds,
+          let placement = round.backfill(record, endsBySeconds: end(startingAt: nil, limit))
+        {
+          return start(
+            id, record, placement.members, &round, isBorrowing: admission == .borrows)
+        }
         live[id]?.waitsForJobs = nil
         return note("waits: what becomes free is held for a gang that goes before it", on: id)
       }
@@ -60,9 +66,27 @@ extension JobDirector {
       let request = round.request(record, excluding: record.lostNodes)
       let isUrgent = makeRoom(for: record, of: tenant, request, isOwn: admission == .own, round)
       if isUrgent || clock.now() - record.submittedAt >= options.holdAfter.inSeconds {
-        round.hold(for: request)
+        round.hold(for: request, releases: releases)
       }
     }
+  }
+
+  /// Until when the jobs that hold places may hold them: those that have a time limit.
+  private var releases: [NodeReservation.Release] {
+    live.values.compactMap { job in
+      let (record, seats) = (job.lifecycle.record, job.lifecycle.heldSeats)
+      guard let limit = record.spec.timeoutSeconds, !seats.isEmpty else { return nil }
+      return NodeReservation.Release(
+        atSeconds: end(startingAt: record.startedAt, limit),
+        seats: seats.map { ($0.node, $0.gpuIndices) }, resources: record.spec.gang.resources)
+    }
+  }
+
+  /// When a job with this limit has surely ended, in seconds since 1970: the time to prepare and to
+  /// stop it counts.
+  private func end(startingAt start: Double?, _ limit: Double) -> Double {
+    let preparing = start == nil ? options.timeoutSlack.inSeconds : 0
+    return (start ?? clock.now()) + preparing + limit + options.timeoutSlack.inSeconds
   }
 
   /// An attempt never starts beside the one before: a node that is only out of reach stops its ranks

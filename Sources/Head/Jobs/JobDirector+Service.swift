@@ -44,6 +44,7 @@ extension JobDirector: JobService {
     guard isNew else { return try await status(of: record.id) }
     live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record))
     order.append(record.id)
+    history.accepted(record.spec)
     placeSoon()
     return record.status(ranks: [])
   }

@@ -18,8 +18,11 @@ struct Inventory: Sendable {
   /// What else is known of them.
   var standings: [PeerID: NodeStanding] = [:]
 
+  /// What is usually asked for; `nil` where no node has GPUs.
+  var packing: PackingScore?
+
   /// Places gangs on these nodes.
-  var placer: GangPlacer { GangPlacer(sites: sites) }
+  var placer: GangPlacer { GangPlacer(sites: sites, packing: packing) }
 
   /// Offers of all nodes; those that are `placeable` may be given work.
   func offers(placeable: (NodeSnapshot) -> Bool) -> [NodeOffer] {
