@@ -160,6 +160,36 @@ actor NetworkMap {
     return landmarks.estimate(one, other, foretold: foretold)
   }
 
+  /// How much the ways of a machine to the same place differ from one look to the next.
+  private static let twinMilliseconds: Float = 0.3
+
+  /// Nodes that are as far from the head and from each of two relays or more as another of their site:
+  /// they may be one machine.
+  var latencyTwins: [PeerID: Set<PeerID>] {
+    var twins: [PeerID: Set<PeerID>] = [:]
+    for site in Dictionary(grouping: numbers.keys, by: { siteOf($0) }) where site.key != nil {
+      let nodes = site.value.filter { landmarks.trips(of: $0).count >= 2 }
+      for (index, one) in nodes.enumerated() {
+        for other in nodes[(index + 1)...] where areTwins(one, other) {
+          twins[one, default: []].insert(other)
+          twins[other, default: []].insert(one)
+        }
+      }
+    }
+    return twins
+  }
+
+  private func siteOf(_ node: PeerID) -> Int? { numbers[node].flatMap { siteMap.site(of: $0) } }
+
+  private func areTwins(_ one: PeerID, _ other: PeerID) -> Bool {
+    let (here, there) = (landmarks.trips(of: one), landmarks.trips(of: other))
+    let differences = here.compactMap { landmark, near in there[landmark].map { abs(near - $0) } }
+    guard differences.count >= 2, let near = matrix.entry(one, head)?.least,
+      let far = matrix.entry(other, head)?.least
+    else { return false }
+    return (differences + [abs(near - far)]).allSatisfy { $0 <= Self.twinMilliseconds }
+  }
+
   /// What was measured between two nodes.
   func measured(_ one: PeerID, _ other: PeerID) -> RoundTripMatrix.Entry? {
     matrix.entry(one, other)

@@ -188,7 +188,8 @@ extension ProofDirector {
       traits[device.id] = ConflictGroups.Traits(
         owner: authoriser.peers.owner(of: device.node),
         addressBlock: Self.block(of: node.facts.address),
-        gpus: Set(node.facts.gpus.map(\.uuid).filter { !$0.isEmpty }))
+        gpus: Set(node.facts.gpus.map(\.uuid).filter { !$0.isEmpty }),
+        latencyTwins: Set((twins[device.node] ?? []).compactMap { deviceOf[$0] }))
     }
     return ConflictGroups(traits)
   }
