@@ -227,6 +227,9 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
+      name: "SchedulerBenchTests", dependencies: ["SchedulerBench"],
+      path: "Tests/SchedulerBenchTests"),
+    .testTarget(
       name: "PoWTests",
       dependencies: ["IorunCore", "IorunCrypto", "IorunPoW", "CPoW", "CFakeCUDA"],
       path: "Tests/PoWTests", exclude: ["FakeCUDA"]),

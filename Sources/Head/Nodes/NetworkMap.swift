@@ -33,6 +33,7 @@ actor NetworkMap {
   private var numbers: [PeerID: Int] = [:]
   private var nextNumber = 0
   private var knownSites: NodeSites?
+  private var knownTiers: (tiers: [PeerID: ConnectivityTier], at: Duration)?
   /// What nodes claim of their places, under which name, and whose they are.
   private var claims: [PeerID: Claim] = [:]
   private var suppliers: [String: UInt32] = [:]
@@ -127,6 +128,20 @@ actor NetworkMap {
   /// with whom it was tried.
   func throughputs(of nodes: [PeerID]) -> [PeerID: ThroughputMatrix.Medians] {
     throughputs.medians(of: Set(nodes), since: clock.elapsed() - Self.bulkLife * 2)
+  }
+
+  /// How fast nodes' ways were measured to be, for those of which both directions were.
+  var tiers: [PeerID: ConnectivityTier] {
+    let now = clock.elapsed()
+    if let knownTiers, now - knownTiers.at < Self.interval { return knownTiers.tiers }
+    let medians = throughputs.medians(
+      of: Set(coordinates.keys), since: now - Self.bulkLife * 2)
+    let tiers = medians.compactMapValues { rates -> ConnectivityTier? in
+      guard let sends = rates.sends, let receives = rates.receives else { return nil }
+      return ConnectivityTier(downMegabits: Double(receives), upMegabits: Double(sends))
+    }
+    knownTiers = (tiers, now)
+    return tiers
   }
 
   /// A node told how far it is from relays, in milliseconds.

@@ -72,6 +72,23 @@ struct PlacementFilter {
   }
 }
 
+/// All of a spec that decides where it may run: specs with the same question get the same answer. What
+/// a rule of `PlacementFilter` looks at belongs here.
+struct PlacementQuestion: Hashable {
+  private var gang: JobSpec.Gang
+  private let network: JobSpec.Network?
+  private let verification: JobSpec.Verification?
+  private let hasImage: Bool
+
+  init(_ spec: JobSpec, ranks: Int) {
+    gang = spec.gang
+    gang.ranks = ranks
+    network = spec.network
+    verification = spec.verification
+    hasImage = spec.image != nil
+  }
+}
+
 extension NodeStanding {
   /// What an hour of one GPU costs the spec, or of one core where it asks for no GPU, in millionths of
   /// a dollar. The cores of a node with GPUs cost what all its GPUs do.
