@@ -146,7 +146,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
         "IorunMesh", "IorunClient", "IorunHead",
-        "IorunWorker", "IorunLocal", "CShim", "CSandbox", argumentParser, logging,
+        "IorunWorker", "IorunLocal", "IorunSandbox", "CShim", "CSandbox", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
 
@@ -289,8 +289,8 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPoW", "IorunWire", "IorunMesh",
-        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
-        "iorun-supervise-test",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunSandbox", "IorunWorker", "CShim",
+        logging, "iorun-supervise-test",
         "TestSupport",
       ],
       path: "Tests/WorkerTests"),

@@ -35,7 +35,7 @@ enum HelperProgram {
       throw IorunError(code, "the program \(name) is missing", remedy: "Install it")
     }
     let capture = try SandboxCapture()
-    let source = try open(input, for: name)
+    let source = try input.open(for: name)
     defer { if source >= 0 { close(source) } }
     let launch = SandboxLaunch(
       path: path, arguments: [path] + arguments,
@@ -53,9 +53,12 @@ enum HelperProgram {
     }
     return text
   }
+}
 
-  private static func open(_ input: Input, for name: String) throws -> Int32 {
-    switch input {
+extension HelperProgram.Input {
+  /// A descriptor to read it from, or -1 for nothing; the caller closes it.
+  func open(for name: String) throws -> Int32 {
+    switch self {
     case .nothing: return -1
     case .text(let text):
       let bytes = Array(text.utf8)

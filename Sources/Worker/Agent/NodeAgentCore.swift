@@ -16,6 +16,8 @@ public actor NodeAgentCore: AgentService {
   let networks: any LeaseNetworks
   /// `nil` where ranks run as ordinary processes.
   let sealed: SealedRanks?
+  /// `nil` where ranks run as ordinary processes, which have no root of their own.
+  let images: ImageStore?
   let settings: AgentSettings
   let clock: any Clock<Duration>
   let logger: Logger
@@ -41,16 +43,17 @@ public actor NodeAgentCore: AgentService {
   ) {
     self.init(
       facts: facts, headID: headID, head: head, content: content, executors: executors,
-      machine: machine, networks: networks, sealed: nil, settings: settings, clock: clock,
+      machine: machine, networks: networks, sealed: nil, images: nil, settings: settings, clock: clock,
       logger: logger)
   }
 
   init(
     facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
     executors: ExecutorSource, machine: MachineShare, networks: any LeaseNetworks,
-    sealed: SealedRanks?, settings: AgentSettings, clock: any Clock<Duration> = ContinuousClock(),
-    logger: Logger
+    sealed: SealedRanks?, images: ImageStore?, settings: AgentSettings,
+    clock: any Clock<Duration> = ContinuousClock(), logger: Logger
   ) {
+    self.images = images
     self.sealed = sealed
     self.facts = facts
     self.headID = headID

@@ -38,6 +38,10 @@ final class SealedRanks: Sendable {
   private let driver: any SandboxDriver
   private let scratch: ScratchPool
   private let root: HostRoot
+  /// This program in images' sandboxes.
+  private let guest: (supervisor: [String], binds: [SandboxSpec.Bind])
+  /// Unpacks images.
+  let images: ImageSandbox
   private let facts: NodeFacts
   /// The agent's socket on the host.
   private let agentSocket: String
@@ -124,23 +128,30 @@ final class SealedRanks: Sendable {
       try writeUsers(root: root.folder)
       // The folder around it lets only root in, and whoever speaks there must prove its key.
       chmod(agentSocket, 0o666)
+      let images = try ImageSandbox(
+        driver: driver, folder: stateFolder + "/sandbox/unpacker", program: program,
+        libraryFolders: libraries, firstUser: firstUser(blockCount - 1))
+      let guest = try RankSeal.guest(program: program, libraryFolders: libraries)
       return SealedRanks(
-        driver: driver, scratch: scratch, root: root, facts: facts, agentSocket: agentSocket,
+        driver: driver, scratch: scratch, root: root, guest: guest, images: images, facts: facts, agentSocket: agentSocket,
         node: node)
     }
   }
 
   private init(
-    driver: any SandboxDriver, scratch: ScratchPool, root: HostRoot, facts: NodeFacts,
+    driver: any SandboxDriver, scratch: ScratchPool, root: HostRoot,
+    guest: (supervisor: [String], binds: [SandboxSpec.Bind]), images: ImageSandbox, facts: NodeFacts,
     agentSocket: String, node: PeerID
   ) {
     self.driver = driver
     self.scratch = scratch
     self.root = root
+    self.guest = guest
+    self.images = images
     self.facts = facts
     self.agentSocket = agentSocket
     let seed = node.description.utf8.reduce(UInt32(0)) { $0 &* 31 &+ UInt32($1) }
-    firstBlock = seed % Self.blockCount
+    firstBlock = seed % (Self.blockCount - 1)
   }
 
   /// What kind of sandbox ranks run in.
@@ -223,9 +234,11 @@ final class SealedRanks: Sendable {
 
   /// The sandbox of a lease that was opened.
   ///
+  /// - Parameter image: what the rank sees as its root; `nil` for this machine's own programs.
   /// - Throws: `wrongState` where it was not.
   func seal(
-    _ grant: LeaseGrant, network: RankNetwork, environment: [String: String]
+    _ grant: LeaseGrant, network: RankNetwork, environment: [String: String],
+    image: ImageStore.Image? = nil
   ) throws -> RankSeal {
     guard let held = state.withLock({ $0.held[grant.id] }) else {
       throw IorunError(.wrongState, "lease \(grant.id) has no scratch")
@@ -233,13 +246,14 @@ final class SealedRanks: Sendable {
     let wanted = grant.spec.gang.resources
     let memory = max(wanted.memory == .zero ? facts.memory : wanted.memory, .mebi(64))
     let half = Bytes(memory.rawValue / 2)
-    var binds = root.binds + [.init(agentSocket, at: RankSeal.agentSocket, isWritable: true)]
+    var binds = (image == nil ? root.binds : guest.binds) + [.init(agentSocket, at: RankSeal.agentSocket, isWritable: true)]
     for name in ["hosts", "resolv.conf"] where !network.folder.isEmpty {
       let file = "\(network.folder)/\(name)"
       if access(file, R_OK) == 0 { binds.append(.init(file, at: "/etc/" + name)) }
     }
     var spec = SandboxSpec(
-      name: Self.name(grant.id), root: root.folder, command: [RankSeal.supervisor],
+      name: Self.name(grant.id), root: image?.root ?? root.folder,
+      command: [RankSeal.supervisorFile],
       limits: SandboxLimits(
         memory: memory, processes: Self.mostProcesses,
         milliCPUs: max(100, wanted.milliCPUs == 0 ? facts.milliCPUs : wanted.milliCPUs),
@@ -248,13 +262,16 @@ final class SealedRanks: Sendable {
       network: .namespace(network.namespace.descriptor), firstUser: Self.firstUser(held.block))
     spec.binds = binds
     spec.devices = Self.devices(grant.gpuIndices)
-    return RankSeal(driver: driver, spec: spec)
+    return RankSeal(
+      driver: driver, spec: spec,
+      supervisor: image == nil ? [RankSeal.supervisorFile] : guest.supervisor)
   }
 
   private func takeBlock() throws -> UInt32 {
     try state.withLock { state in
-      for step in 0..<Self.blockCount {
-        let block = (firstBlock + step) % Self.blockCount
+      for step in 0..<Self.blockCount - 1 {
+        // The last one is for those that unpack images.
+        let block = (firstBlock + step) % (Self.blockCount - 1)
         if state.blocks.insert(block).inserted { return block }
       }
       throw IorunError(.overloaded, "no user ids are left for another sandbox")

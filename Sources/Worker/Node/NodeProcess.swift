@@ -4,6 +4,7 @@ internal import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 internal import IorunRuntime
+internal import IorunSandbox
 public import Logging
 
 /// A node as a process: its place on the mesh, its agent, and the conversation with its head that
@@ -16,6 +17,7 @@ public struct NodeProcess: Sendable {
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
   private let networks: GangNetworks?
+  private let internet: InternetAccess?
   private let credentials: NodeCredentials
   private let admissions: Admissions
   private let prober: NodeProber
@@ -56,12 +58,16 @@ public struct NodeProcess: Sendable {
     let dataPlane = await DataPlaneProbe().find()
     var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     facts.dataPlane = dataPlane.facts
+    let internet = InternetAccess.find(
+      megabitsPerSecond: membership.internetMegabitsPerSecond)
+    facts.dataPlane?.leadsOut = internet != nil && dataPlane.backend != nil
+    self.internet = internet
     facts.claims = membership.allClaims
     let gangPaths = PathedGangPaths(headAddress: membership.headAddress, logger: logger)
     let networks = dataPlane.backend.map {
       GangNetworks(
         backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
-        stateFolder: stateFolder, logger: logger)
+        stateFolder: stateFolder, internet: internet, logger: logger)
     }
     let bare = facts
     let sealed = try await SealedRanks.open(
@@ -71,6 +77,8 @@ public struct NodeProcess: Sendable {
       logger: logger)
     facts.sandbox = sealed?.kind
     let known = facts
+    let images = try await Self.images(
+      sealed, membership, stateFolder: stateFolder, disk: facts.disk, internet: internet, logger)
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
@@ -103,7 +111,7 @@ public struct NodeProcess: Sendable {
             )
           }, release: { executors.release($0) }),
         machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
-        sealed: sealed, settings: settings, logger: logger)
+        sealed: sealed, images: images, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let bridge = HubBridge(mailbox: hubMailbox, head: headID, programs: programs)
       let paths = try NodePathAgent(
@@ -172,6 +180,7 @@ public struct NodeProcess: Sendable {
   public func run() async throws {
     try await agent.removeLeftovers()
     try await networks?.removeLeftovers()
+    if internet != nil { try await Blocking.run { EgressRouter.removeLeftovers() } }
     let measuring = Task { [prober] in await prober.run() }
     defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
@@ -192,6 +201,7 @@ public struct NodeProcess: Sendable {
     let others = await hub.stop()
     for node in others { endpoint.forget(node) }
     await agent.shutDown()
+    if let internet { _ = try? await Blocking.run { internet.close() } }
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in
       do {
@@ -323,6 +333,20 @@ public struct NodeProcess: Sendable {
         supervisor: agent.supervisor,
         searchPath: ProcessInfo.processInfo.environment["PATH"] ?? agent.searchPath,
         logLimit: agent.logLimit))
+  }
+
+  /// The store of images; `nil` where no rank has a root of its own.
+  private static func images(
+    _ sealed: SealedRanks?, _ membership: NodeMembership, stateFolder: String, disk: Bytes,
+    internet: InternetAccess?, _ logger: Logger
+  ) async throws -> ImageStore? {
+    guard let sealed else { return nil }
+    let registries = try (membership.registries ?? []).map { try OwnRegistry($0) }
+    return try await Blocking.run {
+      try ImageStore(
+        folder: stateFolder + "/images", limit: min(.gibi(64), Bytes(disk.rawValue / 2)),
+        sandbox: sealed.images, internet: internet, registries: registries, logger: logger)
+    }
   }
 
   /// Ranks take from the hub's book of the machine.

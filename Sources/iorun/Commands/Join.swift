@@ -46,6 +46,22 @@ struct Join: AsyncParsableCommand {
     })
   var isolation: NodeIsolation?
 
+  @Option(
+    name: .customLong("registry"),
+    help: ArgumentHelp(
+      "A registry of images that this node reaches by the machine's own network, so that it may be a "
+        + "private one: HOST, HOST:PORT or http://HOST:PORT; may be repeated. All others are reached "
+        + "by way of the public internet.", valueName: "registry"))
+  var registries: [String] = []
+
+  @Option(
+    name: .customLong("internet-mbps"),
+    help: ArgumentHelp(
+      "The most that one job with network: internet sends, and receives, in megabits a second; 0: "
+        + "no job reaches the internet from here (default: as much as the line carries).",
+      valueName: "Mb/s"))
+  var internetMegabitsPerSecond: Int?
+
   @Flag(
     help: ArgumentHelp(
       "Install a systemd service that joins after each start of the machine, and start it.",
@@ -56,6 +72,13 @@ struct Join: AsyncParsableCommand {
   @OptionGroup var offering: OfferOptions
 
   @OptionGroup var owner: OwnerOptions
+
+  func validate() throws {
+    if let internetMegabitsPerSecond, !(0...100_000).contains(internetMegabitsPerSecond) {
+      throw ValidationError("--internet-mbps takes a number from 0 to 100000")
+    }
+    for registry in registries { _ = try OwnRegistry(registry) }
+  }
 
   func run() async throws {
     let folder = state.folder.node
@@ -115,7 +138,9 @@ struct Join: AsyncParsableCommand {
       }
       let changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
-        offer: offer, claims: try offering.claims(), isolation: isolation)
+        offer: offer, claims: try offering.claims(), isolation: isolation,
+        registries: registries.isEmpty ? nil : registries,
+        internetMegabitsPerSecond: internetMegabitsPerSecond)
       try changed.save(to: folder)
       return (changed, nil)
     }
@@ -126,7 +151,9 @@ struct Join: AsyncParsableCommand {
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
       offer: (known?.offer ?? RuntimeOffer()).changed(offer),
       claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()),
-      isolation: isolation ?? known?.isolation)
+      isolation: isolation ?? known?.isolation,
+      registries: registries.isEmpty ? known?.registries : registries,
+      internetMegabitsPerSecond: internetMegabitsPerSecond ?? known?.internetMegabitsPerSecond)
     return (membership, ticket)
   }
 }
