@@ -181,7 +181,8 @@ extension ClusterDirector {
       let status = group.status
       return GroupItem(
         group: status.group, name: status.name, namespace: status.namespace ?? "",
-        strategy: status.strategy, state: status.state, job: status.job, bundles: status.bundles, detached: status.detached, reason: status.reason)
+        strategy: status.strategy, state: status.state, job: status.job, bundles: status.bundles,
+        detached: status.detached, reason: status.reason)
     }
   }
 

@@ -14,7 +14,7 @@ struct ClusterProgram {
           Surroundings.self, Split.self, Made.self, Pid.self, Parent.self, Flood.self,
         ],
         streams: [Produce.self, Counted.self],
-        actors: [Counter.self, Sequence.self, Stillborn.self], errors: [NotTwelve.self],
+        actors: [Counter.self, Sequence.self, Stillborn.self, Door.self], errors: [NotTwelve.self],
         namespace: "check"
       ) { cluster in
         for name in names {

@@ -56,6 +56,23 @@ let limitScenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     let more = try peakMegabytes() - before
     try expect(more < 40, "the driver kept \(more) MB of what a worker had printed")
   },
+  "lanes": { cluster in
+    for options in [ActorOptions(), ActorOptions(name: "lanes")] {
+      let door = try await cluster.spawn(Door.self, 0, options: options)
+      let waits = try await withThrowingTaskGroup(of: Bool.self) { group in
+        // More than the one that may wait within: the others wait for it.
+        for _ in 0..<3 { group.addTask { try await door.waitUntilOpen() } }
+        try await until("one waits within") { try await door.waiting == 1 }
+        // Neither does `look` wait for them, nor do calls of the usual lane.
+        try expect(try await door.look(1, "a") == "1a")
+        try await door.open()
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      try expect(waits == [true, true, true])
+      try expect(try await door.most() == 1, "calls of one group ran at the same time")
+      try await cluster.kill(door)
+    }
+  },
   "stillborn": { cluster in
     for options in [
       ActorOptions(isolated: true), ActorOptions(cpus: 1), ActorOptions(name: "stillborn"),
@@ -167,4 +184,34 @@ distributed actor Stillborn: SpawnableActor {
     kill(getpid(), SIGKILL)
   }
   distributed func answer() -> Int { 1 }
+}
+
+/// Opens while somebody waits within.
+distributed actor Door: SpawnableActor {
+  typealias ActorSystem = ClusterActorSystem
+  static var concurrencyGroups: [ConcurrencyGroup] {
+    [
+      ConcurrencyGroup(methods: ["waitUntilOpen"]),
+      ConcurrencyGroup(limit: 2, methods: ["look", "waiting"]),
+    ]
+  }
+
+  private var isOpen = false
+  private var within = 0
+  private var mostWithin = 0
+
+  init(_ start: Int, actorSystem: ClusterActorSystem) { self.actorSystem = actorSystem }
+
+  distributed var waiting: Int { within }
+  distributed func look(_ number: Int, _ text: String) -> String { "\(number)\(text)" }
+  distributed func open() { isOpen = true }
+  distributed func most() -> Int { mostWithin }
+
+  distributed func waitUntilOpen() async throws -> Bool {
+    within += 1
+    mostWithin = max(mostWithin, within)
+    defer { within -= 1 }
+    while !isOpen { try await Task.sleep(for: .milliseconds(1)) }
+    return true
+  }
 }
