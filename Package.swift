@@ -122,7 +122,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunPoW", "IorunWire",
         "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunScheduler", grdb, logging,
+        "IorunContract", "IorunScheduler", "CShim", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(

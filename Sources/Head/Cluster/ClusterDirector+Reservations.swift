@@ -188,7 +188,7 @@ extension ClusterDirector {
           spec: reservation.spec, state: .rescheduling,
           nodes: Array(repeating: nil, count: reservation.spec.bundles.count),
           place: line.takePlace(), since: clock.elapsed())
-        if !reservation.spec.name.isEmpty { groupNames[reservation.spec.name] = id }
+        if let name = reservation.spec.fullName { groupNames[name] = id }
         awaitRest(of: id)
       }
       epoch = max(epoch, reservation.epoch)
