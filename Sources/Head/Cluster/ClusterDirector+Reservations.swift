@@ -78,7 +78,17 @@ extension ClusterDirector {
     case .wait:
       groups[id]?.fitsMembers = membersVersion
       hold(id, state: nil, reason: "it waits for resources that are in use")
-    case .infeasible(let reason): hold(id, state: .infeasible, reason: reason)
+    case .infeasible(let reason):
+      if let proved = offersOnceProved {
+        let later = GroupPlacement().place(request, on: proved)
+        if case .infeasible(let reason) = later {
+          hold(id, state: .infeasible, reason: reason)
+        } else {
+          hold(id, state: nil, reason: "it waits for nodes that are not verified yet")
+        }
+      } else {
+        hold(id, state: .infeasible, reason: reason)
+      }
     }
     return nil
   }

@@ -31,6 +31,8 @@ actor ProofDirector {
     var saidBusyAt: Duration?
     /// It is to be run out of turn: it is new, or a run was broken off by the head's fault.
     var needsRun = false
+    /// Its run is the short one of a device of which nothing is on record yet.
+    var isAdmitted = false
     /// When the head heard of it, and when it was called out of turn last.
     var metAt: Duration
     var calledAt: Duration?
@@ -71,6 +73,8 @@ actor ProofDirector {
   /// Nodes that are being asked who they are, and when others may be asked again.
   var asking: Set<PeerID> = []
   var askAgainAt: [PeerID: Duration] = [:]
+  /// Round trips in milliseconds, where they were measured.
+  var tripsToNodes: [PeerID: Double] = [:]
   var actions: [(device: DeviceID, action: DeviceState.Action)] = []
   /// The epoch before which logs are closed and old records are gone.
   private var tidiedEpoch: Int64 = -1
@@ -131,6 +135,9 @@ actor ProofDirector {
       twinsSoughtAt = clock.elapsed()
       twins = await latencyTwins()
     }
+    tripsToNodes = Dictionary(
+      nodes.lazy.compactMap { node in node.roundTripMilliseconds.map { (node.id, $0) } },
+      uniquingKeysWith: { $1 })
     // No suspension from here on: what is decided is decided on one state.
     // A machine that its owner keeps is not asked: a proof would take all of it.
     let alive = Dictionary(

@@ -30,6 +30,9 @@ public actor NodeAgentCore: AgentService {
   /// People who reach into ranks.
   var guests: (any RankGuests)?
   var fenceAfter: Duration?
+  /// What the records of its proofs say of this node, as the head told it last; `nil` where the head
+  /// asks for none.
+  var mark: DeviceMark?
   /// How long ago the head heard this node at the latest, as far as the node knows.
   var sinceRenewal: (@Sendable () -> Duration)?
 

@@ -82,6 +82,7 @@ public struct NodeProcess: Sendable {
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
+    let board = BoardSerial.digest()
     let machine = Self.share(hubMailbox)
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
@@ -126,7 +127,7 @@ public struct NodeProcess: Sendable {
         key: deviceKey, head: headID,
         verifier: RemoteVerifier(proofs: try Proofs.at(headID, using: system)),
         machine: IdleMachine.of(hubMailbox), cores: known.milliCPUs / 1000, memory: known.memory,
-        logger: logger)
+        board: board, logger: logger)
       let served: [any Sendable] = [
         system.named(Prover.wellKnownName) { Prover(prover, actorSystem: system) },
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
@@ -265,7 +266,19 @@ public struct NodeProcess: Sendable {
         roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
         startedAt: startedAt, updatedAt: Date().timeIntervalSince1970,
         milliCPUs: facts.milliCPUs, gpus: facts.gpus.count,
-        work: await agent.work + programs.sorted { $0.job < $1.job })
+        work: await agent.work + programs.sorted { $0.job < $1.job }, proof: await proof)
+    }
+  }
+
+  /// How it stands with its proofs; `nil` where its head asks for none.
+  private var proof: WorkerStatus.Proof? {
+    get async {
+      guard let mark = await agent.mark else { return nil }
+      var proof = await prover.ownersView
+      proof.mark = mark.status.rawValue
+      proof.reason = mark.reason
+      proof.untilEpoch = mark.untilEpoch
+      return proof
     }
   }
 
