@@ -33,7 +33,8 @@ public final class LocalImage: Sendable {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw IorunError(
         .fileMissing, "there is no image layout at '\(path)'",
-        remedy: "Name an OCI layout or its archive, or HOST/NAME@sha256:DIGEST: a tag may change, so "
+        remedy:
+          "Name an OCI layout or its archive, or HOST/NAME@sha256:DIGEST: a tag may change, so "
           + "a registry's image is named by its digest")
     }
     return try LocalImage(path: path, isFolder: isFolder.boolValue)

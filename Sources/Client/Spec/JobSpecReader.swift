@@ -180,7 +180,8 @@ struct JobSpecReader {
     guard let network = JobSpec.Network(rawValue: text) else {
       throw node.fault(
         "network is '\(text)'",
-        allowed: "Write gang for an encrypted network of the gang's own, internet for that and a way "
+        allowed:
+          "Write gang for an encrypted network of the gang's own, internet for that and a way "
           + "to the public internet, none for nothing, or host for the node's")
     }
     return network

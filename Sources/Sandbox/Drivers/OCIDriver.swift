@@ -72,7 +72,8 @@ public struct OCIDriver: SandboxDriver {
         + (spec.inherited.isEmpty ? [] : ["--preserve-fds", "\(spec.inherited.count)"])
         + [spec.name],
       environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-      folder: "/", streams: streams, inherited: spec.inherited, group: group, steps: stage.steps, network: network,
+      folder: "/", streams: streams, inherited: spec.inherited, group: group,
+      steps: stage.steps, network: network,
       outOfMemoryScore: 0)
     let tidy: @Sendable () -> Void = {
       try? FileManager.default.removeItem(atPath: bundle)

@@ -73,7 +73,8 @@ public final class EgressRouter: Sendable {
 
   /// Whether any sandbox of this machine, of whichever agent, has a way out now. Blocks shortly.
   public static func hasSandboxes(network: Int32 = -1) -> Bool {
-    let links = (try? run("ip", ["-oneline", "link", "show", "type", "veth"], network: network)) ?? ""
+    let links =
+      (try? run("ip", ["-oneline", "link", "show", "type", "veth"], network: network)) ?? ""
     return links.contains(" " + interfacePrefix)
   }
 

@@ -51,8 +51,8 @@ public struct ImageRegistry: Sendable {
   /// - Parameter progress: is told now and then what is there and how much there will be, the latter 0
   ///   until that is known; returns false to have it stop.
   /// - Throws: `notFound` for what the registry does not have; `imageInvalid` for what has another digest
-  ///   or size than it should, or is too large; `unreachable` where the registry does not answer;
-  ///   `timedOut`; `cancelled` where `progress` said so; `specInvalid` for an image of no registry.
+  ///   or size than it should, or is too large; `networkSetup` where the registry does not answer;
+  ///   `cancelled` where `progress` said so; `specInvalid` for an image of no registry.
   public func fetch(
     _ reference: ImageReference, into folder: String, limits: Limits = Limits(),
     progress: @escaping (Bytes, Bytes) -> Bool = { _, _ in true }
@@ -138,7 +138,7 @@ public struct ImageRegistry: Sendable {
     }
     guard answer.status == 200 else {
       throw IorunError(
-        answer.status == 404 ? .notFound : answer.status >= 500 ? .unreachable : .imageInvalid,
+        answer.status == 404 ? .notFound : answer.status >= 500 ? .networkSetup : .imageInvalid,
         "\(session.host) answers \(answer.status) for \(kind)/sha256:\(digest)",
         remedy: "Check the image's name, and that it can be read without an account")
     }
@@ -197,9 +197,11 @@ public struct ImageRegistry: Sendable {
       let code = Int(lines[at])
     else {
       // Larger than it may be: 63, or 23 and SIGXFSZ from the limit of its file (curl(1), EXIT CODES).
-      if [23, 63].contains(status >> 8) || status & 0x7f != 0 { throw Self.invalid("it is larger than it says") }
+      if [23, 63].contains(status >> 8) || status & 0x7f != 0 {
+        throw Self.invalid("it is larger than it says")
+      }
       throw IorunError(
-        .unreachable, "\(session.host) cannot be reached: \(said.prefix(200))",
+        .networkSetup, "\(session.host) cannot be reached: \(said.prefix(200))",
         remedy: "Check the registry's name; private addresses are not reached from nodes")
     }
     return Answer(status: code, challenge: at + 1 < lines.count ? lines[at + 1] : "")
@@ -221,7 +223,7 @@ public struct ImageRegistry: Sendable {
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
         if !isLate { throw IorunError(.cancelled, "nobody waits for the image any more") }
         throw IorunError(
-          .timedOut, "\(session.host) is too slow to fetch the image from",
+          .imageInvalid, "\(session.host) is too slow to fetch the image from",
           remedy: "Use a registry that is nearer, or a smaller image")
       }
       usleep(pause)

@@ -44,8 +44,7 @@ public struct ImageSandbox: Sendable {
   ///   - folder: is made; its `root` is the image's then.
   ///   - name: of the sandbox, unique on this node.
   ///   - places: what the image must have for the sandboxes in which it is used.
-  /// - Throws: as ``ImageLayout/unpack(digest:into:temporary:limits:places:)``; `timedOut`;
-  ///   `sandboxFailed`.
+  /// - Throws: as ``ImageLayout/unpack(digest:into:temporary:limits:places:)``; `sandboxFailed`.
   public func unpack(
     _ digest: Digest, from layout: String, into folder: String, name: String,
     limits: ImageUnpacker.Limits, places: ImageUnpacker.Places, within time: Duration
@@ -88,7 +87,7 @@ public struct ImageSandbox: Sendable {
     try Task.checkCancellation()
     if isLate.isSet {
       throw IorunError(
-        .timedOut, "the image could not be unpacked within \(Int(time / .seconds(1))) s",
+        .imageInvalid, "the image could not be unpacked within \(Int(time / .seconds(1))) s",
         remedy: "Use a smaller image")
     }
     let answer = try await Blocking.run { try capture.text(limit: Self.answerLimit) }

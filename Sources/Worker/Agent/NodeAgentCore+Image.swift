@@ -50,7 +50,7 @@ extension NodeAgentCore {
   /// node may do better.
   private static var finalImageFaults: Set<IorunError.Code> {
     Retry.contentFaults.union([
-      .imageInvalid, .unreachable, .networkSetup, .sandboxFailed, .sandboxUnavailable, .cancelled,
+      .imageInvalid, .networkSetup, .sandboxFailed, .sandboxUnavailable, .cancelled,
       .spawnFailed, .overloaded,
     ])
   }

@@ -46,7 +46,8 @@ public actor NodeAgentCore: AgentService {
   ) {
     self.init(
       facts: facts, headID: headID, head: head, content: content, executors: executors,
-      machine: machine, networks: networks, sealed: nil, images: nil, settings: settings, clock: clock,
+      machine: machine, networks: networks, sealed: nil, images: nil, settings: settings,
+      clock: clock,
       logger: logger)
   }
 

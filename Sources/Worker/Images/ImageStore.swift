@@ -100,10 +100,26 @@ actor ImageStore {
     }
   }
 
+  /// The store of a node; `nil` where no rank has a root of its own. Throws as `init`, and
+  /// `specInvalid` for a registry that is none.
+  static func open(
+    for sealed: SealedRanks?, _ membership: NodeMembership, stateFolder: String, disk: Bytes,
+    internet: InternetAccess?, logger: Logger
+  ) async throws -> ImageStore? {
+    guard let sealed else { return nil }
+    let registries = try (membership.registries ?? []).map { try OwnRegistry($0) }
+    return try await Blocking.run {
+      try ImageStore(
+        folder: stateFolder + "/images", limit: min(.gibi(64), Bytes(disk.rawValue / 2)),
+        sandbox: sealed.images, internet: internet, registries: registries, logger: logger)
+    }
+  }
+
   /// The image, made where it is not there; it stays until the lease lets go of it.
   ///
   /// - Parameter layout: for an image of the job's own.
-  /// - Throws: `imageInvalid`, `notFound`, `unreachable`, `timedOut`, `diskFull`, `networkSetup`, ...
+  /// - Throws: `imageInvalid`, `notFound`, `diskFull`, and what is the node's fault and not the job's:
+  ///   `networkSetup`, `sandboxFailed`.
   func acquire(
     _ reference: ImageReference, for lease: LeaseID, layout: @escaping LayoutSource
   ) async throws -> Image {

@@ -39,20 +39,18 @@ struct RankSeal: Sendable {
   }
 
   /// This program in an image, which has none of its libraries, and may have no dynamic loader: both
-  /// are shown below `/iorun`, and the loader is told where they are.
-  ///
-  /// - Throws: `sandboxUnavailable` where this process has no loader, which then is linked statically
-  ///   and needs none.
+  /// are shown below `/iorun`, and the loader is told where they are. One that is linked statically
+  /// needs neither.
   static func guest(
     program: String, libraryFolders: [String]
-  ) throws -> (supervisor: [String], binds: [SandboxSpec.Bind]) {
+  ) -> (supervisor: [String], binds: [SandboxSpec.Bind]) {
     let shown = libraryFolders.enumerated().map { ($1, "\(libraries)/\($0)") }
     let loader = shown.lazy.flatMap { source, target in
-      ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"].map { (source + "/" + $0, target + "/" + $0) }
+      ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"].map {
+        (source + "/" + $0, target + "/" + $0)
+      }
     }.first { access($0.0, R_OK) == 0 }
-    guard let loader else {
-      throw IorunError(.sandboxUnavailable, "the dynamic loader of this program is not found")
-    }
+    guard let loader else { return ([supervisorFile], [.init(program, at: supervisorFile)]) }
     return (
       [
         loader.1, "--library-path", shown.map(\.1).joined(separator: ":"), supervisorFile,

@@ -73,7 +73,8 @@ final class SealedRanks: Sendable {
     do {
       let sealed = try await make(
         stateFolder: stateFolder, node: node, group: group, facts: facts,
-        isolation: isolation, program: (try? FileManager.default.destinationOfSymbolicLink(atPath: program)) ?? program,
+        isolation: isolation,
+        program: (try? FileManager.default.destinationOfSymbolicLink(atPath: program)) ?? program,
         agentSocket: agentSocket)
       logger.notice(
         "ranks run in sandboxes of \(sealed.driver.program), which passed their self-test")
@@ -101,7 +102,8 @@ final class SealedRanks: Sendable {
     @Sendable func refusal(_ what: String) -> IorunError {
       IorunError(
         .sandboxUnavailable, "no sandbox for ranks works here: \(what)",
-        remedy: "Run the node as root with bubblewrap or crun installed, or join with --isolation process "
+        remedy:
+          "Run the node as root with bubblewrap or crun installed, or join with --isolation process "
           + "and run only your own work there")
     }
     guard geteuid() == 0 else { throw refusal("the node does not run as root") }
@@ -131,16 +133,18 @@ final class SealedRanks: Sendable {
       let images = try ImageSandbox(
         driver: driver, folder: stateFolder + "/sandbox/unpacker", program: program,
         libraryFolders: libraries, firstUser: firstUser(blockCount - 1))
-      let guest = try RankSeal.guest(program: program, libraryFolders: libraries)
+      let guest = RankSeal.guest(program: program, libraryFolders: libraries)
       return SealedRanks(
-        driver: driver, scratch: scratch, root: root, guest: guest, images: images, facts: facts, agentSocket: agentSocket,
+        driver: driver, scratch: scratch, root: root, guest: guest, images: images, facts: facts,
+        agentSocket: agentSocket,
         node: node)
     }
   }
 
   private init(
     driver: any SandboxDriver, scratch: ScratchPool, root: HostRoot,
-    guest: (supervisor: [String], binds: [SandboxSpec.Bind]), images: ImageSandbox, facts: NodeFacts,
+    guest: (supervisor: [String], binds: [SandboxSpec.Bind]), images: ImageSandbox,
+    facts: NodeFacts,
     agentSocket: String, node: PeerID
   ) {
     self.driver = driver
@@ -246,7 +250,10 @@ final class SealedRanks: Sendable {
     let wanted = grant.spec.gang.resources
     let memory = max(wanted.memory == .zero ? facts.memory : wanted.memory, .mebi(64))
     let half = Bytes(memory.rawValue / 2)
-    var binds = (image == nil ? root.binds : guest.binds) + [.init(agentSocket, at: RankSeal.agentSocket, isWritable: true)]
+    var binds =
+      (image == nil ? root.binds : guest.binds) + [
+        .init(agentSocket, at: RankSeal.agentSocket, isWritable: true)
+      ]
     for name in ["hosts", "resolv.conf"] where !network.folder.isEmpty {
       let file = "\(network.folder)/\(name)"
       if access(file, R_OK) == 0 { binds.append(.init(file, at: "/etc/" + name)) }

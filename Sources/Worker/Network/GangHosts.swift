@@ -50,7 +50,8 @@ struct GangHosts: Sendable {
   func write(to folder: String) throws {
     do {
       try Data(hosts.utf8).write(to: URL(fileURLWithPath: folder + "/hosts"))
-      try Data((resolver ?? Self.noResolver).utf8).write(to: URL(fileURLWithPath: folder + "/resolv.conf"))
+      try Data((resolver ?? Self.noResolver).utf8).write(
+        to: URL(fileURLWithPath: folder + "/resolv.conf"))
       // The rank may be another user.
       for file in ["/hosts", "/resolv.conf"] {
         try FileManager.default.setAttributes(

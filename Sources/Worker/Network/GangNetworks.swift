@@ -73,7 +73,9 @@ public actor GangNetworks: LeaseNetworks {
     let gang = GangID(grant.id)
     while let task = removing[gang] { await task.value }
     if held[gang] == nil {
-      held[gang] = Held(seat: seat, leases: [], making: Task {
+      held[gang] = Held(
+        seat: seat, leases: [],
+        making: Task {
           try await self.make(gang, seat, isOpen: grant.spec.network == .internet)
         })
     }

@@ -82,7 +82,8 @@ struct LocalGangNetwork: Sendable {
   func connect(
     _ gang: GangNetwork, _ id: GangID, paths: any GangPaths, hostname: String
   ) async throws -> [TunnelPeer] {
-    let hosts = GangHosts(seat: seat, nodes: gang.nodes, hostname: hostname, resolver: outside?.resolverFile)
+    let hosts = GangHosts(
+      seat: seat, nodes: gang.nodes, hostname: hostname, resolver: outside?.resolverFile)
     try await Blocking.run { [folder] in try hosts.write(to: folder) }
     guard let device, let own = member.flatMap({ TunnelPublicKey(bytes: $0.publicKey) }) else {
       return []

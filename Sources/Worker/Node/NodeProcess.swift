@@ -4,7 +4,7 @@ internal import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 internal import IorunRuntime
-internal import IorunSandbox
+public import IorunSandbox
 public import Logging
 
 /// A node as a process: its place on the mesh, its agent, and the conversation with its head that
@@ -14,6 +14,7 @@ public struct NodeProcess: Sendable {
   private let endpoint: ZeroMQEndpoint
   private let agent: NodeAgentCore
   private let registry: NodeRegistry
+  private let content: RemoteContent
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
   private let networks: GangNetworks?
@@ -77,8 +78,9 @@ public struct NodeProcess: Sendable {
       logger: logger)
     facts.sandbox = sealed?.kind
     let known = facts
-    let images = try await Self.images(
-      sealed, membership, stateFolder: stateFolder, disk: facts.disk, internet: internet, logger)
+    let images = try await ImageStore.open(
+      for: sealed, membership, stateFolder: stateFolder, disk: facts.disk, internet: internet,
+      logger: logger)
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
@@ -157,6 +159,7 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    content = RemoteContent(try ContentExchange.at(headID, using: system))
     admissions = try Admissions.at(headID, using: system)
     prober = NodeProber(
       head: headID, registry: registry, uplink: endpoint.uplinkMonitor, system: system)
@@ -172,6 +175,22 @@ public struct NodeProcess: Sendable {
   /// - Throws: `keyNotAdmitted`, `ticketExpired` and the like at once; the last failure after `limit`.
   public func waitUntilAdmitted(within limit: Duration) async throws {
     try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
+  }
+
+  /// Looks at this machine against a profile, with the way to the head. Once the node is admitted; takes
+  /// some seconds.
+  ///
+  /// - Throws: `IorunError` where the machine cannot be looked at. What cannot be measured is said so.
+  public func check(
+    against profile: NodeProfile, stateFolder: String
+  ) async throws -> [HostCheck] {
+    let rates = try? await Self.bounded(.seconds(30)) { try await LinkRates.measure(content) }
+    let doctor = HostDoctor(stateFolder: stateFolder, profile: profile) {
+      InstalledProgram.find($0) != nil
+    }
+    return try await doctor.examineOffer(
+      roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
+      rates: rates)
   }
 
   /// Serves until the task is cancelled, or until the owner wants the node to leave and nothing runs
@@ -313,8 +332,10 @@ public struct NodeProcess: Sendable {
   }
 
   /// A heartbeat that takes longer than this is as good as none.
-  private static func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
-    try await MeshActorSystem.$callTimeout.withValue(.seconds(5), operation: call)
+  private static func bounded<Result>(
+    _ limit: Duration = .seconds(5), _ call: () async throws -> Result
+  ) async throws -> Result {
+    try await MeshActorSystem.$callTimeout.withValue(limit, operation: call)
   }
 
   /// The key with which this device signs its proofs. Whoever loses it is another device.
@@ -346,20 +367,6 @@ public struct NodeProcess: Sendable {
         supervisor: agent.supervisor,
         searchPath: ProcessInfo.processInfo.environment["PATH"] ?? agent.searchPath,
         logLimit: agent.logLimit))
-  }
-
-  /// The store of images; `nil` where no rank has a root of its own.
-  private static func images(
-    _ sealed: SealedRanks?, _ membership: NodeMembership, stateFolder: String, disk: Bytes,
-    internet: InternetAccess?, _ logger: Logger
-  ) async throws -> ImageStore? {
-    guard let sealed else { return nil }
-    let registries = try (membership.registries ?? []).map { try OwnRegistry($0) }
-    return try await Blocking.run {
-      try ImageStore(
-        folder: stateFolder + "/images", limit: min(.gibi(64), Bytes(disk.rawValue / 2)),
-        sandbox: sealed.images, internet: internet, registries: registries, logger: logger)
-    }
   }
 
   /// Ranks take from the hub's book of the machine.

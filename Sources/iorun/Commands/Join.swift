@@ -3,6 +3,7 @@ internal import Foundation
 internal import IorunClient
 internal import IorunCore
 internal import IorunMesh
+internal import IorunSandbox
 internal import IorunWorker
 internal import Synchronization
 
@@ -62,6 +63,14 @@ struct Join: AsyncParsableCommand {
       valueName: "Mb/s"))
   var internetMegabitsPerSecond: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "What this machine is to be checked against, which never keeps it out: a JSON file, or none to "
+        + "check nothing (default: 12 GB of memory, 500 GB of disk, 500 and 250 Mb/s, 30 ms).",
+      discussion: "Keys: memory_bytes, disk_bytes, download_megabits_per_second, "
+        + "upload_megabits_per_second, round_trip_milliseconds.", valueName: "file|none"))
+  var profile: String?
+
   @Flag(
     help: ArgumentHelp(
       "Install a systemd service that joins after each start of the machine, and start it.",
@@ -83,6 +92,8 @@ struct Join: AsyncParsableCommand {
   func run() async throws {
     let folder = state.folder.node
     try StateFolder.make(folder)
+    var asked: NodeProfile? = .standard
+    if let profile { asked = profile == "none" ? nil : try NodeProfile(file: profile) }
     let lock = try FileLock(folder + "/lock")
     let given =
       ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
@@ -104,7 +115,7 @@ struct Join: AsyncParsableCommand {
     let line = WatchedLine()
     defer { line.end() }
     try await NodeCommand.serve(
-      folder, membership, with: unused, owner: try owner.watch(),
+      folder, membership, with: unused, owner: try owner.watch(), profile: asked,
       watched: { line.show(WorkerRendering.liveLine($0)) })
   }
 

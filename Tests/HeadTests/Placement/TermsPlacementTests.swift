@@ -75,6 +75,36 @@ struct TermsPlacementTests {
     }
   }
 
+  @Test("images go to nodes with sandboxes, and jobs that want the internet to those that lead out")
+  func capabilities() async throws {
+    try await withRig { (rig) async throws in
+      for (index, (sandbox, leadsOut)) in [(0, ("bwrap", nil)), (1, (nil, true)), (2, (nil, nil))]
+        as [(Int, (String?, Bool?))]
+      {
+        var facts = rig.nodes[index].facts
+        facts.sandbox = sandbox
+        facts.dataPlane = NodeFacts.DataPlane(backend: "iorun", leadsOut: leadsOut)
+        _ = try await rig.services.nodes.register(
+          NodeRegistration(facts: facts, leases: []), caller: rig.nodes[index].id)
+      }
+      var spec = JobSpec.sample(ranks: 1)
+      spec.image = "registry.example/tool@sha256:" + String(repeating: "a", count: 64)
+      #expect(try await Self.names(rig, spec) == ["node-1"])
+      spec.network = .internet
+      let plan = try await rig.services.placement.plan(spec, caller: rig.buyer)
+      #expect(plan.refusal?.contains("lead nobody to the internet") == true, "\(plan)")
+      #expect(plan.refusal?.contains("run no images") == true, "\(plan)")
+      spec.image = nil
+      #expect(try await Self.names(rig, spec) == ["node-2"])
+      spec.network = .nothing
+      spec.gang.ranks = 2
+      await expect(throwsCode: .specInvalid) { _ = try await rig.submit(spec) }
+      spec.network = nil
+      spec.image = "tool:latest"
+      await expect(throwsCode: .specInvalid) { _ = try await rig.submit(spec) }
+    }
+  }
+
   @Test("a price is a limit, and offers tell it; there are none where nothing is cheap enough")
   func price() async throws {
     try await withRig { (rig) async throws in
