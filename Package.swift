@@ -43,12 +43,13 @@ let package = Package(
       exclude: ["iorun.proto", "local.md"],
       linkerSettings: [.linkedLibrary("protobuf-c")]),
     .target(name: "CShim", path: "Sources/CShim"),
+    .target(name: "CCrypto", dependencies: ["COpenSSL"], path: "Sources/Crypto/CCrypto"),
 
     // Floor 1: vocabulary.
     .target(name: "IorunCore", path: "Sources/Core", swiftSettings: settings),
     .target(
-      name: "IorunCrypto", dependencies: ["IorunCore", "COpenSSL"], path: "Sources/Crypto",
-      exclude: ["COpenSSL"], swiftSettings: settings),
+      name: "IorunCrypto", dependencies: ["IorunCore", "COpenSSL", "CCrypto"],
+      path: "Sources/Crypto", exclude: ["COpenSSL", "CCrypto"], swiftSettings: settings),
 
     // Floor 2: bytes, content, decisions.
     .target(
