@@ -3,6 +3,7 @@ import IorunContent
 import IorunContract
 import IorunCore
 import IorunCrypto
+import TestSupport
 import Testing
 
 @Suite("Lists of outputs")
@@ -85,5 +86,37 @@ struct OutputListTests {
     let content = Blob(size: .mebi(65), chunks: [])
     await expectRefusal(RankOutputs(rank: 0, list: OutputList(count: 1, content: content)))
     #expect(await endpoint.gets == 0)
+  }
+
+  @Test("changed lists are refused as malformed, or name regular files within their folder")
+  func fuzz() throws {
+    let good = try ManifestCodec.encode(
+      Manifest(entries: [file("a/b"), file("a/c", size: 300_000), file("d")]))
+    var generator = SeededGenerator(seed: 20_261_129)
+    var taken = 0
+    for _ in 0..<3000 {
+      var bytes = good
+      for _ in 0..<Int.random(in: 0...2, using: &generator) {
+        let index = Int.random(in: bytes.indices, using: &generator)
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0: bytes[index] = UInt8.random(in: .min ... .max, using: &generator)
+        case 1: bytes[index] = Array("/.\"0{[".utf8)[Int.random(in: 0..<6, using: &generator)]
+        case 2: bytes.remove(at: index)
+        default: bytes.insert(UInt8.random(in: 32..<127, using: &generator), at: index)
+        }
+      }
+      do {
+        let files = try OutputListCodec.decode(bytes, rank: 3)
+        taken += 1
+        for file in files {
+          let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
+          #expect(!parts.contains("") && !parts.contains("..") && !parts.contains("."))
+          #expect(file.rank == 3)
+        }
+      } catch {
+        #expect((error as? IorunError)?.code == .malformed, "\(error)")
+      }
+    }
+    #expect(taken > 500 && taken < 3000, "\(taken) taken")
   }
 }
