@@ -13,7 +13,6 @@ __all__ = ["attribute", "install", "message"]
 
 _INSTEAD = {
     "air": "Use tasks, actors and `iorun submit` of gangs.",
-    "autoscaler": "Nodes join by `iorun join`; nobody starts machines for them.",
     "dashboard": "`iorun list`, `iorun timeline` and each node's /metrics show the state.",
     "data": "Use generator tasks with backpressure over references, `util.ActorPool`, or another "
     "library (Arrow, Polars, Spark) inside tasks.",

@@ -62,6 +62,9 @@ def get(
     seconds.
     """
     worker = global_state.worker() or _init.connected_worker()
+    if timeout == -1:
+        # Ray's older way to say it.
+        timeout = None
     if isinstance(object_refs, ObjectRef):
         return worker.get((object_refs,), timeout)[0]
     if isinstance(object_refs, list):

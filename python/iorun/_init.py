@@ -119,6 +119,7 @@ def init(
         if job_config is not None:
             namespace = namespace or getattr(job_config, "ray_namespace", None)
             runtime_env = runtime_env or getattr(job_config, "runtime_env", None)
+        lifetime = getattr(job_config, "default_actor_lifetime", "non_detached")
         if namespace is not None and not isinstance(namespace, str):
             raise TypeError(f"namespace must be None or a text, not {namespace!r}.")
         if namespace == "":
@@ -133,6 +134,10 @@ def init(
             "object_store_memory": object_store_memory,
         }
         hub = _find(address, offers)
+        if hub is not None and address is not None and others.get("_system_config"):
+            raise ValueError(
+                "When connecting to an existing cluster, _system_config must not be provided."
+            )
         network = None
         if hub is None:
             network = _network.PrivateNetwork(**offers)
@@ -150,6 +155,7 @@ def init(
             if network is not None:
                 network.stop()
             raise
+        global_state.require().default_lifetime = lifetime
         if network is not None:
             arena = (global_state.require().hello.get("arena") or {}).get("path", "")
             network.keep_arena(str(arena))

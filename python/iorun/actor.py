@@ -224,7 +224,7 @@ class ActorClass:
             className=self.__name__,
             name=name or "",
             namespace=(options.get("namespace") or core.namespace) if name else "",
-            detached=options.get("lifetime") == "detached",
+            detached=(options.get("lifetime") or core.default_lifetime) == "detached",
             getIfExists=bool(options.get("get_if_exists")),
             maxRestarts=options.get("max_restarts") or 0,
             methods="",
@@ -419,7 +419,7 @@ class ActorMethod:
             template = known if known is not None else self._make_template(core)
         self._check(args, kwargs)
         given = arguments.encode(core, args, kwargs)
-        parent = core.executor.current_number() if core.executor is not None else 0
+        parent = core.executor.current_task() if core.executor is not None else b""
         with core.loop.lock:
             task, refs = core.actors.call(client, template, given, parent)
         if core.loop.crowded is not None:

@@ -15,11 +15,22 @@ class JobConfig:
         runtime_env: Optional[Dict[str, Any]] = None,
         ray_namespace: Optional[str] = None,
         metadata: Optional[Dict[str, str]] = None,
+        default_actor_lifetime: str = "non_detached",
         **_ignored: Any,
     ):
         self.runtime_env = runtime_env
         self.ray_namespace = ray_namespace
         self.metadata = dict(metadata or {})
+        self.set_default_actor_lifetime(default_actor_lifetime)
+
+    def set_default_actor_lifetime(self, default_actor_lifetime: str) -> None:
+        """"detached" or "non_detached": of the actors that the driver makes without a lifetime."""
+        if default_actor_lifetime not in ("detached", "non_detached"):
+            raise ValueError(
+                "Default actor lifetime must be one of `detached`, `non_detached`, got "
+                f"{default_actor_lifetime!r}."
+            )
+        self.default_actor_lifetime = default_actor_lifetime
 
     def set_runtime_env(self, runtime_env: Optional[Dict[str, Any]]) -> None:
         """Replaces the runtime environment."""

@@ -140,7 +140,7 @@ class RemoteFunction:
         self._arity.check(args, kwargs)
         template = self._template if not self._with_context else self._make_template(core)
         given = arguments.encode(core, args, kwargs)
-        parent = core.executor.current_number() if core.executor is not None else 0
+        parent = core.executor.current_task() if core.executor is not None else b""
         with core.loop.lock:
             task, refs = core.tasks.submit(template, given, parent)
         if core.loop.crowded is not None:

@@ -262,7 +262,7 @@ class ActorSubmitter:
         return id, read_payload(blob)[0]
 
     def call(
-        self, client: ActorClient, template: Template, given: Any, parent: int
+        self, client: ActorClient, template: Template, given: Any, parent: bytes
     ) -> Tuple[Task, List[ObjectRef]]:
         """Calls a method. With the lock held."""
         if 0 < client.max_pending <= client.pending:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 
+def task_id(worker: Any, number: int) -> bytes:
+    """The id of a task: the worker id of its caller, and the caller's count of tasks."""
+    return bytes(worker) + number.to_bytes(8, "little")
+
+
 class Incoming:
     """A template of a peer's, with the function once somebody needed it."""
 
@@ -95,8 +100,8 @@ class Call:
         self.acknowledged = 0
 
     def task_id(self) -> bytes:
-        """The id of the task: its caller's worker id and counter."""
-        return bytes(self.peer.worker) + self.number.to_bytes(8, "little")
+        """The id of the task."""
+        return task_id(self.peer.worker, self.number)
 
     def receive(self, core: "CoreWorker") -> None:
         """Holds the references in the arguments, and asks for the objects that they name.

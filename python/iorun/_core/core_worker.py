@@ -17,7 +17,7 @@ from iorun._core.arena import Arena
 from iorun._core.executor import Executor
 from iorun._core.hub import HubError
 from iorun._core.leases import RECALL_LASTS, TaskQueue
-from iorun._core.logs import LogPrinter
+from iorun._core.logs import LogPrinter, RecentOutput
 from iorun._core.loop import Loop, Waiter
 from iorun._core.neighbours import Neighbours
 from iorun._core.objects import ERROR, PENDING, ObjectTable
@@ -55,6 +55,10 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
         self.log_to_driver = False
+        #: Of actors that are made without a lifetime.
+        self.default_lifetime = "non_detached"
+        #: What workers printed lately, for `util.state.get_log`.
+        self.recent_output = RecentOutput()
         self.last_log = 0.0
         self._printer: Optional[LogPrinter] = None
         self._log_timer = False
@@ -236,6 +240,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self.executor.stop(bool(body.get("drain")))
 
     def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
+        self.recent_output.take(str(body.get("node") or self.node_id.hex()), body)
         if self.log_to_driver:
             self.last_log = time.monotonic()
             node = str(body.get("node") or self.node_id.hex())
@@ -338,10 +343,6 @@ class CoreWorker(Neighbours, Storing, Waiting):
         if executor is None or executor.actor_id is None:
             raise RuntimeError("This process is no actor.")
         return ActorHandle(executor.actor_id, executor.actor_meta, None)
-
-    def current_number(self) -> int:
-        """The number of the task that runs here; 0 outside of tasks."""
-        return self.executor.current_number() if self.executor is not None else 0
 
     def queue_for(self, key: str, request: Dict[str, Any]) -> TaskQueue:
         """The queue of tasks with these needs. With the lock held."""

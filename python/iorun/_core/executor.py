@@ -22,6 +22,7 @@ from iorun._core.calls import (
     Context,
     Incoming,
     current_coroutine_call,
+    task_id,
 )
 from iorun._core.frames import (
     CALL_FULL,
@@ -144,7 +145,7 @@ class Executor(Answers):
     ) -> None:
         """The caller wants a call to end."""
         if flags & 2:
-            self.core.tasks.cancel_children(number, bool(flags & 1))
+            self.core.tasks.cancel_children(task_id(peer.worker, number), bool(flags & 1))
         call = self.running.get((peer, number))
         if call is None:
             for call in self.queue:
@@ -222,15 +223,15 @@ class Executor(Answers):
             return None
         return Context(self, call)
 
-    def current_number(self) -> int:
-        """The number of the call that runs here, 0 outside of calls."""
+    def current_task(self) -> bytes:
+        """The id of the task that runs here, empty outside of tasks."""
         if threading.get_ident() == self.main_thread:
             call = self.main_call
         else:
             call = getattr(self.local, "call", None)
         if call is None:
             call = current_coroutine_call.get()
-        return call.number if call is not None else 0
+        return call.task_id() if call is not None else b""
 
     # Waiting inside of a call
 

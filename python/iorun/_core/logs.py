@@ -6,9 +6,10 @@ import os
 import re
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Set, TextIO, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, TextIO, Tuple
 
-__all__ = ["LogPrinter", "Repetitions"]
+__all__ = ["LogPrinter", "RecentOutput", "Repetitions"]
 
 _COLOUR = "\x1b[36m"
 _PLAIN = "\x1b[0m"
@@ -124,6 +125,38 @@ class LogPrinter:
         if self.repetitions is not None:
             for where, line in self.repetitions.due(everything):
                 _write(where, [line])
+
+
+class RecentOutput:
+    """The last lines of each of the newest workers, as the driver got them. Bounded.
+
+    Not locked: one thread takes, and readers copy.
+    """
+
+    _MOST_WORKERS = 256
+    _MOST_LINES = 1000
+
+    def __init__(self) -> None:
+        self._lines: Dict[Tuple[str, int, str], Deque[str]] = {}
+
+    def take(self, node: str, body: Dict[str, Any]) -> None:
+        """The lines of one worker of this node."""
+        where = "err" if body.get("stream") == "err" else "out"
+        key = (node, int(body.get("pid") or 0), where)
+        lines = self._lines.get(key)
+        if lines is None:
+            if len(self._lines) >= self._MOST_WORKERS:
+                del self._lines[next(iter(self._lines))]
+            lines = self._lines[key] = deque(maxlen=self._MOST_LINES)
+        lines.extend(map(str, body.get("lines") or ()))
+
+    def known(self) -> List[Tuple[str, int, str]]:
+        """(node, process id, "out" or "err") of what there is."""
+        return list(self._lines)
+
+    def lines(self, node: str, pid: int, where: str) -> List[str]:
+        """What a worker printed there; the oldest may be gone."""
+        return list(self._lines.get((node, pid, where), ()))
 
 
 def _stream(where: str) -> Optional[TextIO]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
+from iorun.runtime_env import RuntimeEnv
+
 __all__ = ["ACTOR_OPTIONS", "METHOD_OPTIONS", "TASK_OPTIONS", "Option", "check", "check_returns"]
 
 _NONE = type(None)
@@ -180,6 +182,8 @@ METHOD_OPTIONS: Dict[str, Option] = {
     "retry_exceptions": TASK_OPTIONS["retry_exceptions"],
     "tensor_transport": Option(),
 }
+#: Fields of runtime environments that may name files.
+_NAMES_FILES = ("working_dir", "py_modules", "pip", "uv")
 #: What only the decorator takes.
 _NOT_IN_OPTIONS = ("max_calls", "concurrency_groups")
 
@@ -203,6 +207,10 @@ def check(
             raise TypeError(
                 f"runtime_env must be a dict or RuntimeEnv, not {type(value).__name__}."
             )
+        if name == "runtime_env":
+            # Wrong where it is written, not where it is first used; but whether files are there is
+            # of no interest where a function only arrives.
+            RuntimeEnv(**{key: value[key] for key in value if key not in _NAMES_FILES})
         if in_options and name in _NOT_IN_OPTIONS:
             raise ValueError(f"Setting '{name}' is not supported in '.options()'.")
     _check_together(options, kind)

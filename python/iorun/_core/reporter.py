@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from iorun._core import ops, serialization
+from iorun._core.calls import task_id
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -65,7 +66,18 @@ class Reporter:
         worker = place.peer.worker.hex() if place is not None and place.peer is not None else ""
         id = task.core.worker_id + task.number.to_bytes(8, "little")
         self._remember(id.hex(), task)
-        return [id.hex(), task.template.name, state, task.attempt, when, worker, kind]
+        actor = place.id.hex() if task.template.queue is None and place is not None else ""
+        return [
+            id.hex(),
+            task.template.name,
+            state,
+            task.attempt,
+            when,
+            worker,
+            kind,
+            _parent_of(task),
+            actor,
+        ]
 
     def _remember(self, id: str, task: Any) -> None:
         about = self._about.get(id)
@@ -140,15 +152,20 @@ class Reporter:
         return "RUNNING"
 
 
+def _parent_of(task: Any) -> str:
+    # The driver counts as a task of its own.
+    parent: bytes = task.parent or task_id(task.core.worker_id, 0)
+    return parent.hex()
+
+
 def _about(task: Any) -> Dict[str, Any]:
     spec = task.template.spec
     is_actors = task.template.queue is None
     function = str(spec.get("function") or task.template.name)
-    parent = task.core.worker_id + task.parent.to_bytes(8, "little")
     return {
         "type": "ACTOR_TASK" if is_actors else "NORMAL_TASK",
         "func_or_class_name": function if is_actors else function.rpartition(".")[2],
-        "parent_task_id": parent.hex(),
+        "parent_task_id": _parent_of(task),
         "required_resources": dict(spec.get("resources") or {}),
     }
 

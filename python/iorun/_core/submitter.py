@@ -74,7 +74,9 @@ class TaskSubmitter:
                 if not lease.inflight:
                     lease.queue.give_back(lease)
 
-    def make(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
+    def make(
+        self, template: Template, given: Any, parent: bytes
+    ) -> Tuple[Task, List[ObjectRef]]:
         """A task and the references to what it will return. With the lock held."""
         core = self.core
         core.counter = number = core.counter + 1
@@ -97,7 +99,9 @@ class TaskSubmitter:
             refs.append(ObjectRef(id))
         return task, refs
 
-    def submit(self, template: Template, given: Any, parent: int) -> Tuple[Task, List[ObjectRef]]:
+    def submit(
+        self, template: Template, given: Any, parent: bytes
+    ) -> Tuple[Task, List[ObjectRef]]:
         """Submits a task to the workers. With the lock held."""
         task, refs = self.make(template, given, parent)
         if template.returns.__class__ is not int:
@@ -384,8 +388,8 @@ class TaskSubmitter:
         # Of actors' calls programs catch it as either; whether it had begun is chance.
         return exceptions.RayTaskError(task.template.name, str(error), error)
 
-    def cancel_children(self, parent: int, force: bool) -> None:
-        """Cancels what the task with this number has submitted."""
+    def cancel_children(self, parent: bytes, force: bool) -> None:
+        """Cancels what the task with this id has submitted."""
         for task in [task for task in self.open.values() if task.parent == parent]:
             self.cancel(task, force and task.template.queue is not None, True)
 

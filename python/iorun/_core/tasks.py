@@ -104,10 +104,11 @@ class Task:
         "template",
     )
 
-    def __init__(self, core: "CoreWorker", number: int, template: Template, parent: int):
+    def __init__(self, core: "CoreWorker", number: int, template: Template, parent: bytes):
         self.core = core
         self.number = number
         self.template = template
+        #: The id of the task that submitted it, empty for the driver.
         self.parent = parent
         self.plain = True
         self.arguments: Any = b""

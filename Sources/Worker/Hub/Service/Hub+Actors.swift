@@ -150,7 +150,7 @@ extension Hub {
     _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, record: RuntimeJob
   ) throws -> WorkerID {
     guard !isStopping else { throw IorunError(.overloaded, "this node is being stopped") }
-    let job = try makeJob(record)
+    let job = try makeJob(record, forDetached: spec.detached)
     // The same order again gives the same answer.
     if let present = actor(spec.actor) {
       if present.incarnation == incarnation { return present.worker }

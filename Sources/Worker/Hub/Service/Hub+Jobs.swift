@@ -5,12 +5,14 @@ internal import IorunCrypto
 internal import IorunWire
 
 extension Hub {
-  /// The job, made ready on this node if it is new here.
+  /// The job, made ready on this node if it is new here. One that is over comes back only `forDetached`
+  /// actors, which the head restarts after the driver's end, too.
   ///
   /// - Throws: `fileSystem`, `diskFull`; `notFound` for a job that is over.
-  func makeJob(_ record: RuntimeJob) throws -> HubJob {
+  func makeJob(_ record: RuntimeJob, forDetached: Bool = false) throws -> HubJob {
     if let job = jobs[record.job] { return job }
-    guard !endedJobs.contains(record.job) else {
+    let wasOver = endedJobs.contains(record.job)
+    guard !wasOver || forDetached else {
       throw IorunError(.notFound, "job \(record.job) is over")
     }
     let directory = "\(socket.folder)/\(record.job.description.dropFirst(4))"
@@ -23,7 +25,9 @@ extension Hub {
     job.store = try ObjectStore(
       job: record.job, node: settings.node, size: settings.arenaBytes,
       spillFolder: "\(settings.folder)/spill/\(record.job)")
+    job.isOver = wasOver
     jobs[record.job] = job
+    endedJobs.removeAll { $0 == record.job }
     takeEarlySegments(of: job)
     return job
   }

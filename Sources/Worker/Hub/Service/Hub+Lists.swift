@@ -37,6 +37,9 @@ private struct ReportedTask: Decodable {
       attempt: try values.decode(Int.self), seconds: try values.decode(Double.self),
       worker: String(try values.decode(String.self).prefix(32)),
       errorType: String(try values.decode(String.self).prefix(256)))
+    // Reporters of the version before end here.
+    if !values.isAtEnd { item.parent = String(try values.decode(String.self).prefix(64)) }
+    if !values.isAtEnd { item.actor = String(try values.decode(String.self).prefix(64)) }
   }
 }
 
@@ -228,6 +231,7 @@ extension Hub {
         "state": .text(item.state), "attempt": .integer(Int64(item.attempt)),
         "seconds": .number(item.seconds), "startedAt": .number(item.startedAt ?? 0),
         "worker": .text(item.worker), "errorType": .text(item.errorType),
+        "parent": .text(item.parent), "actor": .text(item.actor),
       ]
     }
   }

@@ -73,7 +73,8 @@ extension Hub {
     let job = environment.job
     guard job.record.launcher.kind == .zygote, !isStopping else { return }
     environment.state = .starting
-    environment.generation += 1
+    zygotesStarted += 1
+    environment.generation = zygotesStarted
     environment.heardAt = .now
     let place = RuntimeLauncher.Place(
       hub: socket.path, token: job.token, worker: nil, environment: environment.hash,
@@ -188,7 +189,7 @@ extension Hub {
 
   /// Ends a zygote and all below it.
   func stopZygote(_ environment: HubEnvironment) {
-    environment.generation += 1
+    environment.generation = 0
     if case .ready(let connection) = environment.state { drop(connection) }
     environment.state = .none
     environment.process?.kill()

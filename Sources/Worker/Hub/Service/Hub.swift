@@ -33,6 +33,9 @@ final class Hub {
   var jobs: [JobID: HubJob] = [:]
   /// Jobs that ended lately: who comes late is told so.
   var endedJobs: [JobID] = []
+  /// So many zygotes were started: what comes late from one is not taken for its successor's, not even
+  /// where the job itself has ended and come back meanwhile.
+  var zygotesStarted = 0
   let scheduler: HubScheduler
   /// The newest standing of actors that processes here asked for, and who asked.
   var actors = ActorTable()

@@ -67,6 +67,10 @@ struct TaskReports {
     var startedAt: Double?
     var worker: String
     var errorType: String
+    /// The id of the task that submitted it, empty where the reporter did not say.
+    var parent = ""
+    /// The actor whose method it calls, empty for a plain task.
+    var actor = ""
   }
 
   private static let limit = 20_000

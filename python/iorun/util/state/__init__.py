@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from iorun import _init
 from iorun._core.objects import HANDLE_SUFFIX
+from iorun.util.state.exception import RayStateApiException
 from iorun.util.state.rows import FIELDS, StateRow, row_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "StateRow",
     "get_actor",
     "get_job",
+    "get_log",
     "get_node",
     "get_objects",
     "get_placement_group",
@@ -23,6 +25,7 @@ __all__ = [
     "list_actors",
     "list_cluster_events",
     "list_jobs",
+    "list_logs",
     "list_nodes",
     "list_objects",
     "list_placement_groups",
@@ -39,10 +42,6 @@ DEFAULT_LIMIT = 100
 MAXIMUM_LIMIT = 10_000
 
 Filter = Tuple[str, str, Any]
-
-
-class RayStateApiException(Exception):
-    """The state could not be read."""
 
 
 def _fetch(kind: str, limit: int) -> List[StateRow]:
@@ -273,3 +272,7 @@ def summarize_objects(**_: Any) -> Dict[str, Any]:
     rows = list_objects(limit=MAXIMUM_LIMIT)
     megabytes = sum(row.get("object_size") or 0 for row in rows) / 2**20
     return {"cluster": {"total_objects": len(rows), "total_size_mb": megabytes}}
+
+
+# At the end: it is made of the functions above.
+from iorun.util.state.logs import get_log, list_logs  # noqa: E402

@@ -1,5 +1,7 @@
 """The errors of `util.state`, where Ray has them."""
 
-from iorun.util.state import RayStateApiException
-
 __all__ = ["RayStateApiException"]
+
+
+class RayStateApiException(Exception):
+    """The state could not be read."""

@@ -1,0 +1,1 @@
+"""What programs ask of an autoscaler: nodes join by `iorun join`, nobody starts machines."""
