@@ -122,7 +122,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPath", "IorunPoW", "IorunWire",
         "IorunMesh", "IorunRuntime",
-        "IorunContract", "IorunScheduler", grdb, logging,
+        "IorunContract", "IorunScheduler", "CShim", grdb, logging,
       ],
       path: "Sources/Head", swiftSettings: settings),
     .target(
@@ -146,7 +146,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunContent", "IorunCrypto", "IorunPath", "IorunPoW", "IorunContract",
         "IorunMesh", "IorunClient", "IorunHead",
-        "IorunWorker", "IorunLocal", "CShim", "CSandbox", argumentParser, logging,
+        "IorunWorker", "IorunLocal", "IorunSandbox", "CShim", "CSandbox", argumentParser, logging,
       ],
       path: "Sources/iorun", swiftSettings: settings),
 
@@ -227,6 +227,9 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
+      name: "SchedulerBenchTests", dependencies: ["SchedulerBench"],
+      path: "Tests/SchedulerBenchTests"),
+    .testTarget(
       name: "PoWTests",
       dependencies: ["IorunCore", "IorunCrypto", "IorunPoW", "CPoW", "CFakeCUDA"],
       path: "Tests/PoWTests", exclude: ["FakeCUDA"]),
@@ -286,8 +289,8 @@ let package = Package(
       name: "WorkerTests",
       dependencies: [
         "IorunCore", "IorunCrypto", "IorunContent", "IorunPoW", "IorunWire", "IorunMesh",
-        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunWorker", "CShim", logging,
-        "iorun-supervise-test",
+        "IorunRuntime", "IorunContract", "IorunTunnel", "IorunSandbox", "IorunWorker", "CShim",
+        logging, "iorun-supervise-test",
         "TestSupport",
       ],
       path: "Tests/WorkerTests"),

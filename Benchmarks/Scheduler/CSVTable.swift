@@ -7,17 +7,19 @@ import Foundation
 struct CSVTable {
   let columns: [String: Int]
   let rows: [[Substring]]
+  private let lines: [Int]
   private let path: String
 
   init(_ path: String) throws {
     self.path = path
     let lines = try readLines(path)
     guard let header = lines.first else { throw ValidationError("\(path) is empty") }
-    let names = Self.fields(header)
+    let names = Self.fields(header.text)
     columns = Dictionary(
       names.enumerated().map { ($1.lowercased(), $0) }, uniquingKeysWith: { first, _ in first })
+    self.lines = lines.dropFirst().map(\.number)
     rows = lines.dropFirst().map { line in
-      let fields = Self.fields(line)
+      let fields = Self.fields(line.text)
       return fields + repeatElement("", count: max(0, names.count - fields.count))
     }
   }
@@ -31,6 +33,9 @@ struct CSVTable {
       return field
     }
   }
+
+  /// Where a row stands in the file; the first line is 1.
+  func line(_ row: Int) -> Int { lines[row] }
 
   /// A column's texts; where the file lacks it, `missing` in each row.
   func texts(_ column: String, missing: String? = nil) throws -> [Substring] {
@@ -49,7 +54,7 @@ struct CSVTable {
     try texts(column, missing: missing.map { "\($0)" }).enumerated().map { row, text in
       if text.isEmpty, let missing { return missing }
       guard let value = Int(text) ?? Double(text).flatMap(Int.init(exactly:)) else {
-        throw ValidationError("\(path), line \(row + 2): '\(text)' in '\(column)' is no integer")
+        throw ValidationError("\(path), line \(line(row)): '\(text)' in '\(column)' is no integer")
       }
       return value
     }
@@ -65,8 +70,8 @@ extension Substring {
   }
 }
 
-/// The lines of a text file that are not empty.
-func readLines(_ path: String) throws -> [Substring] {
+/// The lines of a text file that are not empty, with their numbers from 1.
+func readLines(_ path: String) throws -> [(number: Int, text: Substring)] {
   guard let data = FileManager.default.contents(atPath: path) else {
     throw ValidationError("cannot read \(path)")
   }
@@ -74,5 +79,7 @@ func readLines(_ path: String) throws -> [Substring] {
   if text.unicodeScalars.first == "\u{FEFF}" {
     text = Substring(text.unicodeScalars.dropFirst())
   }
-  return text.split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
+  return text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
+    .map { (number: $0 + 1, text: $1) }
+    .filter { !$0.text.allSatisfy(\.isWhitespace) }
 }

@@ -25,10 +25,10 @@ enum MatrixFormat: String, ExpressibleByArgument, CaseIterable {
   }
 
   private func numbers(_ path: String, scale: Float) throws -> [[Float]] {
-    try readLines(path).map { line in
+    try readLines(path).map { number, line in
       try line.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map { text in
         guard let value = Float(text) else {
-          throw ValidationError("\(path): '\(text)' is no number")
+          throw ValidationError("\(path), line \(number): '\(text)' is no number")
         }
         return value * scale
       }

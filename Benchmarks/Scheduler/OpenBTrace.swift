@@ -26,15 +26,17 @@ struct OpenBTrace {
       guard let cpu = Int32(exactly: cpu[row]), let memory = Int32(exactly: memory[row]), cpu >= 0,
         memory >= 0, (0...PackingShape.gpusPerNode).contains(gpus[row]),
         let model = catalogue.firstIndex(of: models[row])
-      else { throw ValidationError("\(nodeFile), line \(row + 2): no node has such amounts") }
+      else {
+        throw ValidationError("\(nodeFile), line \(table.line(row)): no node has such amounts")
+      }
       return PackingCluster.Node(
         cpuMilli: cpu, memoryMiB: memory, gpuCount: UInt8(gpus[row]), hardwareClass: UInt8(model))
     }
     let tasks = try Self.tasks(pods, catalogue: catalogue)
     self.tasks = tasks
-    arrivals = try readLines(order).enumerated().map { line, text in
+    arrivals = try readLines(order).map { line, text in
       guard let index = Int(text.trimmed), tasks.indices.contains(index) else {
-        throw ValidationError("\(order), line \(line + 1): '\(text)' is no row of \(pods)")
+        throw ValidationError("\(order), line \(line): '\(text)' is no row of \(pods)")
       }
       return index
     }
@@ -42,12 +44,12 @@ struct OpenBTrace {
 
   private static func ranks(_ path: String) throws -> [Substring: Int] {
     var ranks: [Substring: Int] = [:]
-    for (line, text) in try readLines(path).enumerated() {
+    for (index, (line, text)) in try readLines(path).enumerated() {
       let fields = text.split(separator: ",", omittingEmptySubsequences: false).map(\.trimmed)
       guard fields.count >= 2, let rank = Int(fields[1]) else {
         // A header says what the columns are.
-        if line == 0 { continue }
-        throw ValidationError("\(path), line \(line + 1): not NODE,NUMBER")
+        if index == 0 { continue }
+        throw ValidationError("\(path), line \(line): not NODE,NUMBER")
       }
       ranks[fields[0]] = rank
     }
@@ -72,7 +74,7 @@ struct OpenBTrace {
         gpuMilli: count[row] == 0 ? 0 : milli[row],
         classes: models[row].isEmpty ? .all : ClassSet(named))
       guard let shape else {
-        throw ValidationError("\(path), line \(row + 2): no task asks for such amounts")
+        throw ValidationError("\(path), line \(table.line(row)): no task asks for such amounts")
       }
       return shape
     }

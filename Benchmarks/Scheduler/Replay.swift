@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Foundation
+import IorunCore
 public import IorunScheduler
 
 /// Replays a trace of jobs through a queue policy in simulated time.
@@ -38,12 +39,13 @@ struct Replay: ParsableCommand {
     let trace = try Self.trace(jobs)
     let clock = ContinuousClock()
     let start = clock.now
-    var simulation = try ClusterSimulation(jobs: trace, policy: policy, settings: settings)
+    var simulation = try ClusterSimulation(jobs: trace.jobs, policy: policy, settings: settings)
     let result = try simulation.run()
     let took = (clock.now - start) / Duration.seconds(1)
     Report([
-      ("gpus", Double(gpus)), ("jobs", Double(trace.count)), ("finished", Double(result.finished)),
-      ("refused", Double(result.refused)),
+      ("gpus", Double(gpus)), ("jobs", Double(trace.jobs.count)),
+      ("finished", Double(result.finished)),
+      ("refused", Double(result.refused)), ("without_gpu", Double(trace.withoutGPU)),
       ("jct_mean_seconds", result.meanSeconds), ("jct_p50_seconds", result.medianSeconds),
       ("jct_p99_seconds", result.p99Seconds), ("makespan_seconds", result.makespanSeconds),
       ("bounded_slowdown", result.boundedSlowdown), ("jain_index", result.jainIndex),
@@ -53,7 +55,8 @@ struct Replay: ParsableCommand {
     ]).print(asJSON: json)
   }
 
-  private static func trace(_ path: String) throws -> [SimulatedJob] {
+  /// The jobs of a file that take GPUs, and how many took none: those are not the cluster's.
+  private static func trace(_ path: String) throws -> (jobs: [SimulatedJob], withoutGPU: Int) {
     let table = try CSVTable(path)
     let times = try table.texts("timestamp")
     let durations = try table.texts("duration")
@@ -63,24 +66,40 @@ struct Replay: ParsableCommand {
       uniqueKeysWithValues: Set(clusters).sorted().enumerated().map { ($1, $0) })
     let seconds = try times.enumerated().map { row, text in
       guard let value = Self.seconds(text) else {
-        throw ValidationError("\(path), line \(row + 2): '\(text)' is no time")
+        throw ValidationError("\(path), line \(table.line(row)): '\(text)' is no time")
       }
       return value
     }
     let first = seconds.min() ?? 0
-    return try table.rows.indices.map { row in
+    let jobs = try table.rows.indices.compactMap { row -> SimulatedJob? in
       guard let duration = Double(durations[row]) else {
-        throw ValidationError("\(path), line \(row + 2): '\(durations[row])' is no duration")
+        throw ValidationError(
+          "\(path), line \(table.line(row)): '\(durations[row])' is no duration in seconds")
       }
-      return try SimulatedJob(
-        submittedAtSeconds: seconds[row] - first, runtimeSeconds: duration, gpus: gpus[row],
-        tenant: tenants[clusters[row]] ?? 0)
+      guard gpus[row] != 0 else { return nil }
+      do {
+        return try SimulatedJob(
+          submittedAtSeconds: seconds[row] - first, runtimeSeconds: duration, gpus: gpus[row],
+          tenant: tenants[clusters[row]] ?? 0)
+      } catch let error as IorunError {
+        throw ValidationError("\(path), line \(table.line(row)): \(error.message)")
+      }
     }
+    return (jobs, table.rows.count - jobs.count)
   }
 
-  /// `2017-10-09 07:01:55` as seconds since 1970, or a plain number of seconds.
+  /// `2017-10-09 07:01:55` as seconds since 1970, also as ISO 8601 writes it (`T` between, a part of
+  /// a second, `Z` at the end), or a plain number of seconds.
   private static func seconds(_ text: Substring) -> Double? {
     if let plain = Double(text) { return plain.isFinite ? plain : nil }
+    var text = text
+    if text.last == "Z" { text = text.dropLast() }
+    var fraction = 0.0
+    if let point = text.lastIndex(of: ".") {
+      guard let part = Double("0\(text[point...])") else { return nil }
+      fraction = part
+      text = text[..<point]
+    }
     let parts = text.split(whereSeparator: { "- :T".contains($0) }).map { Int($0) }
     guard parts.count == 6, let year = parts[0], let month = parts[1], let day = parts[2],
       let hour = parts[3], let minute = parts[4], let second = parts[5],
@@ -94,7 +113,7 @@ struct Replay: ParsableCommand {
     let yearOfEra = y - era * 400
     let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
     let days = era * 146_097 + dayOfEra - 719_468
-    return Double(days * 86_400 + hour * 3600 + minute * 60 + second)
+    return Double(days * 86_400 + hour * 3600 + minute * 60 + second) + fraction
   }
 }
 

@@ -19,8 +19,10 @@ struct Report {
     Swift.print("{" + fields.joined(separator: ", ") + "}")
   }
 
+  /// JSON has no word for what is not finite but null.
   private func text(_ value: Double) -> String {
-    value == value.rounded() && abs(value) < 1e15
+    guard value.isFinite else { return "null" }
+    return value == value.rounded() && abs(value) < 1e15
       ? String(Int64(value)) : String(format: "%.4f", value)
   }
 }

@@ -42,6 +42,10 @@ public struct JobSpec: Hashable, Codable, Sendable {
     case gang
     /// Each node's own network, as any other program of the node.
     case host
+    /// As `gang`, and a way to the public internet beside it: nothing private, no mail.
+    case internet
+    /// Nothing but `lo`: for a single rank.
+    case nothing = "none"
   }
 
   /// Whether a node must have proved what it is.
@@ -80,14 +84,19 @@ public struct JobSpec: Hashable, Codable, Sendable {
   public var isPreemptible: Bool?
   /// Whether nodes must have proved what they are; `nil` for `required`.
   public var verification: Verification?
+  /// The image whose files the ranks see as their root, as `ImageReference` writes it; `nil` for the
+  /// programs of their nodes.
+  public var image: String?
 
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
     fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil,
-    startBySeconds: Double? = nil, isPreemptible: Bool? = nil, verification: Verification? = nil
+    startBySeconds: Double? = nil, isPreemptible: Bool? = nil, verification: Verification? = nil,
+    image: String? = nil
   ) {
+    self.image = image
     self.verification = verification
     self.name = name
     self.entrypoint = entrypoint

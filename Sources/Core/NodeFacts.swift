@@ -25,12 +25,18 @@ public struct NodeFacts: Hashable, Codable, Sendable {
     public var reason: String?
     /// The networks that the machine is in or has routes to: no gang gets addresses in them.
     public var localPrefixes: [IPPrefix]
+    /// Whether it leads gangs to the public internet; `nil`, as from earlier versions: not.
+    public var leadsOut: Bool?
 
     /// The most prefixes that a node names.
     public static let prefixLimit = 64
 
     /// Describes a data plane.
-    public init(backend: String?, reason: String? = nil, localPrefixes: [IPPrefix] = []) {
+    public init(
+      backend: String?, reason: String? = nil, localPrefixes: [IPPrefix] = [],
+      leadsOut: Bool? = nil
+    ) {
+      self.leadsOut = leadsOut
       self.backend = backend
       self.reason = reason
       self.localPrefixes = localPrefixes
@@ -63,13 +69,17 @@ public struct NodeFacts: Hashable, Codable, Sendable {
   public var dataPlane: DataPlane?
   /// What its owner says of it: price, place, labels; `nil` for nothing, and from earlier versions.
   public var claims: NodeClaims?
+  /// The driver of sandboxes that passed its self-test there, in which ranks run: `bwrap` or `oci`;
+  /// `nil` where ranks run as ordinary processes, and from earlier versions.
+  public var sandbox: String?
 
   /// Describes a node.
   public init(
     name: String, hostname: String, address: String, interface: String, milliCPUs: Int,
     cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String,
-    dataPlane: DataPlane? = nil, claims: NodeClaims? = nil
+    dataPlane: DataPlane? = nil, claims: NodeClaims? = nil, sandbox: String? = nil
   ) {
+    self.sandbox = sandbox
     self.name = name
     self.hostname = hostname
     self.address = address

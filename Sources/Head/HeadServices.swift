@@ -128,7 +128,8 @@ public struct HeadServices: Sendable {
         try VerifierSecrets.open(file: stateFolder + "/verifier.key")
       },
       clock: clock, settings: options.proofs, prover: prover,
-      holdings: { await director.holdings() }, logger: logger)
+      holdings: { await director.holdings() }, latencyTwins: { await map.latencyTwins },
+      logger: logger)
     await proofDirector.takeUp()
     let book = TicketBook(
       store: store, peers: peers, authority: authority, clock: clock, makeTicket: makeTicket)

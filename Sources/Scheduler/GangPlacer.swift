@@ -4,15 +4,22 @@ internal import IorunCore
 ///
 /// Where nothing else is said, one rank goes to each node in turn, the node with the most free of the
 /// scarcest resource first, then by name; a node gets a second rank only when every node that fits has
-/// one. GPUs are given by index and to one rank only. The same request, offers and sites give the same
+/// one. A single rank goes where what it leaves over stays most useful (`PackingScore`), where the mix is
+/// known. GPUs are given by index and to one rank only. The same request, offers and sites give the same
 /// answer, in whatever order the offers come.
 public struct GangPlacer: Sendable {
   private let sites: NodeSites
+  private let packing: PackingScore?
 
   /// Makes a placer; it keeps nothing between calls.
   ///
-  /// - Parameter sites: how far nodes are from each other, for gangs that ask for it.
-  public init(sites: NodeSites = NodeSites()) { self.sites = sites }
+  /// - Parameters:
+  ///   - sites: how far nodes are from each other, for gangs that ask for it.
+  ///   - packing: what leftovers are good for; `nil` where nothing is known of that.
+  public init(sites: NodeSites = NodeSites(), packing: PackingScore? = nil) {
+    self.sites = sites
+    self.packing = packing
+  }
 
   /// Finds a place for every rank, or says why there is none. Reserves nothing.
   ///
@@ -32,7 +39,9 @@ public struct GangPlacer: Sendable {
     let all = GangSeats(
       seats: seats, sites: sites, ranks: request.ranks, limits: request.limits)
     for (index, strategy) in ([request.placement] + request.fallbacks).enumerated() {
-      guard let counts = all.counts(strategy) else { continue }
+      // One rank lies to no other: the order of the seats alone decides.
+      let effective = packs(request) && !strategy.isSite ? .spread : strategy
+      guard let counts = all.counts(effective) else { continue }
       return .placed(members(of: request, seats: seats, counts: counts, fallback: index))
     }
     return .refused(refusal(request, offers, all))
@@ -114,12 +123,29 @@ public struct GangPlacer: Sendable {
       }
       .filter { $0.slots > 0 }
     let scarcest = scarcestResource(for: request, in: seats.map(\.room))
-    return seats.sorted { left, right in
+    let byRoom = seats.sorted { left, right in
       let amounts = (left.room[scarcest], right.room[scarcest])
       if amounts.0 != amounts.1 { return amounts.0 > amounts.1 }
       return (left.offer.name, left.offer.node) < (right.offer.name, right.offer.node)
     }
+    guard let packing, packs(request) else { return byRoom }
+    let scored = byRoom.map { seat in
+      (seat, packing.score(request.resources, gpuModel: request.gpuModel, on: seat.offer))
+    }
+    let wantsGPUs = request.resources.gpus > 0
+    // Equal scores: GPUs are taken in one order of nodes, which keeps jobs together and other nodes
+    // whole; cores where most are free, as ever.
+    return scored.enumerated().sorted { left, right in
+      let scores = (left.element.1, right.element.1)
+      if scores.0 != scores.1 { return scores.0 > scores.1 }
+      guard wantsGPUs else { return left.offset < right.offset }
+      let offers = (left.element.0.offer, right.element.0.offer)
+      return (offers.0.name, offers.0.node) < (offers.1.name, offers.1.node)
+    }.map(\.element.0)
   }
+
+  /// True for a request that packing orders nodes for.
+  private func packs(_ request: GangRequest) -> Bool { packing != nil && request.ranks == 1 }
 
   /// The resource of which one rank takes the greatest share of all that is free.
   private func scarcestResource(for request: GangRequest, in rooms: [ResourceSet]) -> ResourceKind {

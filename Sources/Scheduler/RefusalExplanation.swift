@@ -17,14 +17,8 @@ struct RefusalExplanation {
     let search = SmallestChange(request: request, offers: usable)
     let fitsWhenIdle = search.fits(request, whenIdle: true)
     let change = search.smallestChange(whenIdle: !fitsWhenIdle)
-    let advice =
-      switch (fitsWhenIdle, change) {
-      case (true, nil): "it fits once running jobs end"
-      case (true, let change?): "it fits once running jobs end; to start now, \(change)"
-      case (false, let change?): change
-      case (false, nil): "add nodes, or larger ones, with `iorun join`"
-      }
-    return PlacementRefusal(explanation: "\(funnel); \(advice)", fitsWhenIdle: fitsWhenIdle)
+    return PlacementRefusal(
+      finding: funnel, changes: change.map { [$0] } ?? [], fitsWhenIdle: fitsWhenIdle)
   }
 
   /// For example `3 nodes seen: 1 not alive, 2 have less than 64 GiB memory (most: b with 24 GiB)`.

@@ -91,9 +91,17 @@ struct JobFlags: ParsableArguments {
   var fence: String?
 
   @Option(
-    help: "Which network the ranks see: gang (their own, encrypted) or host (the node's).",
+    help: ArgumentHelp(
+      "Which network the ranks see: gang (their own, encrypted), internet (that and the public "
+        + "internet), none, or host (the node's)."),
     completion: .list(JobSpec.Network.allCases.map(\.rawValue)))
   var network: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The image whose files the ranks see as their root: HOST/NAME@sha256:DIGEST in a registry, or "
+        + "the path of an OCI layout (a folder, or an archive of one)."))
+  var image: String?
 
   @Option(
     help: "Which nodes will do: required (verified ones, where the network verifies) or any.",
@@ -166,10 +174,11 @@ struct JobFlags: ParsableArguments {
     }
     if let network {
       guard let known = JobSpec.Network(rawValue: network) else {
-        throw invalid("--network", network, "gang or host")
+        throw invalid("--network", network, "gang, internet, none or host")
       }
       spec.network = known
     }
+    if let image { spec.image = image }
     if let verification {
       guard let known = JobSpec.Verification(rawValue: verification) else {
         throw invalid("--verification", verification, "required or any")

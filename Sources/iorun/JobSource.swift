@@ -19,17 +19,33 @@ struct JobSource {
       let directory = file.workingDirectory.map {
         $0.hasPrefix("/") ? $0 : folder + "/" + $0
       }
-      return JobSubmission(
-        spec: try flags.applied(to: file.spec),
-        workingFolder: flags.workingDirectory ?? directory, specFolder: folder,
-        program: Program.path)
+      return try await Self.submission(
+        try flags.applied(to: file.spec), workingFolder: flags.workingDirectory ?? directory,
+        specFolder: folder,
+        imageFolder: flags.image == nil ? folder : FileManager.default.currentDirectoryPath)
     }
     let base = JobSpec(
       name: swiftProduct ?? URL(fileURLWithPath: command[0]).lastPathComponent,
       entrypoint: swiftProduct.map { .swift(target: $0, arguments: command) } ?? .command(command),
       gang: .init(ranks: 1, resources: ResourceSet(milliCPUs: 1000)))
+    let here = FileManager.default.currentDirectoryPath
+    return try await Self.submission(
+      try flags.applied(to: base), workingFolder: flags.workingDirectory, specFolder: here,
+      imageFolder: here)
+  }
+
+  /// An image that is a path is found now: the plan, too, needs what the spec will say of it.
+  private static func submission(
+    _ spec: JobSpec, workingFolder: String?, specFolder: String, imageFolder: String
+  ) async throws -> JobSubmission {
+    var spec = spec
+    var image: LocalImage?
+    if let text = spec.image {
+      image = try await Blocking.run { try LocalImage.find(text, near: imageFolder) }
+      if let image { spec.image = image.reference.description }
+    }
     return JobSubmission(
-      spec: try flags.applied(to: base), workingFolder: flags.workingDirectory,
-      specFolder: FileManager.default.currentDirectoryPath, program: Program.path)
+      spec: spec, workingFolder: workingFolder, specFolder: specFolder, program: Program.path,
+      image: image)
   }
 }

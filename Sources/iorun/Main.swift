@@ -5,6 +5,7 @@ internal import Foundation
 internal import IorunClient
 internal import IorunCore
 internal import IorunMesh
+internal import IorunSandbox
 internal import Logging
 
 /// The command line's entry. A rank's supervisor is this same binary: it is plain C and must begin
@@ -18,6 +19,10 @@ enum Main {
     // What a node tries its sandboxes with.
     if CommandLine.arguments.dropFirst().first == "__canary" {
       exit(iorun_canary(CommandLine.argc, CommandLine.unsafeArgv))
+    }
+    // What unpacks an image, inside a sandbox.
+    if CommandLine.arguments.dropFirst().first == ImageSandbox.argument {
+      exit(ImageSandbox.run(CommandLine.arguments))
     }
     // The arguments are copied here; what `ps` shows of a ticket is overwritten before anything else.
     let arguments = CommandLine.arguments

@@ -26,6 +26,7 @@ final class SubmitView: Sendable {
   func show(_ step: JobSubmission.Step) {
     switch step {
     case .building(let target): progress("building \(target)")
+    case .readingImage(let path): progress("reading the image \(path)")
     case .reading(let folder): progress("reading \(folder)")
     case .uploading(let done, let total):
       // What the head has already is done at the first word: only the rest travels.

@@ -10,7 +10,8 @@ extension RealProcesses {
       try await TestNetwork.with(nodes: 1, cpus: 2) { network in
         for scenario in [
           "tasks", "errors", "cancel", "streams", "objects", "actors", "named", "groups", "parts",
-          "environment", "labels", "retries",
+          "environment", "labels", "retries", "recursive", "backpressure", "flood", "lanes",
+          "stillborn",
         ] {
           try await Self.run(scenario, network)
         }

@@ -10,7 +10,9 @@ extension RealProcesses {
       try await TestNetwork.with(nodes: 0) { network in
         let node = network.root + "/node"
         let client = network.root + "/client"
-        let head = try network.start(["head", "--listen", "127.0.0.1:\(try FreePort.any())"])
+        let head = try network.start([
+          "head", "--listen", "127.0.0.1:\(try FreePort.any())", "--verification", "off",
+        ])
         try await head.prints("ticket create --role supplier")
         let supplier = try await `A ticket`.ticket(.supplier, network)
         let join = try network.start(
@@ -57,6 +59,57 @@ extension RealProcesses {
         head.signal(SIGTERM)
         let stopped = try await head.finish(within: .seconds(15))
         #expect(stopped.status == 0, "\(stopped)")
+      }
+    }
+
+    /// Each of the three nodes sees an empty folder where the others keep their state.
+    @Test(
+      .enabled(if: Privileges.canMakeNamespaces, "a mount of its own needs root: SKIPPED"),
+      .timeLimit(.minutes(4)))
+    func `run a Swift program that only the client has, with its workers on all of them`()
+      async throws
+    {
+      try await TestNetwork.with(nodes: 0) { network in
+        let head = try network.start(["head", "--listen", "127.0.0.1:\(try FreePort.any())"])
+        try await head.prints("ticket create --role supplier")
+        let states = (1...3).map { "\(network.root)/machine-\($0)" }
+        for state in states {
+          try FileManager.default.createDirectory(
+            atPath: state, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        }
+        var nodes: [RunningCommand] = []
+        defer { for node in nodes { node.signal(SIGTERM) } }
+        for (index, state) in states.enumerated() {
+          let hidden = states.filter { $0 != state }.map { "mount -t tmpfs none '\($0)'" }
+          let join = "exec '\(Binaries.iorun)' join - --name m\(index + 1) --cpus 2"
+          nodes.append(
+            try RunningCommand(
+              "/usr/bin/env",
+              ["unshare", "--mount", "sh", "-c", (hidden + [join]).joined(separator: " && ")],
+              scratch: network.root + "/commands", environment: ["IORUN_STATE_DIR": state],
+              input: try await `A ticket`.ticket(.supplier, network), directory: network.root))
+        }
+        try await eventually("all nodes are there") {
+          try await network.nodeStates() == ["m1": "alive", "m2": "alive", "m3": "alive"]
+        } detail: {
+          nodes.map(\.errors).joined(separator: "\n")
+        }
+        let job = try await network.start(
+          [
+            "submit", "--head", try await `A ticket`.ticket(.buyer, network), "--swift-product",
+            "cluster-program", "--", "nodes",
+          ], state: network.root + "/client"
+        ).finish(within: .seconds(120))
+        #expect(job.status == 0, "\(job)")
+        #expect(job.output.contains("ok nodes"), "\(job)")
+        // The driver's node has it as a file of the job; the other two have fetched it by its content.
+        let copies = try states.map { state in
+          try FileManager.default.subpathsOfDirectory(atPath: state).contains {
+            $0.contains("programs/") && $0.hasSuffix("/program")
+          }
+        }
+        #expect(copies.filter { $0 }.count == 2, "\(copies)")
       }
     }
 

@@ -9,7 +9,7 @@ import IorunCore
 final class EgressLab {
   static let canRun =
     geteuid() == 0
-    && ["nft", "ip", "tc", "sh"].allSatisfy { HelperProgram.find($0) != nil }
+    && ["nft", "ip", "tc", "sh"].allSatisfy { InstalledProgram.find($0) != nil }
 
   /// The machine's address in its network, and the public one that it has.
   static let hostAddresses = ["10.78.0.1", "203.5.6.7", "fd78::1", "2a00:5::7"]

@@ -98,8 +98,10 @@ def _iorun(namespaces: Namespaces, options: argparse.Namespace) -> Dict[str, Any
 
     address = NEAR + ":7070"
     namespaces.start(
-        "a", [binary, "head", "--listen", address, "--state-dir", state + "head"], "head",
-        environment)
+        "a",
+        [binary, "head", "--listen", address, "--verification", "off",
+         "--state-dir", state + "head"],
+        "head", environment)
     wait_for_text(namespaces, "head", "tickets name " + address, 20)
     join("a", "near", ticket(), "--cpus", "0")
     deadline = time.monotonic() + 20

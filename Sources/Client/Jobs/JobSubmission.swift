@@ -9,6 +9,8 @@ public struct JobSubmission: Sendable {
   public enum Step: Sendable, Hashable {
     /// A Swift product is being found or built.
     case building(String)
+    /// An image's layout is being read.
+    case readingImage(String)
     /// The working folder is being read.
     case reading(String)
     /// Chunks are being uploaded.
@@ -25,9 +27,15 @@ public struct JobSubmission: Sendable {
   public var specFolder: String
   /// The running iorun, beside which built products lie.
   public var program: String
+  /// The image that travels with the job; `nil` where its nodes fetch one, or need none.
+  public var image: LocalImage?
 
   /// Describes a submission.
-  public init(spec: JobSpec, workingFolder: String?, specFolder: String, program: String) {
+  public init(
+    spec: JobSpec, workingFolder: String?, specFolder: String, program: String,
+    image: LocalImage? = nil
+  ) {
+    self.image = image
     self.spec = spec
     self.workingFolder = workingFolder
     self.specFolder = specFolder
@@ -74,6 +82,10 @@ public struct JobSubmission: Sendable {
           let path = try SwiftProduct.find(target, near: specFolder, program: program)
           return try ManifestBuilder.build(executable: path, at: "bin/\(target)")
         })
+    }
+    if let image {
+      progress(.readingImage(image.path))
+      snapshots.append(try await Blocking.run { try image.snapshot() })
     }
     guard !snapshots.isEmpty else { return nil }
     let uploader = ContentUploader(to: head.content)

@@ -10,6 +10,7 @@ struct JobSpecReader {
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
       "fence", "network", "priority", "start_by", "preemptible", "verification",
+      "image",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "placement": "gang", "labels": "gang",
@@ -44,7 +45,8 @@ struct JobSpecReader {
       priority: try values["priority"].map { try $0.integer(in: JobLimits.priorities) },
       startBySeconds: try values["start_by"].map { try time($0, "start_by") },
       isPreemptible: try values["preemptible"].map { try $0.truth() },
-      verification: try values["verification"].map(verification))
+      verification: try values["verification"].map(verification),
+      image: try values["image"].map(image))
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -174,13 +176,27 @@ struct JobSpecReader {
   }
 
   private func network(_ node: SpecNode) throws -> JobSpec.Network {
-    let text = try node.text("gang or host")
+    let text = try node.text("gang, internet, none or host")
     guard let network = JobSpec.Network(rawValue: text) else {
       throw node.fault(
         "network is '\(text)'",
-        allowed: "Write gang for an encrypted network of the gang's own, or host for the node's")
+        allowed:
+          "Write gang for an encrypted network of the gang's own, internet for that and a way "
+          + "to the public internet, none for nothing, or host for the node's")
     }
     return network
+  }
+
+  /// As it is written: a path is found and read when the job is handed in.
+  private func image(_ node: SpecNode) throws -> String {
+    let text = try node.text("an image")
+    if text.isEmpty || text.contains("@sha256:") {
+      do { _ = try ImageReference(text) } catch {
+        throw node.fault(
+          "image is '\(text)'", allowed: (error as? IorunError)?.remedy ?? "Name an image")
+      }
+    }
+    return text
   }
 
   private func verification(_ node: SpecNode) throws -> JobSpec.Verification {

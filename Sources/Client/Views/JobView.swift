@@ -22,6 +22,7 @@ public struct JobView: Encodable, Sendable {
   let priority: Int
   let fenceSeconds: Double?
   let network: String?
+  let image: String?
   let verification: String?
   let ranks: [RankView]
   let submittedAtUnixSeconds: Double
@@ -63,6 +64,7 @@ public struct JobView: Encodable, Sendable {
     priority = job.spec.priority ?? JobLimits.usualPriority
     fenceSeconds = job.spec.fenceSeconds
     network = job.spec.network?.rawValue
+    image = job.spec.image
     verification = job.spec.verification?.rawValue
     ranks = job.ranks.map(RankView.init)
     submittedAtUnixSeconds = job.submittedAt

@@ -25,6 +25,7 @@ public struct NodeView: Encodable, Sendable {
   let sendMegabitsPerSecond: Double?
   let receiveMegabitsPerSecond: Double?
   let dataPlane: DataPlaneView?
+  let sandbox: String?
   let supplier: String?
   let reliability: Double?
   let dollarsPerHour: Double?
@@ -45,6 +46,7 @@ public struct NodeView: Encodable, Sendable {
     let backend: String?
     let reason: String?
     let localPrefixes: [String]
+    let leadsOut: Bool
   }
 
   /// One accelerator.
@@ -93,8 +95,9 @@ public struct NodeView: Encodable, Sendable {
     dataPlane = node.facts.dataPlane.map { plane in
       DataPlaneView(
         backend: plane.backend, reason: plane.reason,
-        localPrefixes: plane.localPrefixes.map(\.description))
+        localPrefixes: plane.localPrefixes.map(\.description), leadsOut: plane.leadsOut ?? false)
     }
+    sandbox = node.facts.sandbox
   }
 }
 

@@ -123,7 +123,7 @@ public distributed actor ClusterControl: WellKnownActor, MailboxTraits {
   }
 
   /// All groups, or one, or the one of a name.
-  public distributed func groups(_ group: GroupID?, name: String?) async throws
+  public distributed func groups(_ group: GroupID?, name: PlacementGroupName?) async throws
     -> [PlacementGroupStatus]
   {
     try await service.groups(group, name: name, caller: caller)

@@ -58,7 +58,7 @@ public protocol ClusterService: Sendable {
   /// Gives a group back; what runs in it ends.
   func removeGroup(_ group: GroupID, caller: PeerID) async throws
   /// All groups, or one, or the one of a name.
-  func groups(_ group: GroupID?, name: String?, caller: PeerID) async throws
+  func groups(_ group: GroupID?, name: PlacementGroupName?, caller: PeerID) async throws
     -> [PlacementGroupStatus]
   /// All nodes as runtime jobs see them.
   func clusterNodes(caller: PeerID) async throws -> [ClusterNode]

@@ -112,13 +112,16 @@ public struct NodeOrders: Hashable, Codable, Sendable {
   /// Grows when keys of the authority or revocations change: a node that knows a smaller number
   /// renews.
   public var trustSequence: Int64
+  /// What the records of its proofs say of the node; `nil` where the head asks for none.
+  public var mark: DeviceMark?
 
   /// Describes orders.
   public init(
     name: String, heartbeatMilliseconds: Int, fenceMilliseconds: Int, stop: [LeaseID],
-    registerAgain: Bool, trustSequence: Int64 = 0
+    registerAgain: Bool, trustSequence: Int64 = 0, mark: DeviceMark? = nil
   ) {
     self.trustSequence = trustSequence
+    self.mark = mark
     self.name = name
     self.heartbeatMilliseconds = heartbeatMilliseconds
     self.fenceMilliseconds = fenceMilliseconds

@@ -11,9 +11,15 @@ public struct ProverProfile: Hashable, Codable, Sendable {
   public var memory: Bytes
   /// What all cores together do, in the unit of each kind a second.
   public var rates: [PuzzleKind: Double]
+  /// The digest of the board's maker and serial number, where the machine tells them: nodes with the
+  /// same are always run at the same instant.
+  public var board: Digest?
 
   /// Describes a prover.
-  public init(device: DeviceID, cores: Int, memory: Bytes, rates: [PuzzleKind: Double]) {
+  public init(
+    device: DeviceID, cores: Int, memory: Bytes, rates: [PuzzleKind: Double], board: Digest? = nil
+  ) {
+    self.board = board
     self.device = device
     self.cores = cores
     self.memory = memory

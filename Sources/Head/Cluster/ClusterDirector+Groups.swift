@@ -8,14 +8,16 @@ extension ClusterDirector {
   func createGroup(_ spec: PlacementGroupSpec, caller: PeerID) async throws -> PlacementGroupStatus
   {
     _ = try await self.caller(caller)
-    _ = try runtimeJob(spec.job)
+    let job = try runtimeJob(spec.job)
     // The same call again, because its answer was lost.
     if let present = groups[spec.group] { return present.status }
+    var spec = spec
+    spec.namespace = spec.namespace ?? job.namespace
     try check(spec)
     groups[spec.group] = LiveGroup(
       spec: spec, state: .pending, nodes: Array(repeating: nil, count: spec.bundles.count),
       place: line.takePlace(), since: clock.elapsed())
-    if !spec.name.isEmpty { groupNames[spec.name] = spec.group }
+    if let name = spec.fullName { groupNames[name] = spec.group }
     await reserve(spec.group)
     guard let present = groups[spec.group] else {
       return PlacementGroupStatus(spec, state: .removed, nodes: [], reason: "it was removed")
@@ -44,14 +46,17 @@ extension ClusterDirector {
     remove(group, reason: "it was removed")
   }
 
-  func groups(_ group: GroupID?, name: String?, caller: PeerID) async throws
+  func groups(_ group: GroupID?, name: PlacementGroupName?, caller: PeerID) async throws
     -> [PlacementGroupStatus]
   {
     _ = try await self.caller(caller)
     if let id = group ?? name.flatMap({ groupNames[$0] }) {
       return groups[id].map { [$0.status] } ?? []
     }
-    if let name { throw Self.noGroup("named '\(name.prefix(256))'") }
+    if let name {
+      throw Self.noGroup(
+        "named '\(name.name.prefix(256))' in namespace '\(name.namespace.prefix(256))'")
+    }
     return groups.values.sorted { $0.place < $1.place }.map(\.status)
   }
 
@@ -59,7 +64,7 @@ extension ClusterDirector {
   func remove(_ id: GroupID, reason: String) {
     guard let group = groups.removeValue(forKey: id) else { return }
     line.remove(.group(id))
-    if groupNames[group.spec.name] == id { groupNames[group.spec.name] = nil }
+    if let name = group.spec.fullName, groupNames[name] == id { groupNames[name] = nil }
     groupBell.ring(id)
     for node in group.indices.keys { release(id, on: node) }
     if group.spec.detached { forgetIfOver(group.spec.job) }
@@ -88,17 +93,19 @@ extension ClusterDirector {
         "\(spec.labels.count) label selectors for \(spec.bundles.count) bundles",
         "Give one selector a bundle, or none")
     }
-    guard spec.name.utf8.count <= 1024 else {
-      throw refuse("a placement group's name is longer than 1,024 bytes", "Shorten it")
+    guard spec.name.utf8.count <= 1024, (spec.namespace ?? "").utf8.count <= 1024 else {
+      throw refuse(
+        "a placement group's name or namespace is longer than 1,024 bytes", "Shorten it")
     }
     if spec.strategy == .site {
       guard let limit = spec.maxRoundTripMilliseconds, limit.isFinite, limit >= 0 else {
         throw refuse("SITE needs a longest round trip", "Give it in milliseconds")
       }
     }
-    guard spec.name.isEmpty || groupNames[spec.name] == nil else {
+    if let name = spec.fullName, groupNames[name] != nil {
       throw IorunError(
-        .wrongState, "a placement group named '\(spec.name)' exists",
+        .wrongState,
+        "a placement group named '\(name.name)' exists in namespace '\(name.namespace)'",
         remedy: "Choose another name, or remove that one")
     }
     for selector in spec.labels { _ = try LabelSelector(selector) }
@@ -108,5 +115,12 @@ extension ClusterDirector {
     IorunError(
       .notFound, "there is no placement group \(words)",
       remedy: "Look at `iorun list placement-groups`; removed groups are gone")
+  }
+}
+
+extension PlacementGroupSpec {
+  /// The name under which it is found; `nil` for a group without one.
+  var fullName: PlacementGroupName? {
+    name.isEmpty ? nil : PlacementGroupName(name: name, namespace: namespace ?? "")
   }
 }

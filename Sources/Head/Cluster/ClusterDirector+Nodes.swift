@@ -19,6 +19,7 @@ extension ClusterDirector {
       node: node, facts: snapshot.facts, total: registration.total,
       available: registration.available, labels: registration.labels)
     member.roundTripMilliseconds = snapshot.roundTripMilliseconds
+    member.isUnproved = snapshot.isUnproved
     if let previous {
       member.inFlight = previous.inFlight
       member.calls = previous.calls
@@ -116,6 +117,10 @@ extension ClusterDirector {
       let isPlaceable = snapshot.state == .alive && snapshot.takesWork
       if members[node]?.isPlaceable != isPlaceable {
         members[node]?.isPlaceable = isPlaceable
+        membersVersion += 1
+      }
+      if members[node]?.isUnproved != snapshot.isUnproved {
+        members[node]?.isUnproved = snapshot.isUnproved
         membersVersion += 1
       }
       members[node]?.roundTripMilliseconds = snapshot.roundTripMilliseconds

@@ -30,8 +30,17 @@ extension ClusterDirector {
     case .place(let node): return .place(node)
     case .wait: return .wait
     case .infeasible(let reason):
+      // As a job does: what fits a node that may be verified yet waits for that.
+      if let proved = offersOnceProved, Self.fits(LeasePlacement().place(request, on: proved)) {
+        return .wait
+      }
       return .infeasible(IorunError(.noPlacement, "no node can ever take it: \(reason)"))
     }
+  }
+
+  /// True for what is placed, or will be once something has ended.
+  private static func fits(_ decision: LeasePlacement.Decision) -> Bool {
+    if case .infeasible = decision { false } else { true }
   }
 
   /// A demand has its place: SPREAD goes on from there. Not when it is decided, because one demand may
@@ -76,6 +85,12 @@ extension ClusterDirector {
 
   /// All members as placement sees them.
   var offers: [RuntimeNode] { members.values.map(\.offer) }
+
+  /// The same, as if all had proved what they are; `nil` where none must.
+  var offersOnceProved: [RuntimeNode]? {
+    guard members.values.contains(where: \.isUnproved) else { return nil }
+    return members.values.map(\.offerOnceProved)
+  }
 
   /// True where a demand that no node fits is to wait a little: nodes are on their way.
   func mayStillFit(since: Duration) -> Bool {

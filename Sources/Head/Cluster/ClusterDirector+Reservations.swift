@@ -78,7 +78,17 @@ extension ClusterDirector {
     case .wait:
       groups[id]?.fitsMembers = membersVersion
       hold(id, state: nil, reason: "it waits for resources that are in use")
-    case .infeasible(let reason): hold(id, state: .infeasible, reason: reason)
+    case .infeasible(let reason):
+      if let proved = offersOnceProved {
+        let later = GroupPlacement().place(request, on: proved)
+        if case .infeasible(let reason) = later {
+          hold(id, state: .infeasible, reason: reason)
+        } else {
+          hold(id, state: nil, reason: "it waits for nodes that are not verified yet")
+        }
+      } else {
+        hold(id, state: .infeasible, reason: reason)
+      }
     }
     return nil
   }
@@ -188,7 +198,7 @@ extension ClusterDirector {
           spec: reservation.spec, state: .rescheduling,
           nodes: Array(repeating: nil, count: reservation.spec.bundles.count),
           place: line.takePlace(), since: clock.elapsed())
-        if !reservation.spec.name.isEmpty { groupNames[reservation.spec.name] = id }
+        if let name = reservation.spec.fullName { groupNames[name] = id }
         awaitRest(of: id)
       }
       epoch = max(epoch, reservation.epoch)

@@ -43,7 +43,7 @@ actor ClusterDirector: ClusterService {
   /// Dead actors, the oldest first.
   var deadActors: [RuntimeActorID] = []
   var groups: [GroupID: LiveGroup] = [:]
-  var groupNames: [String: GroupID] = [:]
+  var groupNames: [PlacementGroupName: GroupID] = [:]
   /// The epoch of the last reservation; begins at the time of day, above those of an earlier head.
   var epoch: Int64
 

@@ -18,6 +18,8 @@ struct ClusterMember: Sendable {
   var roundTripMilliseconds: Double?
   /// False for a node that has not been heard of for a moment.
   var isPlaceable = true
+  /// True for a node that has not proved what it is, where it must have.
+  var isUnproved = false
   /// Counts its words about what is free: a grant that an update overtook is in that update.
   var updates: UInt64 = 0
   /// The number of the newest of them.
@@ -33,7 +35,14 @@ struct ClusterMember: Sendable {
   var offer: RuntimeNode {
     RuntimeNode(
       node: node, name: facts.name, total: total, available: available - inFlight, labels: labels,
-      isPlaceable: isPlaceable, roundTripMilliseconds: roundTripMilliseconds)
+      isPlaceable: isPlaceable && !isUnproved, roundTripMilliseconds: roundTripMilliseconds)
+  }
+
+  /// The same, once it has proved what it is.
+  var offerOnceProved: RuntimeNode {
+    var offer = offer
+    offer.isPlaceable = isPlaceable
+    return offer
   }
 
   /// Takes room for a call that begins; give the result to `settle`.

@@ -121,6 +121,7 @@ struct ActorItem: Encodable, Sendable {
 struct GroupItem: Encodable, Sendable {
   var group: GroupID
   var name: String
+  var namespace: String
   var strategy: PlacementGroupSpec.Strategy
   var state: PlacementGroupStatus.State
   var job: JobID
@@ -179,8 +180,9 @@ extension ClusterDirector {
     groups.values.sorted { $0.place > $1.place }.map { group in
       let status = group.status
       return GroupItem(
-        group: status.group, name: status.name, strategy: status.strategy, state: status.state,
-        job: status.job, bundles: status.bundles, detached: status.detached, reason: status.reason)
+        group: status.group, name: status.name, namespace: status.namespace ?? "",
+        strategy: status.strategy, state: status.state, job: status.job, bundles: status.bundles,
+        detached: status.detached, reason: status.reason)
     }
   }
 

@@ -1,3 +1,4 @@
+internal import CShim
 internal import Foundation
 internal import Glibc
 internal import IorunCore
@@ -25,34 +26,20 @@ final class HTTPServer: Sendable {
   /// - Throws: `specInvalid` for any other address, `addressInUse`.
   init(address: String, handler: @escaping Handler) throws {
     let parts = address.split(separator: ":")
-    var place = sockaddr_in()
-    place.sin_family = sa_family_t(AF_INET)
-    guard parts.count == 2, let port = UInt16(parts[1]), parts[0].hasPrefix("127."),
-      inet_pton(AF_INET, String(parts[0]), &place.sin_addr) == 1
-    else {
-      throw IorunError(
-        .specInvalid, "'\(address.prefix(64))' is no loopback HOST:PORT to serve HTTP on",
-        remedy: "Use an address such as 127.0.0.1:7072, and a proxy with TLS before it")
+    guard parts.count == 2, let wished = UInt16(parts[1]), parts[0].hasPrefix("127.") else {
+      throw Self.noAddress(address)
     }
-    place.sin_port = port.bigEndian
-    let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var one: Int32 = 1
-    setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-    let bound = withUnsafePointer(to: place) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(made, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    guard made >= 0, bound == 0, listen(made, 64) == 0 else {
-      let failure = errno
-      close(made)
+    var port: UInt16 = 0
+    let made = iorun_local_listen(String(parts[0]), wished, &port)
+    guard made != -EINVAL else { throw Self.noAddress(address) }
+    guard made >= 0 else {
       throw IorunError(
-        .addressInUse, "cannot serve HTTP on \(address): \(String(cString: strerror(failure)))",
+        .addressInUse, "cannot serve HTTP on \(address): \(String(cString: strerror(-made)))",
         remedy: "Choose another port")
     }
     descriptor = made
     self.handler = handler
-    self.port = Self.port(of: made) ?? port
+    self.port = port
     let thread = Thread { [self] in serve() }
     thread.name = "http"
     thread.start()
@@ -61,15 +48,10 @@ final class HTTPServer: Sendable {
   /// Ends it; the thread notices within a moment.
   func stop() { isStopped.store(true, ordering: .relaxed) }
 
-  private static func port(of descriptor: Int32) -> UInt16? {
-    var place = sockaddr_in()
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &place) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        getsockname(descriptor, $0, &size)
-      }
-    }
-    return result == 0 ? UInt16(bigEndian: place.sin_port) : nil
+  private static func noAddress(_ address: String) -> IorunError {
+    IorunError(
+      .specInvalid, "'\(address.prefix(64))' is no loopback HOST:PORT to serve HTTP on",
+      remedy: "Use an address such as 127.0.0.1:7072, and a proxy with TLS before it")
   }
 
   private func serve() {

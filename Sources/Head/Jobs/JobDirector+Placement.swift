@@ -42,7 +42,7 @@ extension JobDirector {
     guard !waitsForLostNodes(id, record, round) else { return }
     let tenant = authoriser.peers.tenantName(of: record.owner)
     let admission = line.admission(of: record, by: tenant)
-    if case .waits(let reason) = admission {
+    if case .waits(let reason) = admission, round.offers.contains(where: \.isPlaceable) {
       live[id]?.waitsForJobs = nil
       return note("waits for its quota: \(reason)", on: id)
     }
@@ -52,17 +52,41 @@ extension JobDirector {
         id, record, placement.members, &round, isBorrowing: admission == .borrows)
     case .refused(let refusal):
       if round.isHolding {
+        if let limit = record.spec.timeoutSeconds,
+          let placement = round.backfill(record, endsBySeconds: end(startingAt: nil, limit))
+        {
+          return start(
+            id, record, placement.members, &round, isBorrowing: admission == .borrows)
+        }
         live[id]?.waitsForJobs = nil
         return note("waits: what becomes free is held for a gang that goes before it", on: id)
       }
-      explain(refusal, hasNodes: round.offers.contains(where: \.isPlaceable), to: id)
+      explain(refusal, of: record.spec, round, to: id)
       guard refusal.fitsWhenIdle else { return }
       let request = round.request(record, excluding: record.lostNodes)
       let isUrgent = makeRoom(for: record, of: tenant, request, isOwn: admission == .own, round)
       if isUrgent || clock.now() - record.submittedAt >= options.holdAfter.inSeconds {
-        round.hold(for: request)
+        round.hold(for: request, releases: releases)
       }
     }
+  }
+
+  /// Until when the jobs that hold places may hold them: those that have a time limit.
+  private var releases: [NodeReservation.Release] {
+    live.values.compactMap { job in
+      let (record, seats) = (job.lifecycle.record, job.lifecycle.heldSeats)
+      guard let limit = record.spec.timeoutSeconds, !seats.isEmpty else { return nil }
+      return NodeReservation.Release(
+        atSeconds: end(startingAt: record.startedAt, limit),
+        seats: seats.map { ($0.node, $0.gpuIndices) }, resources: record.spec.gang.resources)
+    }
+  }
+
+  /// When a job with this limit has surely ended, in seconds since 1970: the time to prepare and to
+  /// stop it counts.
+  private func end(startingAt start: Double?, _ limit: Double) -> Double {
+    let preparing = start == nil ? options.timeoutSlack.inSeconds : 0
+    return (start ?? clock.now()) + preparing + limit + options.timeoutSlack.inSeconds
   }
 
   /// An attempt never starts beside the one before: a node that is only out of reach stops its ranks
@@ -147,14 +171,16 @@ extension JobDirector {
   }
 
   /// Says why a job waits, but not anew each time that only the figures changed.
-  private func explain(_ refusal: PlacementRefusal, hasNodes: Bool, to id: JobID) {
+  private func explain(
+    _ refusal: PlacementRefusal, of spec: JobSpec, _ round: PlacementRound, to id: JobID
+  ) {
     guard live[id]?.waitsForJobs != refusal.fitsWhenIdle else { return }
     live[id]?.waitsForJobs = refusal.fitsWhenIdle
-    let reason =
-      hasNodes || refusal.fitsWhenIdle
-      ? "waits for a placement: \(refusal.explanation)"
-      : "waits for nodes: none is alive"
-    note(reason, on: id)
+    guard refusal.fitsWhenIdle || round.offers.contains(where: \.isPlaceable) else {
+      return note("waits for nodes: none is alive", on: id)
+    }
+    let explained = round.inventory.explained(refusal, of: spec, on: round.offers)
+    note("waits for a placement: \(explained.explanation)", on: id)
   }
 
   func note(_ reason: String, on id: JobID) {

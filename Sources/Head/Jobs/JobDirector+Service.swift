@@ -31,9 +31,7 @@ extension JobDirector: JobService {
     // Nodes that are not verified may become so: a job that wants verified ones waits for them.
     var wanted = request.spec
     wanted.verification = .any
-    if case .refused(let refusal) = inventory.verdict(on: inventory.request(wanted)),
-      !refusal.fitsWhenIdle
-    {
+    if let refusal = inventory.refusal(of: wanted) {
       throw IorunError(
         .noPlacement, refusal.explanation,
         remedy: "Ask for less, or wait until a node that fits has joined")
@@ -46,6 +44,7 @@ extension JobDirector: JobService {
     guard isNew else { return try await status(of: record.id) }
     live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record))
     order.append(record.id)
+    history.accepted(record.spec)
     placeSoon()
     return record.status(ranks: [])
   }

@@ -33,6 +33,10 @@ actor JobDirector {
   var commit: Task<Void, any Error>?
   /// Who is looked at first when there is room.
   var line: PlacementLine
+  /// What jobs asked for lately.
+  var history = PackingHistory()
+  private var packing: (score: PackingScore, models: Set<String>, at: Duration)?
+  private static let packingLife = Duration.seconds(10)
   var isPlacing = false
   var placesAgain = false
   /// Calls to nodes under way; true where the same call is to be made once more afterwards.
@@ -78,6 +82,7 @@ actor JobDirector {
     for (record, ranks) in try await store.liveJobs() {
       live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))
       order.append(record.id)
+      history.accepted(record.spec)
     }
     routes = currentRoutes()
     executors = Self.executors(of: routes)
@@ -168,29 +173,52 @@ actor JobDirector {
   func inventory() async -> Inventory { inventory(of: await look()) }
 
   /// The nodes as they are told elsewhere.
-  typealias Sight = (nodes: [NodeSnapshot], sites: NodeSites, doubts: [PeerID: String])
+  typealias Sight = (
+    nodes: [NodeSnapshot], sites: NodeSites, doubts: [PeerID: String],
+    tiers: [PeerID: ConnectivityTier]
+  )
 
   func look() async -> Sight {
-    (await directory.snapshot(), await map.sites, await map.placeDoubts)
+    (await directory.snapshot(), await map.sites, await map.placeDoubts, await map.tiers)
   }
 
   /// What was seen, with what is held of it now.
   func inventory(of sight: Sight) -> Inventory {
     Inventory(
       nodes: sight.nodes, holdings: holdings(), sites: sight.sites,
-      standings: standings(of: sight.nodes, sight.doubts))
+      standings: standings(of: sight), packing: packing(of: sight.nodes))
   }
 
-  private func standings(
-    of nodes: [NodeSnapshot], _ doubts: [PeerID: String]
-  ) -> [PeerID: NodeStanding] {
+  /// The mix as it was some seconds ago at most.
+  private func packing(of nodes: [NodeSnapshot]) -> PackingScore? {
+    let models = Set(nodes.lazy.flatMap { $0.facts.gpus.map(\.model) })
+    guard !models.isEmpty else { return nil }
+    let now = clock.elapsed()
+    if let packing, packing.models == models, now - packing.at < Self.packingLife {
+      return packing.score
+    }
+    let score = PackingScore(history, models: models)
+    packing = (score, models, now)
+    return score
+  }
+
+  private func standings(of sight: Sight) -> [PeerID: NodeStanding] {
     var standings: [PeerID: NodeStanding] = [:]
-    for node in nodes {
+    for node in sight.nodes {
       standings[node.id] = NodeStanding(
         node, supplier: authoriser.peers.tenantName(of: node.id),
-        vouched: authoriser.peers.labels(of: node.id), placeDoubt: doubts[node.id])
+        vouched: authoriser.peers.labels(of: node.id), placeDoubt: sight.doubts[node.id],
+        tier: sight.tiers[node.id] ?? .unrated)
     }
     return standings
+  }
+}
+
+extension PackingHistory {
+  /// A job with this spec was accepted.
+  mutating func accepted(_ spec: JobSpec) {
+    accepted(
+      ranks: spec.gang.ranks, of: spec.gang.resources, gpuModel: spec.gang.gpuModel)
   }
 }
 

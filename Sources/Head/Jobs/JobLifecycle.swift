@@ -459,7 +459,9 @@ struct JobLifecycle: Sendable {
 
   /// True where a grant failed because of its node or the way to it, not because of the job.
   private static func isNoFault(of error: IorunError) -> Bool {
-    [.unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed, .networkSetup]
-      .contains(error.code)
+    [
+      .unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed, .networkSetup,
+      .sandboxUnavailable, .sandboxFailed, .scratchFailed,
+    ].contains(error.code)
   }
 }

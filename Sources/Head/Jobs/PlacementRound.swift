@@ -8,12 +8,15 @@ struct PlacementRound {
   let nodes: [PeerID: NodeSnapshot]
   /// What is left for the jobs that are looked at next.
   var offers: [NodeOffer]
-  /// True once what becomes free is held for a gang: nobody after it takes any.
-  var isHolding = false
+  /// True once what becomes free is held for a gang: nobody after it takes any, but who is bound to end
+  /// before the gang can start.
+  var isHolding: Bool { hold != nil }
+  /// What is free beside and under the hold, and when the gang can start at the latest.
+  private var hold: (offers: [NodeOffer], shadowSeconds: Double)?
   /// The same request gets the same refusal until something is freed.
   private var refused: [GangRequest: PlacementRefusal] = [:]
-  /// Nodes that a spec's terms leave out; many jobs have the same.
-  private var requests: [JobSpec.Gang: GangRequest] = [:]
+  /// What specs ask; many jobs ask the same.
+  private var requests: [PlacementQuestion: GangRequest] = [:]
 
   init(_ inventory: Inventory) {
     self.inventory = inventory
@@ -23,17 +26,9 @@ struct PlacementRound {
 
   /// What a job asks of the scheduler.
   mutating func request(_ record: JobRecord, excluding: Set<PeerID> = []) -> GangRequest {
-    var gang = record.spec.gang
-    gang.ranks = record.ranks
-    // The network is a term, too, and is not the gang's.
-    let isKept = record.spec.network != .gang
-    var request: GangRequest
-    if isKept, let known = requests[gang] {
-      request = known
-    } else {
-      request = inventory.request(record.spec, ranks: record.ranks)
-      if isKept { requests[gang] = request }
-    }
+    let question = PlacementQuestion(record.spec, ranks: record.ranks)
+    var request = requests[question] ?? inventory.request(record.spec, ranks: record.ranks)
+    requests[question] = request
     request.excluding = excluding
     return request
   }
@@ -56,27 +51,39 @@ struct PlacementRound {
   /// These places are given away.
   mutating func take(_ seats: some Sequence<JobCourse.Seat>, of resources: ResourceSet) {
     for seat in seats {
-      guard let index = offers.firstIndex(where: { $0.node == seat.node }) else { continue }
-      offers[index].used = offers[index].used + resources
-      offers[index].usedGPUs.formUnion(seat.gpuIndices)
+      offers.take(seat, of: resources)
+      hold?.offers.take(seat, of: resources)
     }
   }
 
   /// These places are free again.
   mutating func release(_ seats: some Sequence<JobCourse.Seat>, of resources: ResourceSet) {
     for seat in seats {
-      guard let index = offers.firstIndex(where: { $0.node == seat.node }) else { continue }
-      offers[index].used = offers[index].used - resources
-      offers[index].usedGPUs.subtract(seat.gpuIndices)
+      offers.release(seat, of: resources)
+      hold?.offers.release(seat, of: resources)
     }
     refused = [:]
   }
 
   /// What becomes free from now on is held for a gang.
-  mutating func hold(for request: GangRequest) {
-    isHolding = true
+  ///
+  /// - Parameter releases: until when what runs now may run.
+  mutating func hold(for request: GangRequest, releases: [NodeReservation.Release]) {
+    let shadow = NodeReservation.shadowSeconds(
+      of: request, on: offers, releases: releases, placer: inventory.placer)
+    hold = (offers, shadow)
     offers = NodeHold.offers(offers, keeping: request)
     refused = [:]
+  }
+
+  /// Places for a job under the hold: where it is bound to end before the gang can start.
+  mutating func backfill(_ record: JobRecord, endsBySeconds end: Double) -> GangPlacement? {
+    guard let hold, end <= hold.shadowSeconds, hold.shadowSeconds.isFinite else { return nil }
+    let request = request(record, excluding: record.lostNodes)
+    guard case .placed(let placement) = inventory.placer.place(request, on: hold.offers) else {
+      return nil
+    }
+    return placement
   }
 
   /// Places beside the gang for ranks that may be lost, as many as there are up to `count`: on other
@@ -108,5 +115,19 @@ struct PlacementRound {
       }
     }
     return []
+  }
+}
+
+extension [NodeOffer] {
+  fileprivate mutating func take(_ seat: JobCourse.Seat, of resources: ResourceSet) {
+    guard let index = firstIndex(where: { $0.node == seat.node }) else { return }
+    self[index].used = self[index].used + resources
+    self[index].usedGPUs.formUnion(seat.gpuIndices)
+  }
+
+  fileprivate mutating func release(_ seat: JobCourse.Seat, of resources: ResourceSet) {
+    guard let index = firstIndex(where: { $0.node == seat.node }) else { return }
+    self[index].used = self[index].used - resources
+    self[index].usedGPUs.subtract(seat.gpuIndices)
   }
 }

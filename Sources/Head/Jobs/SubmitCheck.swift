@@ -53,6 +53,12 @@ enum SubmitCheck {
       let (least, most) = (JobLimits.fenceSeconds.lowerBound, JobLimits.fenceSeconds.upperBound)
       throw refusal("fence must be \(Int(least)) to \(Int(most)) s")
     }
+    if spec.network == .nothing, spec.gang.ranks > 1 {
+      throw refusal(
+        "network: none is for a single rank: \(spec.gang.ranks) could not reach each other",
+        remedy: "Use network: gang, in which ranks reach each other and nothing else")
+    }
+    if let image = spec.image { _ = try ImageReference(image) }
     let words: [String]
     switch spec.entrypoint {
     case .command(let command): words = command

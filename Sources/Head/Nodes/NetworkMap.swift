@@ -33,6 +33,7 @@ actor NetworkMap {
   private var numbers: [PeerID: Int] = [:]
   private var nextNumber = 0
   private var knownSites: NodeSites?
+  private var knownTiers: (tiers: [PeerID: ConnectivityTier], at: Duration)?
   /// What nodes claim of their places, under which name, and whose they are.
   private var claims: [PeerID: Claim] = [:]
   private var suppliers: [String: UInt32] = [:]
@@ -129,6 +130,20 @@ actor NetworkMap {
     throughputs.medians(of: Set(nodes), since: clock.elapsed() - Self.bulkLife * 2)
   }
 
+  /// How fast nodes' ways were measured to be, for those of which both directions were.
+  var tiers: [PeerID: ConnectivityTier] {
+    let now = clock.elapsed()
+    if let knownTiers, now - knownTiers.at < Self.interval { return knownTiers.tiers }
+    let medians = throughputs.medians(
+      of: Set(coordinates.keys), since: now - Self.bulkLife * 2)
+    let tiers = medians.compactMapValues { rates -> ConnectivityTier? in
+      guard let sends = rates.sends, let receives = rates.receives else { return nil }
+      return ConnectivityTier(downMegabits: Double(receives), upMegabits: Double(sends))
+    }
+    knownTiers = (tiers, now)
+    return tiers
+  }
+
   /// A node told how far it is from relays, in milliseconds.
   func landmarks(_ told: [PeerID: Double], of node: PeerID) {
     landmarks.take(told, of: node)
@@ -143,6 +158,36 @@ actor NetworkMap {
       coordinates[other].map { here.expectedMilliseconds(to: $0) }
     }
     return landmarks.estimate(one, other, foretold: foretold)
+  }
+
+  /// How much the ways of a machine to the same place differ from one look to the next.
+  private static let twinMilliseconds: Float = 0.3
+
+  /// Nodes that are as far from the head and from each of two relays or more as another of their site:
+  /// they may be one machine.
+  var latencyTwins: [PeerID: Set<PeerID>] {
+    var twins: [PeerID: Set<PeerID>] = [:]
+    for site in Dictionary(grouping: numbers.keys, by: { siteOf($0) }) where site.key != nil {
+      let nodes = site.value.filter { landmarks.trips(of: $0).count >= 2 }
+      for (index, one) in nodes.enumerated() {
+        for other in nodes[(index + 1)...] where areTwins(one, other) {
+          twins[one, default: []].insert(other)
+          twins[other, default: []].insert(one)
+        }
+      }
+    }
+    return twins
+  }
+
+  private func siteOf(_ node: PeerID) -> Int? { numbers[node].flatMap { siteMap.site(of: $0) } }
+
+  private func areTwins(_ one: PeerID, _ other: PeerID) -> Bool {
+    let (here, there) = (landmarks.trips(of: one), landmarks.trips(of: other))
+    let differences = here.compactMap { landmark, near in there[landmark].map { abs(near - $0) } }
+    guard differences.count >= 2, let near = matrix.entry(one, head)?.least,
+      let far = matrix.entry(other, head)?.least
+    else { return false }
+    return (differences + [abs(near - far)]).allSatisfy { $0 <= Self.twinMilliseconds }
   }
 
   /// What was measured between two nodes.

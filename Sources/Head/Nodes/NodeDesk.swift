@@ -32,7 +32,7 @@ struct NodeDesk: NodeService {
       registration.facts, name: name, supplier: authoriser.peers.tenantName(of: caller),
       node: caller)
     await director.placeSoon()
-    return await orders(name: name, stop: unwanted)
+    return await orders(for: caller, name: name, stop: unwanted)
   }
 
   func heartbeat(
@@ -42,8 +42,11 @@ struct NodeDesk: NodeService {
     try Self.check(leases.count)
     let name = await directory.heartbeat(
       caller, leases: leases, roundTripMilliseconds: roundTripMilliseconds)
-    guard let name else { return await orders(name: "", stop: [], registerAgain: true) }
-    return await orders(name: name, stop: await director.unwanted(leases, on: caller))
+    guard let name else {
+      return await orders(for: caller, name: "", stop: [], registerAgain: true)
+    }
+    return await orders(
+      for: caller, name: name, stop: await director.unwanted(leases, on: caller))
   }
 
   func announce(_ availability: NodeAvailability, caller: PeerID) async throws {
@@ -80,16 +83,17 @@ struct NodeDesk: NodeService {
     try await director.settle()
   }
 
-  private func orders(name: String, stop: [LeaseID], registerAgain: Bool = false) async
-    -> NodeOrders
-  {
+  private func orders(
+    for node: PeerID, name: String, stop: [LeaseID], registerAgain: Bool = false
+  ) async -> NodeOrders {
     // Many nodes speak less often, so that the head's time for them stays bounded.
     let scaled = Duration.microseconds(200) * (await directory.count)
     let heartbeat = min(max(options.liveness.heartbeat, scaled), .seconds(2))
     return NodeOrders(
       name: name, heartbeatMilliseconds: Int(heartbeat.inSeconds * 1000),
       fenceMilliseconds: Int(options.fenceAfter.inSeconds * 1000), stop: stop,
-      registerAgain: registerAgain, trustSequence: authority.sequence)
+      registerAgain: registerAgain, trustSequence: authority.sequence,
+      mark: await directory.mark(of: node))
   }
 
   private static func check(_ availability: NodeAvailability) throws {

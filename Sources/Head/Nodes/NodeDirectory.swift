@@ -241,6 +241,13 @@ actor NodeDirectory {
     return snapshot(entry)
   }
 
+  /// What the records of a node's proofs say now; `nil` where this head asks for none.
+  func mark(of node: PeerID) -> DeviceMark? {
+    guard options.proofs.mode != .off else { return nil }
+    return (marks[node] ?? DeviceMark()).asOf(
+      epoch: EpochSchedule.epoch(atSeconds: Int64(clock.now())))
+  }
+
   private func snapshot(_ entry: Entry) -> NodeSnapshot {
     let now = clock.elapsed()
     let fence = options.fenceAfter + options.fenceMargin

@@ -25,6 +25,11 @@ enum NodeFactsCheck {
       else { throw refusal("a data plane with too long a list or text") }
     }
     if let objection = facts.claims?.objection { throw refusal(objection) }
+    // What the network says of a node, no node says of itself.
+    for key in (facts.claims?.labels ?? [:]).keys
+    where key.hasPrefix("iorun.io/") || key.hasPrefix("ray.io/") {
+      throw refusal("the label '\(key)'")
+    }
     guard !facts.address.isEmpty else { throw refusal("no address") }
   }
 

@@ -37,10 +37,13 @@ extension OverlayPool {
       return .host(reason: nil)
     }
     func without(_ reason: String) -> OverlayDecision {
-      spec.network == .gang ? .refused(reason: reason) : .host(reason: reason)
+      spec.network == nil ? .host(reason: reason) : .refused(reason: reason)
     }
     if let unable = nodes.first(where: { !$0.facts.canJoinGangNetworks }) {
       return without("\(unable.facts.name) cannot make tunnels")
+    }
+    if spec.network == .internet, let unable = nodes.first(where: { !$0.facts.canLeadOut }) {
+      return without("\(unable.facts.name) leads nobody to the internet")
     }
     let local = nodes.flatMap { $0.facts.dataPlane?.localPrefixes ?? [] }
     guard
@@ -54,4 +57,6 @@ extension OverlayPool {
 extension NodeFacts {
   /// True where the node can give a gang a network of its own.
   var canJoinGangNetworks: Bool { dataPlane?.backend != nil }
+  /// True where it can lead such a network to the internet.
+  var canLeadOut: Bool { canJoinGangNetworks && dataPlane?.leadsOut == true }
 }

@@ -18,8 +18,11 @@ struct Inventory: Sendable {
   /// What else is known of them.
   var standings: [PeerID: NodeStanding] = [:]
 
+  /// What is usually asked for; `nil` where no node has GPUs.
+  var packing: PackingScore?
+
   /// Places gangs on these nodes.
-  var placer: GangPlacer { GangPlacer(sites: sites) }
+  var placer: GangPlacer { GangPlacer(sites: sites, packing: packing) }
 
   /// Offers of all nodes; those that are `placeable` may be given work.
   func offers(placeable: (NodeSnapshot) -> Bool) -> [NodeOffer] {
@@ -48,6 +51,18 @@ struct Inventory: Sendable {
         perSupplier: terms?.mostRanksPerSupplier, perCountry: terms?.mostRanksPerRegion))
   }
 
+  /// A refusal of the spec on these offers, with the nearest changes of the spec's own terms beside
+  /// those of its size: each is tried by the same decision.
+  func explained(
+    _ refusal: PlacementRefusal, of spec: JobSpec, on offers: [NodeOffer]
+  ) -> PlacementRefusal {
+    var explained = refusal
+    explained.changes =
+      TermRelaxations(spec: spec, inventory: self, offers: offers, whenIdle: !refusal.fitsWhenIdle)
+      .changes + refusal.changes
+    return explained
+  }
+
   /// The nodes that the spec's own terms leave out, and why.
   private func barred(_ spec: JobSpec) -> [PeerID: String] {
     let filter = PlacementFilter(spec, enforcesProofs: nodes.contains(where: \.isUnproved))
@@ -61,11 +76,14 @@ struct Inventory: Sendable {
   var offers: [NodeOffer] { offers(placeable: \.isPlaceable) }
 
   /// The answer that decides whether a new job is refused: would it fit here at all? A node that is
-  /// silent for a moment still counts. `nil` where there is no node alive to judge by.
-  func verdict(on request: GangRequest) -> PlacementResult? {
+  /// silent for a moment still counts. `nil` where it would, and where no node is alive to judge by.
+  func refusal(of spec: JobSpec) -> PlacementRefusal? {
     guard nodes.contains(where: { $0.state == .alive }) else { return nil }
-    return placer.place(
-      request, on: offers { $0.state.mayComeBack && !$0.isDrained })
+    let offers = offers { $0.state.mayComeBack && !$0.isDrained }
+    guard case .refused(let refusal) = placer.place(request(spec), on: offers),
+      !refusal.fitsWhenIdle
+    else { return nil }
+    return explained(refusal, of: spec, on: offers)
   }
 
   /// What alive nodes offer, and what of it is free.

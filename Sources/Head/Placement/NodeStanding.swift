@@ -1,5 +1,6 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunScheduler
 
 /// What placement knows of a node beside its room: who offers it, where it is, what it costs, how
 /// reliable it was.
@@ -25,8 +26,10 @@ struct NodeStanding: Sendable, Hashable {
 
   /// - Parameters:
   ///   - vouched: what the node's ticket says of it: an operator's word, which no measurement undoes.
+  ///   - tier: how fast its way to other nodes was measured to be.
   init(
-    _ node: NodeSnapshot, supplier: String, vouched: [String: String], placeDoubt: String?
+    _ node: NodeSnapshot, supplier: String, vouched: [String: String], placeDoubt: String?,
+    tier: ConnectivityTier
   ) {
     self.supplier = supplier
     self.placeDoubt = placeDoubt
@@ -38,6 +41,7 @@ struct NodeStanding: Sendable, Hashable {
     labels["city"] = claims.city ?? labels["city"]
     if placeDoubt != nil { for label in Self.placeLabels { labels[label] = nil } }
     labels["iorun.io/node-name"] = node.facts.name
+    labels["iorun.io/connectivity"] = tier.name
     if let gpu = node.facts.gpus.first { labels["iorun.io/accelerator-type"] = gpu.model }
     labels.merge(vouched) { $1 }
     region = labels["region"] ?? labels["country"] ?? ""

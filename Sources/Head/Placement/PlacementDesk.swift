@@ -65,8 +65,9 @@ struct PlacementDesk: PlacementService {
         longestRoundTripMilliseconds: inventory.sites.longest(among: nodes).map { Double($0) },
         strategy: spec.gang.strategy(placement.fallback))
     case .refused(let refusal):
+      let explained = inventory.explained(refusal, of: spec, on: inventory.offers)
       return PlacementPlan(
-        places: [], refusal: refusal.explanation, fitsWhenIdle: refusal.fitsWhenIdle)
+        places: [], refusal: explained.explanation, fitsWhenIdle: explained.fitsWhenIdle)
     }
   }
 }

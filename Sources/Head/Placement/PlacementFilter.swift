@@ -16,8 +16,8 @@ struct PlacementFilter {
   /// - Parameter enforcesProofs: whether some nodes have not proved what they are, and must have.
   init(_ spec: JobSpec, enforcesProofs: Bool = false) {
     rules = [
-      enforcesProofs ? Self.proof(spec) : nil, Self.gangNetwork(spec), Self.labels(spec),
-      Self.price(spec),
+      enforcesProofs ? Self.proof(spec) : nil, Self.gangNetwork(spec), Self.image(spec),
+      Self.labels(spec), Self.price(spec),
     ].compactMap(\.self)
   }
 
@@ -35,9 +35,18 @@ struct PlacementFilter {
   }
 
   private static func gangNetwork(_ spec: JobSpec) -> Rule? {
-    guard spec.network == .gang else { return nil }
+    guard let network = spec.network, network != .host else { return nil }
     return { node, _ in
-      node.facts.canJoinGangNetworks ? nil : "cannot join a gang's own network"
+      guard node.facts.canJoinGangNetworks else { return "cannot join a gang's own network" }
+      return network != .internet || node.facts.canLeadOut
+        ? nil : "lead nobody to the internet (network: internet)"
+    }
+  }
+
+  private static func image(_ spec: JobSpec) -> Rule? {
+    guard spec.image != nil else { return nil }
+    return { node, _ in
+      node.facts.sandbox == nil ? "run no images, because they have no sandbox" : nil
     }
   }
 
@@ -60,6 +69,23 @@ struct PlacementFilter {
       standing.price(of: spec, on: node) > Double(most)
         ? "dearer than $\(DollarText.of(microdollars: most)) an hour" : nil
     }
+  }
+}
+
+/// All of a spec that decides where it may run: specs with the same question get the same answer. What
+/// a rule of `PlacementFilter` looks at belongs here.
+struct PlacementQuestion: Hashable {
+  private var gang: JobSpec.Gang
+  private let network: JobSpec.Network?
+  private let verification: JobSpec.Verification?
+  private let hasImage: Bool
+
+  init(_ spec: JobSpec, ranks: Int) {
+    gang = spec.gang
+    gang.ranks = ranks
+    network = spec.network
+    verification = spec.verification
+    hasImage = spec.image != nil
   }
 }
 

@@ -29,7 +29,7 @@ extension ProofDirector {
     guard let device = devices[id] else { return }
     let kind: PuzzleKind = isLaneCheck || round % 2 == 0 ? .lane : .hash
     let profile = device.record.profile
-    let work = isLaneCheck ? settings.laneCheck : settings.round
+    let work = isLaneCheck ? settings.laneCheck : roundLength(of: device)
     let cores = isLaneCheck ? 1 : profile.cores
     let expected = (profile.rates[kind] ?? 0) / Double(profile.cores) * Double(cores)
     do {
@@ -51,6 +51,16 @@ extension ProofDirector {
       logger.error("no challenge could be made", metadata: ["error": "\(error)"])
       if !isLaneCheck { apply(.verifierFailed(round: round), to: id) }
     }
+  }
+
+  /// How long the work of a round takes a device that is what it claims. A failed admission is
+  /// followed by whole rounds: its transition is on record by then.
+  private func roundLength(of device: Device) -> Duration {
+    guard device.isAdmitted, device.record.mark.since == nil else { return settings.round }
+    // The way to the device and back counts against it: 2 % at most. A node says its trip itself.
+    let trip = tripsToNodes[device.node] ?? 0
+    guard (0...1000).contains(trip) else { return settings.round }
+    return min(max(settings.admissionRound, .milliseconds(50 * trip)), settings.round)
   }
 
   private static func puzzle(

@@ -172,8 +172,12 @@ extension ProofDirector {
         member.state.isOpen || member.calledAt.map { now - $0 < settings.callPause } ?? false
       }
       guard !isResting else { continue }
+      // Short rounds for newcomers; never beside a device whose rounds are long, because what shares
+      // its machine would then have some of them to itself.
+      let isAdmission = members.allSatisfy { $0.record.mark.since == nil && !$0.state.isHired }
       for member in members where !member.state.isHired {
         devices[member.id]?.needsRun = false
+        devices[member.id]?.isAdmitted = isAdmission
         devices[member.id]?.calledAt = now
         apply(.runCalled(epoch: epoch), to: member.id)
       }
@@ -181,14 +185,16 @@ extension ProofDirector {
   }
 
   /// Devices of alive nodes that could be one.
-  private func groups(_ alive: [PeerID: NodeSnapshot]) -> ConflictGroups {
+  func groups(_ alive: [PeerID: NodeSnapshot]) -> ConflictGroups {
     var traits: [DeviceID: ConflictGroups.Traits] = [:]
     for device in devices.values {
       guard let node = alive[device.node] else { continue }
       traits[device.id] = ConflictGroups.Traits(
         owner: authoriser.peers.owner(of: device.node),
         addressBlock: Self.block(of: node.facts.address),
-        gpus: Set(node.facts.gpus.map(\.uuid).filter { !$0.isEmpty }))
+        gpus: Set(node.facts.gpus.map(\.uuid).filter { !$0.isEmpty }),
+        boardSerial: device.record.profile.board?.description,
+        latencyTwins: Set((twins[device.node] ?? []).compactMap { deviceOf[$0] }))
     }
     return ConflictGroups(traits)
   }

@@ -31,6 +31,8 @@ actor ProofDirector {
     var saidBusyAt: Duration?
     /// It is to be run out of turn: it is new, or a run was broken off by the head's fault.
     var needsRun = false
+    /// Its run is the short one of a device of which nothing is on record yet.
+    var isAdmitted = false
     /// When the head heard of it, and when it was called out of turn last.
     var metAt: Duration
     var calledAt: Duration?
@@ -50,6 +52,7 @@ actor ProofDirector {
   let settings: ProofSettings
   let prover: ProverLookup
   let holdings: @Sendable () async -> [PeerID: Holding]
+  let latencyTwins: @Sendable () async -> [PeerID: Set<PeerID>]
   let logger: Logger
   let tasks = TaskPool()
 
@@ -61,11 +64,17 @@ actor ProofDirector {
   var verdicts: [ProofPlace: ProofRecord] = [:]
   /// The epoch whose window has begun.
   var windowEpoch: Int64 = -1
+  /// Nodes that may be one machine, by their round trips, as they were a minute ago at most.
+  var twins: [PeerID: Set<PeerID>] = [:]
+  private var twinsSoughtAt: Duration?
+  private static let twinsLife = Duration.seconds(60)
   /// Bursts that are still to come: when (seconds since 1970), and who.
   var bursts: [(at: Double, devices: [DeviceID])] = []
   /// Nodes that are being asked who they are, and when others may be asked again.
   var asking: Set<PeerID> = []
   var askAgainAt: [PeerID: Duration] = [:]
+  /// Round trips in milliseconds, where they were measured.
+  var tripsToNodes: [PeerID: Double] = [:]
   var actions: [(device: DeviceID, action: DeviceState.Action)] = []
   /// The epoch before which logs are closed and old records are gone.
   private var tidiedEpoch: Int64 = -1
@@ -77,7 +86,8 @@ actor ProofDirector {
     head: PeerID, store: Store, directory: NodeDirectory, authoriser: Authoriser,
     secrets: VerifierSecrets, clock: HeadClock, settings: ProofSettings,
     prover: @escaping ProverLookup,
-    holdings: @escaping @Sendable () async -> [PeerID: Holding], logger: Logger
+    holdings: @escaping @Sendable () async -> [PeerID: Holding],
+    latencyTwins: @escaping @Sendable () async -> [PeerID: Set<PeerID>], logger: Logger
   ) async throws {
     self.head = head
     self.store = store
@@ -88,6 +98,7 @@ actor ProofDirector {
     self.settings = settings
     self.prover = prover
     self.holdings = holdings
+    self.latencyTwins = latencyTwins
     self.logger = logger
     desks = ProofDesks(secrets.issuer)
     let now = clock.elapsed()
@@ -120,6 +131,13 @@ actor ProofDirector {
     guard settings.mode != .off else { return }
     let nodes = await directory.snapshot()
     let held = await holdings()
+    if twinsSoughtAt.map({ clock.elapsed() - $0 >= Self.twinsLife }) ?? true {
+      twinsSoughtAt = clock.elapsed()
+      twins = await latencyTwins()
+    }
+    tripsToNodes = Dictionary(
+      nodes.lazy.compactMap { node in node.roundTripMilliseconds.map { (node.id, $0) } },
+      uniquingKeysWith: { $1 })
     // No suspension from here on: what is decided is decided on one state.
     // A machine that its owner keeps is not asked: a proof would take all of it.
     let alive = Dictionary(

@@ -6,6 +6,9 @@ public struct ProofSettings: Sendable {
   public var mode = VerificationMode.off
   /// How long the work of a round takes a device that is what it claims.
   public var round: Duration = .seconds(5)
+  /// The same for a device of which nothing is on record: it is to be of use within seconds. Rounds
+  /// are longer where the way to it is, and whole ones decide again within the hour.
+  public var admissionRound: Duration = .seconds(1)
   /// How long the lane check of a hired device takes.
   public var laneCheck: Duration = .seconds(1)
   /// How much longer than its work an answer may be on its way, before the round counts as unanswered.

@@ -154,11 +154,14 @@ public struct LanePuzzle: Hashable, Sendable {
     (self.nodeSteps, self.openings) = (nodeSteps, openings)
   }
 
-  /// Lanes of about so many steps each, cut so that a node takes some two hundred: checking then costs
-  /// little and labels take little memory. Throws `malformed`.
+  /// Lanes of about so many steps each, cut so that a node takes a hundred or more: its own cost is
+  /// small then. A false answer, which its first way gives away, costs the verifier
+  /// `(depth + 1) / (3 * cores * 2^(depth + 1))` of the work: 1/12,288 for a core's lanes from
+  /// 2^22 steps on, of which a core with SHA instructions does more in a second. Throws `malformed`.
   public init(cores: Int, stepsOfLane steps: Int, openings: Int = 32) throws {
     var depth = 1
-    while depth < 16, steps >> (depth + 1) > 256 { depth += 1 }
+    // Fifteen levels are enough for that; beyond, larger nodes are worth more.
+    while depth < 16, steps >> (depth + 1) >= (depth < 15 ? 128 : 256) { depth += 1 }
     let nodeSteps = max(1, min(steps / ((2 << depth) - 1), Self.allowedNodeSteps.upperBound))
     try self.init(cores: cores, depth: depth, nodeSteps: nodeSteps, openings: openings)
   }

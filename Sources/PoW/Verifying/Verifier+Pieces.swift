@@ -1,8 +1,8 @@
 internal import IorunCore
 
 extension Verifier {
-  /// Computes the opened ways of lanes anew. The first three go alone: who hands in rubbish costs a
-  /// tenth of an honest proof.
+  /// Computes the opened ways of lanes anew. The first goes alone: who hands in rubbish costs a
+  /// fraction of an honest proof.
   func check(
     _ puzzle: LanePuzzle, _ challenge: Challenge, roots: [Digest], _ pieces: [OpenedPiece]
   ) throws {
@@ -10,8 +10,7 @@ extension Verifier {
       guard piece.values.isEmpty, piece.paths.count == 1, piece.paths[0].count == puzzle.depth
       else { throw Refusal.wrongShape }
     }
-    let first = LanePuzzle.lanesPerCore
-    for batch in [pieces.prefix(first), pieces.dropFirst(first)] where !batch.isEmpty {
+    for batch in [pieces.prefix(1), pieces.dropFirst(1)] where !batch.isEmpty {
       try check(Array(batch), puzzle, challenge, roots)
     }
   }
@@ -45,6 +44,7 @@ extension Verifier {
         states += trees[number].start(of: nodes[number], inputs: inputs)
       }
       chain.advance(&states, tags: tags, steps: UInt64(puzzle.nodeSteps))
+      counted?(UInt64(pieces.count * puzzle.nodeSteps))
       labels = pieces.indices.map { Words.bytes(states[8 * $0..<8 * $0 + 8]) }
     }
     for (piece, label) in zip(pieces, labels) where roots[piece.root].bytes != label {
@@ -79,14 +79,14 @@ extension Verifier {
         throw Refusal.wrongWork
       }
     }
-    let first = LanePuzzle.lanesPerCore
-    for part in [0..<min(first, pieces.count), min(first, pieces.count)..<pieces.count] {
+    let first = min(1, pieces.count)
+    for part in [0..<first, first..<pieces.count] {
       try walk(
         Array(pieces[part]), tags: Array(tags[part]), puzzle, seed: seed, tableSeed: tableSeed)
     }
   }
 
-  /// Walks opened segments. As with lanes the first three go alone: the kernels take three at a time.
+  /// Walks opened segments. As with lanes the first goes alone.
   private func walk(
     _ pieces: [OpenedPiece], tags: [UInt32], _ puzzle: MemoryPuzzle, seed: [UInt8],
     tableSeed: Digest
@@ -104,6 +104,7 @@ extension Verifier {
       labels.advance(&label, tags: labelTags, steps: UInt64(puzzle.labelSteps))
       for word in states.indices { states[word] ^= label[word] }
       walk.advance(&states, tags: tags, steps: 1)
+      counted?(UInt64(pieces.count * (puzzle.labelSteps + 1)))
     }
     for (number, piece) in pieces.enumerated() {
       guard Words.bytes(states[8 * number..<8 * number + 8]) == piece.values[1].bytes else {
@@ -126,6 +127,7 @@ extension Verifier {
           before: piece.root > 0 ? roots[piece.root - 1] : nil),
         layer: piece.root, size: puzzle.size, kernel: kernels.product)
       let tile = matrices.tileBytes(row: piece.index / side, column: piece.index % side)
+      counted?(UInt64(Matrices.tile * Matrices.tile * puzzle.size))
       guard
         MerkleTree.isValid(
           piece.paths[0], leaf: MerkleTree.leafDigest(of: tile), index: piece.index,

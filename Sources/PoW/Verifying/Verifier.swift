@@ -6,6 +6,9 @@ internal import IorunCrypto
 public struct Verifier: Sendable {
   let issuer: ChallengeIssuer
   let kernels: (chain: Kernel, product: Kernel)
+  /// Hears of the work that checking takes, in the unit of each kind: steps of chains, or
+  /// multiplications.
+  var counted: (@Sendable (UInt64) -> Void)?
 
   /// A verifier of its own challenges, with the fastest kernels.
   public init(_ issuer: ChallengeIssuer) {

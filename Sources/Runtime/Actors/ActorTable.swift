@@ -30,8 +30,7 @@ final class ActorTable: Sendable {
   private static let earlyPatience = Duration.seconds(2)
   private static let earlyLimit = 10_000
 
-  /// What the mangled names of methods begin with, for the types that were looked at.
-  private let prefixes = Mutex<[ObjectIdentifier: String]>([:])
+  let methods = MethodTable()
   private let state = Mutex(State())
   private let registry: [String: ActorRegistration]
   private unowned let process: ClusterProcess
@@ -56,7 +55,9 @@ final class ActorTable: Sendable {
     _ id: RuntimeActorID, type: String, concurrency: Int, start: Payload, creator: WorkerID,
     isListed: Bool, done: @escaping @Sendable ((any Error)?) -> Void = { _ in }
   ) {
-    let hosted = HostedActor(id, creator: creator, concurrency: concurrency, process: process)
+    let hosted = HostedActor(
+      id, creator: creator, concurrency: concurrency, groups: registry[type]?.groups ?? [],
+      process: process)
     let early = state.withLock { state -> [HostedCall] in
       state.actors[id] = hosted
       state.isSettled = true
@@ -163,11 +164,11 @@ final class ActorTable: Sendable {
 
   /// Executes a call and sends its outcome.
   func execute(_ call: HostedCall, on actor: any DistributedActor) async {
-    guard owns(call.target, type(of: actor)) else {
-      return answer(call, .failure(process.errors.encode(IorunError.noSuchMethod(of: "the actor"))))
-    }
-    var decoder = ClusterCallDecoder(call.arguments, process: process)
     do {
+      if let method = try methods.method(call.target, of: type(of: actor)) {
+        return answer(call, await method.reply(to: call.arguments, by: actor, in: process))
+      }
+      var decoder = ClusterCallDecoder(call.arguments, process: process)
       try await process.actorSystem.executeDistributedTarget(
         on: actor, target: RemoteCallTarget(call.target), invocationDecoder: &decoder,
         handler: ClusterResultHandler(call: call, process: process))
@@ -180,17 +181,5 @@ final class ActorTable: Sendable {
   /// Sends an outcome.
   func answer(_ call: HostedCall, _ reply: PeerReply) {
     process.answer(call.number, reply, to: call.peer)
-  }
-
-  /// True where `target` is a method of that type. Swift runs any method of the process that a call
-  /// names on the actor that it names, without a look at the type.
-  private func owns(_ target: String, _ type: any DistributedActor.Type) -> Bool {
-    let prefix = prefixes.withLock { prefixes in
-      if let prefix = prefixes[ObjectIdentifier(type)] { return prefix }
-      let prefix = _mangledTypeName(type).map { "$s" + $0 } ?? "no method"
-      prefixes[ObjectIdentifier(type)] = prefix
-      return prefix
-    }
-    return target.utf8.starts(with: prefix.utf8)
   }
 }

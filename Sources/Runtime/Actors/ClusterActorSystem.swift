@@ -93,8 +93,9 @@ public final class ClusterActorSystem: DistributedActorSystem {
     }
   }
 
-  private func call(_ id: ActorID, _ target: String, _ arguments: Payload) async throws -> PeerReply
-  {
+  nonisolated(nonsending) private func call(
+    _ id: ActorID, _ target: String, _ arguments: Payload
+  ) async throws -> PeerReply {
     let deadline = Self.callTimeout.map { ContinuousClock.now + $0 }
     guard let host = id.host else {
       return try await process.directory.call(

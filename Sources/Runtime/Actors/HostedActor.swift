@@ -13,7 +13,7 @@ struct HostedCall: Sendable {
 
 /// An actor that this process runs, and the calls that wait for it: they start in the order in which
 /// they came, at most `concurrency` at a time. In spite of Swift's reentrancy an actor with 1 is never
-/// in two calls.
+/// in two calls, but for methods of a `ConcurrencyGroup`, which wait in a lane of their own.
 final class HostedActor: Sendable {
   private enum Life {
     case coming
@@ -21,28 +21,63 @@ final class HostedActor: Sendable {
     case over(any Error)
   }
 
-  private struct State {
-    var life = Life.coming
+  /// Calls that wait for each other, and how many of them run.
+  private struct Lane {
+    let limit: Int
     var queue: [HostedCall] = []
     var head = 0
     var running = 0
+
+    init(limit: Int) { self.limit = max(1, limit) }
+
+    var waiting: Int { queue.count - head }
+
+    mutating func next() -> HostedCall? {
+      guard head < queue.count else {
+        queue.removeAll(keepingCapacity: queue.capacity < 4096)
+        head = 0
+        return nil
+      }
+      let call = queue[head]
+      head += 1
+      if head > 1024, head > queue.count / 2 {
+        queue.removeFirst(head)
+        head = 0
+      }
+      return call
+    }
+  }
+
+  private struct State {
+    var life = Life.coming
+    /// The first one is that of all methods which are in no group.
+    var lanes: [Lane]
     var isReleased = false
-    var lines: [UInt64: Task<Void, Never>] = [:]
+    /// What runs the calls of a lane; `nil` for a moment, until it is known here.
+    var lines: [UInt64: Task<Void, Never>?] = [:]
     var nextLine: UInt64 = 0
   }
 
   let id: RuntimeActorID
   /// Who made it, or keeps it alive.
   let creator: WorkerID
-  private let concurrency: Int
+  /// The lane of each method that is in a group.
+  private let lanes: [String: Int]
   private unowned let process: ClusterProcess
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  init(_ id: RuntimeActorID, creator: WorkerID, concurrency: Int, process: ClusterProcess) {
+  init(
+    _ id: RuntimeActorID, creator: WorkerID, concurrency: Int, groups: [ConcurrencyGroup],
+    process: ClusterProcess
+  ) {
     self.id = id
     self.creator = creator
-    self.concurrency = max(1, concurrency)
     self.process = process
+    let pairs = groups.enumerated().flatMap { index, group in
+      group.methods.map { ($0, index + 1) }
+    }
+    lanes = Dictionary(pairs) { first, _ in first }
+    state = Mutex(State(lanes: ([concurrency] + groups.map(\.limit)).map(Lane.init)))
   }
 
   /// The actor itself, once it is made.
@@ -52,27 +87,32 @@ final class HostedActor: Sendable {
 
   /// The actor has been made; calls that came before run now.
   func made(_ actor: any DistributedActor) {
-    let starts = state.withLock { state -> Int in
-      guard case .coming = state.life else { return 0 }
+    let starts = state.withLock { state -> [Int] in
+      guard case .coming = state.life else { return [] }
       state.life = .alive(actor)
-      let starts = min(concurrency, state.queue.count - state.head)
-      state.running = starts
-      return starts
+      return state.lanes.indices.flatMap { index in
+        let starts = min(state.lanes[index].limit, state.lanes[index].waiting)
+        state.lanes[index].running = starts
+        return Array(repeating: index, count: starts)
+      }
     }
-    for _ in 0..<starts { work() }
+    for lane in starts { work(lane) }
     endWhereReleased()
   }
 
   func append(_ call: HostedCall) {
+    let lane = lanes.isEmpty ? 0 : lanes[process.actors.methods.name(of: call.target)] ?? 0
     let outcome = state.withLock { state -> Result<Bool, any Error> in
       if case .over(let error) = state.life { return .failure(error) }
-      state.queue.append(call)
-      guard case .alive = state.life, state.running < concurrency else { return .success(false) }
-      state.running += 1
+      state.lanes[lane].queue.append(call)
+      guard case .alive = state.life, state.lanes[lane].running < state.lanes[lane].limit else {
+        return .success(false)
+      }
+      state.lanes[lane].running += 1
       return .success(true)
     }
     switch outcome {
-    case .success(true): work()
+    case .success(true): work(lane)
     case .success(false): break
     case .failure(let error): process.actors.answer(call, .failure(process.errors.encode(error)))
     }
@@ -81,9 +121,13 @@ final class HostedActor: Sendable {
   /// The caller gave a call up: it is not executed, unless it has started.
   func cancel(_ number: UInt64, of caller: WorkerID) {
     state.withLock { state in
-      state.queue[state.head...].firstIndex {
-        $0.number == number && $0.peer.address.worker == caller
-      }.map { _ = state.queue.remove(at: $0) }
+      for index in state.lanes.indices {
+        let lane = state.lanes[index]
+        let place = lane.queue[lane.head...].firstIndex {
+          $0.number == number && $0.peer.address.worker == caller
+        }
+        if let place { state.lanes[index].queue.remove(at: place) }
+      }
     }
   }
 
@@ -99,57 +143,49 @@ final class HostedActor: Sendable {
     let (before, calls, lines) = state.withLock { state in
       let before = state.life
       state.life = .over(error)
-      defer {
-        state.queue = []
-        state.head = 0
+      let calls = state.lanes.flatMap { $0.queue[$0.head...] }
+      for index in state.lanes.indices {
+        state.lanes[index].queue = []
+        state.lanes[index].head = 0
       }
-      return (before, Array(state.queue[state.head...]), Array(state.lines.values))
+      return (before, calls, Array(state.lines.values))
     }
     _ = before
     for call in calls { process.actors.answer(call, .failure(process.errors.encode(error))) }
-    for line in lines { line.cancel() }
+    for line in lines { line?.cancel() }
     process.actors.forget(self)
   }
 
   private func endWhereReleased() {
     let isIdle = state.withLock { state in
       guard case .alive = state.life else { return false }
-      return state.isReleased && state.running == 0 && state.head == state.queue.count
+      return state.isReleased && state.lanes.allSatisfy { $0.running == 0 && $0.waiting == 0 }
     }
     if isIdle { end(IorunError(.actorNotFound, "the actor ended: nobody referred to it any more")) }
   }
 
-  private func work() {
+  private func work(_ lane: Int) {
     let number = state.withLock { state in
       state.nextLine += 1
+      state.lines[state.nextLine] = .some(nil)
       return state.nextLine
     }
     let line = Task(executorPreference: process.executor) { [self] in
-      while let (call, actor) = next() { await process.actors.execute(call, on: actor) }
+      while let (call, actor) = next(lane) { await process.actors.execute(call, on: actor) }
       state.withLock { _ = $0.lines.removeValue(forKey: number) }
       endWhereReleased()
     }
     // A line that has ended already is not kept.
     state.withLock { state in
-      if state.running > 0 { state.lines[number] = line }
+      if state.lines[number] != nil { state.lines[number] = line }
     }
   }
 
-  private func next() -> (HostedCall, any DistributedActor)? {
+  private func next(_ lane: Int) -> (HostedCall, any DistributedActor)? {
     state.withLock { state in
-      guard case .alive(let actor) = state.life, state.head < state.queue.count else {
-        state.running -= 1
-        if state.head == state.queue.count {
-          state.queue.removeAll(keepingCapacity: state.queue.capacity < 4096)
-          state.head = 0
-        }
+      guard case .alive(let actor) = state.life, let call = state.lanes[lane].next() else {
+        state.lanes[lane].running -= 1
         return nil
-      }
-      let call = state.queue[state.head]
-      state.head += 1
-      if state.head > 1024, state.head > state.queue.count / 2 {
-        state.queue.removeFirst(state.head)
-        state.head = 0
       }
       return (call, actor)
     }

@@ -197,12 +197,14 @@ public struct Cluster: Sendable {
 
   // MARK: Placement groups
 
-  /// Reserves bundles of resources together; returns when they are reserved.
+  /// Reserves bundles of resources together; returns when they are reserved. With a name the group is
+  /// found in any process by `placementGroup(named:)`, within the namespace.
   ///
-  /// - Throws: `noPlacement` where no set of nodes can hold them; `timedOut`.
+  /// - Throws: `noPlacement` where no set of nodes can hold them; `timedOut`; `wrongState` where a
+  ///   group of the namespace has the name.
   public func placementGroup(
     _ bundles: [[String: Double]], strategy: PlacementGroup.Strategy = .pack, name: String = "",
-    detached: Bool = false, labels: [[String: String]] = [],
+    namespace: String? = nil, detached: Bool = false, labels: [[String: String]] = [],
     maxRoundTripMilliseconds: Double? = nil, timeout: Duration? = nil
   ) async throws -> PlacementGroup {
     let group = PlacementGroup(id: .random(), bundles: bundles)
@@ -210,7 +212,7 @@ public struct Cluster: Sendable {
       .groupCreate,
       PlacementGroup.Create(
         group: group.id, bundles: try bundles.map { try ResourceAmounts(amounts: $0) },
-        strategy: strategy, name: name, detached: detached, labels: labels,
+        strategy: strategy, name: name, namespace: namespace, detached: detached, labels: labels,
         maxRoundTripMilliseconds: maxRoundTripMilliseconds)
     ).decode(PlacementGroup.Standing.self)
     switch created.state {
@@ -233,6 +235,18 @@ public struct Cluster: Sendable {
         remedy: "Ask for less, or add nodes")
     }
     return group
+  }
+
+  /// The placement group of that name, of this program's namespace where none is said.
+  ///
+  /// - Throws: `notFound` where there is none.
+  public func placementGroup(named name: String, namespace: String? = nil) async throws
+    -> PlacementGroup
+  {
+    let found = try await process.hub.request(
+      .groupNamed, PlacementGroupName(name: name, namespace: namespace ?? process.namespace)
+    ).decode(PlacementGroup.Found.self)
+    return PlacementGroup(id: found.group, bundles: found.bundles.map(\.resources.amounts))
   }
 
   /// Gives a group back; tasks and actors in it end.

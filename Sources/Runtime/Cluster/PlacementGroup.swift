@@ -16,9 +16,14 @@ public struct PlacementGroup: Sendable, Hashable, Codable {
     let bundles: [ResourceAmounts]
     let strategy: Strategy
     let name: String
+    let namespace: String?
     let detached: Bool
     let labels: [[String: String]]
     let maxRoundTripMilliseconds: Double?
+  }
+  struct Found: Decodable {
+    let group: GroupID
+    let bundles: [PlacementGroupStatus.Bundle]
   }
   struct Wait: Encodable { let group: GroupID, timeoutMilliseconds: Int }
   struct Named: Encodable { let group: GroupID }

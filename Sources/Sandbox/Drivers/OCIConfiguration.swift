@@ -1,3 +1,5 @@
+internal import CSandbox
+internal import Glibc
 internal import IorunCore
 
 /// An OCI runtime configuration (`config.json`, runtime-spec 1.0.2), as far as we write one.
@@ -132,11 +134,14 @@ extension OCIConfiguration {
       user: User(uid: SandboxSpec.userInside, gid: SandboxSpec.userInside), args: spec.command,
       env: spec.environment.sorted { $0.key < $1.key }.map { $0.key + "=" + $0.value },
       cwd: spec.folder,
-      rlimits: [
-        ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", UInt64(limits.openFiles)),
-        ("RLIMIT_FSIZE", limits.fileSize.rawValue), ("RLIMIT_MEMLOCK", 64 << 10),
-        ("RLIMIT_MSGQUEUE", 0),
-      ].map { ResourceLimit(type: $0.0, hard: $0.1, soft: $0.1) },
+      rlimits: BubblewrapDriver.limits(limits).map { limit in
+        // The runtime sets it within the sandbox's user namespace, where none can be raised: what is
+        // lower for this process stays so.
+        var present = rlimit()
+        let isKnown = getrlimit(__rlimit_resource_t(UInt32(limit.resource)), &present) == 0
+        let value = isKnown ? min(limit.value, UInt64(present.rlim_max)) : limit.value
+        return ResourceLimit(type: Self.names[limit.resource] ?? "", hard: value, soft: value)
+      },
       oomScoreAdj: SandboxProfile.outOfMemoryScore)
     root = Root(path: stage.root, readonly: !stage.isRootWritable)
     mounts = Self.mounts(spec, stage: stage)
@@ -155,6 +160,13 @@ extension OCIConfiguration {
       maskedPaths: SandboxProfile.maskedFiles + SandboxProfile.maskedFolders,
       readonlyPaths: SandboxProfile.readOnly)
   }
+
+  /// What a runtime calls the limits of setrlimit(2).
+  private static let names: [Int32: String] = [
+    Int32(iorun_limit_core): "RLIMIT_CORE", Int32(iorun_limit_files): "RLIMIT_NOFILE",
+    Int32(iorun_limit_file_size): "RLIMIT_FSIZE", Int32(iorun_limit_locked): "RLIMIT_MEMLOCK",
+    Int32(iorun_limit_queues): "RLIMIT_MSGQUEUE",
+  ]
 
   private static func mounts(_ spec: SandboxSpec, stage: SandboxStage) -> [Mount] {
     func tmpfs(_ path: String, _ size: Bytes, mode: String, _ more: [String] = []) -> Mount {

@@ -35,9 +35,6 @@ public struct OCIDriver: SandboxDriver {
         .sandboxUnavailable, "an OCI runtime is used by root only",
         remedy: "Run the node as root, or install bubblewrap")
     }
-    guard spec.inherited.isEmpty else {
-      throw IorunError(.sandboxUnavailable, "an OCI runtime passes no descriptors on")
-    }
     guard spec.network != .host else {
       throw IorunError(.sandboxUnavailable, "an OCI runtime gives no program the host's network")
     }
@@ -71,9 +68,12 @@ public struct OCIDriver: SandboxDriver {
       path: program,
       arguments: [
         program, "--root", runtimeState, "--log", log, "run", "--bundle", bundle,
-      ] + (keeps ? ["--keep"] : []) + [spec.name],
+      ] + (keeps ? ["--keep"] : [])
+        + (spec.inherited.isEmpty ? [] : ["--preserve-fds", "\(spec.inherited.count)"])
+        + [spec.name],
       environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-      folder: "/", streams: streams, group: group, steps: stage.steps, network: network,
+      folder: "/", streams: streams, inherited: spec.inherited, group: group,
+      steps: stage.steps, network: network,
       outOfMemoryScore: 0)
     let tidy: @Sendable () -> Void = {
       try? FileManager.default.removeItem(atPath: bundle)
@@ -81,7 +81,7 @@ public struct OCIDriver: SandboxDriver {
     }
     do {
       return SandboxProcess(
-        pid: try launch.start(), group: group,
+        pid: try launch.start(), group: group, limits: spec.limits,
         understand: { Self.understand($0, log: log) }, tidy: tidy)
     } catch {
       tidy()

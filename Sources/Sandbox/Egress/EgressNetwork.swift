@@ -9,6 +9,9 @@ internal import Synchronization
 /// The namespace belongs to the machine's own user namespace, so that a program in it, whatever it is
 /// inside, can change nothing of its interfaces, routes and queues.
 public final class EgressNetwork: Sendable {
+  /// The name of the interface that leads out, within the namespace.
+  public static let interface = "out0"
+
   /// The namespace, for ``SandboxSpec/Network/namespace(_:)``; open as long as this is.
   public let namespace: Int32
   /// Whom the sandbox may speak to.
@@ -82,7 +85,7 @@ private struct Line {
   private(set) var resolver: EgressResolver?
 
   // The sandbox's end.
-  static let inside = "out0"
+  static let inside = EgressNetwork.interface
 
   init(
     _ policy: EgressPolicy, _ limits: EgressLimits, router: EgressRouter, space: Int32

@@ -36,7 +36,7 @@ public final class EgressRouter: Sendable {
   public init(
     outside: [String]? = nil, resolvers: [SocketAddress]? = nil, network: Int32 = -1
   ) throws {
-    for program in ["ip", "nft", "sh"] where HelperProgram.find(program) == nil {
+    for program in ["ip", "nft", "sh"] where InstalledProgram.find(program) == nil {
       throw IorunError(
         .sandboxUnavailable, "the program \(program) is missing, which sandboxes' networks need",
         remedy: "Install iproute2 and nftables")
@@ -58,7 +58,7 @@ public final class EgressRouter: Sendable {
 
   /// Removes the tables of sandboxes whose interface is gone: of an agent that was killed. Interfaces go
   /// with their namespace, that is with the last process in it.
-  static func removeLeftovers(network: Int32) {
+  public static func removeLeftovers(network: Int32 = -1) {
     let tables = (try? run("nft", ["list", "tables"], network: network)) ?? ""
     for line in tables.split(separator: "\n") {
       guard let name = line.split(separator: " ").last,
@@ -69,6 +69,13 @@ public final class EgressRouter: Sendable {
         _ = try? run("nft", ["delete", "table", "inet", String(name)], network: network)
       }
     }
+  }
+
+  /// Whether any sandbox of this machine, of whichever agent, has a way out now. Blocks shortly.
+  public static func hasSandboxes(network: Int32 = -1) -> Bool {
+    let links =
+      (try? run("ip", ["-oneline", "link", "show", "type", "veth"], network: network)) ?? ""
+    return links.contains(" " + interfacePrefix)
   }
 
   /// Runs one of the programs that set up networks, as ``HelperProgram``. Throws `sandboxFailed`.

@@ -1,22 +1,29 @@
 internal import CSandbox
 internal import Foundation
-internal import IorunCore
+public import IorunCore
 internal import IorunCrypto
 
 /// An image in a folder of the OCI image layout (image-spec 1.0, image-layout.md): an index, and blobs
 /// named by their SHA-256. Every blob is checked before a byte of it is believed.
 public struct ImageLayout: Sendable {
   /// How an image's own program is to be run, where it says so.
-  public struct Defaults: Hashable, Sendable {
+  public struct Defaults: Hashable, Sendable, Codable {
     /// The program and its arguments.
     public var command: [String]
     /// Its environment, `NAME=VALUE`.
     public var environment: [String]
     /// The folder to begin in.
     public var folder: String
+
+    /// Describes them.
+    public init(command: [String], environment: [String], folder: String) {
+      self.command = command
+      self.environment = environment
+      self.folder = folder
+    }
   }
 
-  private struct Descriptor: Decodable {
+  struct Descriptor: Decodable {
     struct Platform: Decodable {
       var architecture: String
     }
@@ -26,8 +33,8 @@ public struct ImageLayout: Sendable {
     var platform: Platform?
     var annotations: [String: String]?
   }
-  private struct Index: Decodable { var manifests: [Descriptor] }
-  private struct Manifest: Decodable {
+  struct Index: Decodable { var manifests: [Descriptor] }
+  struct Manifest: Decodable {
     var config: Descriptor
     var layers: [Descriptor]
   }
@@ -64,8 +71,26 @@ public struct ImageLayout: Sendable {
     limits: ImageUnpacker.Limits = .init()
   ) throws -> Defaults {
     let index = try decode(Index.self, try document(folder + "/index.json"))
-    let manifest = try manifest(index, reference, depth: 0)
-    let configuration = try decode(Configuration.self, try blob(manifest.config))
+    return try unpack(
+      try manifest(index, reference), into: root, temporary: temporary, limits: limits)
+  }
+
+  /// Unpacks the image, or the index of images, that has this digest. As `unpack` does else.
+  public func unpack(
+    digest: Digest, into root: String, temporary: String, limits: ImageUnpacker.Limits = .init(),
+    places: ImageUnpacker.Places = .init()
+  ) throws -> Defaults {
+    try unpack(
+      try manifest(digest, depth: 0), into: root, temporary: temporary, limits: limits,
+      places: places)
+  }
+
+  private func unpack(
+    _ manifest: Manifest, into root: String, temporary: String, limits: ImageUnpacker.Limits,
+    places: ImageUnpacker.Places = .init()
+  ) throws -> Defaults {
+    let configuration = try decode(
+      Configuration.self, try blob(try Self.digest(named: manifest.config.digest)))
     let ids = configuration.rootfs.diff_ids
     guard manifest.layers.count == ids.count, ids.count <= Self.layerLimit else {
       throw Self.invalid("its layers are not those of its configuration")
@@ -75,25 +100,24 @@ public struct ImageLayout: Sendable {
     for (layer, id) in zip(manifest.layers, ids) {
       let archive = temporary + "/layer.tar"
       defer { unlink(archive) }
-      try decompress(layer, to: archive, limit: limits.bytes)
+      try decompress(layer, to: archive, limits)
       guard try Self.digest(archive) == (try Self.digest(named: id)) else {
         throw Self.invalid("a layer's content has another digest than its configuration says")
       }
       try unpacker.addLayer(archive)
     }
+    try unpacker.add(places)
     let run = configuration.config
     return Defaults(
       command: (run?.Entrypoint ?? []) + (run?.Cmd ?? []), environment: run?.Env ?? [],
       folder: run?.WorkingDir.flatMap { $0.isEmpty ? nil : $0 } ?? "/")
   }
 
-  private func manifest(_ index: Index, _ reference: String?, depth: Int) throws -> Manifest {
-    let architecture = SeccompProfile.Architecture.current == .arm64 ? "arm64" : "amd64"
+  private func manifest(_ index: Index, _ reference: String?) throws -> Manifest {
     let matches = index.manifests.filter { entry in
-      (reference == nil || entry.annotations?[Self.refName] == reference)
-        && (entry.platform == nil || entry.platform?.architecture == architecture)
+      (reference == nil || entry.annotations?[Self.refName] == reference) && Self.fits(entry)
     }
-    guard let first = matches.first, matches.count == 1 || depth > 0 else {
+    guard let first = matches.first, matches.count == 1 else {
       throw IorunError(
         .notFound,
         matches.isEmpty
@@ -101,21 +125,41 @@ public struct ImageLayout: Sendable {
           : "the layout has \(matches.count) images",
         remedy: "Name one that it has")
     }
-    let bytes = try blob(first)
-    if first.mediaType?.contains("index") == true || first.mediaType?.contains("list") == true {
-      guard depth < 2 else { throw Self.invalid("its indexes have no end") }
-      return try manifest(try decode(Index.self, bytes), nil, depth: depth + 1)
+    return try manifest(try Self.digest(named: first.digest), depth: 0)
+  }
+
+  private func manifest(_ digest: Digest, depth: Int) throws -> Manifest {
+    let bytes = try blob(digest)
+    if let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)) {
+      return manifest
     }
-    return try decode(Manifest.self, bytes)
+    guard depth < 2 else { throw Self.invalid("its indexes have no end") }
+    let choice = try Self.choice(of: try decode(Index.self, bytes).manifests)
+    return try manifest(try Self.digest(named: choice.digest), depth: depth + 1)
   }
 
-  private func path(_ descriptor: Descriptor) throws -> String {
-    folder + "/blobs/sha256/" + (try Self.digest(named: descriptor.digest)).description
+  /// The first entry for this machine's processor. Throws `notFound`.
+  static func choice(of entries: [Descriptor]) throws -> Descriptor {
+    guard let match = entries.first(where: fits) else {
+      throw IorunError(
+        .notFound, "the image is not there for this machine's processor (\(architecture))")
+    }
+    return match
   }
 
-  private func blob(_ descriptor: Descriptor) throws -> [UInt8] {
-    let bytes = try document(try path(descriptor))
-    guard SHA256.digest(of: bytes) == (try Self.digest(named: descriptor.digest)) else {
+  private static var architecture: String {
+    SeccompProfile.Architecture.current == .arm64 ? "arm64" : "amd64"
+  }
+
+  private static func fits(_ entry: Descriptor) -> Bool {
+    entry.platform == nil || entry.platform?.architecture == architecture
+  }
+
+  private func path(_ digest: Digest) -> String { folder + "/blobs/sha256/\(digest)" }
+
+  private func blob(_ digest: Digest) throws -> [UInt8] {
+    let bytes = try document(path(digest))
+    guard SHA256.digest(of: bytes) == digest else {
       throw Self.invalid("a document has another digest than its name says")
     }
     return bytes
@@ -136,23 +180,29 @@ public struct ImageLayout: Sendable {
   }
 
   // Checks the compressed blob, and only then gives it to a program.
-  private func decompress(_ layer: Descriptor, to archive: String, limit: Bytes) throws {
-    let source = try path(layer)
-    guard try Self.digest(source) == (try Self.digest(named: layer.digest)) else {
+  private func decompress(
+    _ layer: Descriptor, to archive: String, _ limits: ImageUnpacker.Limits
+  ) throws {
+    let digest = try Self.digest(named: layer.digest)
+    let source = path(digest)
+    guard try Self.digest(source) == digest else {
       throw Self.invalid("a layer has another digest than its name says")
     }
     let file = try OpenFile(source, O_RDONLY | O_NOFOLLOW)
+    let limit = limits.archive(ofCompressed: UInt64(clamping: try file.status().st_size))
     let output = try OpenFile(archive, O_CREAT | O_TRUNC | O_RDWR)
     let type = layer.mediaType ?? ""
     let arguments: [String]
     if type.hasSuffix("gzip") {
       arguments = ["gzip", "-dc"]
+    } else if type.hasSuffix("zstd") {
+      arguments = ["zstd", "-dcq", "--memory=128MB"]
     } else if type.hasSuffix("tar") {
       arguments = ["cat"]
     } else {
-      throw Self.invalid("its layers are neither tar nor gzip: '\(type.prefix(100))'")
+      throw Self.invalid("its layers are neither tar nor gzip nor zstd: '\(type.prefix(100))'")
     }
-    guard let program = HelperProgram.find(arguments[0]) else {
+    guard let program = InstalledProgram.find(arguments[0]) else {
       throw IorunError(.fileMissing, "\(arguments[0]) is missing", remedy: "Install it")
     }
     let errors = try SandboxCapture()
@@ -171,14 +221,14 @@ public struct ImageLayout: Sendable {
     }
   }
 
-  private static func digest(named text: String) throws -> Digest {
+  static func digest(named text: String) throws -> Digest {
     guard text.hasPrefix("sha256:"), let digest = Digest(String(text.dropFirst(7))) else {
       throw invalid("'\(text.prefix(80))' is no SHA-256 digest")
     }
     return digest
   }
 
-  private static func digest(_ path: String) throws -> Digest {
+  static func digest(_ path: String) throws -> Digest {
     let file = try OpenFile(path, O_RDONLY | O_NOFOLLOW)
     var hash = RunningSHA256()
     while true {

@@ -15,11 +15,40 @@ public struct ImageUnpacker: ~Copyable {
     public var bytes: Bytes
     /// Files, folders and links.
     public var entries: Int
+    /// How many times larger than its compressed form a layer may be: zeros compress a thousandfold,
+    /// programs and data by two to five.
+    public var ratio: UInt64
 
     /// Sets limits.
-    public init(bytes: Bytes = .gibi(64), entries: Int = 1_000_000) {
+    public init(bytes: Bytes = .gibi(64), entries: Int = 1_000_000, ratio: UInt64 = 200) {
       self.bytes = bytes
       self.entries = entries
+      self.ratio = ratio
+    }
+
+    /// The most that a layer of so many compressed bytes may be; small ones may be 64 MiB.
+    func archive(ofCompressed size: UInt64) -> Bytes {
+      let (product, overflow) = size.multipliedReportingOverflow(by: ratio)
+      return min(bytes, overflow ? bytes : max(Bytes(product), .mebi(64)))
+    }
+  }
+
+  /// What a sandbox mounts on, so that an image must have it.
+  public struct Places: Sendable {
+    /// Folders directly below the root, with their modes.
+    public var folders: [String: UInt32]
+    /// Files, each in a folder directly below the root.
+    public var files: [String]
+    /// Names below the root that an image may not have.
+    public var reserved: [String]
+
+    /// Describes places.
+    public init(
+      folders: [String: UInt32] = [:], files: [String] = [], reserved: [String] = []
+    ) {
+      self.folders = folders
+      self.files = files
+      self.reserved = reserved
     }
   }
 
@@ -49,6 +78,39 @@ public struct ImageUnpacker: ~Copyable {
       }
       bytes = sum
       try unpack(entry, archive)
+    }
+  }
+
+  /// Makes places. What stands at one and is of another kind is replaced, but never a folder's link:
+  /// what is mounted must not go where an image wants it.
+  ///
+  /// - Throws: `imageInvalid` for an image that has what is reserved, or a link for a file's folder.
+  public func add(_ places: Places) throws {
+    for name in places.reserved {
+      var status = stat()
+      guard fstatat(folder.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0 else {
+        throw Self.invalid("it has /\(name), which is iorun's own")
+      }
+    }
+    for (name, mode) in places.folders {
+      try makeFolder(name, in: folder, mode: mode)
+    }
+    for path in places.files {
+      let parts = try Self.parts(path)
+      guard parts.count == 2 else { throw Self.invalid("'\(path)' is no place") }
+      var status = stat()
+      if fstatat(folder.descriptor, parts[0], &status, AT_SYMLINK_NOFOLLOW) != 0 {
+        try makeFolder(parts[0], in: folder, mode: 0o755)
+      } else if status.st_mode & S_IFMT != S_IFDIR {
+        throw Self.invalid("its /\(parts[0]) is no folder")
+      }
+      let parent = try OpenFile(parts[0], in: folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+      let isThere = fstatat(parent.descriptor, parts[1], &status, AT_SYMLINK_NOFOLLOW) == 0
+      if isThere, status.st_mode & S_IFMT == S_IFREG { continue }
+      try Self.check(iorun_remove_at(parent.descriptor, parts[1]), "replace", path)
+      let file = try OpenFile(
+        parts[1], in: parent, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+      fchmod(file.descriptor, 0o644)
     }
   }
 

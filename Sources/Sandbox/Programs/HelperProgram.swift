@@ -14,12 +14,6 @@ enum HelperProgram {
     case text(String)
   }
 
-  /// Where a program is; `nil` where it is not installed.
-  static func find(_ name: String) -> String? {
-    ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/", "/usr/local/bin/"].map { $0 + name }
-      .first { (path: String) in access(path, X_OK) == 0 }
-  }
-
   /// Overwrites a key.
   static func wipe(_ key: inout [UInt8]) {
     key.withUnsafeMutableBytes { bytes in
@@ -37,11 +31,11 @@ enum HelperProgram {
     _ name: String, _ arguments: [String], input: Input = .nothing, network: Int32 = -1,
     failing code: IorunError.Code = .scratchFailed
   ) throws -> String {
-    guard let path = find(name) else {
+    guard let path = InstalledProgram.find(name) else {
       throw IorunError(code, "the program \(name) is missing", remedy: "Install it")
     }
     let capture = try SandboxCapture()
-    let source = try open(input, for: name)
+    let source = try input.open(for: name)
     defer { if source >= 0 { close(source) } }
     let launch = SandboxLaunch(
       path: path, arguments: [path] + arguments,
@@ -59,9 +53,12 @@ enum HelperProgram {
     }
     return text
   }
+}
 
-  private static func open(_ input: Input, for name: String) throws -> Int32 {
-    switch input {
+extension HelperProgram.Input {
+  /// A descriptor to read it from, or -1 for nothing; the caller closes it.
+  func open(for name: String) throws -> Int32 {
+    switch self {
     case .nothing: return -1
     case .text(let text):
       let bytes = Array(text.utf8)

@@ -30,6 +30,9 @@ public enum ConnectivityTier: UInt8, Sendable, Hashable, CaseIterable, Comparabl
     }
   }
 
+  /// The class in one word, as labels have it.
+  public var name: String { "\(self)" }
+
   /// Orders by speed.
   public static func < (left: ConnectivityTier, right: ConnectivityTier) -> Bool {
     left.rawValue < right.rawValue

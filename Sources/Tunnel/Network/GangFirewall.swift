@@ -11,12 +11,15 @@ public struct GangFirewall: Sendable {
   public var interface: String
   /// The ranges in which the gang's members have their addresses.
   public var members: [IPPrefix]
+  /// An interface to the internet, which has a firewall of its own at its other end; `nil` for none.
+  public var outside: String?
 
   /// The table's name.
   public static let tableName = "iorun"
 
   /// Describes a firewall.
-  public init(interface: String, members: [IPPrefix]) {
+  public init(interface: String, members: [IPPrefix], outside: String? = nil) {
+    self.outside = outside
     self.interface = interface
     self.members = members
   }
@@ -67,10 +70,10 @@ public struct GangFirewall: Sendable {
   private func rules(_ hook: Hook) -> [FirewallRule] {
     switch hook {
     case .input:
-      [FirewallRule(tests: [.input("lo")])]
+      ["lo", outside].compactMap { $0 }.map { FirewallRule(tests: [.input($0)]) }
         + members.map { FirewallRule(tests: [.input(interface), .source($0)]) }
     case .output:
-      [FirewallRule(tests: [.output("lo")])]
+      ["lo", outside].compactMap { $0 }.map { FirewallRule(tests: [.output($0)]) }
         + members.map { FirewallRule(tests: [.output(interface), .destination($0)]) }
     case .forward: []
     }

@@ -49,7 +49,8 @@ final class SessionProcess: Sendable {
       if let box {
         let milliseconds = Int(launch.leftoverGrace / .milliseconds(1))
         pid = try box.enter(
-          [RankSeal.supervisor, "__supervise", "\(milliseconds)"] + execution.command,
+          (launch.seal?.supervisor ?? [RankSeal.supervisorFile])
+            + ["__supervise", "\(milliseconds)"] + execution.command,
           environment: RankProcess.supervisorEnvironment, folder: launch.folder,
           streams: SandboxStreams(
             input: pipes.theirInput, output: pipes.theirOutput, errors: pipes.theirErrors),

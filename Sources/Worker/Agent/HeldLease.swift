@@ -10,6 +10,12 @@ struct HeldLease {
   var folder: LeaseFolder
   /// Fetches and prepares; ends with the answer for the head.
   var preparation: Task<LeasePrepared, any Error>?
+  /// The image that is its root; `nil` for the node's own programs.
+  var image: ImageStore.Image?
+  /// Its log, where it began before the process did.
+  var log: RankLog?
+  /// Sends that log.
+  var sending: Task<Void, any Error>?
   /// The variables of the process's identity; `nil` while there is none to give back.
   var executor: [String: String]?
   /// Starts the process.

@@ -15,6 +15,7 @@ extension NodeAgentCore {
   /// forgets the leases it does not want, and counts its silence anew. Returns at once.
   public func apply(orders: NodeOrders, age: Duration = .zero) {
     fenceAfter = .milliseconds(max(1, orders.fenceMilliseconds))
+    mark = orders.mark
     sinceRenewal = Self.stopwatch(clock, from: age)
     watchSilence()
     for lease in orders.stop where held[lease] != nil {

@@ -44,6 +44,11 @@ extension NodeAgentCore {
       held[id]?.folder = folder
       try Task.checkCancellation()
     }
+    if let image = grant.spec.image {
+      let ready = try await acquire(try ImageReference(image), for: grant, folder)
+      held[id]?.image = ready
+      try Task.checkCancellation()
+    }
     if let workingFolder = grant.workingFolder {
       let work = folder.work
       try await retry(final: Retry.contentFaults) {

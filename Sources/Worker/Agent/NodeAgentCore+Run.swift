@@ -1,5 +1,6 @@
 import IorunContract
 import IorunCore
+import IorunSandbox
 import Logging
 
 extension NodeAgentCore {
@@ -12,8 +13,9 @@ extension NodeAgentCore {
     let cap = RankLog.Cap(size: settings.logLimit, setting: settings.logLimitSetting)
     do {
       let launch = try launch(lease, gang, try await network(lease, gang))
+      let begun = lease.log
       let (process, log) = try await Blocking.run {
-        let log = try RankLog(file: file, cap: cap)
+        let log = try begun ?? RankLog(file: file, cap: cap)
         return (try RankProcess.start(launch, log: log), log)
       }
       held[id]?.process = process
@@ -90,13 +92,14 @@ extension NodeAgentCore {
     let environment = RankEnvironment(
       grant: lease.grant, gang: gang, folder: lease.folder, facts: facts,
       searchPath: settings.searchPath, executor: executor,
-      interface: network?.interface)
+      interface: network?.interface, image: lease.image?.defaults.environment ?? [])
     let seal = try sealed.map { sealed in
       guard let network else {
         throw IorunError(.internalFault, "a rank in a sandbox has no network")
       }
       return try sealed.seal(
-        lease.grant, network: network, environment: RankProcess.supervisorEnvironment)
+        lease.grant, network: network, environment: RankProcess.supervisorEnvironment,
+        image: lease.image)
     }
     return RankProcess.Launch(
       supervisor: settings.supervisor, command: command, environment: environment.variables,
@@ -109,7 +112,7 @@ extension NodeAgentCore {
     guard let lease = held[id] else { return }
     let sender = LogSender(
       lease: id, epoch: lease.grant.epoch, log: log, head: head, retry: retry)
-    let sending = Task { try await sender.run() }
+    let sending = lease.sending ?? Task { try await sender.run() }
     let end = await process.end()
     held[id]?.timeout?.cancel()
     // Before the outputs are looked at: nobody may write to them any more.
@@ -207,6 +210,7 @@ extension NodeAgentCore {
     await held[id]?.launching?.value
     for task in [held[id]?.reporting, held[id]?.timeout] { task?.cancel() }
     lease.changed.finish()
+    held[id]?.sending?.cancel()
     if let process = held[id]?.process {
       process.kill()
       _ = await process.end()
@@ -223,6 +227,7 @@ extension NodeAgentCore {
       logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
     await networks.release(id)
+    await images?.release(id)
     if held[id]?.executor != nil { await executors.release(id) }
     machine.release(id)
     table.remove(id)

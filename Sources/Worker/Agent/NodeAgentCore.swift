@@ -16,6 +16,8 @@ public actor NodeAgentCore: AgentService {
   let networks: any LeaseNetworks
   /// `nil` where ranks run as ordinary processes.
   let sealed: SealedRanks?
+  /// `nil` where ranks run as ordinary processes, which have no root of their own.
+  let images: ImageStore?
   let settings: AgentSettings
   let clock: any Clock<Duration>
   let logger: Logger
@@ -28,6 +30,9 @@ public actor NodeAgentCore: AgentService {
   /// People who reach into ranks.
   var guests: (any RankGuests)?
   var fenceAfter: Duration?
+  /// What the records of its proofs say of this node, as the head told it last; `nil` where the head
+  /// asks for none.
+  var mark: DeviceMark?
   /// How long ago the head heard this node at the latest, as far as the node knows.
   var sinceRenewal: (@Sendable () -> Duration)?
 
@@ -41,16 +46,18 @@ public actor NodeAgentCore: AgentService {
   ) {
     self.init(
       facts: facts, headID: headID, head: head, content: content, executors: executors,
-      machine: machine, networks: networks, sealed: nil, settings: settings, clock: clock,
+      machine: machine, networks: networks, sealed: nil, images: nil, settings: settings,
+      clock: clock,
       logger: logger)
   }
 
   init(
     facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
     executors: ExecutorSource, machine: MachineShare, networks: any LeaseNetworks,
-    sealed: SealedRanks?, settings: AgentSettings, clock: any Clock<Duration> = ContinuousClock(),
-    logger: Logger
+    sealed: SealedRanks?, images: ImageStore?, settings: AgentSettings,
+    clock: any Clock<Duration> = ContinuousClock(), logger: Logger
   ) {
+    self.images = images
     self.sealed = sealed
     self.facts = facts
     self.headID = headID

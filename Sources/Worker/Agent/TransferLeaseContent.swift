@@ -16,8 +16,33 @@ public struct TransferLeaseContent: LeaseContent {
 
   /// Fetches what is missing and writes the files. Throws as `ContentDownloader` does.
   public func stage(_ workingFolder: Blob, into folder: String) async throws {
-    try await ContentDownloader(from: endpoint, cache: cache).download(
-      folder: workingFolder, into: folder)
+    var manifest = try await manifest(workingFolder)
+    manifest.entries.removeAll { $0.path.hasPrefix(Self.layout) }
+    try await downloader.download(manifest, into: folder)
+  }
+
+  /// Fetches the layout's files. Throws as `ContentDownloader` does, and `notFound` where there are none.
+  public func stageImage(_ workingFolder: Blob, into folder: String) async throws {
+    var manifest = try await manifest(workingFolder)
+    manifest.entries = manifest.entries.compactMap { entry in
+      guard entry.path.hasPrefix(Self.layout) else { return nil }
+      return Manifest.Entry(
+        path: String(entry.path.dropFirst(Self.layout.count)), kind: entry.kind)
+    }
+    guard !manifest.entries.isEmpty else {
+      throw IorunError(
+        .notFound, "no image came with the job", remedy: "Hand the job in with `iorun submit`")
+    }
+    try await downloader.download(manifest, into: folder)
+  }
+
+  private static let layout = ImageReference.layoutFolder + "/"
+
+  private var downloader: ContentDownloader { ContentDownloader(from: endpoint, cache: cache) }
+
+  private func manifest(_ folder: Blob) async throws -> Manifest {
+    let bytes = try await downloader.bytes(of: folder, maximum: ContentLimits.manifestSize)
+    return try await Blocking.run { try ManifestCodec.decode(bytes) }
   }
 
   /// Finds the files, sends what the head lacks, then their list. Throws as `OutputGlob`,

@@ -2,7 +2,7 @@ internal import Foundation
 internal import Glibc
 internal import IorunContract
 internal import IorunCore
-internal import IorunSandbox
+public import IorunSandbox
 
 /// Looks at a machine that is, or is to be, a node.
 public struct HostDoctor: Sendable {
@@ -12,10 +12,14 @@ public struct HostDoctor: Sendable {
 
   /// - Parameters:
   ///   - stateFolder: the node's state folder, or the folder in which it would be.
+  ///   - profile: what a machine must have.
   ///   - isInstalled: whether a program is there.
-  public init(stateFolder: String, isInstalled: @escaping @Sendable (String) -> Bool) {
+  public init(
+    stateFolder: String, profile: NodeProfile = .standard,
+    isInstalled: @escaping @Sendable (String) -> Bool
+  ) {
     self.stateFolder = stateFolder
-    profile = .standard
+    self.profile = profile
     self.isInstalled = isInstalled
   }
 
@@ -31,12 +35,27 @@ public struct HostDoctor: Sendable {
     }
   }
 
-  private func profileChecks(_ roundTripMilliseconds: Double?) -> [HostCheck] {
+  /// What buyers are promised: the profile, a sandbox, encrypted scratch. Takes a moment.
+  public func examineOffer(
+    roundTripMilliseconds: Double?, rates: LinkRates?
+  ) async throws -> [HostCheck] {
+    try await Blocking.run {
+      profileChecks(roundTripMilliseconds, rates: rates, withRates: true)
+        + [sandboxPrograms, scratchPrograms]
+    }
+  }
+
+  private func profileChecks(
+    _ roundTripMilliseconds: Double?, rates: LinkRates? = nil, withRates: Bool = false
+  ) -> [HostCheck] {
     let machine = IorunSandbox.NodeMeasurements(
       memory: memory, disk: HostDiscovery.freeDisk(at: existing(stateFolder)),
+      downloadBitsPerSecond: rates?.downloadBitsPerSecond,
+      uploadBitsPerSecond: rates?.uploadBitsPerSecond,
       roundTrip: roundTripMilliseconds.map { .microseconds(Int64($0 * 1000)) })
-    // The rates are measured between nodes of a network, the sandbox by the agent.
-    return profile.check(machine).filter { ["memory", "disk", "ping"].contains($0.name) }.map {
+    // A machine that is in no network has nobody to measure rates with; the sandbox is the agent's.
+    let names = ["memory", "disk", "ping"] + (withRates ? ["download", "upload"] : [])
+    return profile.check(machine).filter { names.contains($0.name) }.map {
       HostCheck(
         $0.name, .init($0.outcome), found: $0.found, wanted: $0.wanted, remedy: $0.remedy)
     }

@@ -7,7 +7,7 @@ import IorunTunnel
 import Logging
 import Synchronization
 
-/// Keeps a node's ranks apart from its machine: each in a sandbox of bubblewrap, with users of its own,
+/// Keeps a node's ranks apart from its machine: each in a sandbox of its own, with users of its own,
 /// a working folder on encrypted scratch, the limits of its lease, and a network in which the machine
 /// is not.
 ///
@@ -35,9 +35,13 @@ final class SealedRanks: Sendable {
     var spaces: [GangID: Space] = [:]
   }
 
-  private let driver: BubblewrapDriver
+  private let driver: any SandboxDriver
   private let scratch: ScratchPool
   private let root: HostRoot
+  /// This program in images' sandboxes.
+  private let guest: (supervisor: [String], binds: [SandboxSpec.Bind])
+  /// Unpacks images.
+  let images: ImageSandbox
   private let facts: NodeFacts
   /// The agent's socket on the host.
   private let agentSocket: String
@@ -56,7 +60,7 @@ final class SealedRanks: Sendable {
   /// Tries what `isolation` asks for; `nil` where ranks run as ordinary processes. What a killed agent
   /// left is removed first, in any case.
   ///
-  /// - Throws: `sandboxUnavailable` where `isolation` is `bwrap` and the sandbox has a fault here.
+  /// - Throws: `sandboxUnavailable` where `isolation` names a driver and that has a fault here.
   static func open(
     _ isolation: NodeIsolation, stateFolder: String, node: PeerID, facts: NodeFacts,
     program: String, agentSocket: String, logger: Logger
@@ -69,9 +73,11 @@ final class SealedRanks: Sendable {
     do {
       let sealed = try await make(
         stateFolder: stateFolder, node: node, group: group, facts: facts,
+        isolation: isolation,
         program: (try? FileManager.default.destinationOfSymbolicLink(atPath: program)) ?? program,
         agentSocket: agentSocket)
-      logger.notice("ranks run in sandboxes of bubblewrap, which passed their self-test")
+      logger.notice(
+        "ranks run in sandboxes of \(sealed.driver.program), which passed their self-test")
       return sealed
     } catch {
       guard isolation == .auto else { throw error }
@@ -90,35 +96,27 @@ final class SealedRanks: Sendable {
   }
 
   private static func make(
-    stateFolder: String, node: PeerID, group: String, facts: NodeFacts, program: String,
-    agentSocket: String
+    stateFolder: String, node: PeerID, group: String, facts: NodeFacts, isolation: NodeIsolation,
+    program: String, agentSocket: String
   ) async throws -> SealedRanks {
     @Sendable func refusal(_ what: String) -> IorunError {
       IorunError(
         .sandboxUnavailable, "no sandbox for ranks works here: \(what)",
-        remedy: "Run the node as root with bubblewrap installed, or join with --isolation process "
+        remedy:
+          "Run the node as root with bubblewrap or crun installed, or join with --isolation process "
           + "and run only your own work there")
     }
     guard geteuid() == 0 else { throw refusal("the node does not run as root") }
-    let places = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
-    guard let file = places.first(where: { access($0, X_OK) == 0 }) else {
-      throw refusal("bubblewrap (bwrap) is not installed")
-    }
     let folder = stateFolder + "/sandbox"
     let libraries = HostRoot.ownLibraryFolders()
-    let (driver, test) = try await Blocking.run {
-      let host = try SandboxHost(
-        stateFolder: folder, groupName: group, groups: .current(), isRoot: true)
-      return (
-        BubblewrapDriver(program: file, host: host),
-        SandboxSelfTest(canary: program, folder: folder, libraryFolders: libraries)
-      )
+    let host = try await Blocking.run {
+      try SandboxHost(stateFolder: folder, groupName: group, groups: .current(), isRoot: true)
     }
-    let report = await test.run(driver)
-    guard report.isFitForStrangers else {
-      let faults = report.faults.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" }
-      let limits = report.missingLimits.map(\.rawValue).sorted().map { "no limit of \($0)" }
-      throw refusal((faults + limits).joined(separator: ", "))
+    let choice = await SandboxChoice.find(
+      isolation, host: host,
+      test: SandboxSelfTest(canary: program, folder: folder, libraryFolders: libraries))
+    guard let driver = choice.driver else {
+      throw refusal(choice.refusals.joined(separator: "; "))
     }
     return try await Blocking.run {
       let scratch = try ScratchPool(folder: scratchFolder(stateFolder))
@@ -132,24 +130,36 @@ final class SealedRanks: Sendable {
       try writeUsers(root: root.folder)
       // The folder around it lets only root in, and whoever speaks there must prove its key.
       chmod(agentSocket, 0o666)
+      let images = try ImageSandbox(
+        driver: driver, folder: stateFolder + "/sandbox/unpacker", program: program,
+        libraryFolders: libraries, firstUser: firstUser(blockCount - 1))
+      let guest = RankSeal.guest(program: program, libraryFolders: libraries)
       return SealedRanks(
-        driver: driver, scratch: scratch, root: root, facts: facts, agentSocket: agentSocket,
+        driver: driver, scratch: scratch, root: root, guest: guest, images: images, facts: facts,
+        agentSocket: agentSocket,
         node: node)
     }
   }
 
   private init(
-    driver: BubblewrapDriver, scratch: ScratchPool, root: HostRoot, facts: NodeFacts,
+    driver: any SandboxDriver, scratch: ScratchPool, root: HostRoot,
+    guest: (supervisor: [String], binds: [SandboxSpec.Bind]), images: ImageSandbox,
+    facts: NodeFacts,
     agentSocket: String, node: PeerID
   ) {
     self.driver = driver
     self.scratch = scratch
     self.root = root
+    self.guest = guest
+    self.images = images
     self.facts = facts
     self.agentSocket = agentSocket
     let seed = node.description.utf8.reduce(UInt32(0)) { $0 &* 31 &+ UInt32($1) }
-    firstBlock = seed % Self.blockCount
+    firstBlock = seed % (Self.blockCount - 1)
   }
+
+  /// What kind of sandbox ranks run in.
+  var kind: String { driver.kind.rawValue }
 
   /// Opens the scratch of a lease: the folder under which its `job` folder lies.
   func open(_ grant: LeaseGrant) throws -> String {
@@ -228,9 +238,11 @@ final class SealedRanks: Sendable {
 
   /// The sandbox of a lease that was opened.
   ///
+  /// - Parameter image: what the rank sees as its root; `nil` for this machine's own programs.
   /// - Throws: `wrongState` where it was not.
   func seal(
-    _ grant: LeaseGrant, network: RankNetwork, environment: [String: String]
+    _ grant: LeaseGrant, network: RankNetwork, environment: [String: String],
+    image: ImageStore.Image? = nil
   ) throws -> RankSeal {
     guard let held = state.withLock({ $0.held[grant.id] }) else {
       throw IorunError(.wrongState, "lease \(grant.id) has no scratch")
@@ -238,13 +250,17 @@ final class SealedRanks: Sendable {
     let wanted = grant.spec.gang.resources
     let memory = max(wanted.memory == .zero ? facts.memory : wanted.memory, .mebi(64))
     let half = Bytes(memory.rawValue / 2)
-    var binds = root.binds + [.init(agentSocket, at: RankSeal.agentSocket, isWritable: true)]
+    var binds =
+      (image == nil ? root.binds : guest.binds) + [
+        .init(agentSocket, at: RankSeal.agentSocket, isWritable: true)
+      ]
     for name in ["hosts", "resolv.conf"] where !network.folder.isEmpty {
       let file = "\(network.folder)/\(name)"
       if access(file, R_OK) == 0 { binds.append(.init(file, at: "/etc/" + name)) }
     }
     var spec = SandboxSpec(
-      name: Self.name(grant.id), root: root.folder, command: [RankSeal.supervisor],
+      name: Self.name(grant.id), root: image?.root ?? root.folder,
+      command: [RankSeal.supervisorFile],
       limits: SandboxLimits(
         memory: memory, processes: Self.mostProcesses,
         milliCPUs: max(100, wanted.milliCPUs == 0 ? facts.milliCPUs : wanted.milliCPUs),
@@ -253,13 +269,16 @@ final class SealedRanks: Sendable {
       network: .namespace(network.namespace.descriptor), firstUser: Self.firstUser(held.block))
     spec.binds = binds
     spec.devices = Self.devices(grant.gpuIndices)
-    return RankSeal(driver: driver, spec: spec)
+    return RankSeal(
+      driver: driver, spec: spec,
+      supervisor: image == nil ? [RankSeal.supervisorFile] : guest.supervisor)
   }
 
   private func takeBlock() throws -> UInt32 {
     try state.withLock { state in
-      for step in 0..<Self.blockCount {
-        let block = (firstBlock + step) % Self.blockCount
+      for step in 0..<Self.blockCount - 1 {
+        // The last one is for those that unpack images.
+        let block = (firstBlock + step) % (Self.blockCount - 1)
         if state.blocks.insert(block).inserted { return block }
       }
       throw IorunError(.overloaded, "no user ids are left for another sandbox")

@@ -11,6 +11,8 @@ struct GangHosts: Sendable {
   var nodes: [Int]
   /// The node's own host name: programs look it up to find their own address.
   var hostname: String
+  /// `/etc/resolv.conf` where there is a name server; `nil` where there is none.
+  var resolver: String?
 
   /// `/etc/hosts`.
   var hosts: String {
@@ -37,7 +39,7 @@ struct GangHosts: Sendable {
 
   /// `/etc/resolv.conf`: nothing answers, so that a look-up fails at once instead of waiting for a
   /// name server that cannot be reached.
-  static let resolver = """
+  static let noResolver = """
     # A gang's network reaches its members and nothing else, so there is no name server.
     nameserver 127.0.0.1
     options attempts:1 timeout:1
@@ -48,7 +50,8 @@ struct GangHosts: Sendable {
   func write(to folder: String) throws {
     do {
       try Data(hosts.utf8).write(to: URL(fileURLWithPath: folder + "/hosts"))
-      try Data(Self.resolver.utf8).write(to: URL(fileURLWithPath: folder + "/resolv.conf"))
+      try Data((resolver ?? Self.noResolver).utf8).write(
+        to: URL(fileURLWithPath: folder + "/resolv.conf"))
       // The rank may be another user.
       for file in ["/hosts", "/resolv.conf"] {
         try FileManager.default.setAttributes(

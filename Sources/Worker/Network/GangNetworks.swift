@@ -29,6 +29,7 @@ public actor GangNetworks: LeaseNetworks {
   private let facts: NodeFacts
   private let addresses: @Sendable () -> [IPAddress]
   private let stateFolder: String
+  private let internet: InternetAccess?
   private let logger: Logger
   private var held: [GangID: Held] = [:]
   /// Networks that are being removed: one of the same name is not made meanwhile.
@@ -40,6 +41,18 @@ public actor GangNetworks: LeaseNetworks {
     backend: any TunnelBackend, paths: any GangPaths = DirectPaths(), facts: NodeFacts,
     addresses: @escaping @Sendable () -> [IPAddress], stateFolder: String, logger: Logger
   ) {
+    self.init(
+      backend: backend, paths: paths, facts: facts, addresses: addresses, stateFolder: stateFolder,
+      internet: nil, logger: logger)
+  }
+
+  /// The same; `internet` leads those gangs out that ask for it.
+  init(
+    backend: any TunnelBackend, paths: any GangPaths = DirectPaths(), facts: NodeFacts,
+    addresses: @escaping @Sendable () -> [IPAddress], stateFolder: String,
+    internet: InternetAccess?, logger: Logger
+  ) {
+    self.internet = internet
     self.backend = backend
     self.paths = paths
     self.facts = facts
@@ -60,7 +73,11 @@ public actor GangNetworks: LeaseNetworks {
     let gang = GangID(grant.id)
     while let task = removing[gang] { await task.value }
     if held[gang] == nil {
-      held[gang] = Held(seat: seat, leases: [], making: Task { try await self.make(gang, seat) })
+      held[gang] = Held(
+        seat: seat, leases: [],
+        making: Task {
+          try await self.make(gang, seat, isOpen: grant.spec.network == .internet)
+        })
     }
     guard let network = held[gang], network.seat == seat else {
       throw IorunError(.malformed, "two ranks of gang \(gang) were given different networks")
@@ -125,9 +142,13 @@ public actor GangNetworks: LeaseNetworks {
     }
   }
 
-  private func make(_ gang: GangID, _ seat: OverlaySeat) async throws -> LocalGangNetwork {
+  private func make(
+    _ gang: GangID, _ seat: OverlaySeat, isOpen: Bool
+  ) async throws -> LocalGangNetwork {
+    if isOpen, internet == nil { throw InternetAccess.refusal }
     let folder = "\(Self.folder(stateFolder))/\(gang.job)-\(gang.attempt)"
-    let local = try await LocalGangNetwork(seat, backend: backend, folder: folder)
+    let local = try await LocalGangNetwork(
+      seat, backend: backend, folder: folder, internet: isOpen ? internet : nil)
     guard let device = local.device, var member = local.member else { return local }
     let own = [IPAddress(facts.address)].compactMap { $0 } + addresses()
     var endpoints: [SocketAddress] = []

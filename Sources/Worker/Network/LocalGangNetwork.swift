@@ -1,6 +1,7 @@
 import Foundation
 import IorunContract
 import IorunCore
+import IorunSandbox
 import IorunTunnel
 
 /// One gang's network on this node, made and not yet connected, or connected.
@@ -13,6 +14,8 @@ struct LocalGangNetwork: Sendable {
   let folder: String
   /// How other nodes reach it; completed by those who look for paths.
   var member: TunnelMember?
+  /// The way to the internet; `nil` where the gang has none.
+  private let outside: EgressNetwork?
 
   /// The interface that has the node's addresses.
   var interface: String { device == nil ? "lo" : GangNetworks.interface }
@@ -23,13 +26,16 @@ struct LocalGangNetwork: Sendable {
   }
 
   /// Makes the namespace with its loopback interface and its firewall, then the tunnel into it: at no
-  /// time is there a way in or out that the firewall does not guard. Throws `networkSetup`,
-  /// `addressInUse`, `fileSystem`, `diskFull`.
-  init(_ seat: OverlaySeat, backend: any TunnelBackend, folder: String) async throws {
+  /// time is there a way in or out that the firewall does not guard. `internet` leads it to the
+  /// internet, too. Throws `networkSetup`, `addressInUse`, `fileSystem`, `diskFull`.
+  init(
+    _ seat: OverlaySeat, backend: any TunnelBackend, folder: String,
+    internet: InternetAccess? = nil
+  ) async throws {
     self.seat = seat
     self.folder = folder
     let isAlone = seat.nodeCount == 1
-    namespace = try await Blocking.run {
+    (namespace, outside) = try await Blocking.run {
       try Self.makeFolder(folder)
       let space = try NetworkNamespace()
       let routes = try RouteSocket(in: space)
@@ -42,9 +48,10 @@ struct LocalGangNetwork: Sendable {
       }
       try GangFirewall(
         interface: GangNetworks.interface,
-        members: isAlone ? [] : [seat.network.four.masked, seat.network.six.masked]
+        members: isAlone ? [] : [seat.network.four.masked, seat.network.six.masked],
+        outside: internet == nil ? nil : EgressNetwork.interface
       ).apply(in: space)
-      return space
+      return (space, try internet?.lead(space.descriptor))
     }
     guard !isAlone else {
       (device, member) = (nil, nil)
@@ -61,6 +68,7 @@ struct LocalGangNetwork: Sendable {
           interfaceName: GangNetworks.interface, privateKey: key, addresses: addresses),
         in: .namespace(descriptor: namespace.descriptor))
     } catch {
+      outside?.close()
       // Whatever it was, it is this node's fault and not the job's: the head looks for another.
       throw IorunError(
         .networkSetup, "no tunnel by \(backend.name) could be made for a gang's network",
@@ -74,7 +82,8 @@ struct LocalGangNetwork: Sendable {
   func connect(
     _ gang: GangNetwork, _ id: GangID, paths: any GangPaths, hostname: String
   ) async throws -> [TunnelPeer] {
-    let hosts = GangHosts(seat: seat, nodes: gang.nodes, hostname: hostname)
+    let hosts = GangHosts(
+      seat: seat, nodes: gang.nodes, hostname: hostname, resolver: outside?.resolverFile)
     try await Blocking.run { [folder] in try hosts.write(to: folder) }
     guard let device, let own = member.flatMap({ TunnelPublicKey(bytes: $0.publicKey) }) else {
       return []
@@ -144,7 +153,8 @@ struct LocalGangNetwork: Sendable {
   /// Ends the tunnel and lets go of the namespace.
   func remove() async {
     await device?.close()
-    _ = try? await Blocking.run { [folder] in
+    _ = try? await Blocking.run { [folder, outside] in
+      outside?.close()
       try FileManager.default.removeItem(atPath: folder)
     }
   }

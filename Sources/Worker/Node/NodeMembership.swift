@@ -23,13 +23,22 @@ public struct NodeMembership: Codable, Sendable {
   public var claims: NodeClaims?
   /// How ranks are kept apart from the machine; `nil`, as in the file of an earlier version: not.
   public var isolation: NodeIsolation?
+  /// Registries of images that are reached by the machine's own network, as ``OwnRegistry`` reads them;
+  /// `nil` for none.
+  public var registries: [String]?
+  /// The most that one job sends to the internet, and receives, in megabits a second; 0 for nothing,
+  /// `nil` for as much as there is.
+  public var internetMegabitsPerSecond: Int?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
     milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil,
-    claims: NodeClaims? = nil, isolation: NodeIsolation? = nil
+    claims: NodeClaims? = nil, isolation: NodeIsolation? = nil, registries: [String]? = nil,
+    internetMegabitsPerSecond: Int? = nil
   ) {
+    self.registries = registries
+    self.internetMegabitsPerSecond = internetMegabitsPerSecond
     self.claims = claims
     self.isolation = isolation
     self.headAddress = headAddress
@@ -44,9 +53,13 @@ public struct NodeMembership: Codable, Sendable {
   /// The same membership with what is given put in place of what was kept.
   public func changed(
     name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
-    claims: NodeClaims = NodeClaims(), isolation: NodeIsolation? = nil
+    claims: NodeClaims = NodeClaims(), isolation: NodeIsolation? = nil,
+    registries: [String]? = nil, internetMegabitsPerSecond: Int? = nil
   ) -> NodeMembership {
     var changed = self
+    changed.registries = registries ?? self.registries
+    changed.internetMegabitsPerSecond =
+      internetMegabitsPerSecond ?? self.internetMegabitsPerSecond
     changed.isolation = isolation ?? self.isolation
     changed.name = name ?? self.name
     changed.address = address ?? self.address

@@ -4,6 +4,7 @@ internal import IorunCore
 internal import IorunCrypto
 public import IorunMesh
 internal import IorunRuntime
+public import IorunSandbox
 public import Logging
 
 /// A node as a process: its place on the mesh, its agent, and the conversation with its head that
@@ -13,9 +14,11 @@ public struct NodeProcess: Sendable {
   private let endpoint: ZeroMQEndpoint
   private let agent: NodeAgentCore
   private let registry: NodeRegistry
+  private let content: RemoteContent
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
   private let networks: GangNetworks?
+  private let internet: InternetAccess?
   private let credentials: NodeCredentials
   private let admissions: Admissions
   private let prober: NodeProber
@@ -56,27 +59,37 @@ public struct NodeProcess: Sendable {
     let dataPlane = await DataPlaneProbe().find()
     var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     facts.dataPlane = dataPlane.facts
+    let internet = InternetAccess.find(
+      megabitsPerSecond: membership.internetMegabitsPerSecond)
+    facts.dataPlane?.leadsOut = internet != nil && dataPlane.backend != nil
+    self.internet = internet
     facts.claims = membership.allClaims
     let gangPaths = PathedGangPaths(headAddress: membership.headAddress, logger: logger)
     let networks = dataPlane.backend.map {
       GangNetworks(
         backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
-        stateFolder: stateFolder, logger: logger)
+        stateFolder: stateFolder, internet: internet, logger: logger)
     }
-    let known = facts
+    let bare = facts
     let sealed = try await SealedRanks.open(
       membership.isolation ?? .process, stateFolder: stateFolder, node: identity.peer,
-      facts: known, program: supervisor,
+      facts: bare, program: supervisor,
       agentSocket: String(Self.socketAddress(stateFolder, identity.peer).dropFirst(6)),
+      logger: logger)
+    facts.sandbox = sealed?.kind
+    let known = facts
+    let images = try await ImageStore.open(
+      for: sealed, membership, stateFolder: stateFolder, disk: facts.disk, internet: internet,
       logger: logger)
     let cache = try await ChunkCache.open(in: stateFolder)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
+    let board = BoardSerial.digest()
     let machine = Self.share(hubMailbox)
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
     // Of ranks alone: the runtime's workers are ordinary processes.
-    hubSettings.labels["iorun.io/rank-isolation"] = sealed == nil ? "none" : "bwrap"
+    hubSettings.labels["iorun.io/rank-isolation"] = facts.sandbox ?? "none"
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
@@ -101,7 +114,7 @@ public struct NodeProcess: Sendable {
             )
           }, release: { executors.release($0) }),
         machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
-        sealed: sealed, settings: settings, logger: logger)
+        sealed: sealed, images: images, settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
       let bridge = HubBridge(mailbox: hubMailbox, head: headID, programs: programs)
       let paths = try NodePathAgent(
@@ -116,7 +129,7 @@ public struct NodeProcess: Sendable {
         key: deviceKey, head: headID,
         verifier: RemoteVerifier(proofs: try Proofs.at(headID, using: system)),
         machine: IdleMachine.of(hubMailbox), cores: known.milliCPUs / 1000, memory: known.memory,
-        logger: logger)
+        board: board, logger: logger)
       let served: [any Sendable] = [
         system.named(Prover.wellKnownName) { Prover(prover, actorSystem: system) },
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
@@ -146,6 +159,7 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    content = RemoteContent(try ContentExchange.at(headID, using: system))
     admissions = try Admissions.at(headID, using: system)
     prober = NodeProber(
       head: headID, registry: registry, uplink: endpoint.uplinkMonitor, system: system)
@@ -163,6 +177,22 @@ public struct NodeProcess: Sendable {
     try await endpoint.uplinkMonitor.waitUntilUp(within: limit)
   }
 
+  /// Looks at this machine against a profile, with the way to the head. Once the node is admitted; takes
+  /// some seconds.
+  ///
+  /// - Throws: `IorunError` where the machine cannot be looked at. What cannot be measured is said so.
+  public func check(
+    against profile: NodeProfile, stateFolder: String
+  ) async throws -> [HostCheck] {
+    let rates = try? await Self.bounded(.seconds(30)) { try await LinkRates.measure(content) }
+    let doctor = HostDoctor(stateFolder: stateFolder, profile: profile) {
+      InstalledProgram.find($0) != nil
+    }
+    return try await doctor.examineOffer(
+      roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
+      rates: rates)
+  }
+
   /// Serves until the task is cancelled, or until the owner wants the node to leave and nothing runs
   /// there any more; then stops all ranks and says goodbye. `watched` of `init` hears each status.
   ///
@@ -170,6 +200,7 @@ public struct NodeProcess: Sendable {
   public func run() async throws {
     try await agent.removeLeftovers()
     try await networks?.removeLeftovers()
+    if internet != nil { try await Blocking.run { EgressRouter.removeLeftovers() } }
     let measuring = Task { [prober] in await prober.run() }
     defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
@@ -190,6 +221,7 @@ public struct NodeProcess: Sendable {
     let others = await hub.stop()
     for node in others { endpoint.forget(node) }
     await agent.shutDown()
+    if let internet { _ = try? await Blocking.run { internet.close() } }
     // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
     await Task { [registry, logger] in
       do {
@@ -253,7 +285,19 @@ public struct NodeProcess: Sendable {
         roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
         startedAt: startedAt, updatedAt: Date().timeIntervalSince1970,
         milliCPUs: facts.milliCPUs, gpus: facts.gpus.count,
-        work: await agent.work + programs.sorted { $0.job < $1.job })
+        work: await agent.work + programs.sorted { $0.job < $1.job }, proof: await proof)
+    }
+  }
+
+  /// How it stands with its proofs; `nil` where its head asks for none.
+  private var proof: WorkerStatus.Proof? {
+    get async {
+      guard let mark = await agent.mark else { return nil }
+      var proof = await prover.ownersView
+      proof.mark = mark.status.rawValue
+      proof.reason = mark.reason
+      proof.untilEpoch = mark.untilEpoch
+      return proof
     }
   }
 
@@ -288,8 +332,10 @@ public struct NodeProcess: Sendable {
   }
 
   /// A heartbeat that takes longer than this is as good as none.
-  private static func bounded<Result>(_ call: () async throws -> Result) async throws -> Result {
-    try await MeshActorSystem.$callTimeout.withValue(.seconds(5), operation: call)
+  private static func bounded<Result>(
+    _ limit: Duration = .seconds(5), _ call: () async throws -> Result
+  ) async throws -> Result {
+    try await MeshActorSystem.$callTimeout.withValue(limit, operation: call)
   }
 
   /// The key with which this device signs its proofs. Whoever loses it is another device.

@@ -23,7 +23,6 @@ public struct ServiceUnit: Hashable, Sendable {
     """
     [Unit]
     Description=iorun node
-    Documentation=man:iorun(1)
     Wants=network-online.target
     After=network-online.target
 

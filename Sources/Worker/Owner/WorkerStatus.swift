@@ -20,6 +20,42 @@ public struct WorkerStatus: Hashable, Sendable, Codable {
     public var gpus: Int
   }
 
+  /// How the device stands with its proofs of work.
+  public struct Proof: Hashable, Sendable, Codable {
+    /// The challenge that it worked on last.
+    public struct Last: Hashable, Sendable, Codable {
+      /// The kind of work.
+      public var kind: String
+      /// `submitted`, `stopped` (jobs wanted the machine) or `failed`.
+      public var state: String
+      /// The head's verdict; `nil` where there is none.
+      public var isAccepted: Bool?
+      /// Why it was refused.
+      public var refusal: String?
+      /// What the head measured, in `unit` a second.
+      public var rate: Double?
+      /// The kind's unit.
+      public var unit: String
+      /// Why it stopped or failed.
+      public var reason: String?
+      /// Seconds since 1970 (UTC) when it ended.
+      public var at: Double
+    }
+
+    /// The device.
+    public var device: String
+    /// `pending`, `verified` or `failed`, as the head's records say.
+    public var mark = ""
+    /// The reason of the last transition.
+    public var reason: String?
+    /// The last epoch (hour since 1970) for which `verified` is good.
+    public var untilEpoch: Int64?
+    /// The kind of work that it does now; `nil` for none.
+    public var working: String?
+    /// The last work; `nil` before any.
+    public var last: Last?
+  }
+
   /// The agent's process.
   public var processID: Int32
   /// The node's name at the head.
@@ -44,6 +80,8 @@ public struct WorkerStatus: Hashable, Sendable, Codable {
   public var gpus: Int
   /// What runs there.
   public var work: [Work]
+  /// Its proofs; `nil` where the head asks for none.
+  public var proof: Proof?
 
   private static let name = "/worker.json"
 

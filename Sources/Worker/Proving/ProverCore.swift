@@ -1,3 +1,4 @@
+internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunCrypto
@@ -23,10 +24,13 @@ actor ProverCore: ProverService {
   private let machine: IdleMachine
   private let cores: Int
   private let memory: Bytes
+  private let board: Digest?
   private let calibration: Duration
   private let logger: Logger
   private var work: Work?
   private var last: ProofProgress?
+  /// Seconds since 1970 (UTC).
+  private var lastAt = 0.0
   private var profile: Task<ProverProfile, any Error>?
   private var isStopped = false
 
@@ -41,9 +45,10 @@ actor ProverCore: ProverService {
   ///   - calibration: how long each kind of work is measured for the claim.
   init(
     key: SigningKey, head: PeerID, verifier: any VerifierLink, machine: IdleMachine, cores: Int,
-    memory: Bytes, calibration: Duration = .milliseconds(300),
+    memory: Bytes, board: Digest? = nil, calibration: Duration = .milliseconds(300),
     logger: Logger = Logger(label: "iorun.prover")
   ) {
+    self.board = board
     self.key = key
     self.head = head
     self.verifier = verifier
@@ -166,6 +171,7 @@ actor ProverCore: ProverService {
     end.done = solver.progress.done
     end.total = solver.progress.total
     last = end
+    lastAt = Date().timeIntervalSince1970
     if work?.challenge == challenge { work = nil }
   }
 
@@ -211,7 +217,8 @@ actor ProverCore: ProverService {
       let steps = short / Double(LanePuzzle.lanesPerCore * cores) * (calibration / .seconds(1))
       let lane = try await rate(of: Self.lanes(cores: cores, steps: Int(steps)), givingWay)
       return ProverProfile(
-        device: device, cores: cores, memory: memory, rates: [.hash: hash, .lane: lane])
+        device: device, cores: cores, memory: memory, rates: [.hash: hash, .lane: lane],
+        board: board)
     } catch let error as IorunError where error.code == .cancelled {
       throw Self.isBusy
     }
@@ -234,8 +241,25 @@ actor ProverCore: ProverService {
     return Double(solver.progress.done) / max(seconds, 1e-6)
   }
 
+  /// Short lanes, with nodes of the size that a whole round has: smaller ones would make the claim
+  /// too low.
   private static func lanes(cores: Int, steps: Int) throws -> Puzzle {
-    try .lane(LanePuzzle(cores: cores, stepsOfLane: steps))
+    let nodeSteps = 256
+    var depth = 1
+    while depth < 14, steps >> (depth + 1) > nodeSteps { depth += 1 }
+    return try .lane(LanePuzzle(cores: cores, depth: depth, nodeSteps: nodeSteps))
+  }
+
+  /// What the machine's owner is told of its proofs.
+  var ownersView: WorkerStatus.Proof {
+    WorkerStatus.Proof(
+      device: device.description, working: work?.challenge.puzzle.kind.rawValue,
+      last: last.map { last in
+        WorkerStatus.Proof.Last(
+          kind: last.kind.rawValue, state: last.state.rawValue,
+          isAccepted: last.verdict?.isAccepted, refusal: last.verdict?.refusal?.rawValue,
+          rate: last.verdict?.rate, unit: last.kind.unit, reason: last.reason, at: lastAt)
+      })
   }
 
   private static func checkIsSmall(_ puzzle: Puzzle) throws {

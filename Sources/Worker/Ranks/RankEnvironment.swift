@@ -18,10 +18,13 @@ struct RankEnvironment: Sendable {
   var executor: [String: String]
   /// The interface of the gang's own network; `nil` where the rank uses the node's.
   var interface: String?
+  /// What the image says, `NAME=VALUE`; names that iorun sets itself are left out.
+  var image: [String] = []
 
   /// All variables. The user's may replace the base, never the rendezvous.
   var variables: [String: String] {
-    base.merging(grant.spec.environment) { _, users in users }
+    base.merging(imageVariables) { _, images in images }
+      .merging(grant.spec.environment) { _, users in users }
       .merging(rendezvous) { _, ours in ours }
       .merging(tunnel) { _, ours in ours }
       .merging(devices) { _, ours in ours }
@@ -38,6 +41,20 @@ struct RankEnvironment: Sendable {
       // What a rank prints should be seen when it prints it.
       "PYTHONUNBUFFERED": "1",
     ]
+  }
+
+  private var imageVariables: [String: String] {
+    var variables: [String: String] = [:]
+    for line in image.prefix(1024) {
+      guard let equals = line.firstIndex(of: "="), equals != line.startIndex,
+        !line.utf8.contains(0)
+      else { continue }
+      let name = String(line[..<equals])
+      // The home is the working folder, where the rank may write.
+      guard !ReservedEnvironment.contains(name), name != "HOME" else { continue }
+      variables[name] = String(line[line.index(after: equals)...])
+    }
+    return variables
   }
 
   private var rendezvous: [String: String] {
@@ -62,8 +79,9 @@ struct RankEnvironment: Sendable {
 
   /// What programs must be told in a network of the gang's own: InfiniBand would go around it.
   private var tunnel: [String: String] {
-    interface == nil
-      ? ["IORUN_NETWORK": "host"] : ["IORUN_NETWORK": "gang", "NCCL_IB_DISABLE": "1"]
+    guard interface != nil else { return ["IORUN_NETWORK": "host"] }
+    let network = grant.spec.network.flatMap { $0 == .host ? nil : $0 } ?? .gang
+    return ["IORUN_NETWORK": network.rawValue, "NCCL_IB_DISABLE": "1"]
   }
 
   private var devices: [String: String] {

@@ -27,12 +27,15 @@ struct DoctorCommand: AsyncParsableCommand {
       checks = try await examine()
     }
     Output.write(
-      client.json ? try JSONOutput.line(DoctorView(checks)) : Self.text(checks, isFixed: fix))
+      client.json
+        ? try JSONOutput.line(DoctorView(checks)) : HostCheckRendering.text(checks, isFixed: fix))
     if checks.contains(where: { $0.outcome == .failed }) { throw ExitCode(1) }
   }
 
   private func examine() async throws -> [HostCheck] {
-    let doctor = HostDoctor(stateFolder: client.state.folder.node) { SystemProgram.find($0) != nil }
+    let doctor = HostDoctor(stateFolder: client.state.folder.node) {
+      InstalledProgram.find($0) != nil
+    }
     return try await doctor.examine(roundTripMilliseconds: await roundTrip())
   }
 
@@ -52,26 +55,6 @@ struct DoctorCommand: AsyncParsableCommand {
         throw IorunError.system("cannot take rights off", path, errno: errno)
       }
     }
-  }
-
-  private static func text(_ checks: [HostCheck], isFixed: Bool) -> String {
-    let width = checks.map(\.name.count).max() ?? 0
-    let lines = checks.flatMap { check -> [String] in
-      let mark =
-        switch check.outcome {
-        case .passed: "ok     "
-        case .limited: "limited"
-        case .failed: "FAILED "
-        case .unknown: "?      "
-        }
-      let name = check.name.padding(toLength: width, withPad: " ", startingAt: 0)
-      let wanted = check.outcome == .passed ? "" : " (wanted: \(check.wanted))"
-      return ["\(mark) \(name)  \(check.found)\(wanted)"]
-        + (check.remedy.map { [String(repeating: " ", count: 8) + "\($0)"] } ?? [])
-    }
-    let fixable = checks.contains { $0.fix != nil } && !isFixed
-    return lines.map { TerminalText.oneLine($0) + "\n" }.joined()
-      + (fixable ? "`iorun doctor --fix` does some of it\n" : "")
   }
 }
 

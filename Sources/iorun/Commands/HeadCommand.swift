@@ -27,12 +27,13 @@ struct HeadCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "Ask nodes to prove what they are every hour: off, record or enforce.",
       discussion: """
-        record keeps what came of it (iorun pow status); with enforce jobs go to verified nodes \
-        only, unless they say `verification: any`. Off unless said: a proof takes all cores of an \
-        idle node for some 20 s, which a network of one's own machines does not need.
+        record, which holds unless said, keeps what came of it (iorun pow status); with enforce jobs \
+        go to verified nodes only, unless they say `verification: any`: for networks of strangers. A \
+        proof takes the cores of an idle node for some 20 s of an hour, and gives way to jobs within \
+        milliseconds; off spares a network of one's own machines that.
         """),
     completion: .list(VerificationMode.allCases.map(\.rawValue)))
-  var verification = "off"
+  var verification: String?
 
   @Option(
     help: ArgumentHelp(
@@ -64,6 +65,8 @@ struct HeadCommand: AsyncParsableCommand {
 
   private var mode: VerificationMode {
     get throws {
+      // `iorun up` names its nodes: they are this machine's own.
+      guard let verification else { return nodeKeys.isEmpty ? .record : .off }
       guard let mode = VerificationMode(rawValue: verification) else {
         throw ValidationError("--verification takes off, record or enforce")
       }

@@ -3,6 +3,7 @@ internal import Foundation
 internal import IorunClient
 internal import IorunCore
 internal import IorunMesh
+internal import IorunSandbox
 internal import IorunWorker
 internal import Synchronization
 
@@ -34,16 +35,41 @@ struct Join: AsyncParsableCommand {
 
   @Option(
     help: """
-      How ranks are kept apart from this machine: process (not at all, the default), bwrap \
-      (sandboxes of bubblewrap; needs root) or auto (bwrap where it passes its self-test here).
+      How ranks are kept apart from this machine: process (not at all, the default), bwrap or oci \
+      (sandboxes of bubblewrap, or of crun or runc; need root), or auto (the first of these that \
+      passes its self-test here).
       """,
     transform: { text in
       guard let isolation = NodeIsolation(rawValue: text) else {
-        throw ValidationError("use process, bwrap or auto")
+        throw ValidationError("use process, bwrap, oci or auto")
       }
       return isolation
     })
   var isolation: NodeIsolation?
+
+  @Option(
+    name: .customLong("registry"),
+    help: ArgumentHelp(
+      "A registry of images that this node reaches by the machine's own network, so that it may be a "
+        + "private one: HOST, HOST:PORT or http://HOST:PORT; may be repeated. All others are reached "
+        + "by way of the public internet.", valueName: "registry"))
+  var registries: [String] = []
+
+  @Option(
+    name: .customLong("internet-mbps"),
+    help: ArgumentHelp(
+      "The most that one job with network: internet sends, and receives, in megabits a second; 0: "
+        + "no job reaches the internet from here (default: as much as the line carries).",
+      valueName: "Mb/s"))
+  var internetMegabitsPerSecond: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "What this machine is to be checked against, which never keeps it out: a JSON file, or none to "
+        + "check nothing (default: 12 GB of memory, 500 GB of disk, 500 and 250 Mb/s, 30 ms).",
+      discussion: "Keys: memory_bytes, disk_bytes, download_megabits_per_second, "
+        + "upload_megabits_per_second, round_trip_milliseconds.", valueName: "file|none"))
+  var profile: String?
 
   @Flag(
     help: ArgumentHelp(
@@ -56,9 +82,18 @@ struct Join: AsyncParsableCommand {
 
   @OptionGroup var owner: OwnerOptions
 
+  func validate() throws {
+    if let internetMegabitsPerSecond, !(0...100_000).contains(internetMegabitsPerSecond) {
+      throw ValidationError("--internet-mbps takes a number from 0 to 100000")
+    }
+    for registry in registries { _ = try OwnRegistry(registry) }
+  }
+
   func run() async throws {
     let folder = state.folder.node
     try StateFolder.make(folder)
+    var asked: NodeProfile? = .standard
+    if let profile { asked = profile == "none" ? nil : try NodeProfile(file: profile) }
     let lock = try FileLock(folder + "/lock")
     let given =
       ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
@@ -80,7 +115,7 @@ struct Join: AsyncParsableCommand {
     let line = WatchedLine()
     defer { line.end() }
     try await NodeCommand.serve(
-      folder, membership, with: unused, owner: try owner.watch(),
+      folder, membership, with: unused, owner: try owner.watch(), profile: asked,
       watched: { line.show(WorkerRendering.liveLine($0)) })
   }
 
@@ -114,7 +149,9 @@ struct Join: AsyncParsableCommand {
       }
       let changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
-        offer: offer, claims: try offering.claims(), isolation: isolation)
+        offer: offer, claims: try offering.claims(), isolation: isolation,
+        registries: registries.isEmpty ? nil : registries,
+        internetMegabitsPerSecond: internetMegabitsPerSecond)
       try changed.save(to: folder)
       return (changed, nil)
     }
@@ -125,7 +162,9 @@ struct Join: AsyncParsableCommand {
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
       offer: (known?.offer ?? RuntimeOffer()).changed(offer),
       claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()),
-      isolation: isolation ?? known?.isolation)
+      isolation: isolation ?? known?.isolation,
+      registries: registries.isEmpty ? known?.registries : registries,
+      internetMegabitsPerSecond: internetMegabitsPerSecond ?? known?.internetMegabitsPerSecond)
     return (membership, ticket)
   }
 }

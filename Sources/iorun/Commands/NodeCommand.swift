@@ -3,6 +3,7 @@ internal import IorunClient
 internal import IorunCore
 internal import IorunLocal
 internal import IorunMesh
+internal import IorunSandbox
 internal import IorunWorker
 
 /// `iorun node`: runs a node whose folder has been prepared. What `iorun up` starts.
@@ -29,6 +30,7 @@ struct NodeCommand: AsyncParsableCommand {
   /// node first; the folder then keeps the membership.
   static func serve(
     _ folder: String, _ membership: NodeMembership, with ticket: Ticket? = nil, owner: OwnerWatch?,
+    profile: NodeProfile? = nil,
     watched: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
   ) async throws {
     let uplink = try ticket.map { try TicketHolder.uplink(with: $0, name: membership.name) }
@@ -45,8 +47,27 @@ struct NodeCommand: AsyncParsableCommand {
           }
           try membership.save(to: folder)
         }
+        let checking = profile.map { profile in
+          Task { try await check(node, against: profile, folder: folder) }
+        }
+        defer { checking?.cancel() }
         try await node.run()
       }
     }
+  }
+
+  /// Says once how the machine stands against its profile. The node works meanwhile, and in any case.
+  private static func check(
+    _ node: NodeProcess, against profile: NodeProfile, folder: String
+  ) async throws {
+    try await node.waitUntilAdmitted(within: .seconds(60))
+    let checks = try await node.check(against: profile, stateFolder: folder)
+    let short = checks.count { $0.outcome != .passed }
+    Output.writeError(
+      HostCheckRendering.text(checks)
+        + (short == 0
+          ? "this machine is what its profile asks for\n"
+          : "\(short) of \(checks.count) checks fall short of the profile; the node works all the same\n")
+    )
   }
 }

@@ -84,6 +84,9 @@ import Testing
     Case("command: a\ntimeout: 0", "2:10", "timeout is '0'", "90s, 10m, 2h"),
     Case("command: a\ntimeout: .nan", "2:10", "timeout is '.nan'", "90s, 10m, 2h"),
     Case("command: a\nnetwork: mesh", "2:10", "network is 'mesh'", "gang for an encrypted"),
+    Case(
+      "command: a\nimage: h/a@sha256:12", "2:8", "image is 'h/a@sha256:12'", "@sha256:DIGEST"),
+    Case("command: a\nimage: ''", "2:8", "image is ''", "the path of an OCI layout"),
     Case("command: a\nretries: -1", "2:10", "retries is -1", "from 0 to 100"),
     Case("command: ' '", "1:10", "command is empty", "something to run"),
     Case("command: []", "1:10", "command is empty", "Begin the list"),

@@ -132,7 +132,7 @@ struct RecordTests {
     ] {
       good += record.encoded
     }
-    var accepted = 0
+    var (accepted, refused) = (0, 0)
     for _ in 0..<20_000 {
       var bytes = Bool.random(using: &generator) ? good : generator.bytes(40)
       for _ in 0..<Int.random(in: 0...4, using: &generator) {
@@ -147,10 +147,10 @@ struct RecordTests {
           accepted += 1
         }
       } catch {
-        #expect(error is IorunError)
+        refused += 1
       }
     }
-    #expect(accepted > 0)
+    #expect(accepted > 0 && refused > 0)
   }
 
   @Test("a record that is cut anywhere comes out whole")

@@ -170,8 +170,38 @@ struct ClusterGroupTests {
         try await rig.cluster.createGroup(.sample(4, job, [.cpus(1)], .site), caller: caller)
       }
       await expect(throwsCode: .notFound) {
-        try await rig.cluster.groups(nil, name: "h", caller: caller)
+        try await rig.cluster.groups(
+          nil, name: PlacementGroupName(name: "h", namespace: "space"), caller: caller)
       }
+    }
+  }
+
+  @Test("a name is taken within its namespace alone, which is the job's where none is said")
+  func namespaces() async throws {
+    try await withRig(cpus: [4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      let caller = rig.nodes[0].id
+      _ = try await rig.cluster.createGroup(
+        .sample(1, job, [.cpus(1)], name: "g"), caller: caller)
+      _ = try await rig.cluster.createGroup(
+        .sample(2, job, [.cpus(1)], name: "g", namespace: "other"), caller: caller)
+      await expect(throwsCode: .wrongState) {
+        try await rig.cluster.createGroup(
+          .sample(3, job, [.cpus(1)], name: "g", namespace: job.namespace), caller: caller)
+      }
+      func found(_ namespace: String) async throws -> [GroupID] {
+        try await rig.cluster.groups(
+          nil, name: PlacementGroupName(name: "g", namespace: namespace), caller: caller
+        ).map(\.group)
+      }
+      #expect(try await found(job.namespace) == [GroupID(high: 9, low: 1)])
+      #expect(try await found("other") == [GroupID(high: 9, low: 2)])
+      await expect(throwsCode: .notFound) { try await found("third") }
+      // One that is removed frees its own name, and no other's.
+      try await rig.cluster.removeGroup(GroupID(high: 9, low: 2), caller: caller)
+      await expect(throwsCode: .notFound) { try await found("other") }
+      #expect(try await found(job.namespace) == [GroupID(high: 9, low: 1)])
     }
   }
 }

@@ -79,10 +79,11 @@ extension RuntimeActorSpec {
 extension PlacementGroupSpec {
   static func sample(
     _ number: UInt64, _ job: RuntimeJob, _ bundles: [ResourceAmounts],
-    _ strategy: PlacementGroupSpec.Strategy = .pack, name: String = ""
+    _ strategy: PlacementGroupSpec.Strategy = .pack, name: String = "", namespace: String? = nil
   ) -> PlacementGroupSpec {
     PlacementGroupSpec(
-      group: GroupID(high: 9, low: number), job: job.job, name: name, bundles: bundles,
-      strategy: strategy, maxRoundTripMilliseconds: nil, labels: [], detached: false)
+      group: GroupID(high: 9, low: number), job: job.job, name: name, namespace: namespace,
+      bundles: bundles, strategy: strategy, maxRoundTripMilliseconds: nil, labels: [],
+      detached: false)
   }
 }

@@ -63,6 +63,40 @@ struct QueueOrderTests {
     }
   }
 
+  @Test("on what is held runs who is bound to end before the gang can start, and nobody else")
+  func backfill() async throws {
+    var options = HeadOptions()
+    options.holdAfter = .seconds(2)
+    try await withRig(cpus: [2, 2], options: options) { (rig) async throws in
+      func small(_ limit: Double?) -> JobSpec {
+        var spec = JobSpec.sample(ranks: 1, cpus: 2)
+        spec.timeoutSeconds = limit
+        return spec
+      }
+      let one = try await rig.wait(for: rig.submit(small(600)).id, .running)
+      let two = try await rig.wait(for: rig.submit(small(600)).id, .running)
+      let large = try await rig.submit(.sample(ranks: 2, cpus: 2))
+      let endless = try await rig.submit(small(nil))
+      let long = try await rig.submit(small(3600))
+      let short = try await rig.submit(small(60))
+      for _ in 0..<6 {
+        rig.time.advance(by: .milliseconds(500))
+        for node in rig.nodes { try await node.heartbeat() }
+        await rig.services.tick()
+      }
+      try await rig.end(one, 0, .exited(status: 0))
+      let running = try await rig.wait(for: short.id, .running)
+      for waiting in [large, endless, long] {
+        #expect(try await rig.status(waiting.id).state == .queued)
+      }
+      try await rig.end(running, 0, .exited(status: 0))
+      try await rig.end(two, 0, .exited(status: 0))
+      try await rig.wait(for: large.id, .running)
+      #expect(try await rig.status(endless.id).state == .queued)
+      #expect(try await rig.status(long.id).state == .queued)
+    }
+  }
+
   @Test("a priority that there is not is refused", arguments: [-1, 11, Int.max])
   func refused(priority: Int) async throws {
     try await withRig(cpus: [2]) { (rig) async throws in

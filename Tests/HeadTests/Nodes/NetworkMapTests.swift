@@ -92,6 +92,35 @@ struct NetworkMapTests {
     }
   }
 
+  @Test(
+    "nodes of a site that are as far from the head and two relays as each other may be one machine")
+  func latencyTwins() async throws {
+    try await withRig { (rig) async throws in
+      let ids = rig.nodes.map(\.id)
+      let (near, far, map) = (PeerID.sample(77), PeerID.sample(78), rig.services.map)
+      // All three are a millisecond from each other; the last is elsewhere in town.
+      for (index, toHead, toNear, toFar) in [
+        (0, 9.0, 4.0, 80.0), (1, 9.1, 4.2, 79.9), (2, 9.1, 5, 80),
+      ] {
+        let peers = ids.indices.filter { $0 != index }.map {
+          NodeMeasurements.Peer(peer: ids[$0], milliseconds: [1, 1])
+        }
+        _ = try await rig.services.nodes.measured(
+          NodeMeasurements(
+            coordinate: NetworkCoordinate(),
+            peers: peers + [.init(peer: rig.head, milliseconds: [toHead, toHead])]),
+          caller: ids[index])
+        await map.landmarks([near: toNear], of: ids[index])
+        #expect(await map.latencyTwins.isEmpty, "one relay tells too little")
+        await map.landmarks([near: toNear, far: toFar], of: ids[index])
+        if index == 0 { await map.landmarks([near: toNear], of: ids[index]) }
+      }
+      #expect(await map.latencyTwins.isEmpty)
+      await map.landmarks([near: 4, far: 80], of: ids[0])
+      #expect(await map.latencyTwins == [ids[0]: [ids[1]], ids[1]: [ids[0]]])
+    }
+  }
+
   @Test("attack: a node that tells more than it was asked for, or what cannot be, is refused")
   func hostile() async throws {
     try await withRig { (rig) async throws in

@@ -75,6 +75,36 @@ struct TermsPlacementTests {
     }
   }
 
+  @Test("images go to nodes with sandboxes, and jobs that want the internet to those that lead out")
+  func capabilities() async throws {
+    try await withRig { (rig) async throws in
+      for (index, (sandbox, leadsOut)) in [(0, ("bwrap", nil)), (1, (nil, true)), (2, (nil, nil))]
+        as [(Int, (String?, Bool?))]
+      {
+        var facts = rig.nodes[index].facts
+        facts.sandbox = sandbox
+        facts.dataPlane = NodeFacts.DataPlane(backend: "iorun", leadsOut: leadsOut)
+        _ = try await rig.services.nodes.register(
+          NodeRegistration(facts: facts, leases: []), caller: rig.nodes[index].id)
+      }
+      var spec = JobSpec.sample(ranks: 1)
+      spec.image = "registry.example/tool@sha256:" + String(repeating: "a", count: 64)
+      #expect(try await Self.names(rig, spec) == ["node-1"])
+      spec.network = .internet
+      let plan = try await rig.services.placement.plan(spec, caller: rig.buyer)
+      #expect(plan.refusal?.contains("lead nobody to the internet") == true, "\(plan)")
+      #expect(plan.refusal?.contains("run no images") == true, "\(plan)")
+      spec.image = nil
+      #expect(try await Self.names(rig, spec) == ["node-2"])
+      spec.network = .nothing
+      spec.gang.ranks = 2
+      await expect(throwsCode: .specInvalid) { _ = try await rig.submit(spec) }
+      spec.network = nil
+      spec.image = "tool:latest"
+      await expect(throwsCode: .specInvalid) { _ = try await rig.submit(spec) }
+    }
+  }
+
   @Test("a price is a limit, and offers tell it; there are none where nothing is cheap enough")
   func price() async throws {
     try await withRig { (rig) async throws in
@@ -167,5 +197,104 @@ struct TermsPlacementTests {
       #expect(plan.strategy == .pack)
       try await rig.wait(for: rig.submit(spec).id, .running)
     }
+  }
+
+  @Test("a refusal names the nearest changes of the job's own terms, and each makes it fit")
+  func relaxations() async throws {
+    try await withRig { (rig) async throws in
+      try await Self.claim(
+        rig,
+        [
+          0: Self.claims("DE", dollars: 0.5), 1: Self.claims("DE", dollars: 0.805),
+          2: Self.claims("US", dollars: 2),
+        ])
+      func refusal(_ spec: JobSpec) async throws -> String {
+        try await rig.services.placement.plan(spec, caller: rig.buyer).refusal ?? ""
+      }
+      // Two nodes are needed; the second cheapest asks 0.805.
+      let cheap = Self.spec(ranks: 8) { $0.mostMicrodollarsPerHour = 600_000 }
+      #expect(try await refusal(cheap).contains("raise max_price to 0.81"))
+      #expect(
+        try await Self.names(rig, Self.spec(ranks: 8) { $0.mostMicrodollarsPerHour = 810_000 })
+          == ["node-1", "node-2"])
+      let misspelt = Self.spec { $0.labels = ["country": "GER", "tier": "!slow"] }
+      let words = try await refusal(misspelt)
+      #expect(words.contains("leave out label country=GER (nodes say DE, US)"), "\(words)")
+      #expect(!words.contains("tier"), "\(words)")
+      let unknown = try await refusal(Self.spec { $0.labels = ["rack": "7"] })
+      #expect(unknown.contains("leave out label rack=7 (no node says rack)"), "\(unknown)")
+      // No single change helps: what is wrong twice gets no wrong advice.
+      let both = try await refusal(
+        Self.spec {
+          $0.labels = ["country": "GER"]
+          $0.mostMicrodollarsPerHour = 1
+        })
+      #expect(!both.contains("leave out") && !both.contains("raise"), "\(both)")
+    }
+  }
+
+  @Test("the measured class of a node's connection is a label")
+  func connectivity() async throws {
+    try await withRig { (rig) async throws in
+      let ids = rig.nodes.map(\.id)
+      let fast = "iorun.io/connectivity"
+      #expect(try await Self.names(rig, Self.spec { $0.labels = [fast: "high"] }).isEmpty)
+      // The first sends 700 and gets 900: High needs 600 up and 800 down.
+      for (node, peer, rate) in [(0, 1, 700.0), (1, 0, 900), (2, 0, 901)] {
+        _ = try await rig.services.nodes.measured(
+          NodeMeasurements(
+            coordinate: NetworkCoordinate(),
+            peers: [.init(peer: ids[peer], milliseconds: [5], megabitsPerSecond: rate)]),
+          caller: ids[node])
+      }
+      rig.time.advance(by: NetworkMap.interval)
+      #expect(
+        try await Self.names(rig, Self.spec { $0.labels = [fast: "in(high,ultra)"] })
+          == ["node-1"])
+      // The second sends 900 and gets 700: that is Medium. The third's way in was not tried.
+      #expect(
+        try await Self.names(rig, Self.spec { $0.labels = [fast: "medium"] }) == ["node-2"])
+      #expect(
+        try await Self.names(rig, Self.spec { $0.labels = [fast: "unrated"] }) == ["node-3"])
+    }
+  }
+
+  @Test("a label of security counts where an operator vouches for it, and no node can claim it")
+  func security() async throws {
+    try await withRig(cpus: [4, 4]) { (rig) async throws in
+      let certified = sampleKey(77)
+      let node = FakeNode(
+        id: try PeerDirectory.id(of: certified), facts: .sample("certified", cpus: 4))
+      _ = try await rig.services.network.createTicket(
+        TicketRequest(
+          role: .supplier, labels: ["iorun.io/security-soc2": "2026"], uses: 1,
+          lifetimeSeconds: 60, label: ""), caller: rig.operatorID)
+      _ = try await rig.services.admission.admit(
+        publicKey: certified, name: "n", caller: PeerDirectory.id(of: sampleKey(201)))
+      _ = try await node.register(with: rig.services.nodes)
+      // The other claims the same of itself.
+      await expect(throwsCode: .malformed) {
+        try await Self.claim(
+          rig, [0: Self.claims("DE", labels: ["iorun.io/security-soc2": "2026"])])
+      }
+      #expect(
+        try await Self.names(rig, Self.spec { $0.labels = ["iorun.io/security-soc2": "*"] })
+          == ["certified"])
+    }
+  }
+
+  @Test("jobs alike in all but verification are not taken for the same")
+  func question() {
+    var one = JobSpec.sample(ranks: 2)
+    var other = one
+    one.name = "other"
+    #expect(PlacementQuestion(one, ranks: 2) == PlacementQuestion(other, ranks: 2))
+    #expect(PlacementQuestion(one, ranks: 2) != PlacementQuestion(other, ranks: 1))
+    other.verification = .any
+    #expect(PlacementQuestion(one, ranks: 2) != PlacementQuestion(other, ranks: 2))
+    other.verification = one.verification
+    other.network = .host
+    one.network = .gang
+    #expect(PlacementQuestion(one, ranks: 2) != PlacementQuestion(other, ranks: 2))
   }
 }

@@ -2,6 +2,7 @@ import IorunContract
 import IorunCore
 import IorunCrypto
 import IorunPoW
+import IorunWire
 import Testing
 
 @testable import IorunHead
@@ -143,6 +144,91 @@ struct ProofDirectorTests {
       }
       try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
       try await rig.wait(for: job.id, .running, advancing: .milliseconds(100))
+    }
+  }
+
+  @Test(
+    "enforce: tasks wait for a verified node, too, and are refused where even that would not do")
+  func enforceTasks() async throws {
+    try await withRig(cpus: [2], options: .proofs(.enforce)) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      rig.time.advance(by: .seconds(2))
+      await rig.services.tick()
+      await expect(throwsCode: .noPlacement) {
+        try await rig.lease(job, RuntimeDemand(resources: .cpus(8)))
+      }
+      let waiting = Task { try await rig.lease(job, RuntimeDemand(resources: .cpus(1))) }
+      try await eventually("it does not wait") {
+        await rig.services.tick()
+        return await rig.bridge(0).calls.contains("recall")
+      }
+      #expect(await !rig.bridge(0).calls.contains("grant"))
+      // The node is a member all the same, and alive.
+      let node = try await rig.cluster.clusterNodes(caller: rig.nodes[0].id).first
+      #expect(node?.alive == true)
+      try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
+      await rig.services.tick()
+      #expect(try await waiting.value.node == rig.bridge(0).node)
+    }
+  }
+
+  @Test("a newcomer's first rounds are short, so that it is verified within seconds")
+  func admission() async throws {
+    var options = HeadOptions.proofs(.record)
+    options.proofs.round = .milliseconds(200)
+    options.proofs.admissionRound = .milliseconds(50)
+    try await withRig(cpus: [1], options: options) { rig in
+      func searches() async -> [Int] {
+        await rig.prover().started.compactMap { started in
+          if case .hash(let hash) = started.challenge.puzzle { hash.milliseconds } else { nil }
+        }
+      }
+      try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
+      let first = await searches()
+      #expect(!first.isEmpty && first.allSatisfy { $0 == 50 })
+      // It knows of its mark from the head's next answer.
+      let orders = try await rig.services.nodes.heartbeat(
+        leases: [], roundTripMilliseconds: 1, caller: rig.nodes[0].id)
+      #expect(orders.mark?.status == .verified)
+      // The hour's run is a whole one.
+      try await rig.nextEpoch()
+      try await rig.drive("it was not run again", step: .seconds(10)) {
+        await searches().count > first.count
+      }
+      #expect(await searches().dropFirst(first.count).allSatisfy { $0 == 200 })
+    }
+  }
+
+  @Test("a newcomer that fails its short rounds is run again with whole ones")
+  func failedAdmission() async throws {
+    var options = HeadOptions.proofs(.record)
+    options.proofs.round = .milliseconds(200)
+    options.proofs.admissionRound = .milliseconds(50)
+    try await withRig(cpus: [1], options: options) { rig in
+      await rig.prover().set(slowness: 2)
+      try await rig.drive("it was not run again") { try await !rig.reasons().isEmpty }
+      await rig.prover().set(slowness: 1)
+      try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
+      let searches = await rig.prover().started.compactMap { started in
+        if case .hash(let hash) = started.challenge.puzzle { hash.milliseconds } else { nil }
+      }
+      #expect(searches.contains(50) && searches.last == 200)
+    }
+  }
+
+  @Test("nodes on one board are one group, whatever else differs", arguments: [true, false])
+  func board(isShared: Bool) async throws {
+    try await withRig(cpus: [1, 1], options: .proofs(.record)) { rig in
+      var alive = Dictionary(
+        uniqueKeysWithValues: await rig.director.directory.snapshot().map { ($0.id, $0) })
+      for (index, node) in rig.nodes.enumerated() {
+        var profile = try await rig.prover(index).profile(caller: rig.head)
+        profile.board = SHA256.digest(of: [isShared ? 7 : UInt8(index)])
+        try await rig.director.met(node.id, profile)
+        alive[node.id]?.facts.address = "198.51.\(index).1"
+      }
+      #expect(await rig.director.groups(alive).groups.count == (isShared ? 1 : 2))
     }
   }
 

@@ -11,9 +11,10 @@ struct ClusterProgram {
         tasks: [
           Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
           Meet.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
-          Surroundings.self, Split.self, Made.self, Pid.self,
+          Surroundings.self, Split.self, Made.self, Pid.self, Parent.self, Flood.self,
         ],
-        streams: [Produce.self], actors: [Counter.self, Sequence.self], errors: [NotTwelve.self],
+        streams: [Produce.self, Counted.self],
+        actors: [Counter.self, Sequence.self, Stillborn.self, Door.self], errors: [NotTwelve.self],
         namespace: "check"
       ) { cluster in
         for name in names {

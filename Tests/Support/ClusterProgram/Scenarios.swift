@@ -25,7 +25,9 @@ func code(line: Int = #line, of body: () async throws -> Void) async throws -> I
 }
 
 /// All scenarios, by the name that the program is given.
-let allScenarios = scenarios.merging(orderScenarios) { $1 }.merging(placeScenarios) { $1 }
+let allScenarios = [orderScenarios, placeScenarios, limitScenarios].reduce(scenarios) {
+  $0.merging($1) { $1 }
+}
 
 /// What is checked of one node, and a little of several.
 let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
@@ -192,6 +194,18 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     try await cluster.remove(group)
     try expect(
       try await code { _ = try await cluster.placementGroup([["nowhere": 1]]) } == .noPlacement)
+    let named = try await cluster.placementGroup([["CPU": 1]], name: "g")
+    try expect(try await cluster.placementGroup(named: "g") == named)
+    try expect(
+      try await code { _ = try await cluster.placementGroup(named: "g", namespace: "other") }
+        == .notFound)
+    try expect(
+      try await code { _ = try await cluster.placementGroup([["CPU": 1]], name: "g") }
+        == .wrongState)
+    let other = try await cluster.placementGroup([["CPU": 1]], name: "g", namespace: "other")
+    try expect(try await cluster.placementGroup(named: "g", namespace: "other") == other)
+    try await cluster.remove(named)
+    try await cluster.remove(other)
     try expect(try await !cluster.nodes.isEmpty)
   },
 ]

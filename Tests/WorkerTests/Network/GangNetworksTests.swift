@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import IorunContract
 import IorunCore
+import IorunSandbox
 import IorunTunnel
 import Logging
 import Testing
@@ -82,6 +83,55 @@ struct GangNetworksTests {
     #expect(await broken.networks.gangs.isEmpty)
   }
 
+  @Test("that ask for the internet reach it, and nothing private, nor the machine")
+  func internet() async throws {
+    guard InternetAccess.find(megabitsPerSecond: nil) != nil else {
+      print("SKIPPED: iproute2, nftables or a default route is missing")
+      return
+    }
+    // A machine with a neighbour, who has a public address, too.
+    let (machine, world) = (try NetworkNamespace(), try NetworkNamespace())
+    try await Place.ip(
+      [
+        "link set lo up",
+        "link add uplink type veth peer name far netns /proc/\(getpid())/fd/\(world.descriptor)",
+        "addr add 10.78.0.1/24 dev uplink", "link set uplink up",
+        "route add default via 10.78.0.2",
+      ], in: machine)
+    try await Place.ip(
+      [
+        "link set lo up", "addr add 10.78.0.2/24 dev far", "link set far up",
+        "addr add 93.184.216.34/32 dev lo",
+      ], in: world)
+    let access = InternetAccess(megabitsPerSecond: 100) {
+      try EgressRouter(outside: ["uplink"], resolvers: [], network: machine.descriptor)
+    }
+    let stage = try await Place(internet: access)
+    var grant = try Place.grant(nodeCount: 1)
+    grant.spec.network = .internet
+    _ = try await stage.networks.prepare(grant)
+    let network = try await stage.networks.connect(grant.id, to: Place.start(members: [], [0]))
+    let (end, output) = try await stage.run(
+      """
+      grep nameserver /etc/resolv.conf
+      try() { echo "$1: $( (exec 3<>/dev/tcp/$1/9) 2>&1 | tail -1 )"; }
+      for host in 93.184.216.34 10.78.0.2 10.78.0.1 198.19.0.1 169.254.169.254; do try $host; done
+      """, network)
+    #expect(end.cause == .exited(status: 0), "\(output)")
+    #expect(output.contains("nameserver 127.0.0.53"), "\(output)")
+    for line in output.split(separator: "\n") where line.contains(": ") && !line.contains("name") {
+      // Who is reached and does not listen refuses; the firewall says that there is no way.
+      let isReached = line.contains("Connection refused")
+      #expect(isReached == line.hasPrefix("93.184.216.34"), "\(output)")
+    }
+    #expect(output.split(separator: "\n").count == 6, "\(output)")
+    await stage.networks.release(grant.id)
+    // A node that leads nobody out says so.
+    let closed = try await Place()
+    await #expect(throws: IorunError.self) { try await closed.networks.prepare(grant) }
+    #expect(await closed.networks.gangs.isEmpty)
+  }
+
   @Test("of two nodes are joined by a tunnel that carries only what members send")
   func tunnel() async throws {
     guard let backend = await DataPlaneProbe().find().backend else {
@@ -146,11 +196,13 @@ private struct Place {
   let folder: TemporaryFolder
   let networks: GangNetworks
 
-  init(_ backend: any TunnelBackend = BrokenBackend()) async throws {
+  init(
+    _ backend: any TunnelBackend = BrokenBackend(), internet: InternetAccess? = nil
+  ) async throws {
     folder = try TemporaryFolder()
     networks = GangNetworks(
       backend: backend, facts: Sample.facts(), addresses: { [] }, stateFolder: folder.path,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      internet: internet, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
   static func grant(rank: Int = 0, node: Int = 0, nodeCount: Int) throws -> LeaseGrant {
@@ -164,6 +216,19 @@ private struct Place {
 
   static func start(members: [TunnelMember], _ nodes: [Int]) -> GangNetwork {
     GangNetwork(presharedKey: [UInt8](repeating: 5, count: 32), members: members, nodes: nodes)
+  }
+
+  /// Runs lines of ip(8) in a namespace.
+  static func ip(_ lines: [String], in space: NetworkNamespace) async throws {
+    let ip = Process()
+    ip.executableURL = URL(fileURLWithPath: "/usr/bin/nsenter")
+    let script = lines.map { "ip \($0)" }.joined(separator: "\n")
+    ip.arguments = [
+      "--net=/proc/\(getpid())/fd/\(space.descriptor)", "sh", "-ec", script,
+    ]
+    try ip.run()
+    ip.waitUntilExit()
+    try #require(ip.terminationStatus == 0)
   }
 
   func run(_ script: String, _ network: RankNetwork) async throws -> (RankProcess.End, String) {

@@ -130,4 +130,28 @@ import Testing
     #expect(unit.text.contains("WantedBy=multi-user.target"))
     #expect(unit.text.contains("Delegate=yes"))
   }
+  @Test(
+    .enabled(
+      if: InstalledProgram.find("systemd-analyze") != nil, "systemd-analyze is missing: SKIPPED"))
+  func `a service's unit is one that systemd takes`() async throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/" + ServiceUnit.name
+    let unit = ServiceUnit(
+      program: "/bin/sh", stateFolder: folder.path + "/a 100% $state", isSystemWide: true)
+    try Data(unit.text.utf8).write(to: URL(fileURLWithPath: path))
+    let verify = Process()
+    verify.executableURL = URL(
+      fileURLWithPath: try #require(InstalledProgram.find("systemd-analyze")))
+    verify.arguments = ["verify", path]
+    let output = Pipe()
+    verify.standardError = output
+    verify.standardOutput = output
+    try verify.run()
+    let said = try await Blocking.run { try output.fileHandleForReading.readToEnd() }
+    verify.waitUntilExit()
+    let text = String(decoding: said ?? Data(), as: UTF8.self)
+    // An unknown key is a warning, and no failure.
+    let complaints = text.split(separator: "\n").filter { $0.contains(ServiceUnit.name) }
+    #expect(verify.terminationStatus == 0 && complaints.isEmpty, "\(text)")
+  }
 }

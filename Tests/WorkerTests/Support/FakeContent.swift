@@ -21,6 +21,10 @@ actor FakeContent: LeaseContent {
     try Data("staged\n".utf8).write(to: URL(fileURLWithPath: folder + "/input"))
   }
 
+  func stageImage(_ workingFolder: Blob, into folder: String) async throws {
+    throw IorunError(.notFound, "no image came with the job")
+  }
+
   func collect(_ patterns: [String], from folder: String) throws -> OutputList? {
     if let failure { throw failure }
     let size = try patterns.reduce(0) { sum, name in

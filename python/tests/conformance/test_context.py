@@ -204,6 +204,26 @@ def test_several_drivers(fresh):
 
 
 @pytest.mark.timeout(150)
+def test_a_placement_groups_name_is_one_of_its_namespace(fresh):
+    context = ray.init(num_cpus=4, namespace="shared-space", log_to_driver=False)
+    groups = submodule("util.placement_group")
+    group = groups.placement_group([{"CPU": 1}], name="same")
+    ray.get(group.ready())
+    code = """
+groups = importlib.import_module(sys.argv[1] + ".util.placement_group")
+try:
+    found = groups.get_placement_group("same")
+except ValueError:
+    found = groups.placement_group([{"CPU": 2}], name="same")
+print("bundle of", int(found.bundle_specs[0]["CPU"]))
+"""
+    address = context.address_info["address"]
+    assert run_driver(code, address).endswith("bundle of 1")
+    assert run_driver(code, address, "elsewhere").endswith("bundle of 2")
+    assert groups.get_placement_group("same").id == group.id
+
+
+@pytest.mark.timeout(150)
 def test_a_detached_actor_outlives_its_driver(fresh):
     context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
     address = context.address_info["address"]

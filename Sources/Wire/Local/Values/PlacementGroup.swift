@@ -22,6 +22,8 @@ public struct PlacementGroupSpec: Hashable, Codable, Sendable {
   public var job: JobID
   /// Its name; empty for none.
   public var name: String
+  /// The namespace in which it has that name; `nil` for its job's.
+  public var namespace: String?
   /// What each bundle reserves.
   public var bundles: [ResourceAmounts]
   /// How they lie to each other.
@@ -35,12 +37,14 @@ public struct PlacementGroupSpec: Hashable, Codable, Sendable {
 
   /// Describes a group.
   public init(
-    group: GroupID, job: JobID, name: String, bundles: [ResourceAmounts], strategy: Strategy,
-    maxRoundTripMilliseconds: Double?, labels: [[String: String]], detached: Bool
+    group: GroupID, job: JobID, name: String, namespace: String? = nil,
+    bundles: [ResourceAmounts], strategy: Strategy, maxRoundTripMilliseconds: Double?,
+    labels: [[String: String]], detached: Bool
   ) {
     self.group = group
     self.job = job
     self.name = name
+    self.namespace = namespace
     self.bundles = bundles
     self.strategy = strategy
     self.maxRoundTripMilliseconds = maxRoundTripMilliseconds
@@ -85,6 +89,8 @@ public struct PlacementGroupStatus: Hashable, Codable, Sendable {
   public var job: JobID
   /// Its name; empty for none.
   public var name: String
+  /// The namespace of its name; `nil` from a release whose names had none.
+  public var namespace: String?
   /// How bundles lie to each other.
   public var strategy: PlacementGroupSpec.Strategy
   /// Where it stands.
@@ -103,6 +109,7 @@ public struct PlacementGroupStatus: Hashable, Codable, Sendable {
     group = spec.group
     job = spec.job
     name = spec.name
+    namespace = spec.namespace
     strategy = spec.strategy
     self.state = state
     bundles = zip(spec.bundles, nodes).map { Bundle(resources: $0, node: $1) }
@@ -128,5 +135,19 @@ public struct BundleReservation: Hashable, Codable, Sendable {
     self.indices = indices
     self.epoch = epoch
     self.commits = commits
+  }
+}
+
+/// The name of a placement group within its namespace.
+public struct PlacementGroupName: Hashable, Codable, Sendable {
+  /// The name.
+  public var name: String
+  /// Its namespace.
+  public var namespace: String
+
+  /// Names a group.
+  public init(name: String, namespace: String) {
+    self.name = name
+    self.namespace = namespace
   }
 }

@@ -1,3 +1,4 @@
+internal import CShim
 internal import Foundation
 internal import Glibc
 internal import IorunCore
@@ -22,34 +23,18 @@ final class MetricsServer: Sendable {
   /// - Throws: `specInvalid` for an address that is none, `addressInUse`.
   init(address: String, text: @escaping @Sendable () -> String?) throws {
     let parts = address.split(separator: ":")
-    var socketAddress = sockaddr_in()
-    socketAddress.sin_family = sa_family_t(AF_INET)
-    guard parts.count == 2, let port = UInt16(parts[1]),
-      inet_pton(AF_INET, String(parts[0]), &socketAddress.sin_addr) == 1
-    else {
-      throw IorunError(
-        .specInvalid, "'\(address.prefix(64))' is no IPv4 HOST:PORT to serve metrics on",
-        remedy: "Use an address such as 127.0.0.1:9464")
-    }
-    socketAddress.sin_port = port.bigEndian
-    let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var one: Int32 = 1
-    setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-    let bound = withUnsafePointer(to: socketAddress) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(made, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    guard made >= 0, bound == 0, listen(made, 16) == 0 else {
-      let failure = errno
-      close(made)
+    guard parts.count == 2, let wished = UInt16(parts[1]) else { throw Self.noAddress(address) }
+    var port: UInt16 = 0
+    let made = iorun_local_listen(String(parts[0]), wished, &port)
+    guard made != -EINVAL else { throw Self.noAddress(address) }
+    guard made >= 0 else {
       throw IorunError(
         .addressInUse,
-        "cannot serve metrics on \(address): \(String(cString: strerror(failure)))",
+        "cannot serve metrics on \(address): \(String(cString: strerror(-made)))",
         remedy: "Choose another port")
     }
     descriptor = made
-    self.port = Self.port(of: made) ?? port
+    self.port = port
     let thread = Thread { [self] in serve(text) }
     thread.name = "metrics"
     thread.start()
@@ -58,15 +43,10 @@ final class MetricsServer: Sendable {
   /// Ends it; the thread notices within a moment.
   func stop() { isStopped.store(true, ordering: .relaxed) }
 
-  private static func port(of descriptor: Int32) -> UInt16? {
-    var address = sockaddr_in()
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        getsockname(descriptor, $0, &size)
-      }
-    }
-    return result == 0 ? UInt16(bigEndian: address.sin_port) : nil
+  private static func noAddress(_ address: String) -> IorunError {
+    IorunError(
+      .specInvalid, "'\(address.prefix(64))' is no IPv4 HOST:PORT to serve metrics on",
+      remedy: "Use an address such as 127.0.0.1:9464")
   }
 
   private func serve(_ text: @Sendable () -> String?) {

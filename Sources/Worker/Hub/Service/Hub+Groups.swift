@@ -11,6 +11,7 @@ private struct GroupWish: Decodable {
   var maxRoundTripMilliseconds: Double?
   var labels: [[String: String]]?
   var name: String?
+  var namespace: String?
   var detached: Bool?
 }
 
@@ -18,6 +19,7 @@ private struct GroupWish: Decodable {
 private struct GroupReference: Decodable {
   var group: GroupID?
   var name: String?
+  var namespace: String?
   var timeoutMilliseconds: Int?
 }
 
@@ -31,7 +33,8 @@ extension Hub {
   func groupCreate(_ message: LocalMessage, _ ask: HubRequest) throws {
     let wish = try message.decode(GroupWish.self)
     let spec = PlacementGroupSpec(
-      group: wish.group, job: ask.process.job.id, name: wish.name ?? "", bundles: wish.bundles,
+      group: wish.group, job: ask.process.job.id, name: wish.name ?? "",
+      namespace: wish.namespace ?? ask.process.job.record.namespace, bundles: wish.bundles,
       strategy: wish.strategy ?? .pack, maxRoundTripMilliseconds: wish.maxRoundTripMilliseconds,
       labels: wish.labels ?? [], detached: wish.detached ?? false)
     askHead(for: ask) {
@@ -83,18 +86,22 @@ extension Hub {
   }
 
   func groupNamed(_ message: LocalMessage, _ ask: HubRequest) throws {
-    guard let name = try message.decode(GroupReference.self).name, !name.isEmpty else {
+    let wish = try message.decode(GroupReference.self)
+    guard let name = wish.name, !name.isEmpty else {
       throw IorunError(.malformed, "groupNamed lacks 'name'")
     }
+    let namespace = wish.namespace ?? ask.process.job.record.namespace
     askHead(for: ask) {
-      try await $0.groups(nil, name: name)
+      try await $0.groups(nil, name: PlacementGroupName(name: name, namespace: namespace))
     } answer: { hub, ticket, groups in
       guard let group = groups.first else {
         hub.respond(
           ticket.connection, ticket.number,
           error: IorunError(
-            .notFound, "there is no placement group named '\(name.prefix(64))'",
-            remedy: "It may have been removed, or belong to another job"))
+            .notFound,
+            "no placement group named '\(name.prefix(64))' is in namespace "
+              + "'\(namespace.prefix(64))'",
+            remedy: "It may have been removed, or have its name in another namespace"))
         return
       }
       hub.respond(ticket.connection, ticket.number, group)

@@ -52,17 +52,11 @@ enum NodeService {
 
 /// A program of the machine's, run to its end with its output on this terminal. Blocks.
 enum SystemProgram {
-  /// Where a program is; `nil` where it is not installed.
-  static func find(_ name: String) -> String? {
-    ["/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"]
-      .map { $0 + name }.first { FileManager.default.isExecutableFile(atPath: $0) }
-  }
-
   /// Runs it.
   ///
   /// - Throws: `fileMissing` where it is not installed, `internalFault` where it fails.
   static func run(_ name: String, _ arguments: [String]) throws {
-    guard let path = find(name) else {
+    guard let path = InstalledProgram.find(name) else {
       throw IorunError(
         .fileMissing, "this machine has no \(name)", remedy: "Install it, or do without")
     }

@@ -21,7 +21,34 @@ enum WorkerRendering {
     ]
     lines += status.work.map { "  " + work($0) }
     if status.work.isEmpty { lines.append("  nothing runs here") }
+    if let proof = status.proof { lines += self.proof(proof, now: now) }
     return lines.map { TerminalText.oneLine($0) + "\n" }.joined() + wishes(view)
+  }
+
+  /// What the head's records say of the machine, and what it proved last. When the next window
+  /// begins is a secret of the head's until it does.
+  static func proof(_ proof: WorkerView.Proof, now: Double) -> [String] {
+    let until = proof.untilEpoch.map { epoch in
+      " for \(Ages.duration(seconds: Double(epoch + 1) * 3600 - now)) more"
+    }
+    let reason = proof.reason.map { " (\($0))" }
+    var lines = [
+      "proof of work: \(proof.status)\(until ?? "")\(reason ?? ""); the next run begins at a time "
+        + "that only the head knows"
+    ]
+    if let working = proof.working { lines.append("  proves \(working) now") }
+    if let last = proof.last {
+      let outcome =
+        switch (last.isAccepted, last.rate) {
+        case (true?, let rate?):
+          "accepted, \((rate / 1e4).rounded() / 100) million \(last.unit) a second"
+        case (false?, _): "refused: \(last.refusal ?? "for no reason that was told")"
+        default: "\(last.state)\(last.reason.map { ": \($0)" } ?? "")"
+        }
+      lines.append(
+        "  last \(last.kind), \(Ages.ago(last.endedAtUnixSeconds, now: now)): \(outcome)")
+    }
+    return lines
   }
 
   /// What the owner wants, where that is anything.

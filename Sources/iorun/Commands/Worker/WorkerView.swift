@@ -23,6 +23,41 @@ struct WorkerView: Encodable {
     let gpus: Int
   }
 
+  /// How it stands with its proofs of work.
+  struct Proof: Encodable {
+    /// The work that ended last.
+    struct Last: Encodable {
+      let kind: String
+      let state: String
+      let isAccepted: Bool?
+      let refusal: String?
+      let rate: Double?
+      let unit: String
+      let reason: String?
+      let endedAtUnixSeconds: Double
+    }
+
+    let device: String
+    let status: String
+    let reason: String?
+    let untilEpoch: Int64?
+    let working: String?
+    let last: Last?
+
+    init(_ proof: WorkerStatus.Proof) {
+      device = proof.device
+      status = proof.mark
+      reason = proof.reason
+      untilEpoch = proof.untilEpoch
+      working = proof.working
+      last = proof.last.map {
+        Last(
+          kind: $0.kind, state: $0.state, isAccepted: $0.isAccepted, refusal: $0.refusal,
+          rate: $0.rate, unit: $0.unit, reason: $0.reason, endedAtUnixSeconds: $0.at)
+      }
+    }
+  }
+
   /// What the node does.
   struct Status: Encodable {
     let processId: Int32
@@ -37,6 +72,7 @@ struct WorkerView: Encodable {
     let cpus: Double
     let gpus: Int
     let work: [Work]
+    let proof: Proof?
 
     init(_ status: WorkerStatus) {
       processId = status.processID
@@ -55,6 +91,7 @@ struct WorkerView: Encodable {
           job: $0.job, rank: $0.rank, state: $0.state, cpus: Double($0.milliCPUs) / 1000,
           memoryBytes: $0.memoryBytes, gpus: $0.gpus)
       }
+      proof = status.proof.map(Proof.init)
     }
   }
 

@@ -108,7 +108,7 @@ struct RelayStreamTests {
     var receiver = RelayReceiver()
     do {
       _ = try receiver.receive(bytes)
-    } catch let error as IorunError {
+    } catch {
       #expect(error.code == .malformed)
     }
   }

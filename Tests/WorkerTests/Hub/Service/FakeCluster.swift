@@ -134,7 +134,7 @@ final class FakeCluster: ClusterService {
     try await bridge.releaseBundles(group, caller: caller)
   }
 
-  func groups(_ group: GroupID?, name: String?, caller: PeerID) async throws
+  func groups(_ group: GroupID?, name: PlacementGroupName?, caller: PeerID) async throws
     -> [PlacementGroupStatus]
   { [] }
 
