@@ -1,6 +1,7 @@
 """The runtime context, `init` and the life of a session."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
