@@ -112,8 +112,10 @@ def test_tasks_in_rays_words(shared, until):
     refs = [actor.sleep.remote() for _ in range(3)]
     waiting = "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
     until(
-        lambda: states("Slow.sleep")
-        == {("ACTOR_TASK", "RUNNING", None): 1, ("ACTOR_TASK", waiting, None): 2},
+        lambda: (
+            states("Slow.sleep")
+            == {("ACTOR_TASK", "RUNNING", None): 1, ("ACTOR_TASK", waiting, None): 2}
+        ),
         seconds=30,
     )
     ray.cancel(refs[2])
