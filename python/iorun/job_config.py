@@ -24,7 +24,7 @@ class JobConfig:
         self.set_default_actor_lifetime(default_actor_lifetime)
 
     def set_default_actor_lifetime(self, default_actor_lifetime: str) -> None:
-        """"detached" or "non_detached": of the actors that the driver makes without a lifetime."""
+        """ "detached" or "non_detached": of the actors that the driver makes without a lifetime."""
         if default_actor_lifetime not in ("detached", "non_detached"):
             raise ValueError(
                 "Default actor lifetime must be one of `detached`, `non_detached`, got "

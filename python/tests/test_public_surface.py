@@ -53,6 +53,30 @@ def test_functions_that_need_a_network_say_so(detached):
             function()
 
 
+def test_what_an_environment_must_not_be_is_said_where_it_is_written():
+    with pytest.raises(TypeError):
+        iorun.remote(runtime_env={"env_vars": {"A": 1}})(len)
+    with pytest.raises(ValueError):
+        iorun.remote(len).options(runtime_env={"no_such_field": 1})
+
+
+def test_the_default_lifetime_of_actors_is_checked():
+    assert iorun.JobConfig().default_actor_lifetime == "non_detached"
+    assert iorun.JobConfig(default_actor_lifetime="detached").default_actor_lifetime == "detached"
+    with pytest.raises(ValueError):
+        iorun.JobConfig(default_actor_lifetime="for ever")
+
+
+def test_wishes_for_machines_are_taken_and_checked():
+    from iorun.autoscaler.sdk import request_resources
+
+    request_resources(num_cpus=100, bundles=[{"CPU": 1}])
+    with pytest.raises(TypeError):
+        request_resources(num_cpus="many")
+    with pytest.raises(TypeError):
+        request_resources(bundles={"CPU": 1})
+
+
 def test_an_unknown_option_of_init(detached):
     with pytest.raises(RuntimeError, match="nonsense"):
         iorun.init(nonsense=1)

@@ -74,9 +74,7 @@ class TaskSubmitter:
                 if not lease.inflight:
                     lease.queue.give_back(lease)
 
-    def make(
-        self, template: Template, given: Any, parent: bytes
-    ) -> Tuple[Task, List[ObjectRef]]:
+    def make(self, template: Template, given: Any, parent: bytes) -> Tuple[Task, List[ObjectRef]]:
         """A task and the references to what it will return. With the lock held."""
         core = self.core
         core.counter = number = core.counter + 1
@@ -99,9 +97,7 @@ class TaskSubmitter:
             refs.append(ObjectRef(id))
         return task, refs
 
-    def submit(
-        self, template: Template, given: Any, parent: bytes
-    ) -> Tuple[Task, List[ObjectRef]]:
+    def submit(self, template: Template, given: Any, parent: bytes) -> Tuple[Task, List[ObjectRef]]:
         """Submits a task to the workers. With the lock held."""
         task, refs = self.make(template, given, parent)
         if template.returns.__class__ is not int:

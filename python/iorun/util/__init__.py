@@ -59,7 +59,15 @@ def get_node_instance_id() -> str:
 
 def __getattr__(name: str) -> Any:
     # Loaded when a program asks for them: `import iorun` stays quick.
-    if name in ("accelerators", "collective", "state", "metrics", "queue", "multiprocessing", "tracing"):
+    if name in (
+        "accelerators",
+        "collective",
+        "state",
+        "metrics",
+        "queue",
+        "multiprocessing",
+        "tracing",
+    ):
         import importlib
 
         return importlib.import_module(f"iorun.util.{name}")

@@ -1,6 +1,7 @@
 """The runtime context, `init` and the life of a session."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -274,6 +275,41 @@ ray.get(actor.ping.remote())
         # Also when what ran for the driver is long gone.
         time.sleep(0.5)
     ray.kill(heir)
+
+
+@pytest.mark.timeout(150)
+def test_a_detached_actor_restarts_after_its_drivers_end(fresh):
+    context = ray.init(num_cpus=2, namespace="shared-space", log_to_driver=False)
+    code = """
+import os
+@ray.remote
+def task():
+    return "task"
+@ray.remote(max_restarts=3)
+class A:
+    def pid(self):
+        return os.getpid()
+    def f(self):
+        return ray.get(task.remote())
+actor = A.options(name="phoenix", lifetime="detached").remote()
+ray.get(actor.pid.remote())
+"""
+    run_driver(code, context.address_info["address"])
+    phoenix = ray.get_actor("phoenix")
+    first = ray.get(phoenix.pid.remote(), timeout=30)
+    for _ in range(2):
+        os.kill(first, signal.SIGKILL)
+        second = None
+        deadline = time.monotonic() + 60
+        while second in (None, first) and time.monotonic() < deadline:
+            try:
+                second = ray.get(phoenix.pid.remote(), timeout=30)
+            except ray.exceptions.ActorUnavailableError:
+                time.sleep(0.1)
+        assert second not in (None, first)
+        assert ray.get(phoenix.f.remote(), timeout=60) == "task"
+        first = second
+    ray.kill(phoenix)
 
 
 def test_references_of_an_earlier_session(fresh):

@@ -112,8 +112,10 @@ def test_tasks_in_rays_words(shared, until):
     refs = [actor.sleep.remote() for _ in range(3)]
     waiting = "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
     until(
-        lambda: states("Slow.sleep")
-        == {("ACTOR_TASK", "RUNNING", None): 1, ("ACTOR_TASK", waiting, None): 2},
+        lambda: (
+            states("Slow.sleep")
+            == {("ACTOR_TASK", "RUNNING", None): 1, ("ACTOR_TASK", waiting, None): 2}
+        ),
         seconds=30,
     )
     ray.cancel(refs[2])
@@ -131,3 +133,63 @@ def test_own_references(shared):
     id = ref.hex()
     del ref, row
     assert state.list_objects(filters=[("object_id", "=", id)]) == []
+
+
+def test_the_parents_of_tasks(shared, until):
+    @ray.remote
+    def child_with_a_parent():
+        return ray.get_runtime_context().get_task_id()
+
+    @ray.remote
+    def parent():
+        return ray.get_runtime_context().get_task_id(), ray.get(child_with_a_parent.remote())
+
+    @ray.remote
+    class A:
+        def parent(self):
+            return ray.get_runtime_context().get_task_id(), ray.get(child_with_a_parent.remote())
+
+    # It lives on: what a process has not told yet goes with it.
+    actor = A.remote()
+    for call in (parent.remote(), actor.parent.remote()):
+        own, child = ray.get(call)
+        # The child was submitted by another process than the one that asks.
+        until(lambda child=child: state.get_task(child))
+        assert state.get_task(child)["parent_task_id"] == own
+
+
+def test_the_output_of_workers(shared, until):
+    @ray.remote
+    class Speaker:
+        def say(self, count):
+            for number in range(count):
+                print("line", number)
+            return ray.get_runtime_context().get_actor_id()
+
+    @ray.remote
+    def speak():
+        print("of a task")
+        return ray.get_runtime_context().get_task_id()
+
+    def lines(**of):
+        return "".join(state.get_log(**of)).splitlines()
+
+    speaker = Speaker.remote()
+    actor, task = ray.get([speaker.say.remote(5), speak.remote()])
+    until(lambda: lines(actor_id=actor) == [f"line {number}" for number in range(5)])
+    assert lines(actor_id=actor, tail=2) == ["line 3", "line 4"]
+    assert lines(actor_id=actor, suffix="err") == []
+    # The worker may have run other tests' tasks before.
+    until(lambda: state.get_task(task) and lines(task_id=task)[-1:] == ["of a task"])
+    [process] = [row.pid for row in state.list_actors() if row.actor_id == actor]
+    names = state.list_logs(node_id=ray.get_runtime_context().get_node_id())["worker_out"]
+    [name] = [name for name in names if name.endswith(f"-{process}.out")]
+    assert lines(filename=name, tail=1) == lines(pid=process, tail=1) == ["line 4"]
+    followed = state.get_log(actor_id=actor, tail=1, follow=True)
+    assert next(followed) == "line 4\n"
+    ray.get(speaker.say.remote(1))
+    assert next(followed) == "line 0\n"
+    with pytest.raises(state.RayStateApiException):
+        next(state.get_log(pid=1))
+    with pytest.raises(state.RayStateApiException):
+        next(state.get_log())

@@ -91,9 +91,7 @@ def _own_objects(worker: Any, listed: Dict[str, StateRow]) -> List[StateRow]:
     with worker.loop.lock:
         worker.objects.drain()
         needed = {
-            id
-            for task in worker.tasks.open.values()
-            for id in (*task.dependencies, *task.nested)
+            id for task in worker.tasks.open.values() for id in (*task.dependencies, *task.nested)
         }
         for id, entry in worker.objects.entries.items():
             if entry.local <= 0 or id.endswith(HANDLE_SUFFIX):

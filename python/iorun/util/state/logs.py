@@ -54,10 +54,11 @@ def get_log(
     _interval: Optional[float] = None,
     filter_ansi_code: bool = False,
 ) -> Iterator[Union[str, bytes]]:
-    """The lines that a worker printed, the last `tail` of them (-1: all that are kept, 1000 at most).
+    """The lines that a worker printed, the last `tail` of them (-1: all that are kept).
 
-    Named by a `filename` of `list_logs`, or by the process id, or by its actor or task. `suffix` is
-    "out" or "err". With `follow` it goes on with what comes, and never ends.
+    At most 1000 are kept of each. The worker is named by a `filename` of `list_logs`, or by its
+    process id, actor or task. `suffix` is "out" or "err". With `follow` it goes on with what comes,
+    and never ends.
 
     Raises `RayStateApiException` where no such worker is known, and where it is not said which.
     """
