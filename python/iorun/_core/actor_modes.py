@@ -51,6 +51,8 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
     except (FrameError, ValueError, EOFError, IndexError) as error:
         raise RuntimeError(f"the creation payload is malformed: {error}") from error
     executor.actor_meta = meta
+    if meta.get("default_lifetime"):
+        executor.core.default_lifetime = "detached"
     executor.set_threads((meta.get("resources") or {}).get("CPU", 0))
     template = Incoming(
         {"name": f"{meta['class_name']}.__init__", "returns": 1, **meta.get("spec", {})}

@@ -85,6 +85,8 @@ class Executor(Answers):
         spec = pickle.loads(data[start:end])
         if not isinstance(spec, dict):
             raise FrameError("a template that is no dict")
+        if spec.get("default_lifetime"):
+            self.core.default_lifetime = "detached"
         template = Incoming(spec)
         if template.hash and template.code:
             self.codes[template.hash] = template.code

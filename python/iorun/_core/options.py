@@ -89,6 +89,9 @@ def request_of(
     request["runtimeEnv"] = text
     if described:
         spec["runtime_env"] = described
+    if core.default_lifetime == "detached":
+        # Of the whole job: also of what its tasks and actors make.
+        spec["default_lifetime"] = core.default_lifetime
     return request, spec
 
 
