@@ -230,6 +230,7 @@ struct ClusterActorTests {
       let job = try await rig.openJob()
       let named = RuntimeActorSpec.sample(1, job, name: "counter", restarts: 1)
       _ = try await rig.create(named)
+      try await eventually { await rig.bridge(0).running[named.actor] != nil }
       let group = PlacementGroupSpec.sample(
         1, job, [.cpus(1), .cpus(1)], .strictSpread, name: "pair")
       #expect(
@@ -259,6 +260,8 @@ struct ClusterActorTests {
       let job = try await rig.openJob()
       let spec = RuntimeActorSpec.sample(1, job, strategy: .node(rig.bridge(1).node, soft: false))
       _ = try await rig.create(spec)
+      // A promise comes before its node hears of it, and only who has heard can tell.
+      try await eventually { await rig.bridge(1).running[spec.actor] != nil }
       await rig.kill()
       try await rig.open()
       try await rig.nodes[1].register(with: rig.services.nodes)
