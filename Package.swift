@@ -228,7 +228,7 @@ let package = Package(
       name: "SchedulerTests", dependencies: ["IorunCore", "IorunScheduler", "TestSupport"],
       path: "Tests/SchedulerTests"),
     .testTarget(
-      name: "SchedulerBenchTests", dependencies: ["SchedulerBench"],
+      name: "SchedulerBenchTests", dependencies: ["SchedulerBench", "TestSupport"],
       path: "Tests/SchedulerBenchTests"),
     .testTarget(
       name: "PoWTests",

@@ -98,12 +98,7 @@ public struct GangPlacer: Sendable {
   }
 
   private func fitsWhenIdle(_ request: GangRequest, _ offers: [NodeOffer]) -> Bool {
-    let idle = offers.map { offer in
-      var idle = offer
-      idle.used = ResourceSet()
-      idle.usedGPUs = []
-      return idle
-    }
+    let idle = offers.map(\.idle)
     let seats = GangSeats(
       seats: self.seats(for: request, on: idle), sites: sites, ranks: request.ranks,
       limits: request.limits)

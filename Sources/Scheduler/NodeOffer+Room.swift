@@ -1,6 +1,26 @@
-internal import IorunCore
+public import IorunCore
 
 extension NodeOffer {
+  /// The same node as if no job ran on it.
+  public var idle: NodeOffer {
+    var idle = self
+    idle.used = ResourceSet()
+    idle.usedGPUs = []
+    return idle
+  }
+
+  /// A rank takes these resources and these of the GPUs.
+  public mutating func take(_ resources: ResourceSet, gpus: some Sequence<Int>) {
+    used = used + resources
+    usedGPUs.formUnion(gpus)
+  }
+
+  /// A rank gives them back.
+  public mutating func release(_ resources: ResourceSet, gpus: some Sequence<Int>) {
+    used = used - resources
+    usedGPUs.subtract(gpus)
+  }
+
   /// The indices of the GPUs whose model has `model` in its name, ascending.
   func gpuIndices(matching model: String?) -> [Int] {
     guard let model, !model.isEmpty else { return Array(gpus.indices) }

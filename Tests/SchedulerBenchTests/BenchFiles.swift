@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A folder of files for `SchedulerBench`, and the program run on them.
 final class BenchFiles {
@@ -61,14 +62,5 @@ final class BenchFiles {
   }
 
   /// The program that was built beside these tests.
-  private static let program: String = {
-    let running = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    var folder = URL(fileURLWithPath: running ?? CommandLine.arguments[0])
-    while folder.path.count > 1 {
-      folder.deleteLastPathComponent()
-      let program = folder.appendingPathComponent("SchedulerBench").path
-      if FileManager.default.isExecutableFile(atPath: program) { return program }
-    }
-    return "SchedulerBench"
-  }()
+  private static let program = BuiltProgram.path("SchedulerBench")
 }

@@ -121,13 +121,11 @@ struct PlacementRound {
 extension [NodeOffer] {
   fileprivate mutating func take(_ seat: JobCourse.Seat, of resources: ResourceSet) {
     guard let index = firstIndex(where: { $0.node == seat.node }) else { return }
-    self[index].used = self[index].used + resources
-    self[index].usedGPUs.formUnion(seat.gpuIndices)
+    self[index].take(resources, gpus: seat.gpuIndices)
   }
 
   fileprivate mutating func release(_ seat: JobCourse.Seat, of resources: ResourceSet) {
     guard let index = firstIndex(where: { $0.node == seat.node }) else { return }
-    self[index].used = self[index].used - resources
-    self[index].usedGPUs.subtract(seat.gpuIndices)
+    self[index].release(resources, gpus: seat.gpuIndices)
   }
 }

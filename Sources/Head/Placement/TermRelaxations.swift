@@ -94,13 +94,3 @@ struct TermRelaxations {
     return " (nodes say \(said.prefix(Self.mostValues).joined(separator: ", "))\(more))"
   }
 }
-
-extension NodeOffer {
-  /// The same node without what it runs.
-  fileprivate var idle: NodeOffer {
-    var idle = self
-    idle.used = ResourceSet()
-    idle.usedGPUs = []
-    return idle
-  }
-}

@@ -58,7 +58,6 @@ public enum NodeHold {
 extension NodeOffer {
   fileprivate mutating func hold(_ ranks: Int, of request: GangRequest) {
     let gpus = freeGPUIndices(matching: request.gpuModel).prefix(ranks * request.resources.gpus)
-    usedGPUs.formUnion(gpus)
-    for _ in 0..<ranks { used = used + request.resources }
+    for _ in 0..<ranks { take(request.resources, gpus: gpus) }
   }
 }

@@ -49,8 +49,7 @@ public enum NodeReservation {
     for release in ended {
       for seat in release.seats {
         guard let index = index[seat.node] else { continue }
-        offers[index].used = offers[index].used - release.resources
-        offers[index].usedGPUs.subtract(seat.gpuIndices)
+        offers[index].release(release.resources, gpus: seat.gpuIndices)
       }
     }
     return offers

@@ -179,13 +179,8 @@ struct ProofDirectorTests {
     options.proofs.round = .milliseconds(200)
     options.proofs.admissionRound = .milliseconds(50)
     try await withRig(cpus: [1], options: options) { rig in
-      func searches() async -> [Int] {
-        await rig.prover().started.compactMap { started in
-          if case .hash(let hash) = started.challenge.puzzle { hash.milliseconds } else { nil }
-        }
-      }
       try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
-      let first = await searches()
+      let first = await rig.searches()
       #expect(!first.isEmpty && first.allSatisfy { $0 == 50 })
       // It knows of its mark from the head's next answer.
       let orders = try await rig.services.nodes.heartbeat(
@@ -194,9 +189,9 @@ struct ProofDirectorTests {
       // The hour's run is a whole one.
       try await rig.nextEpoch()
       try await rig.drive("it was not run again", step: .seconds(10)) {
-        await searches().count > first.count
+        await rig.searches().count > first.count
       }
-      #expect(await searches().dropFirst(first.count).allSatisfy { $0 == 200 })
+      #expect(await rig.searches().dropFirst(first.count).allSatisfy { $0 == 200 })
     }
   }
 
@@ -214,9 +209,7 @@ struct ProofDirectorTests {
       }
       await rig.prover().set(slowness: 1)
       try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
-      let searches = await rig.prover().started.compactMap { started in
-        if case .hash(let hash) = started.challenge.puzzle { hash.milliseconds } else { nil }
-      }
+      let searches = await rig.searches()
       #expect(searches.contains(50) && searches.last == 200)
     }
   }

@@ -73,6 +73,13 @@ extension Rig {
     try await history(index).transitions.map(\.entry.reason.name).reversed()
   }
 
+  /// How long each search lasts that the prover was asked for, in milliseconds.
+  func searches(_ index: Int = 0) async -> [Int] {
+    await prover(index).started.compactMap { started in
+      if case .hash(let hash) = started.challenge.puzzle { hash.milliseconds } else { nil }
+    }
+  }
+
   /// Drives until the prover was given a challenge that is open, and returns it.
   func openChallenge(_ index: Int = 0) async throws -> Challenge {
     try await drive("no challenge was issued") {

@@ -1,6 +1,7 @@
 import Foundation
 import IorunCore
 import IorunTunnel
+import TestSupport
 import Testing
 import WanLink
 
@@ -141,16 +142,7 @@ final class End {
 /// Programs that tests start.
 enum Programs {
   /// This package's benchmark, which can also be one end of a tunnel.
-  static let bench: String = {
-    let running = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    var folder = URL(fileURLWithPath: running ?? CommandLine.arguments[0])
-    while folder.path.count > 1 {
-      folder.deleteLastPathComponent()
-      let program = folder.appendingPathComponent("iorun-tunnel-bench").path
-      if FileManager.default.isExecutableFile(atPath: program) { return program }
-    }
-    return "iorun-tunnel-bench"
-  }()
+  static let bench = BuiltProgram.path("iorun-tunnel-bench")
 
   /// Runs a program to its end and returns what it printed.
   @discardableResult
