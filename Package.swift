@@ -90,7 +90,7 @@ let package = Package(
     // Floor 3: the encrypted mesh.
     .target(
       name: "IorunMesh",
-      dependencies: ["IorunCore", "IorunCrypto", "IorunWire", "CZeroMQ", "CShim"],
+      dependencies: ["IorunCore", "IorunCrypto", "IorunWire", "CZeroMQ", "CShim", logging],
       path: "Sources/Mesh", exclude: ["CZeroMQ"], swiftSettings: settings),
 
     // Floor 4: distributed actors, and the contract they share.
@@ -165,7 +165,7 @@ let package = Package(
       dependencies: [
         "IorunCore", "IorunWire", "IorunMesh", "IorunRuntime", "CZeroMQ", argumentParser,
       ],
-      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path", "PoW"],
+      path: "Benchmarks", exclude: ["Runtime", "Scheduler", "Tunnel", "Path", "PoW", "Isolation"],
       swiftSettings: settings),
     .executableTarget(
       name: "SchedulerBench", dependencies: ["IorunCore", "IorunScheduler", argumentParser],
@@ -192,6 +192,10 @@ let package = Package(
     .executableTarget(
       name: "iorun-pow-bench", dependencies: ["IorunPoW", argumentParser], path: "Benchmarks/PoW",
       swiftSettings: settings),
+
+    .executableTarget(
+      name: "iorun-isolation-bench", dependencies: ["IorunCore", "IorunSandbox", argumentParser],
+      path: "Benchmarks/Isolation", swiftSettings: settings),
 
     // Tests, one target a module, and real processes in EndToEnd.
     .executableTarget(

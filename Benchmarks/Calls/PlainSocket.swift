@@ -25,9 +25,11 @@ struct PlainSocket {
     }
   }
 
-  /// Makes it the server of a CURVE connection; returns the public key.
-  func makeServer() throws -> [UInt8] {
-    let (publicKey, secretKey) = try Self.keyPair()
+  /// Makes it the server of a CURVE connection with `key` or a new one; returns the public key.
+  @discardableResult
+  func makeServer(as key: CurveKey? = nil) throws -> [UInt8] {
+    let (publicKey, secretKey) =
+      try key.map { ($0.publicKey, $0.exportSecret()) } ?? Self.keyPair()
     var isServer: Int32 = 1
     zmq_setsockopt(handle, ZMQ_CURVE_SERVER, &isServer, MemoryLayout<Int32>.size)
     try set(ZMQ_CURVE_SECRETKEY, secretKey)
@@ -41,6 +43,12 @@ struct PlainSocket {
     try set(ZMQ_CURVE_SERVERKEY, serverKey)
     try set(ZMQ_CURVE_PUBLICKEY, publicKey)
     try set(ZMQ_CURVE_SECRETKEY, secretKey)
+  }
+
+  /// How many connections may wait to be accepted.
+  func setBacklog(_ count: Int32) {
+    var count = count
+    zmq_setsockopt(handle, ZMQ_BACKLOG, &count, MemoryLayout<Int32>.size)
   }
 
   /// Listens; returns the address with the port that the kernel chose.

@@ -3,7 +3,7 @@ internal import IorunCore
 
 /// Runs a head and the processes that hold its peers, and watches the head.
 struct PeersBenchmark {
-  private static let patience = 180.0
+  fileprivate static let patience = 180.0
 
   let count: Int
   let processes: Int
@@ -13,59 +13,101 @@ struct PeersBenchmark {
     let folder = try TemporaryFolder()
     defer { folder.remove() }
     let keyFile = folder.path + "/key"
-    var head = try Child(
-      Machine.executable,
-      ["__peers", "head", "tcp://127.0.0.1:0", "--folder", keyFile, "--count", "\(count)"])
-    defer { head.end() }
-    let place: Party.Announcement = try head.readLine()
-    let before = Self.residentBytes(head.pid)
-    let begun = Meter.now()
-    let holders = try (0..<processes).map { index in
-      try Child(
-        Machine.executable,
-        [
-          "__peers", "peers", place.address, "--folder", "\(folder.path)/\(index)", "--key",
-          Base32.encode(place.key), "--count", "\(share(of: index))",
-          "--first", "\((0..<index).map(share).reduce(0, +))",
-        ])
+    let plain = try withPeers(of: "plain", keyFile: keyFile, in: folder.path) { crowd in
+      try crowd.heartbeats(over: seconds)
     }
-    defer { for holder in holders { holder.end() } }
-    func welcomes() -> (welcomed: Int, answered: Int) {
-      (0..<processes).map { PeersParty.Tally.read("\(folder.path)/\($0)") }
-        .reduce((0, 0)) { ($0.0 + $1.welcomes, $0.1 + $1.answers) }
+    return try withPeers(of: "head", keyFile: keyFile, in: folder.path) { crowd in
+      let connected = crowd.connectSeconds
+      let sample = try crowd.heartbeats(over: seconds)
+      let grown = Self.residentBytes(crowd.head.pid) - crowd.headBytesBefore
+      crowd.head.kill()
+      let restarted = Meter.now()
+      crowd.head = try head("head", at: crowd.address, keyFile: keyFile)
+      try crowd.wait(for: 2 * count)
+      return PeersResult(
+        peers: count, connectSeconds: connected, heartbeatsPerSecond: sample.callsPerSecond,
+        headCpuPercent: 100 * sample.serverCPUSeconds / sample.elapsedSeconds,
+        plainHeadCpuPercent: 100 * plain.serverCPUSeconds / plain.elapsedSeconds,
+        plainHeartbeatsPerSecond: plain.callsPerSecond,
+        headBytesPerPeer: Double(grown) / Double(count),
+        reconnectSeconds: Double(Meter.now() - restarted) * 1e-9)
     }
+  }
+
+  /// A head and the processes that hold its peers.
+  private struct Crowd {
+    var head: Child
+    let address: String
+    let headBytesBefore: Int
+    let tallies: [String]
+    var connectSeconds = 0.0
+
+    func sums() -> (welcomed: Int, answered: Int) {
+      tallies.map(PeersParty.Tally.read).reduce((0, 0)) { ($0.0 + $1.welcomes, $0.1 + $1.answers) }
+    }
+
     func wait(for number: Int) throws {
-      let end = Meter.now() + Int64(Self.patience * 1e9)
-      while welcomes().welcomed < number {
-        Progress.show("\(welcomes().welcomed) of \(number) welcomes")
+      let end = Meter.now() + Int64(PeersBenchmark.patience * 1e9)
+      while sums().welcomed < number {
+        let welcomed = sums().welcomed
+        Progress.show("\(welcomed) of \(number) welcomes")
         guard Meter.now() < end else {
           throw IorunError(
-            .timedOut, "\(welcomes().welcomed) of \(number) welcomes after \(Self.patience) s")
+            .timedOut, "\(welcomed) of \(number) welcomes after \(PeersBenchmark.patience) s")
         }
         usleep(20_000)
       }
+      Progress.clear()
     }
-    try wait(for: count)
-    let connected = Double(Meter.now() - begun) * 1e-9
-    // The storm's last allocations and timers settle.
-    usleep(2_000_000)
-    let answeredBefore = welcomes().answered
-    let meter = try Meter(server: head.pid)
-    usleep(useconds_t(seconds * 1e6))
-    let sample = meter.sample(calls: welcomes().answered - answeredBefore)
-    let grown = Self.residentBytes(head.pid) - before
-    head.kill()
-    let restarted = Meter.now()
-    head = try Child(
+
+    /// What the head does while nothing but heartbeats comes.
+    func heartbeats(over seconds: Double) throws -> Sample {
+      // The storm's last allocations and timers settle.
+      usleep(2_000_000)
+      let before = sums().answered
+      let meter = try Meter(server: head.pid)
+      usleep(useconds_t(seconds * 1e6))
+      return meter.sample(calls: sums().answered - before)
+    }
+  }
+
+  private func head(_ part: String, at address: String, keyFile: String) throws -> Child {
+    try Child(
       Machine.executable,
-      ["__peers", "head", place.address, "--folder", keyFile, "--count", "\(count)"])
-    try wait(for: 2 * count)
-    let reconnected = Double(Meter.now() - restarted) * 1e-9
-    Progress.clear()
-    return PeersResult(
-      peers: count, connectSeconds: connected, heartbeatsPerSecond: sample.callsPerSecond,
-      headCpuPercent: 100 * sample.serverCPUSeconds / sample.elapsedSeconds,
-      headBytesPerPeer: Double(grown) / Double(count), reconnectSeconds: reconnected)
+      ["__peers", part, address, "--folder", keyFile, "--count", "\(count)"])
+  }
+
+  private func withPeers<Result>(
+    of part: String, keyFile: String, in folder: String, _ body: (inout Crowd) throws -> Result
+  ) throws -> Result {
+    let head = try head(part, at: "tcp://127.0.0.1:0", keyFile: keyFile)
+    let place: Party.Announcement
+    do {
+      place = try head.readLine()
+    } catch {
+      head.end()
+      throw error
+    }
+    var crowd = Crowd(
+      head: head, address: place.address, headBytesBefore: Self.residentBytes(head.pid),
+      tallies: (0..<processes).map { "\(folder)/\(part)-\($0)" })
+    defer { crowd.head.end() }
+    let begun = Meter.now()
+    var holders: [Child] = []
+    defer { for holder in holders { holder.end() } }
+    for index in 0..<processes {
+      holders.append(
+        try Child(
+          Machine.executable,
+          [
+            "__peers", "peers", place.address, "--folder", crowd.tallies[index], "--key",
+            Base32.encode(place.key), "--count", "\(share(of: index))",
+            "--first", "\((0..<index).map(share).reduce(0, +))",
+          ]))
+    }
+    try crowd.wait(for: count)
+    crowd.connectSeconds = Double(Meter.now() - begun) * 1e-9
+    return try body(&crowd)
   }
 
   private func share(of index: Int) -> Int {

@@ -38,17 +38,9 @@ enum PeersParty {
   /// After so long without an answer a peer greets again.
   private static let silence = 2 * second
 
-  /// Raises the number of descriptors to what the system allows.
-  static func raiseDescriptors() {
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-  }
-
   /// A head that admits so many peers, with a key that outlives it.
   static func head(of count: Int, at address: String, keyFile: String) throws {
-    raiseDescriptors()
+    OpenFileLimit.raise(to: .max)
     let endpoint = try ZeroMQEndpoint(
       identity: CurveKey.loadOrCreate(at: keyFile), listening: [address],
       admits: BenchKey.admission(of: count), uplink: nil, security: .curve)
@@ -57,11 +49,45 @@ enum PeersParty {
     Party.waitForEndOfInput()
   }
 
+  /// A head of libzmq alone: what its I/O thread and a loop that answers cost, without anything of ours.
+  /// It admits every key, welcomes whoever greets and answers each heartbeat with the same bytes.
+  static func plainHead(at address: String, keyFile: String) throws {
+    OpenFileLimit.raise(to: .max)
+    let key = try CurveKey.loadOrCreate(at: keyFile)
+    let context = PlainSocket.context(sockets: 16)
+    let socket = try PlainSocket(ZMQ_ROUTER, in: context)
+    try socket.makeServer(as: key)
+    socket.setBacklog(1024)
+    Party.announce(address: try socket.bind(address), key: key.publicKey)
+    Party.exitAtEndOfInput()
+    var welcome: [UInt8] = []
+    FrameCodec.append(
+      .welcome(
+        protocolVersion: IorunVersion.wireProtocol, release: IorunVersion.release, connection: 1),
+      to: &welcome)
+    var pong: [UInt8] = []
+    FrameCodec.append(.pong(token: 1 << 60), to: &pong)
+    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { room in
+      withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { route in
+        while true {
+          let routeBytes = zmq_recv(socket.handle, route.baseAddress, route.count, 0)
+          let count = zmq_recv(socket.handle, room.baseAddress, room.count, 0)
+          guard routeBytes > 0, count > 0 else { continue }
+          let message = UnsafeRawBufferPointer(start: room.baseAddress, count: Int(count))
+          let answer = HeartbeatCodec.ping(message) == nil ? welcome : pong
+          zmq_send(
+            socket.handle, route.baseAddress, Int(routeBytes), ZMQ_DONTWAIT | ZMQ_SNDMORE)
+          zmq_send(socket.handle, answer, answer.count, ZMQ_DONTWAIT)
+        }
+      }
+    }
+  }
+
   /// So many peers from number `first` on, until stdin ends.
   static func hold(
     _ count: Int, from first: Int, at address: String, key: [UInt8], tally path: String
   ) throws {
-    raiseDescriptors()
+    OpenFileLimit.raise(to: .max)
     Party.exitAtEndOfInput()
     let context = PlainSocket.context(sockets: count + 16)
     var tally = Tally()
@@ -83,7 +109,7 @@ enum PeersParty {
       zmq_pollitem_t(
         socket: $0.socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
     }
-    var written = 0
+    var written = Tally()
     while true {
       zmq_poll(&items, Int32(items.count), 20)
       now = Meter.now()
@@ -91,8 +117,8 @@ enum PeersParty {
         if items[index].revents != 0 { receive(&peers[index], now, &tally) }
         turn(&peers[index], now)
       }
-      if tally.welcomes != written || tally.answers & 63 == 0 {
-        written = tally.welcomes
+      if tally.welcomes != written.welcomes || tally.answers - written.answers >= 64 {
+        written = tally
         tally.write(path)
       }
     }
@@ -165,7 +191,9 @@ struct PeersPartyCommand: ParsableCommand {
   @Option var first = 0
 
   func run() throws {
-    if part == "head" {
+    if part == "plain" {
+      try PeersParty.plainHead(at: address, keyFile: folder)
+    } else if part == "head" {
       try PeersParty.head(of: count, at: address, keyFile: folder)
     } else {
       try PeersParty.hold(

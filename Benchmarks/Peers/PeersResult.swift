@@ -6,6 +6,10 @@ struct PeersResult: Encodable {
   var heartbeatsPerSecond: Double
   /// Of one core, while nothing but heartbeats comes.
   var headCpuPercent: Double
+  /// The same of a head that is libzmq's sockets alone and answers with ready bytes, in the same run.
+  var plainHeadCpuPercent: Double
+  /// How many heartbeats a second that head answered.
+  var plainHeartbeatsPerSecond: Double
   /// What the head's resident memory grew by, over the number of peers.
   var headBytesPerPeer: Double
   /// From the start of a new head at the same address to the last peer's welcome.
@@ -21,6 +25,8 @@ struct PeersResult: Encodable {
         ["all connected and welcomed", "\(Figures.fixed(connectSeconds, 1)) s"],
         ["heartbeats answered", "\(Figures.whole(heartbeatsPerSecond))/s"],
         ["head's processor time meanwhile", "\(Figures.fixed(headCpuPercent, 1)) % of a core"],
+        ["libzmq alone: heartbeats answered", "\(Figures.whole(plainHeartbeatsPerSecond))/s"],
+        ["libzmq alone: processor time", "\(Figures.fixed(plainHeadCpuPercent, 1)) % of a core"],
         ["head's memory", "\(Figures.fixed(headBytesPerPeer / 1000, 1)) kB a peer"],
         ["all back after the head was killed and started anew",
           "\(Figures.fixed(reconnectSeconds, 1)) s"],

@@ -1,4 +1,3 @@
-import ArgumentParser
 import Foundation
 
 /// A comma-separated file with a header line, as the traces have them. Taken as meant: line ends of
@@ -13,7 +12,9 @@ struct CSVTable {
   init(_ path: String) throws {
     self.path = path
     let lines = try readLines(path)
-    guard let header = lines.first else { throw ValidationError("\(path) is empty") }
+    guard let header = lines.first else {
+      throw InputError(path, line: 1, "is empty, and has no header")
+    }
     let names = Self.fields(header.text)
     columns = Dictionary(
       names.enumerated().map { ($1.lowercased(), $0) }, uniquingKeysWith: { first, _ in first })
@@ -42,7 +43,7 @@ struct CSVTable {
     guard let index = columns[column] else {
       if let missing { return rows.map { _ in Substring(missing) } }
       let known = columns.sorted { $0.value < $1.value }.map(\.key).joined(separator: ", ")
-      throw ValidationError("\(path) has no column '\(column)'; it has \(known)")
+      throw InputError(path, line: 1, "has no column '\(column)'; it has \(known)")
     }
     return rows.map { $0[index] }
   }
@@ -54,7 +55,7 @@ struct CSVTable {
     try texts(column, missing: missing.map { "\($0)" }).enumerated().map { row, text in
       if text.isEmpty, let missing { return missing }
       guard let value = Int(text) ?? Double(text).flatMap(Int.init(exactly:)) else {
-        throw ValidationError("\(path), line \(line(row)): '\(text)' in '\(column)' is no integer")
+        throw InputError(path, line: line(row), "'\(text)' in '\(column)' is no integer")
       }
       return value
     }
@@ -70,16 +71,26 @@ extension Substring {
   }
 }
 
-/// The lines of a text file that are not empty, with their numbers from 1.
+/// The lines of a text file that are not empty, with their numbers from 1. They end as on any system.
 func readLines(_ path: String) throws -> [(number: Int, text: Substring)] {
   guard let data = FileManager.default.contents(atPath: path) else {
-    throw ValidationError("cannot read \(path)")
+    throw InputError(path, "cannot be read")
   }
-  var text = String(decoding: data, as: UTF8.self)[...]
-  if text.unicodeScalars.first == "\u{FEFF}" {
-    text = Substring(text.unicodeScalars.dropFirst())
+  // Bytes, not characters: traces have millions of lines.
+  let (feed, carriage) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
+  return data.withUnsafeBytes { bytes in
+    var lines: [(number: Int, text: Substring)] = []
+    var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    var number = 1
+    while start < bytes.count {
+      var end = start
+      while end < bytes.count, bytes[end] != feed, bytes[end] != carriage { end += 1 }
+      let text = String(decoding: bytes[start..<end], as: UTF8.self)
+      if !text.allSatisfy(\.isWhitespace) { lines.append((number, text[...])) }
+      let isPair = end + 1 < bytes.count && bytes[end] == carriage && bytes[end + 1] == feed
+      start = end + (isPair ? 2 : 1)
+      number += 1
+    }
+    return lines
   }
-  return text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
-    .map { (number: $0 + 1, text: $1) }
-    .filter { !$0.text.allSatisfy(\.isWhitespace) }
 }

@@ -22,6 +22,12 @@ struct Coordinates: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
+  func validate() throws {
+    guard (1...10_000).contains(neighbours), (1...100_000).contains(rounds) else {
+      throw ValidationError("--neighbours must be 1 to 10,000 and --rounds 1 to 100,000")
+    }
+  }
+
   func run() throws {
     let measured = try format.read(matrix)
     var random = SplitMix64(seed: seed)
@@ -37,11 +43,13 @@ struct Coordinates: ParsableCommand {
     }
     errors.sort()
     guard !errors.isEmpty else { throw ValidationError("\(matrix) holds no round trip") }
-    Report([
-      ("median_relative_error", Double(errors[errors.count / 2])),
-      ("p90_relative_error", Double(errors[errors.count * 9 / 10])),
-      ("peers", Double(count)), ("pairs", Double(errors.count)),
-    ]).print(asJSON: json)
+    Report(
+      [
+        ("median_relative_error", Double(errors[errors.count / 2])),
+        ("p90_relative_error", Double(errors[errors.count * 9 / 10])),
+        ("peers", Double(count)), ("pairs", Double(errors.count)),
+      ], beside: References.coordinates
+    ).print(asJSON: json)
   }
 
   /// The coordinates that peers find from some neighbours each.

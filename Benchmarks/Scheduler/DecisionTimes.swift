@@ -13,6 +13,9 @@ struct DecisionTimes {
     return result
   }
 
+  /// The last one was none.
+  mutating func dropLast() { _ = nanoseconds.popLast() }
+
   /// What the record itself takes in memory.
   var byteCount: Int { nanoseconds.capacity * MemoryLayout<Int64>.stride }
 

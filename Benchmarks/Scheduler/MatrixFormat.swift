@@ -18,30 +18,44 @@ enum MatrixFormat: String, ExpressibleByArgument, CaseIterable {
     case .netlatencySeconds: rows = try numbers(path, scale: 1000)
     case .wonderproxy: rows = try pings(path)
     }
-    guard rows.allSatisfy({ $0.count == rows.count }),
-      let matrix = LatencyMatrix(count: rows.count, milliseconds: rows.flatMap { $0 })
-    else { throw ValidationError("\(path) is no square matrix") }
+    guard let matrix = LatencyMatrix(count: rows.count, milliseconds: rows.flatMap { $0 }) else {
+      throw InputError(path, "holds \(rows.count) sites, which is too many")
+    }
     return matrix
   }
 
+  /// Between the numbers of a line.
+  private static let separators = Array(" \t,;".utf8)
+
   private func numbers(_ path: String, scale: Float) throws -> [[Float]] {
-    try readLines(path).map { number, line in
-      try line.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map { text in
+    let lines = try readLines(path)
+    guard !lines.isEmpty else { throw InputError(path, line: 1, "is empty") }
+    return try lines.map { number, line in
+      let row = try line.utf8.split(whereSeparator: Self.separators.contains).map { bytes in
+        let text = Substring(bytes)
         guard let value = Float(text) else {
-          throw ValidationError("\(path), line \(number): '\(text)' is no number")
+          throw InputError(path, line: number, "'\(text)' is no number")
         }
         return value * scale
       }
+      guard row.count == lines.count else {
+        throw InputError(
+          path, line: number,
+          "has \(row.count) numbers, and the file \(lines.count) lines: this is no square matrix")
+      }
+      return row
     }
   }
 
   private func pings(_ path: String) throws -> [[Float]] {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw ValidationError("cannot read \(path)")
+      throw InputError(path, "cannot be read")
     }
     let count = Int((Double(data.count) / 16).squareRoot())
-    guard count * count * 16 == data.count else {
-      throw ValidationError("\(path) does not hold four numbers for each pair")
+    guard count > 0, count * count * 16 == data.count else {
+      throw InputError(
+        path,
+        "has \(data.count) bytes, and not four numbers of 32 bits for each pair of so many sites")
     }
     let bytes = [UInt8](data)
     return (0..<count).map { row in

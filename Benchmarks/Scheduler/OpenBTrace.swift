@@ -1,4 +1,3 @@
-import ArgumentParser
 import IorunScheduler
 
 /// A GPU cluster and the tasks that arrive there, in the format of Alibaba's trace GPU v2023.
@@ -9,12 +8,21 @@ struct OpenBTrace {
 
   var gpuMilli: Int64 { nodes.reduce(0) { $0 + 1000 * Int64($1.gpuCount) } }
 
-  init(nodes nodeFile: String, pods: String, order: String, nodeOrder: String?) throws {
+  /// Where the arrivals are from.
+  enum Arrivals {
+    /// A file with a row number of the tasks a line.
+    case file(String)
+    /// Drawn as FGD's artefact draws them: every task once in any order, then tasks at random until
+    /// they ask for 130 % of all GPUs.
+    case drawn(seed: UInt64)
+  }
+
+  init(nodes nodeFile: String, pods: String, arrivals source: Arrivals, nodeOrder: String?) throws {
     let table = try CSVTable(nodeFile)
     let names = try table.texts("sn")
     let models = try table.texts("model", missing: "").map(String.init)
     let catalogue = Array(Set(models)).sorted()
-    guard catalogue.count <= 64 else { throw ValidationError("\(nodeFile): over 64 GPU models") }
+    guard catalogue.count <= 64 else { throw InputError(nodeFile, "has over 64 GPU models") }
     let cpu = try table.integers("cpu_milli")
     let memory = try table.integers("memory_mib")
     let gpus = try table.integers("gpu", missing: 0)
@@ -27,19 +35,40 @@ struct OpenBTrace {
         memory >= 0, (0...PackingShape.gpusPerNode).contains(gpus[row]),
         let model = catalogue.firstIndex(of: models[row])
       else {
-        throw ValidationError("\(nodeFile), line \(table.line(row)): no node has such amounts")
+        throw InputError(nodeFile, line: table.line(row), "no node has such amounts")
       }
       return PackingCluster.Node(
         cpuMilli: cpu, memoryMiB: memory, gpuCount: UInt8(gpus[row]), hardwareClass: UInt8(model))
     }
     let tasks = try Self.tasks(pods, catalogue: catalogue)
     self.tasks = tasks
-    arrivals = try readLines(order).map { line, text in
-      guard let index = Int(text.trimmed), tasks.indices.contains(index) else {
-        throw ValidationError("\(order), line \(line): '\(text)' is no row of \(pods)")
+    switch source {
+    case .drawn(let seed):
+      arrivals = Self.draw(
+        tasks, gpuMilli: nodes.reduce(0) { $0 + 1000 * Int64($1.gpuCount) }, seed)
+    case .file(let order):
+      arrivals = try readLines(order).map { line, text in
+        guard let index = Int(text.trimmed), tasks.indices.contains(index) else {
+          throw InputError(
+            order, line: line, "'\(text)' is no row of \(pods), which has 0 to \(tasks.count - 1)")
+        }
+        return index
       }
-      return index
     }
+  }
+
+  private static func draw(_ tasks: [PackingShape], gpuMilli: Int64, _ seed: UInt64) -> [Int] {
+    var random = SplitMix64(seed: seed)
+    var arrivals = tasks.indices.shuffled(using: &random)
+    let most = gpuMilli * 13 / 10
+    var asked = tasks.reduce(0) { $0 + Int64($1.gpuMilliTotal) }
+    guard asked > 0 else { return arrivals }
+    while asked < most, let index = tasks.indices.randomElement(using: &random) {
+      asked += Int64(tasks[index].gpuMilliTotal)
+      // The one that would go over the mark is the first that is left out.
+      if asked <= most { arrivals.append(index) }
+    }
+    return arrivals
   }
 
   private static func ranks(_ path: String) throws -> [Substring: Int] {
@@ -49,7 +78,7 @@ struct OpenBTrace {
       guard fields.count >= 2, let rank = Int(fields[1]) else {
         // A header says what the columns are.
         if index == 0 { continue }
-        throw ValidationError("\(path), line \(line): not NODE,NUMBER")
+        throw InputError(path, line: line, "not NODE,NUMBER")
       }
       ranks[fields[0]] = rank
     }
@@ -74,7 +103,7 @@ struct OpenBTrace {
         gpuMilli: count[row] == 0 ? 0 : milli[row],
         classes: models[row].isEmpty ? .all : ClassSet(named))
       guard let shape else {
-        throw ValidationError("\(path), line \(table.line(row)): no task asks for such amounts")
+        throw InputError(path, line: table.line(row), "no task asks for such amounts")
       }
       return shape
     }

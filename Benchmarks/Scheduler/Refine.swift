@@ -21,6 +21,12 @@ struct Refine: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
+  func validate() throws {
+    guard devices > 0, draws > 0 else {
+      throw ValidationError("--k and --draws must be above 0")
+    }
+  }
+
   func run() throws {
     let measured = try format.read(matrix)
     var random = SplitMix64(seed: seed)
@@ -37,18 +43,24 @@ struct Refine: ParsableCommand {
       throw ValidationError("too many sites")
     }
     var (alone, refined): ([Double], [Double]) = ([], [])
-    var pairs = 0
+    var (pairs, skipped) = (0, 0)
     for _ in 0..<draws {
       let capacities = (0..<measured.count).map { _ in Bool.random(using: &random) ? 1 : 0 }
       guard let best = GroupSelector(measured, capacities: capacities).choose(devices: devices),
         let foretold = GroupSelector(expected, capacities: capacities).choose(devices: devices),
         var refinement = GroupRefinement(expected, capacities: capacities, devices: devices)
-      else { continue }
+      else {
+        skipped += 1
+        continue
+      }
       for (left, right) in refinement.pairs {
         refinement.measured(left, right, milliseconds: measured[left, right])
       }
       pairs += refinement.pairs.count
-      guard let choice = refinement.choose(), best.maxRTTMilliseconds > 0 else { continue }
+      guard let choice = refinement.choose(), best.maxRTTMilliseconds > 0 else {
+        skipped += 1
+        continue
+      }
       alone.append(
         Double(measured.longest(among: foretold.shares.map(\.site)) / best.maxRTTMilliseconds))
       refined.append(Double(choice.maxRTTMilliseconds / best.maxRTTMilliseconds))
@@ -59,7 +71,7 @@ struct Refine: ParsableCommand {
       ("refined_mean_ratio", refined.reduce(0, +) / Double(refined.count)),
       ("refined_max_ratio", refined.max() ?? 0),
       ("probed_pairs_mean", Double(pairs) / Double(refined.count)),
-      ("draws", Double(refined.count)),
+      ("draws", Double(refined.count)), ("draws_skipped", Double(skipped)),
     ]).print(asJSON: json)
   }
 }

@@ -39,20 +39,46 @@ struct Replay: ParsableCommand {
     let trace = try Self.trace(jobs)
     let clock = ContinuousClock()
     let start = clock.now
-    var simulation = try ClusterSimulation(jobs: trace.jobs, policy: policy, settings: settings)
-    let result = try simulation.run()
+    let result = try Self.measures(trace.jobs, policy, settings)
     let took = (clock.now - start) / Duration.seconds(1)
-    Report([
-      ("gpus", Double(gpus)), ("jobs", Double(trace.jobs.count)),
-      ("finished", Double(result.finished)),
-      ("refused", Double(result.refused)), ("without_gpu", Double(trace.withoutGPU)),
+    var references: [String: String] = [:]
+    if !json {
+      // The other policies on the same trace in the same run, beside each figure.
+      for other in ClusterSimulation.Policy.allCases where other != policy {
+        for (name, value) in Self.figures(try Self.measures(trace.jobs, other, settings)) {
+          let before = references[name].map { "\($0); " } ?? ""
+          references[name] = "\(before)\(other.rawValue) \(Report.text(value))"
+        }
+      }
+    }
+    Report(
+      [
+        ("gpus", Double(gpus)), ("jobs", Double(trace.jobs.count)),
+        ("without_gpu", Double(trace.withoutGPU)),
+      ] + Self.figures(result) + [
+        ("preemptions", Double(result.preemptions)), ("lost_gpu_hours", result.lostGPUHours),
+        ("replay_seconds", took),
+      ], beside: references
+    ).print(asJSON: json)
+  }
+
+  private static func measures(
+    _ jobs: [SimulatedJob], _ policy: ClusterSimulation.Policy,
+    _ settings: ClusterSimulation.Settings
+  ) throws -> ReplayMeasures {
+    var simulation = try ClusterSimulation(jobs: jobs, policy: policy, settings: settings)
+    return try simulation.run()
+  }
+
+  /// What policies are compared by.
+  private static func figures(_ result: ReplayMeasures) -> [(String, Double)] {
+    [
+      ("finished", Double(result.finished)), ("refused", Double(result.refused)),
       ("jct_mean_seconds", result.meanSeconds), ("jct_p50_seconds", result.medianSeconds),
       ("jct_p99_seconds", result.p99Seconds), ("makespan_seconds", result.makespanSeconds),
       ("bounded_slowdown", result.boundedSlowdown), ("jain_index", result.jainIndex),
       ("jain_index_of_slowdown", result.jainIndexOfSlowdown),
-      ("preemptions", Double(result.preemptions)), ("lost_gpu_hours", result.lostGPUHours),
-      ("replay_seconds", took),
-    ]).print(asJSON: json)
+    ]
   }
 
   /// The jobs of a file that take GPUs, and how many took none: those are not the cluster's.
@@ -66,15 +92,15 @@ struct Replay: ParsableCommand {
       uniqueKeysWithValues: Set(clusters).sorted().enumerated().map { ($1, $0) })
     let seconds = try times.enumerated().map { row, text in
       guard let value = Self.seconds(text) else {
-        throw ValidationError("\(path), line \(table.line(row)): '\(text)' is no time")
+        throw InputError(path, line: table.line(row), "'\(text)' is no time")
       }
       return value
     }
     let first = seconds.min() ?? 0
     let jobs = try table.rows.indices.compactMap { row -> SimulatedJob? in
       guard let duration = Double(durations[row]) else {
-        throw ValidationError(
-          "\(path), line \(table.line(row)): '\(durations[row])' is no duration in seconds")
+        throw InputError(
+          path, line: table.line(row), "'\(durations[row])' is no duration in seconds")
       }
       guard gpus[row] != 0 else { return nil }
       do {
@@ -82,7 +108,7 @@ struct Replay: ParsableCommand {
           submittedAtSeconds: seconds[row] - first, runtimeSeconds: duration, gpus: gpus[row],
           tenant: tenants[clusters[row]] ?? 0)
       } catch let error as IorunError {
-        throw ValidationError("\(path), line \(table.line(row)): \(error.message)")
+        throw InputError(path, line: table.line(row), error.message)
       }
     }
     return (jobs, table.rows.count - jobs.count)

@@ -56,6 +56,14 @@ public struct JobSpec: Hashable, Codable, Sendable {
     case any
   }
 
+  /// Whether a job must be kept apart from the machines that it runs on.
+  public enum Isolation: String, Hashable, Codable, Sendable, CaseIterable {
+    /// In a sandbox on every node, its owner's own among them.
+    case required
+    /// In a sandbox wherever the node has one, and on nodes of others that ask for one.
+    case any
+  }
+
   /// A name for people; need not be unique.
   public var name: String
   /// What every rank runs.
@@ -88,14 +96,18 @@ public struct JobSpec: Hashable, Codable, Sendable {
   /// programs of their nodes.
   public var image: String?
 
+  /// Whether it must run in a sandbox; `nil` for `any`.
+  public var isolation: Isolation?
+
   /// Describes a job.
   public init(
     name: String, entrypoint: Entrypoint, gang: Gang, environment: [String: String] = [:],
     outputs: [String] = [], timeoutSeconds: Double? = nil, retries: Int = 0,
     fenceSeconds: Double? = nil, network: Network? = nil, priority: Int? = nil,
     startBySeconds: Double? = nil, isPreemptible: Bool? = nil, verification: Verification? = nil,
-    image: String? = nil
+    image: String? = nil, isolation: Isolation? = nil
   ) {
+    self.isolation = isolation
     self.image = image
     self.verification = verification
     self.name = name

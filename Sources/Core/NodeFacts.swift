@@ -43,6 +43,43 @@ public struct NodeFacts: Hashable, Codable, Sendable {
     }
   }
 
+  /// What a node's self-tests found when it started: how far work is kept apart there.
+  public struct Isolation: Hashable, Codable, Sendable {
+    /// The drivers of sandboxes that passed, the one that is used first: `oci (/usr/sbin/runc)`.
+    public var drivers: [String]
+    /// How working folders are encrypted: `dmCrypt` or `gocryptfs` on disk, `tmpfs` in memory only.
+    public var scratch: String?
+    /// What the driver cannot limit there, of `cpu`, `memory` and `pids`.
+    public var missingLimits: [String]
+    /// Whom a rank can reach there, of `none`, `gang` and `internet`, the least first.
+    public var egress: [String]
+    /// `strong` where sandboxes have a kernel of their own (gVisor); `nil` where they share the machine's.
+    public var tier: String?
+
+    /// The most entries that a list has.
+    public static let listLimit = 16
+
+    /// Describes it.
+    public init(
+      drivers: [String], scratch: String?, missingLimits: [String] = [], egress: [String] = [],
+      tier: String? = nil
+    ) {
+      self.drivers = drivers
+      self.scratch = scratch
+      self.missingLimits = missingLimits
+      self.egress = egress
+      self.tier = tier
+    }
+
+    /// True where working folders are in memory: such a node has no disk for them.
+    public var keepsScratchInMemory: Bool { scratch == "tmpfs" }
+
+    /// True where one stranger's job may take the memory or the processes of the machine.
+    public var isUnbounded: Bool {
+      missingLimits.contains("memory") || missingLimits.contains("pids")
+    }
+  }
+
   /// A name for people, unique in the network after registration.
   public var name: String
   /// The host's name.
@@ -73,12 +110,21 @@ public struct NodeFacts: Hashable, Codable, Sendable {
   /// `nil` where ranks run as ordinary processes, and from earlier versions.
   public var sandbox: String?
 
+  /// True where its owner lets strangers' work run as ordinary processes: nodes of `iorun up`, and of
+  /// networks of one's own. Without a sandbox all others take their owner's work alone.
+  public var runsStrangersBare: Bool?
+  /// How far work is kept apart there; `nil` without a sandbox, and from earlier versions.
+  public var isolation: Isolation?
+
   /// Describes a node.
   public init(
     name: String, hostname: String, address: String, interface: String, milliCPUs: Int,
     cpuModel: String, memory: Bytes, disk: Bytes, gpus: [GPU], system: String, version: String,
-    dataPlane: DataPlane? = nil, claims: NodeClaims? = nil, sandbox: String? = nil
+    dataPlane: DataPlane? = nil, claims: NodeClaims? = nil, sandbox: String? = nil,
+    runsStrangersBare: Bool? = nil, isolation: Isolation? = nil
   ) {
+    self.isolation = isolation
+    self.runsStrangersBare = runsStrangersBare
     self.sandbox = sandbox
     self.name = name
     self.hostname = hostname
@@ -97,6 +143,8 @@ public struct NodeFacts: Hashable, Codable, Sendable {
 
   /// Everything the node offers, before any lease.
   public var capacity: ResourceSet {
-    ResourceSet(milliCPUs: milliCPUs, gpus: gpus.count, memory: memory, disk: disk)
+    ResourceSet(
+      milliCPUs: milliCPUs, gpus: gpus.count, memory: memory,
+      disk: isolation?.keepsScratchInMemory == true ? .zero : disk)
   }
 }

@@ -7,8 +7,18 @@ public struct PlacementTerms: Hashable, Codable, Sendable {
     /// The gang starts anew, without using up a retry: who is left keeps its node, and the lost ranks
     /// get others, a spare or one of the same site before all others.
     case replace
-    /// The same; where nothing near is free, it goes on with the ranks that are left.
+    /// The same; where nothing within the longest round trip that the gang asked for is free, places
+    /// that make it up to a quarter longer are taken.
+    case degrade
+    /// The same as `replace`; where nothing near is free, it goes on with the ranks that are left.
     case shrink
+    /// The same as `replace`; where nothing near is free, the whole gang moves at once, before any job
+    /// that waits.
+    case migrate
+
+    /// All of them, for a person: `fail, replace, degrade, shrink or migrate`.
+    public static let words =
+      allCases.dropLast().map(\.rawValue).joined(separator: ", ") + " or \(Self.migrate.rawValue)"
   }
 
   /// How the ranks may lie where the first strategy does not fit, in this order.

@@ -25,11 +25,22 @@ public struct HeadOptions: Sendable {
   public var restartGrace: Duration = .seconds(20)
   /// How much later than the node the head enforces a job's timeout.
   public var timeoutSlack: Duration = .seconds(5)
+  /// For how long the nodes of a gang may prepare it: fetch its files and image, make its network. A
+  /// rank that is not prepared by then ends, so that one node that never gets done does not hold the
+  /// places of all others.
+  public var prepareWithin: Duration = .seconds(3600)
+  /// For how long a gang that wants to be near itself waits for fresh round trips among the nodes that
+  /// suit it best: a node tells every 10 s, and a second later what it was asked then.
+  public var refineWithin: Duration = .seconds(25)
   /// How often the head looks at what only time changes.
   public var tick: Duration = .milliseconds(250)
   /// For how long smaller jobs may go past a gang that does not fit; after it what becomes free is
   /// held for the gang.
   public var holdAfter: Duration = .seconds(600)
+  /// For how long after that a gang that waits counts on running jobs without a time limit to end when
+  /// others like them did; then only bound ends count, so that what runs meanwhile on what is held for
+  /// the gang cannot delay it for ever.
+  public var expectFor: Duration = .seconds(3600)
   /// For how long nothing is taken back from a gang that has started, whoever needs it.
   public var committedFor: Duration = .seconds(3600)
   /// The pause before the first repeat of a call that did not reach a node; doubles up to 2 s.
@@ -42,9 +53,9 @@ public struct HeadOptions: Sendable {
   public var maximumWaits = 64
   /// How many events of jobs that are over are kept.
   public var keptEvents = 100_000
-  /// The most bytes of one rank's log that are kept: what a node keeps (64 MiB), and the node's own
-  /// last line that says so.
-  public var logLimit: Int64 = (64 << 20) + 4096
+  /// The most bytes of one rank's log that are kept: what a node keeps (64 MiB, and the last 256 KiB of a
+  /// longer one), and the node's own lines that say so.
+  public var logLimit: Int64 = (64 << 20) + (512 << 10)
   /// The bytes on the head's disk that chunks must leave to its database; 5 % of a small disk.
   public var reservedDisk: Int64 = 1 << 30
 

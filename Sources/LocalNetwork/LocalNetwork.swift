@@ -41,6 +41,7 @@ public struct LocalNetwork: Sendable {
   ///   - nodes: how many nodes; `nil` for as many as the folder's network has, or three.
   ///   - port: the head's port on loopback; `nil` for the folder's, or any free one.
   ///   - milliCPUs: what each node offers; `nil` for all cores of the machine.
+  ///   - memory: the most that each node offers; `nil` for all that is free.
   ///   - offer: what each node offers to runtime jobs.
   ///   - claims: what each node's owner says of it.
   ///   - metrics: where the first node serves its metrics; the others take the ports behind it.
@@ -48,7 +49,8 @@ public struct LocalNetwork: Sendable {
   /// - Throws: `alreadyRunning` where everything runs; `addressInUse`, `spawnFailed`; `timedOut`
   ///   with the end of a process's log where one does not come up.
   public func up(
-    nodes: Int?, port: UInt16?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
+    nodes: Int?, port: UInt16?, milliCPUs: Int?, memory: Bytes? = nil,
+    offer: RuntimeOffer = RuntimeOffer(),
     claims: NodeClaims = NodeClaims(), metrics: String? = nil, owner: Int32? = nil
   ) async throws -> Started {
     let clock = ContinuousClock()
@@ -80,7 +82,7 @@ public struct LocalNetwork: Sendable {
     // Made before the head starts, which admits it: two processes must not both draw one.
     _ = try CurveKey.loadOrCreate(at: state.clientKey)
     let keys = try (1...count).map {
-      try prepareNode($0, address, headKey, milliCPUs, offer, claims, metrics)
+      try prepareNode($0, address, headKey, milliCPUs, memory, offer, claims, metrics)
     }
     try NetworkFile(headAddress: address, headKey: headKey.publicKey, nodeCount: count)
       .save(state.networkFile)
@@ -154,17 +156,20 @@ public struct LocalNetwork: Sendable {
   /// Makes a node's folder, key and membership; returns its public key.
   private func prepareNode(
     _ number: Int, _ address: String, _ headKey: CurveKey, _ milliCPUs: Int?,
-    _ offer: RuntimeOffer, _ claims: NodeClaims, _ metrics: String?
+    _ memory: Bytes?, _ offer: RuntimeOffer, _ claims: NodeClaims, _ metrics: String?
   ) throws -> [UInt8] {
     let folder = state.node(number)
     try StateFolder.make(folder)
     let key = try CurveKey.loadOrCreate(at: folder + "/node.key")
-    try NodeMembership(
+    var offer = offer
+    if number == 1 { offer.resources[RuntimeOffer.headNode] = 1 }
+    var membership = NodeMembership(
       headAddress: address, headKey: headKey.publicKey, name: "node-\(number)",
       address: "127.0.0.\(number + 1)", milliCPUs: milliCPUs, offer: offer,
       metrics: try metrics.map { try Self.address($0, number) },
-      claims: claims.isEmpty ? nil : claims
-    ).save(to: folder)
+      claims: claims.isEmpty ? nil : claims)
+    membership.memory = memory
+    try membership.save(to: folder)
     return key.publicKey
   }
 

@@ -23,9 +23,18 @@ public struct GangPlacement: Sendable, Hashable {
   public var members: [Member]
   /// 0 where the ranks lie as was asked first, 1 for the first fallback.
   public var fallback: Int
+  /// How many nodes met every requirement and had room for a rank; 0 where that was not counted.
+  public var eligible: Int
+  /// No nodes with room have a shorter longest round trip: proved, in milliseconds. `nil` where the
+  /// strategy that fitted does not ask for it.
+  public var lowerBoundMilliseconds: Float?
 
   /// Describes a placement.
-  public init(members: [Member], fallback: Int = 0) {
+  public init(
+    members: [Member], fallback: Int = 0, eligible: Int = 0, lowerBoundMilliseconds: Float? = nil
+  ) {
+    self.eligible = eligible
+    self.lowerBoundMilliseconds = lowerBoundMilliseconds
     self.members = members
     self.fallback = fallback
   }

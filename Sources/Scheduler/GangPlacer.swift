@@ -8,7 +8,7 @@ internal import IorunCore
 /// known. GPUs are given by index and to one rank only. The same request, offers and sites give the same
 /// answer, in whatever order the offers come.
 public struct GangPlacer: Sendable {
-  private let sites: NodeSites
+  let sites: NodeSites
   private let packing: PackingScore?
 
   /// Makes a placer; it keeps nothing between calls.
@@ -41,8 +41,11 @@ public struct GangPlacer: Sendable {
     for (index, strategy) in ([request.placement] + request.fallbacks).enumerated() {
       // One rank lies to no other: the order of the seats alone decides.
       let effective = packs(request) && !strategy.isSite ? .spread : strategy
-      guard let counts = all.counts(effective) else { continue }
-      return .placed(members(of: request, seats: seats, counts: counts, fallback: index))
+      guard let share = all.share(effective) else { continue }
+      var placement = members(of: request, seats: seats, counts: share.counts, fallback: index)
+      placement.eligible = seats.count
+      placement.lowerBoundMilliseconds = share.lowerBound
+      return .placed(placement)
     }
     return .refused(refusal(request, offers, all))
   }
@@ -60,25 +63,33 @@ public struct GangPlacer: Sendable {
   private func refusal(
     _ request: GangRequest, _ offers: [NodeOffer], _ seats: GangSeats
   ) -> PlacementRefusal {
+    var nearby: (ranks: Int, seats: [Int])?
+    var near: (nodes: Set<PeerID>, limit: Float)?
+    if case .site(let limit?) = request.placement {
+      let most = seats.most(within: Float(limit))
+      nearby = most
+      near = (Set(most.seats.map { seats.seats[$0].offer.node }), Float(limit))
+    }
+    let explained = RefusalExplanation(request: request, offers: offers, near: near)
+    let funnel = explained.funnel
     if let words = limitWords(request, seats) {
-      let funnel = RefusalExplanation(request: request, offers: offers).funnel
       let waits = fitsWhenIdle(request, offers)
       return PlacementRefusal(
-        explanation: "\(funnel); \(words)\(waits ? "; it fits once running jobs end" : "")",
-        fitsWhenIdle: waits)
+        explanation: "\(funnel.text); \(words)\(waits ? "; it fits once running jobs end" : "")",
+        fitsWhenIdle: waits, funnel: funnel)
     }
     guard ![.spread, .pack].contains(request.placement), !seats.seats.isEmpty else {
-      var refusal = RefusalExplanation(request: request, offers: offers).refusal
+      var refusal = explained.refusal
       let waits = request.placement.isSite || fitsWhenIdle(request, offers)
       refusal.fitsWhenIdle = refusal.fitsWhenIdle && waits
       return refusal
     }
-    let funnel = RefusalExplanation(request: request, offers: offers).funnel
-    let words = "\(funnel); \(StrategyRefusal(request: request, seats: seats).words)"
+    let strategy = StrategyRefusal(request: request, seats: seats, nearby: nearby)
+    let words = "\(funnel.text); \(strategy.words)"
     let waits = fitsWhenIdle(request, offers)
     return PlacementRefusal(
       explanation: waits ? "\(words); it fits once running jobs end" : words,
-      fitsWhenIdle: waits || request.placement.isSite)
+      fitsWhenIdle: waits || request.placement.isSite, funnel: funnel)
   }
 
   /// What to say where only the limits of suppliers and regions are in the way; `nil` where not.

@@ -20,7 +20,20 @@ struct GangSeats {
   private static let steps = 50_000
 
   /// Ranks by seat, all of them; `nil` where they do not find room.
-  func counts(_ strategy: GangStrategy) -> [Int]? {
+  func counts(_ strategy: GangStrategy) -> [Int]? { share(strategy)?.counts }
+
+  /// The same, and what is proved of the longest round trip where the strategy asks for that.
+  func share(_ strategy: GangStrategy) -> (counts: [Int], lowerBound: Float?)? {
+    guard case .site(let limit) = strategy else {
+      return plainCounts(strategy).map { ($0, nil) }
+    }
+    guard let near = nearest(within: limit.map { Float($0) } ?? .infinity),
+      let counts = spread(over: near.seats)
+    else { return nil }
+    return (counts, near.lowerBound)
+  }
+
+  private func plainCounts(_ strategy: GangStrategy) -> [Int]? {
     let all = Array(seats.indices)
     switch strategy {
     case .spread: return spread(over: all)
@@ -35,9 +48,7 @@ struct GangSeats {
       return tightest.map { only in all.map { $0 == only ? ranks : 0 } }
     case .pack:
       return fill(all.sorted { (-seats[$0].slots, $0) < (-seats[$1].slots, $1) }, mostAtOnce: .max)
-    case .site(let limit):
-      guard let near = nearest(within: limit.map { Float($0) } ?? .infinity) else { return nil }
-      return spread(over: near)
+    case .site: return nil
     }
   }
 
@@ -55,25 +66,32 @@ struct GangSeats {
     return low
   }
 
-  /// How many ranks find room within a round trip at most; some more may where the search was cut short.
-  func most(within limit: Float) -> Int {
+  /// How many ranks find room within a round trip at most, and on which seats; some more may where the
+  /// search was cut short.
+  func most(within limit: Float) -> (ranks: Int, seats: [Int]) {
     var (low, high) = (0, ranks)
+    var best: [Int] = []
     while low < high {
       let middle = (low + high + 1) / 2
       let fewer = GangSeats(seats: seats, sites: sites, ranks: middle, limits: limits)
-      if fewer.nearest(within: limit) != nil { low = middle } else { high = middle - 1 }
+      if let near = fewer.nearest(within: limit) {
+        (low, best) = (middle, near.seats)
+      } else {
+        high = middle - 1
+      }
     }
-    return low
+    return (low, best)
   }
 
-  /// The seats of the group whose longest round trip is the shortest, as far as `limit` allows it.
-  func nearest(within limit: Float) -> [Int]? {
+  /// The seats of the group whose longest round trip is the shortest, as far as `limit` allows it, and
+  /// what is proved: no group has a shorter one.
+  func nearest(within limit: Float) -> (seats: [Int], lowerBound: Float)? {
     // A node of no known site is a group by itself.
     if let alone = seats.indices.first(where: {
       sites.siteOf[seats[$0].offer.node] == nil && seats[$0].slots >= ranks
         && spread(over: [$0]) != nil
     }) {
-      return [alone]
+      return ([alone], 0)
     }
     var capacities = [Int](repeating: 0, count: sites.matrix.count)
     for seat in seats {
@@ -89,10 +107,10 @@ struct GangSeats {
       let outcome = selector.sites(
         devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps
       ) { spread(over: members(Set($0))) != nil }
-      return outcome.group.map { members(Set($0)) }
+      return outcome.group.map { (members(Set($0)), outcome.lowerBound) }
     }
     let choice = selector.choose(devices: ranks, maxRTTMilliseconds: limit, steps: Self.steps)
-    return choice.map { members(Set($0.shares.map(\.site))) }
+    return choice.map { (members(Set($0.shares.map(\.site))), $0.lowerBoundMilliseconds) }
   }
 
   /// One rank on each in turn, on as many of these seats as there are.

@@ -9,9 +9,12 @@ public struct PlacementRefusal: Sendable, Hashable {
   public var fitsWhenIdle: Bool
   /// True where `finding` says all that there is to say.
   private let isComplete: Bool
+  /// What became of all GPUs or nodes; `nil` for a request that is wrong in itself.
+  public var funnel: GangFunnel?
 
   /// A refusal whose words are complete, for example of a request that is wrong in itself.
-  public init(explanation: String, fitsWhenIdle: Bool) {
+  public init(explanation: String, fitsWhenIdle: Bool, funnel: GangFunnel? = nil) {
+    self.funnel = funnel
     finding = explanation
     changes = []
     self.fitsWhenIdle = fitsWhenIdle
@@ -19,7 +22,10 @@ public struct PlacementRefusal: Sendable, Hashable {
   }
 
   /// A refusal with the changes that would help.
-  public init(finding: String, changes: [String], fitsWhenIdle: Bool) {
+  public init(
+    finding: String, changes: [String], fitsWhenIdle: Bool, funnel: GangFunnel? = nil
+  ) {
+    self.funnel = funnel
     self.finding = finding
     self.changes = changes
     self.fitsWhenIdle = fitsWhenIdle

@@ -4,6 +4,8 @@ internal import IorunCore
 struct StrategyRefusal {
   let request: GangRequest
   let seats: GangSeats
+  /// The most ranks within the round trip that is asked for, and on which seats; `nil` where none is.
+  let nearby: (ranks: Int, seats: [Int])?
 
   /// What is in the way, and what would do.
   var words: String {
@@ -25,12 +27,12 @@ struct StrategyRefusal {
   }
 
   private func siteWords(_ limit: Float, hasRoom: Bool) -> String {
-    let most = seats.most(within: limit)
+    let most = nearby?.ranks ?? 0
     let words =
       "at most \(most) of the \(request.ranks) ranks within \(RoundTripWords.text(limit)) of each other"
     guard hasRoom else { return "\(words); lower ranks to \(most)" }
     guard let near = seats.nearest(within: .infinity),
-      let reached = seats.sites.longest(among: near.map { seats.seats[$0].offer.node })
+      let reached = seats.sites.longest(among: near.seats.map { seats.seats[$0].offer.node })
     else { return "\(words); how far the others are is not known yet" }
     return "\(words); use SITE(\(RoundTripWords.bare(reached))ms), or lower ranks to \(most)"
   }

@@ -20,6 +20,16 @@ public struct TunnelConfig: Sendable, Hashable {
   /// Fits the smallest underlay in use (1,460 bytes at one cloud provider) with IPv6 and WireGuard's
   /// 80 bytes of overhead.
   public static let defaultMTU = 1380
+  /// The MTU of a tunnel on ways that carry packets of `pathMTU` bytes whole, but for a relay's header:
+  /// less than the usual where they are narrow (a mobile network, a tunnel in a tunnel), so that none is
+  /// cut to pieces. IPv6 needs 1,280; below that the kernel cuts.
+  public static func mtu(onPath pathMTU: Int) -> Int {
+    min(defaultMTU, max(1280, pathMTU - overhead))
+  }
+
+  /// IPv6's header, UDP's, WireGuard's with its padding, and a relay's.
+  private static let overhead = 40 + 8 + 32 + TunnelEndpoint.RelayHeader.byteCount
+
   /// The most peers that a tunnel takes.
   public static let maximumPeers = 1024
 

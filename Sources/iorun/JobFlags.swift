@@ -46,7 +46,7 @@ struct JobFlags: ParsableArguments {
 
   @Option(
     name: .customLong("on-loss"),
-    help: "What becomes of the gang when a node is lost: fail, replace or shrink.",
+    help: "What becomes of the gang when a node is lost: \(PlacementTerms.OnLoss.words).",
     completion: .list(PlacementTerms.OnLoss.allCases.map(\.rawValue)))
   var onLoss: String?
 
@@ -107,6 +107,11 @@ struct JobFlags: ParsableArguments {
     help: "Which nodes will do: required (verified ones, where the network verifies) or any.",
     completion: .list(JobSpec.Verification.allCases.map(\.rawValue)))
   var verification: String?
+
+  @Option(
+    help: "Where it may run: required (in sandboxes only) or any (your own nodes as well).",
+    completion: .list(JobSpec.Isolation.allCases.map(\.rawValue)))
+  var isolation: String?
 
   @Option(
     name: .customLong("working-dir"), help: "The folder whose files the ranks find.",
@@ -185,6 +190,12 @@ struct JobFlags: ParsableArguments {
       }
       spec.verification = known
     }
+    if let isolation {
+      guard let known = JobSpec.Isolation(rawValue: isolation) else {
+        throw invalid("--isolation", isolation, "required or any")
+      }
+      spec.isolation = known
+    }
     return spec
   }
 
@@ -216,7 +227,7 @@ struct JobFlags: ParsableArguments {
     }
     if let onLoss {
       guard let policy = PlacementTerms.OnLoss(rawValue: onLoss) else {
-        throw invalid("--on-loss", onLoss, "fail, replace or shrink")
+        throw invalid("--on-loss", onLoss, PlacementTerms.OnLoss.words)
       }
       spec.gang.change { $0.onLoss = policy }
     }

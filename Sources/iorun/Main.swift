@@ -5,6 +5,7 @@ internal import Foundation
 internal import IorunClient
 internal import IorunCore
 internal import IorunMesh
+internal import IorunPoW
 internal import IorunSandbox
 internal import Logging
 
@@ -19,6 +20,14 @@ enum Main {
     // What a node tries its sandboxes with.
     if CommandLine.arguments.dropFirst().first == "__canary" {
       exit(iorun_canary(CommandLine.argc, CommandLine.unsafeArgv))
+    }
+    // What clears a GPU's memory between jobs.
+    if CommandLine.arguments.dropFirst().first == GPUScrub.argument {
+      exit(GPUScrub.run(CommandLine.arguments))
+    }
+    // What proves a GPU, for its node's agent.
+    if CommandLine.arguments.dropFirst().first == GPUProcess.argument {
+      exit(GPUProcess.run(CommandLine.arguments))
     }
     // What unpacks an image, inside a sandbox.
     if CommandLine.arguments.dropFirst().first == ImageSandbox.argument {

@@ -8,6 +8,10 @@ struct OfferOptions: ParsableArguments {
   @Option(help: "Cores that each node offers; may be more than there are (default: all).")
   var cpus: Double?
 
+  @Option(
+    help: "The most memory that each node offers, such as 16GiB (default: all that is free).")
+  var memory: String?
+
   @Option(help: "GPUs that each node offers to tasks and actors (default: those that it has).")
   var gpus: Int?
 
@@ -39,6 +43,11 @@ struct OfferOptions: ParsableArguments {
     help: "Bytes of shared memory for objects (default: a share of what is free).")
   var objectStoreMemory: Int64?
 
+  @Option(
+    name: .customLong("object-spilling-directory"),
+    help: "Where objects go that the store has no room for (default: below the state folder).")
+  var objectSpillingDirectory: String?
+
   @Option(help: "Serve metrics to Prometheus on HOST:PORT; further nodes take the next ports.")
   var metrics: String?
 
@@ -55,6 +64,16 @@ struct OfferOptions: ParsableArguments {
   }
 
   var milliCPUs: Int? { cpus.map { Int(($0 * 1000).rounded()) } }
+
+  func mostMemory() throws -> Bytes? { try Self.bytes(memory, "--memory") }
+
+  static func bytes(_ text: String?, _ option: String) throws -> Bytes? {
+    guard let text else { return nil }
+    guard let amount = Bytes(text), amount >= .mebi(256) else {
+      throw ValidationError("\(option) takes an amount of 256MiB or more, such as 16GiB")
+    }
+    return amount
+  }
 
   /// What the owner says of the node.
   func claims() throws -> NodeClaims {
@@ -76,7 +95,7 @@ struct OfferOptions: ParsableArguments {
   func offer() throws -> RuntimeOffer {
     try RuntimeOffer(
       gpus: gpus, resourcesJSON: resources, labelsJSON: labels,
-      objectStoreMemory: objectStoreMemory)
+      objectStoreMemory: objectStoreMemory, spillFolder: objectSpillingDirectory)
   }
 }
 

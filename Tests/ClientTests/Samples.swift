@@ -27,11 +27,11 @@ enum Samples {
 
   static func rank(
     _ rank: Int, _ state: RankStatus.State = .running, cause: ExitCause? = nil,
-    lastLines: [String] = []
+    lastLines: [String] = [], usage: RankUsage? = nil
   ) -> RankStatus {
     RankStatus(
       rank: rank, node: PeerID(high: 0, low: UInt64(rank)), nodeName: "node-\(rank + 1)",
-      state: state, cause: cause, lastLines: lastLines)
+      state: state, cause: cause, lastLines: lastLines, usage: usage)
   }
 
   static let node = NodeStatus(

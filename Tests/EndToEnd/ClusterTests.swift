@@ -20,6 +20,15 @@ extension RealProcesses {
       }
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func `is told which GPUs it was given`() async throws {
+      try await TestNetwork.with(nodes: 0) { network in
+        let up = try await network.iorun("up", "--nodes", "1", "--cpus", "4", "--gpus", "3")
+        try #require(up.status == 0, "\(up)")
+        try await Self.run("gpus", network)
+      }
+    }
+
     @Test(.timeLimit(.minutes(3)))
     func `uses those of other nodes`() async throws {
       try await TestNetwork.with(nodes: 2, cpus: 2) { network in
@@ -197,9 +206,9 @@ extension RealProcesses {
           environment: ["IORUN_STATE_DIR": network.state], directory: network.root
         ).finish(within: .seconds(40))
         try Self.check(end, "nodes")
-        // By its content, below the node's own folder.
+        // By its content, below the node's own folder, as the agent sees it: on encrypted scratch.
         let programs = try FileManager.default.subpathsOfDirectory(
-          atPath: network.root + "/bare"
+          atPath: "/proc/\(node.pid)/root\(network.root)/bare"
         ).filter { $0.contains("programs/") }
         #expect(programs.contains { $0.hasSuffix("/program") }, "\(programs)")
       }

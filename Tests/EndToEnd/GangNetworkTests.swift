@@ -153,6 +153,39 @@ extension RealProcesses {
       }
     }
 
+    @Test(.timeLimit(.minutes(3)))
+    func `goes over IPv6 alone, as sessions do`() async throws {
+      try await SwitchedHosts.with(isV6: true) { world in
+        for host in ["a", "b"] { try await world.join(host) }
+        for host in ["head", "a", "b"] {
+          let v4 = try await world.namespaces.run(in: host, "ip", "-4", "-o", "address")
+          #expect(!v4.contains("eth-switch"), "\(host) has IPv4: \(v4)")
+        }
+        let secret = "HIDDEN-\(UUID().uuidString)"
+        let tap = try SwitchTap(world.namespaces, in: "switch", markers: [secret])
+        defer { tap.stop() }
+        let job = try await Self.serve(world, secret, network: nil, ranks: 2)
+        let master = try #require(try await Self.master(world, job))
+        #expect(master.interface == "iorun0")
+        #expect(tap.markers.isEmpty && tap.tunnelled > 0)
+        // The gang's tunnel and the link between the agents are direct.
+        try await eventually("both nodes have said that their ways are direct") {
+          let paths = try await world.iorun("status", "--json").json()["paths"] as? [[String: Any]]
+          let ways = (paths ?? []).flatMap { $0["paths"] as? [[String: Any]] ?? [] }
+          func direct(_ isOf: (String) -> Bool) -> Int {
+            ways.count {
+              isOf($0["purpose"] as? String ?? "") && $0["way"] as? String == "direct"
+            }
+          }
+          return direct { $0 == "session" } == 2 && direct { $0.hasPrefix("job-") } == 2
+        } detail: {
+          (try? await world.iorun("status", "--json").output) ?? ""
+        }
+        try Self.stop(world, job)
+        try await Self.succeeds(world, job)
+      }
+    }
+
     /// Submits a serving job and waits until the others have fetched; its id.
     private static func serve(
       _ world: SwitchedHosts, _ marker: String, network: String?, ranks: Int = 3

@@ -74,6 +74,24 @@ extension RealProcesses {
       }
     }
 
+    @Test(
+      .timeLimit(.minutes(4)), arguments: [("full-cone", "symmetric"), ("udp-blocked", "linux")])
+    func `ranks behind two routers call each other's actors, in sessions that the head carries`(
+      _ a: String, _ b: String
+    ) async throws {
+      try await TestNetwork.with(nodes: 0) { network in
+        try await NATWorld.with(network, a: a, b: b) { world in
+          try await world.startHead()
+          for place in ["a", "b"] { try await world.join(place, cpus: 1) }
+          let spec = try network.writeDigitsJob(epochs: 2)
+          let submit = try await world.iorun("submit", spec, in: "head", within: .seconds(100))
+          #expect(submit.status == 0, "\(submit)")
+          #expect(submit.errors.contains("2 ranks on 2 nodes"), "\(submit)")
+          #expect(submit.lines.last?.contains("2 ranks, which agree") == true, "\(submit)")
+        }
+      }
+    }
+
     @Test(.timeLimit(.minutes(3)))
     func `a buyer without a rank on a node hears nothing of where it is`() async throws {
       try await TestNetwork.with(nodes: 0) { network in

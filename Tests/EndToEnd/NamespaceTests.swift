@@ -57,7 +57,7 @@ extension RealProcesses {
       #expect(wall.status == 124, "nobody can dial the node: \(wall)")
 
       let join = try wires.iorun(
-        ["join", "-", "--name", "hidden"], in: .node, state: "n",
+        ["join", "-", "--name", "hidden", "--isolation", "open"], in: .node, state: "n",
         input: try await ticket("supplier"))
       try await eventually("the node is there") {
         let nodes = try await wires.iorun(["nodes", "--json"], in: .head, state: "s").finish()

@@ -30,12 +30,16 @@ extension RealProcesses {
         let fits = try await network.iorun("submit", "--plan", "--ranks", "2", "--", "true")
         #expect(fits.status == 0, "\(fits)")
         #expect(fits.output.contains("node-1") && fits.output.contains("node-2"), "\(fits)")
+        #expect(fits.output.contains("why: ") && fits.output.contains("$/HOUR"), "\(fits)")
         let refused = try await network.iorun(
           "submit", "--plan", "--ranks", "2", "--cpus", "9", "--json", "--", "true")
         #expect(refused.status == 2, "\(refused)")
         let plan = try refused.json()
         #expect(plan["fits"] as? Bool == false)
         #expect(plan["fits_when_idle"] as? Bool == false)
+        let funnel = try #require(plan["funnel"] as? [String: Any])
+        #expect(funnel["seen"] as? Int == 2 && funnel["left"] as? Int == 0, "\(funnel)")
+        #expect((plan["offers"] as? [Any])?.isEmpty == true, "\(plan)")
         #expect((plan["refusal"] as? String)?.isEmpty == false)
         let jobs = try await network.iorun("status", "--json").json()["jobs"] as? [Any]
         #expect(jobs?.isEmpty == true)

@@ -58,11 +58,86 @@ extension RealProcesses {
         #expect(nodes.output.contains("PROOF"), "\(nodes)")
         let words = try await network.iorun("pow", "explain", "bench")
         #expect(words.output.contains("It claims 1 core:"), "\(words)")
+        // Memory is asked for as well, once cores and searches are what was claimed.
+        #expect(words.output.contains("steps/s of mem"), "\(words)")
         #expect(try await network.iorun("pow", "explain", "nobody").status != 0)
         join.signal(SIGTERM)
         #expect(try await join.finish(within: .seconds(15)).status == 0)
         head.signal(SIGTERM)
         #expect(try await head.finish(within: .seconds(15)).status == 0)
+      }
+    }
+
+    @Test(.timeLimit(.minutes(4)))
+    func `that a killed node was doing are interrupted, not failed`() async throws {
+      try await TestNetwork.with(nodes: 0) { network in
+        let address = "127.0.0.1:\(try FreePort.any())"
+        let head = try network.start(["head", "--listen", address, "--verification", "record"])
+        try await head.prints("ticket create --role supplier")
+        let join = try network.start(
+          ["join", "-", "--name", "bench", "--address", "127.0.0.9", "--cpus", "1"],
+          state: network.root + "/node", input: try await `A ticket`.ticket(.supplier, network))
+        func record() async throws -> [String: Any] {
+          let history = try await network.iorun("pow", "history", "bench", "--json")
+          return history.status == 0 ? try history.json() : [:]
+        }
+        // Its first rounds follow each other: once one was judged, the next is under way.
+        try await eventually("no round was judged", within: .seconds(120)) {
+          try await !(record()["verdicts"] as? [Any] ?? []).isEmpty
+        } detail: {
+          join.errors + head.errors
+        }
+        join.signal(SIGKILL)
+        _ = try await join.finish()
+        var reasons: [String] = []
+        try await eventually("the head does not see that it was interrupted") {
+          let transitions = try await record()["transitions"] as? [[String: Any]] ?? []
+          reasons = transitions.compactMap { $0["reason"] as? String }
+          return reasons.contains("interrupted")
+        } detail: {
+          "\(reasons) " + head.errors
+        }
+        let device = try await record()["device"] as? [String: Any]
+        let mark = device?["mark"] as? [String: Any]
+        #expect(mark?["status"] as? String == "pending", "\(reasons)")
+        let words = try await network.iorun("pow", "explain", "bench")
+        #expect(words.output.contains("gone in the middle of a round"), "\(words)")
+        head.signal(SIGTERM)
+        #expect(try await head.finish(within: .seconds(15)).status == 0)
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `are measured against a catalogue, to which calibrate adds models`() async throws {
+      try await TestNetwork.with(nodes: 0) { network in
+        let (samples, known) = (network.root + "/samples.json", network.root + "/models.json")
+        let measured: [[String: Any]] = (1...20).map {
+          [
+            "device": String(format: "%064x", $0), "model": "a CPU of tests", "kind": "cpu.lane",
+            "rates": [5e7, 5.1e7, 5.2e7], "is_attested": true,
+          ]
+        }
+        try JSONSerialization.data(withJSONObject: measured)
+          .write(to: URL(fileURLWithPath: samples))
+        let before = try await network.iorun("pow", "catalogue", "--json")
+        try Data(before.output.utf8).write(to: URL(fileURLWithPath: known))
+        let after = try await network.iorun(
+          "pow", "calibrate", samples, "--model", "a CPU of tests", "--catalogue", known)
+        #expect(after.status == 0, "\(after)")
+        let models = try after.json()["models"] as? [[String: Any]] ?? []
+        let model = try #require(models.first { $0["name"] as? String == "a CPU of tests" })
+        let rate = try #require((model["rates"] as? [[String: Any]])?.first)
+        #expect(rate["median"] as? Double == 5.1e7 && rate["devices"] as? Int == 20)
+        #expect((rate["source"] as? String)?.contains("20 attested devices") == true)
+        // Too few, and a catalogue without sources.
+        let few = try await network.iorun("pow", "calibrate", samples, "--model", "another")
+        #expect(few.status != 0 && few.errors.contains("20 attested devices"), "\(few)")
+        let bare = after.output.replacingOccurrences(of: "measured on", with: "")
+          .replacingOccurrences(of: "\"devices\":20", with: "\"devices\":0")
+        try Data(bare.utf8).write(to: URL(fileURLWithPath: known))
+        let head = try await network.iorun(
+          "head", "--listen", "127.0.0.1:\(try FreePort.any())", "--catalogue", known)
+        #expect(head.status != 0 && head.errors.contains("a rate of cpu.lane"), "\(head)")
       }
     }
   }

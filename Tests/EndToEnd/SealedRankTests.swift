@@ -32,6 +32,53 @@ extension RealProcesses {
     }
 
     @Test(.timeLimit(.minutes(4)))
+    func `leaves none of its files, names and words on the disk, during and after`() async throws {
+      try await Self.with { network, _ in
+        let state = network.root + "/far"
+        // Neither is in any command line: a grant's text is not what is looked for.
+        let (word, name) = (
+          "planted-\(UInt64.random(in: 0 ... .max))", "n\(UInt64.random(in: 0 ... .max))"
+        )
+        try network.write(String(repeating: word + "\n", count: 5000), to: "work/\(name).txt")
+        let job = try await network.detach(
+          "--working-dir", network.root + "/work", "--", "sh", "-c",
+          "for file in *; do cat $file; done; cp *.txt /var/tmp/; ls; sync; exec sleep 600")
+        _ = try await network.job(job, reaches: "running")
+        let log = try await Self.log(of: job, has: name, network)
+        #expect(log.contains(word))
+        let isThere = "the words are found where they do lie: \(network.root)/work"
+        #expect(
+          try await Self.find(word, name, below: network.root + "/work", network).count == 2,
+          "\(isThere)")
+        #expect(try await Self.find(word, name, below: state, network) == [])
+        _ = try await network.iorun("cancel", job)
+        _ = try await network.job(job, reaches: "cancelled")
+        try await eventually("the lease's scratch is gone") {
+          SandboxTraces.leaseMounts(below: state).isEmpty
+        } detail: {
+          "\(SandboxTraces.leaseMounts(below: state))"
+        }
+        #expect(try await Self.find(word, name, below: state, network) == [])
+      }
+    }
+
+    /// The files below a folder, but not in what is mounted there, that have the word in them, and those
+    /// that have the name: ciphertext and images of disks, too.
+    private static func find(
+      _ word: String, _ name: String, below folder: String, _ network: TestNetwork
+    ) async throws -> [String] {
+      var found: [String] = []
+      for test in ["-type f -exec grep -laF -e '\(word)' {} +", "-name '*\(name)*' -print"] {
+        let end = try await RunningCommand(
+          "/bin/sh", ["-c", "sync; find '\(folder)' -xdev \(test)"],
+          scratch: network.root + "/commands", environment: [:], directory: "/"
+        ).finish(within: .seconds(60))
+        found += end.lines.filter { !$0.isEmpty }
+      }
+      return found
+    }
+
+    @Test(.timeLimit(.minutes(4)))
     func `takes commands, copies and connections, which are in the sandbox, too`() async throws {
       try await Self.with { network, _ in
         let secret = try network.write("a secret of the host", to: "secret")
@@ -71,6 +118,13 @@ extension RealProcesses {
           "x = bytearray(1 << 30); print('has it all', len(x))")
         let end = try await network.job(hog, reaches: "failed", "succeeded")
         #expect(end["state"] as? String == "failed", "\(end)")
+        let ranks = try #require(end["ranks"] as? [[String: Any]])
+        let usage = try #require(ranks.first?["usage"] as? [String: Any], "\(end)")
+        #expect((usage["limits_hit"] as? [String])?.contains("memory") == true, "\(end)")
+        #expect((usage["out_of_memory_kills"] as? Int ?? 0) > 0, "\(end)")
+        #expect((usage["peak_memory_bytes"] as? Int ?? 0) > 100 << 20, "\(end)")
+        let explained = try await network.iorun("explain", hog)
+        #expect(explained.output.contains("met its limit of memory"), "\(explained)")
         let log = try await network.iorun("logs", hog)
         #expect(log.output.contains("met its limit of memory"), "\(log) \(join.errors)")
         #expect(try await network.job(other)["state"] as? String == "running")
@@ -84,15 +138,19 @@ extension RealProcesses {
         let job = try await network.detach("--", "sleep", "613")
         _ = try await network.job(job, reaches: "running")
         let state = network.root + "/far"
-        #expect(Self.mounts(below: state).isEmpty == false)
+        let old = Set(SandboxTraces.leaseMounts(below: state))
+        #expect(!old.isEmpty)
         join.signal(SIGKILL)
         let again = try network.start(["join", "--isolation", "bwrap"], state: state)
         _ = try await network.job(job, reaches: "failed")
+        try await again.prints("this node is registered", within: .seconds(60))
         try await eventually("nothing is left") {
-          Self.mounts(below: state).isEmpty && Self.groups(of: job).isEmpty
+          SandboxTraces.leaseMounts(below: state).isEmpty
+            && old.isDisjoint(with: SandboxTraces.mounts(below: state))
+            && Self.groups(of: job).isEmpty
             && ProcessScan.all("sleep 613").isEmpty
         } detail: {
-          "\(Self.mounts(below: state)) \(Self.groups(of: job)) \(again.errors)"
+          "\(SandboxTraces.mounts(below: state)) \(Self.groups(of: job)) \(again.errors)"
         }
         let after = try await network.detach("--", "id", "-u")
         _ = try await network.job(after, reaches: "succeeded")
@@ -103,15 +161,15 @@ extension RealProcesses {
     }
 
     /// A network in which only `far` takes work, which is joined with sandboxes.
-    private static func with(
-      _ body: (TestNetwork, RunningCommand) async throws -> Void
+    static func with(
+      isolation: String = "bwrap", _ body: (TestNetwork, RunningCommand) async throws -> Void
     ) async throws {
       try await TestNetwork.with(nodes: 1) { network in
         let drained = try await network.iorun("drain", "node-1")
         try #require(drained.status == 0, "\(drained)")
         let ticket = try await `A ticket`.ticket(.supplier, network, "--uses", "2")
         let join = try network.start(
-          ["join", ticket, "--name", "far", "--cpus", "4", "--isolation", "bwrap"],
+          ["join", ticket, "--name", "far", "--cpus", "4", "--isolation", isolation],
           state: network.root + "/far")
         try await eventually("far is there", within: .seconds(60)) {
           try await network.nodeStates()["far"] == "alive"
@@ -126,7 +184,7 @@ extension RealProcesses {
           print("== far\n\(join.errors.suffix(3000))")
           throw error
         }
-        #expect(mounts(below: network.root).isEmpty)
+        #expect(SandboxTraces.mounts(below: network.root).isEmpty)
       }
     }
 
@@ -141,13 +199,6 @@ extension RealProcesses {
         log
       }
       return log
-    }
-
-    private static func mounts(below folder: String) -> [String] {
-      ProcessScan.text("/proc/self/mountinfo").split(separator: "\n").compactMap { line in
-        let fields = line.split(separator: " ")
-        return fields.count > 4 && fields[4].hasPrefix(folder + "/") ? String(fields[4]) : nil
-      }
     }
 
     /// The control groups of a job's sandboxes.

@@ -70,7 +70,9 @@ extension RealProcesses {
       async throws
     {
       try await TestNetwork.with(nodes: 0) { network in
-        let head = try network.start(["head", "--listen", "127.0.0.1:\(try FreePort.any())"])
+        let head = try network.start([
+          "head", "--listen", "127.0.0.1:\(try FreePort.any())", "--verification", "off",
+        ])
         try await head.prints("ticket create --role supplier")
         let states = (1...3).map { "\(network.root)/machine-\($0)" }
         for state in states {
@@ -90,7 +92,8 @@ extension RealProcesses {
               scratch: network.root + "/commands", environment: ["IORUN_STATE_DIR": state],
               input: try await `A ticket`.ticket(.supplier, network), directory: network.root))
         }
-        try await eventually("all nodes are there") {
+        // Each tries its sandboxes first, all at once.
+        try await eventually("all nodes are there", within: .seconds(120)) {
           try await network.nodeStates() == ["m1": "alive", "m2": "alive", "m3": "alive"]
         } detail: {
           nodes.map(\.errors).joined(separator: "\n")
@@ -103,13 +106,16 @@ extension RealProcesses {
         ).finish(within: .seconds(120))
         #expect(job.status == 0, "\(job)")
         #expect(job.output.contains("ok nodes"), "\(job)")
-        // The driver's node has it as a file of the job; the other two have fetched it by its content.
-        let copies = try states.map { state in
-          try FileManager.default.subpathsOfDirectory(atPath: state).contains {
-            $0.contains("programs/") && $0.hasSuffix("/program")
-          }
+        // The driver's node has it as a file of the job; the other two have fetched it by its content, and
+        // that of the driver, too, where it runs in a sandbox.
+        // As the agents see it: on encrypted scratch that is mounted for them alone.
+        let copies = try zip(nodes, states).map { node, state in
+          try FileManager.default.subpathsOfDirectory(atPath: "/proc/\(node.pid)/root\(state)")
+            .contains {
+              $0.contains("programs/") && $0.hasSuffix("/program")
+            }
         }
-        #expect(copies.filter { $0 }.count == 2, "\(copies)")
+        #expect(copies.filter { $0 }.count >= 2, "\(copies)")
       }
     }
 

@@ -31,6 +31,7 @@ extension RealProcesses {
             ["submit", "--plan", "--json", "--placement", "SITE(10ms)"] + flags + ["--", "true"])
           #expect(near.status == 0, "\(near)")
           #expect((try near.json()["sites"] as? [Int])?.count == 1, "\(near)")
+          #expect((try near.json()["offers"] as? [Any])?.isEmpty == false, "\(near)")
 
           let job = try await world.iorun(
             ["submit", "--json", "--placement", "SITE(10ms)"] + flags + ["--", "sleep", "0"])
@@ -46,6 +47,10 @@ extension RealProcesses {
           let id = try #require(status["id"] as? String)
           let explained = try await world.iorun(["explain", id, "--json"])
           #expect((try explained.json()["sites"] as? [Int])?.count == 1, "\(explained)")
+          let choice = try #require(try explained.json()["choice"] as? [String: Any])
+          #expect(choice["optimality_gap"] as? Double == 0, "\(choice)")
+          #expect(choice["strategy"] as? String == "SITE(10ms)", "\(choice)")
+          #expect((choice["reasons"] as? [String])?.isEmpty == false, "\(choice)")
 
           // Three ranks do not fit into one city: no offer within 10 ms, and the word of what would do.
           let none = try await world.iorun(

@@ -40,17 +40,7 @@ extension RealProcesses {
           try await world.join("near", in: "head")
           try await world.join("far", in: "node")
           // Each rank wants all cores that a node offers, so that both nodes are needed.
-          let spec = try network.write(
-            """
-            name: train-digits
-            swift: {target: train-digits, arguments: [--epochs, "1"]}
-            working_dir: \(Binaries.digits)
-            gang:
-              ranks: 2
-              resources: {cpus: 1, memory: 128MiB}
-            outputs: [metrics.json]
-            timeout: 90s
-            """, to: "job.yaml")
+          let spec = try network.writeDigitsJob(epochs: 1)
           let submit = try await world.iorun("submit", spec, within: .seconds(100))
           try #require(submit.status == 0, "\(submit)")
           #expect(submit.lines.first?.hasPrefix("[0] epoch 1/1") == true, "\(submit)")
@@ -120,6 +110,61 @@ extension RealProcesses {
       }
     }
 
+    @Test(.timeLimit(.minutes(4)))
+    func `a head that is killed and started again loses no node, no rank and no line`() async throws
+    {
+      try await TestNetwork.with(nodes: 0) { network in
+        try await Self.linked(network, Self.longPath) { world in
+          try await world.join("far", in: "node")
+          let marks = network.root + "/marks"
+          let submit = try world.start(
+            [
+              "submit", "--ranks", "1", "--retries", "1", "--json", "--", "sh", "-c",
+              """
+              echo began >> \(marks)
+              i=0; until [ -e \(network.root)/stop ]; do i=$((i+1)); echo line $i; sleep 0.05; done
+              echo last $i
+              """,
+            ], in: "head", state: "s")
+          try await eventually("the rank runs") { network.read("marks") == "began\n" }
+          let job = try #require(
+            (try await world.iorun("status", "--json").json()["jobs"] as? [[String: Any]])?
+              .first?["id"] as? String)
+          func lines() async throws -> [String] {
+            try await world.iorun("logs", job, "--rank", "0").lines
+          }
+          try await eventually("it is heard") { try await lines().count > 20 }
+          // Twice: the second time in the midst of coming back from the first.
+          for _ in 0..<2 {
+            let head = try #require(world.head)
+            kill(head, SIGKILL)
+            try await eventually("the head is gone") { !ProcessScan.isRunning(head) }
+            try await world.startHead()
+          }
+          var states: Set<String> = []
+          try await eventually("the node is back") {
+            states.insert(try await world.node("far")["state"] as? String ?? "")
+            return states.contains("alive")
+          } detail: {
+            "\(states)"
+          }
+          let far = try await lines().count
+          try await eventually("the log goes on") {
+            states.insert(try await world.node("far")["state"] as? String ?? "")
+            return try await lines().count > far + 40
+          }
+          try network.write("", to: "stop")
+          let result = try await submit.finish(within: .seconds(60))
+          #expect(result.status == 0, "\(result)")
+          #expect(try result.json()["attempt"] as? Int == 1, "\(result)")
+          #expect(network.read("marks") == "began\n", "it was run twice")
+          #expect(!states.contains("dead") && !states.contains("left"), "\(states)")
+          let all = try await lines()
+          #expect(all == (1..<all.count).map { "line \($0)" } + ["last \(all.count - 1)"])
+        }
+      }
+    }
+
     /// The head's side of the link, where commands are given, and the node's.
     private struct World {
       let network: TestNetwork
@@ -147,6 +192,19 @@ extension RealProcesses {
       var link: pid_t? {
         let name = namespaces.name("node")
         return ProcessScan.all(name).first { $0.commandLine.contains("wan-link") }?.pid
+      }
+
+      /// The head's process.
+      var head: pid_t? {
+        ProcessScan.all(network.root).first { $0.commandLine.contains("iorun head --listen") }?.pid
+      }
+
+      /// Starts the head, with what it knew before.
+      func startHead() async throws {
+        let address = WanLinkProcess.addresses.a + ":7070"
+        let head = try start(
+          ["head", "--listen", address, "--verification", "off"], in: "head", state: "s")
+        try await head.prints("tickets name \(address)")
       }
 
       /// A node as the head sees it.
@@ -186,10 +244,7 @@ extension RealProcesses {
           in: namespaces, from: "head", to: "node", settings: settings
         ) {
           let world = World(network: network, namespaces: namespaces)
-          let address = WanLinkProcess.addresses.a + ":7070"
-          let head = try world.start(
-            ["head", "--listen", address, "--verification", "off"], in: "head", state: "s")
-          try await head.prints("tickets name \(address)")
+          try await world.startHead()
           try await body(world)
         }
       }

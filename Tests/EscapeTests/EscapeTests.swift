@@ -61,6 +61,15 @@ import Testing
     var port: UInt16 = 0
     let listener = iorun_local_listen("127.0.0.1", 0, &port)
     defer { close(listener) }
+    var port6: UInt16 = 0
+    let listener6 = iorun_local_listen("::1", 0, &port6)
+    if listener6 < 0 { print("this machine has no ::1: not tried: SKIPPED") }
+    defer { if listener6 >= 0 { close(listener6) } }
+    let lan = Self.lanAddress()
+    var lanPort: UInt16 = 0
+    let lanListener = lan.map { iorun_local_listen($0, 0, &lanPort) } ?? -1
+    if lanListener < 0 { print("this machine has no address but loopback's: not tried: SKIPPED") }
+    defer { if lanListener >= 0 { close(lanListener) } }
     let shared = shmget(key_t(getpid()), 4096, Int32(0o1666))
     defer { shmctl(shared, Int32(IPC_RMID), nil) }
     setenv("IORUN_HOST_MARKER", "1", 1)
@@ -82,9 +91,25 @@ import Testing
     let limits = SandboxLimits(
       memory: .mebi(64), processes: 48, milliCPUs: 1000, temporary: .mebi(4),
       sharedMemory: .mebi(2), openFiles: 256)
+    // Another task of the same agent.
+    var other = SandboxSpec(
+      name: "other", root: root, command: ["/attempts", "wait"], limits: limits,
+      environment: ["HOST_SECRET": secret])
+    other.firstUser += SandboxSpec.userCount
+    let words = try SandboxCapture()
+    let task = try await Blocking.run { [other] in
+      try driver.launch(other, streams: words.streams)
+    }
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try words.text(limit: 100) != "here\n", ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(try words.text(limit: 100) == "here\n")
     let spec = SandboxSpec(
       name: "escape", root: root, command: ["/attempts"], limits: limits,
       environment: [
+        "OTHER_TASK_PID": "\(task.pid)", "HOST_PORT_6": "\(listener6 < 0 ? 0 : port6)",
+        "HOST_LAN": lan ?? "", "HOST_LAN_PORT": "\(lanListener < 0 ? 0 : lanPort)",
         "HOST_SECRET": secret, "HOST_PID": "\(getpid())", "HOST_PORT": "\(port)",
         "HOST_ABSTRACT": "iorun-\(getpid())", "HOST_SHM": "\(getpid())",
         "HOST_GROUP": lab.groupName, "JOB_SECRET": "only-in-the-environment",
@@ -111,6 +136,10 @@ import Testing
     #expect(groups == Set(1...20))
     #expect(lines.count { $0.hasSuffix("blocked") } > 120)
 
+    // 3: the other task runs on.
+    #expect(kill(task.pid, 0) == 0)
+    task.kill()
+    #expect(await task.wait().wasAsked, "nobody else ended it")
     // 20: nothing of it is left, whatever it did to stay.
     #expect(Self.processes(of: spec.hostUser) == [])
     // 19: what it left is opened by the agent below its folder only.
@@ -187,6 +216,25 @@ import Testing
     let quietEnd = await quiet.wait()
     #expect(quietEnd.cause == .exited(status: 5))
     #expect(try capture.text(limit: 100) == "up\nalive\n")
+  }
+
+  /// An IPv4 address of this machine that is not loopback.
+  static func lanAddress() -> String? {
+    var list: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&list) == 0 else { return nil }
+    defer { freeifaddrs(list) }
+    return sequence(first: list) { $0?.pointee.ifa_next }.lazy.compactMap { entry -> String? in
+      guard let entry = entry?.pointee, entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0,
+        let address = entry.ifa_addr, Int32(address.pointee.sa_family) == AF_INET
+      else { return nil }
+      var text = [CChar](repeating: 0, count: 64)
+      guard
+        getnameinfo(
+          address, socklen_t(MemoryLayout<sockaddr_in>.size), &text, 64, nil, 0, NI_NUMERICHOST)
+          == 0
+      else { return nil }
+      return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }.first
   }
 
   static func processes(of user: UInt32) -> [String] {

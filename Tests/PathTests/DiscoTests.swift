@@ -5,7 +5,7 @@ import Testing
 
 @testable import IorunPath
 
-@Suite("Disco messages")
+@Suite("Disco messages", .timeLimit(.minutes(2)))
 struct DiscoTests {
   static let samples: [DiscoMessage] = [
     .ping(transaction: 7), .pong(transaction: .max, observed: nil),

@@ -5,7 +5,7 @@ import Testing
 
 @testable import IorunPath
 
-@Suite("Probes and bindings at a relay")
+@Suite("Probes and bindings at a relay", .timeLimit(.minutes(2)))
 struct RelayDeskTests {
   let secret = [UInt8](repeating: 7, count: 32)
   let relay = SocketAddress(v4: 203, 0, 113, 1, port: 7070)

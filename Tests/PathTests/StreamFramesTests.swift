@@ -4,6 +4,7 @@ import Testing
 @testable import IorunPath
 
 /// Datagrams on a byte stream that anybody may open.
+@Suite(.timeLimit(.minutes(2)))
 struct StreamFramesTests {
   @Test(
     "changed streams are refused or read, the same in whatever pieces they come",

@@ -301,15 +301,6 @@ struct AttackTests {
     #expect(verdict.refusal == .wrongOpening)
   }
 
-  @Test("shared GPU: two identities at half the rate each are caught in four rounds")
-  func sharedGPU() {
-    for _ in 0..<2 {
-      var test = RateTest()
-      for _ in 0..<4 { test.add(measured: 0.5, expected: 1) }
-      #expect(test.decision == .failed)
-    }
-  }
-
   @Test("several weak as one strong: a layer's seed needs the whole layer before")
   func severalWeak() async throws {
     let challenge = try world.challenge(PoWWorld.puzzle(.product))

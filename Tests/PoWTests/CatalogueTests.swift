@@ -40,6 +40,50 @@ struct CatalogueTests {
     #expect(ModelCatalogue.builtIn["H300"] == nil)
   }
 
+  @Test("faked strings: a name never makes the expectation lower, and a known one makes it its own")
+  func expectation() throws {
+    let devices = try propose(samples(20, median: 2e6, kind: .lane))
+    let catalogue = ModelCatalogue(models: [devices])
+    func expected(_ name: String, claimed: Double, cores: Int = 4) -> ModelCatalogue.Expectation {
+      catalogue.expectation(of: name, .lane, cores: cores, claimed: claimed)
+    }
+    let median = try #require(devices.rate(.lane)).median
+    let known = expected("x", claimed: 1e6)
+    #expect(known.rate == 4 * median && known.source?.contains("20 attested") == true)
+    #expect(expected("X", claimed: 1e9).rate == 1e9 && expected("X", claimed: 1e9).source == nil)
+    #expect(expected("another", claimed: 1e6) == ModelCatalogue.Expectation(rate: 1e6))
+    let hash = catalogue.expectation(of: "X", .hash, cores: 4, claimed: 5)
+    #expect(hash == ModelCatalogue.Expectation(rate: 5))
+    // What this version knows is from one device each: it is shown, and counts for nothing.
+    for model in ModelCatalogue.builtIn.models {
+      for kind in PuzzleKind.allCases {
+        let claim = ModelCatalogue.builtIn.expectation(of: model.name, kind, cores: 1, claimed: 1)
+        #expect(claim.source == nil)
+      }
+    }
+  }
+
+  @Test("a catalogue from a file has a source for each figure, and no rate that is none")
+  func checked() throws {
+    try ModelCatalogue.builtIn.check()
+    func rate(_ median: Double, devices: Int = 1, source: String = "here") -> ModelCatalogue.Rate {
+      ModelCatalogue.Rate(
+        kind: .lane, median: median, spread: nil, devices: devices, source: source)
+    }
+    let good = ModelCatalogue.Model(name: "X", isCore: true, rates: [rate(1)])
+    try ModelCatalogue(models: [good]).check()
+    let rates = [
+      rate(0), rate(-1), rate(.nan), rate(.infinity), rate(1, devices: 0), rate(1, source: ""),
+    ]
+    var bad = rates.map { [ModelCatalogue.Model(name: "X", isCore: true, rates: [$0])] }
+    bad.append([good, ModelCatalogue.Model(name: "x", isCore: true)])
+    bad.append([ModelCatalogue.Model(name: "G", isCore: false, memoryBytes: 5)])
+    for models in bad {
+      let error = #expect(throws: IorunError.self) { try ModelCatalogue(models: models).check() }
+      #expect(error?.code == .malformed)
+    }
+  }
+
   @Test("twenty attested devices make a rate: their median, and the spread between them")
   func proposed() throws {
     let model = try propose(samples(400))

@@ -9,18 +9,18 @@ import Testing
 struct DeviceStateTests {
   private let device: DeviceID
   private let answer: Digest
-
   init() throws {
     device = try #require(DeviceID(bytes: [UInt8](repeating: 3, count: 32)))
     answer = SHA256.digest(of: [1])
   }
 
   private func verdict(
-    round: Int, rate: Double = 1, epoch: Int64 = 10, refusal: Refusal? = nil
+    round: Int, rate: Double = 1, epoch: Int64 = 10, refusal: Refusal? = nil,
+    kind: PuzzleKind = .hash
   ) -> DeviceState.Event {
     .judged(
       Verdict(
-        device: device, epoch: epoch, round: round, kind: .hash, refusal: refusal,
+        device: device, epoch: epoch, round: round, kind: kind, refusal: refusal,
         work: refusal == nil ? rate : 0, seconds: 1, answer: answer), expectedRate: 1)
   }
 
@@ -31,7 +31,7 @@ struct DeviceStateTests {
   }
 
   private func rounds(_ actions: [DeviceState.Action]) -> [Int] {
-    actions.compactMap { if case .challenge(_, let round) = $0 { round } else { nil } }
+    actions.compactMap { if case .challenge(_, let round, _) = $0 { round } else { nil } }
   }
 
   /// Three good rounds of `epoch`.
@@ -41,9 +41,43 @@ struct DeviceStateTests {
     return actions
   }
 
+  @Test("a GPU's rounds have two halves: both must come, and the first bad one ends the round")
+  func halves() {
+    var state = DeviceState(device, kinds: [.product, .gpuMemory])
+    var actions = state.handle(.windowBegan(epoch: 10))
+    for round in 0..<3 {
+      #expect(actions.contains(.challenge(epoch: 10, round: round, kind: .gpuMemory)))
+      #expect(state.openKind == .gpuMemory && state.alsoOpen == .product)
+      // In either order; the same half twice counts once.
+      let first: PuzzleKind = round == 1 ? .product : .gpuMemory
+      let second: PuzzleKind = round == 1 ? .gpuMemory : .product
+      #expect(state.handle(verdict(round: round, kind: first)) == [])
+      #expect(state.handle(verdict(round: round, kind: first)) == [])
+      #expect(state.isOpen && state.alsoOpen == nil)
+      actions = state.handle(verdict(round: round, kind: second))
+    }
+    #expect(reasons(actions) == ["rates"])
+    #expect(state.status == .verified(untilEpoch: 11))
+    #expect(state.capabilities == [.product: .verified, .gpuMemory: .verified])
+
+    _ = state.handle(.windowBegan(epoch: 11))
+    actions = state.handle(
+      verdict(round: 0, epoch: 11, refusal: .wrongWork, kind: .product))
+    #expect(reasons(actions).first?.hasPrefix("rerun:") == true)
+    #expect(rounds(actions) == [1] && state.alsoOpen == .product)
+    // The other half of the round before comes too late for anything.
+    #expect(state.handle(verdict(round: 0, epoch: 11, kind: .gpuMemory)) == [])
+    _ = state.handle(verdict(round: 1, epoch: 11, kind: .gpuMemory))
+    actions = state.handle(.unanswered(round: 1))
+    #expect(reasons(actions) == ["unanswered"])
+    #expect(state.status == .failed && !state.isOpen)
+    #expect(state.capabilities[.product] == .failed)
+    #expect(state.capabilities[.gpuMemory] == .verified)
+  }
+
   @Test("three good rounds verify a new device, until the end of the next epoch")
   func verified() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     #expect(state.status == .pending)
     let actions = verify(&state, epoch: 10)
     #expect(rounds(actions) == [0, 1, 2])
@@ -58,9 +92,68 @@ struct DeviceStateTests {
     #expect(state.status == .pending)
   }
 
+  /// Answers rounds at `rates`, one a kind, until no more is asked; the kinds that were asked for.
+  private func run(
+    _ state: inout DeviceState, rates: [PuzzleKind: Double], actions: inout [DeviceState.Action]
+  ) -> [PuzzleKind] {
+    var asked: [PuzzleKind] = []
+    while case .challenge(let epoch, let round, let kind)? = actions.last {
+      asked.append(kind)
+      actions += state.handle(
+        verdict(round: round, rate: rates[kind] ?? 1, epoch: epoch, kind: kind))
+    }
+    return asked
+  }
+
+  @Test("each capability is rated for itself: lanes and searches in turn, then memory")
+  func capabilities() {
+    var state = DeviceState(device, kinds: [.lane, .hash, .memory])
+    var actions = state.handle(.windowBegan(epoch: 10))
+    let asked = run(&state, rates: [.memory: 9], actions: &actions)
+    #expect(
+      asked == [.lane, .hash, .lane, .hash, .lane, .hash, .memory, .memory, .memory])
+    // Far above what memory is measured against is no other model.
+    #expect(reasons(actions) == ["rates"])
+    #expect(
+      state.capabilities == [.lane: .verified, .hash: .verified, .memory: .verified])
+  }
+
+  @Test(
+    "one capability that is not there fails the device, whatever the others give",
+    arguments: [PuzzleKind.lane, .hash, .memory], [1.0, 9.0])
+  func oneCapability(kind: PuzzleKind, others: Double) {
+    var state = DeviceState(device, kinds: [.lane, .hash, .memory])
+    var rates: [PuzzleKind: Double] = [.lane: others, .hash: others, .memory: others]
+    rates[kind] = 0.5
+    var actions = state.handle(.windowBegan(epoch: 10))
+    _ = run(&state, rates: rates, actions: &actions)
+    #expect(reasons(actions) == ["rerun:slow", "slow"])
+    #expect(state.status == .failed)
+    #expect(state.capabilities[kind] == .failed)
+  }
+
+  @Test("memory is not filled for a device whose other rounds decide nothing")
+  func undecidedLanes() {
+    var state = DeviceState(device, kinds: [.lane, .hash, .memory])
+    var actions = state.handle(.windowBegan(epoch: 10))
+    let asked = run(&state, rates: [.lane: 0.89], actions: &actions)
+    #expect(!asked.contains(.memory))
+    #expect(reasons(actions) == ["undecided"] && !state.isOpen)
+    #expect(state.capabilities == [.hash: .verified])
+  }
+
+  @Test("a verdict of another kind than the round's counts nothing")
+  func otherKind() {
+    var state = DeviceState(device, kinds: [.lane, .hash])
+    _ = state.handle(.windowBegan(epoch: 10))
+    let before = state
+    #expect(state.handle(verdict(round: 0, kind: .hash)).isEmpty)
+    #expect(state == before)
+  }
+
   @Test("a refused proof gets one more run at once, and then the device failed")
   func rerun() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = state.handle(.windowBegan(epoch: 10))
     let first = state.handle(verdict(round: 0, refusal: .wrongWork))
     #expect(reasons(first) == ["rerun:refused:wrong_work"])
@@ -78,7 +171,7 @@ struct DeviceStateTests {
 
   @Test("a good run after a disturbed one verifies")
   func recovered() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = state.handle(.windowBegan(epoch: 10))
     _ = state.handle(.unanswered(round: 0))
     for round in 1..<4 { _ = state.handle(verdict(round: round)) }
@@ -87,7 +180,7 @@ struct DeviceStateTests {
 
   @Test("a device at half of its claim fails after two runs of four rounds")
   func slow() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     var actions = state.handle(.windowBegan(epoch: 10))
     for round in 0..<8 { actions += state.handle(verdict(round: round, rate: 0.5)) }
     #expect(reasons(actions) == ["rerun:slow", "slow"])
@@ -96,7 +189,7 @@ struct DeviceStateTests {
 
   @Test("a fault of the verifier never marks a device failed", arguments: [0, 2])
   func verifierFault(after good: Int) {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = verify(&state, epoch: 10)
     _ = state.handle(.windowBegan(epoch: 11))
     for round in 0..<good { _ = state.handle(verdict(round: round, epoch: 11)) }
@@ -105,23 +198,60 @@ struct DeviceStateTests {
     #expect(state.status == .verified(untilEpoch: 11))
   }
 
+  @Test("a device that is gone in the middle keeps its mark, and its bad rounds")
+  func interrupted() throws {
+    var state = DeviceState(device, kinds: [.hash])
+    _ = verify(&state, epoch: 10)
+    _ = state.handle(.windowBegan(epoch: 11))
+    for round in 0..<2 { _ = state.handle(verdict(round: round, rate: 0.5, epoch: 11)) }
+    #expect(state.handle(.interrupted(round: 0)).isEmpty)
+    #expect(reasons(state.handle(.interrupted(round: 2))) == ["interrupted"])
+    #expect(state.status == .verified(untilEpoch: 11) && !state.isOpen)
+    #expect(rounds(state.handle(.runCalled(epoch: 11))) == [3])
+    #expect(state.rating[.hash]?.evidence == 3)
+    // Good ones are not carried over.
+    for round in 3..<5 { _ = state.handle(verdict(round: round, epoch: 11)) }
+    _ = state.handle(.interrupted(round: 5))
+    _ = state.handle(.runCalled(epoch: 11))
+    #expect(state.rating[.hash]?.evidence == 0)
+  }
+
+  @Test("a run beside another's second try is no second try of its own")
+  func beside() {
+    var state = DeviceState(device, kinds: [.hash])
+    #expect(state.handle(.runBeside(epoch: 10)).isEmpty)
+    _ = verify(&state, epoch: 10)
+    #expect(rounds(state.handle(.runBeside(epoch: 10))) == [3])
+    // One that is under way begins anew; bad rounds count on.
+    _ = state.handle(verdict(round: 3, rate: 0.5))
+    #expect(rounds(state.handle(.runBeside(epoch: 10))) == [5])
+    #expect(state.rating[.hash]?.evidence == 3 && state.rating.rounds == 0)
+    #expect(state.status == .verified(untilEpoch: 11))
+    for round in 5..<12 { _ = state.handle(verdict(round: round, rate: 0.5)) }
+    #expect(state.status == .failed && state.hasRerun)
+    // It was judged; the run beside another can only fail again, without a try more.
+    _ = state.handle(.runBeside(epoch: 10))
+    let actions = (12..<16).flatMap { state.handle(verdict(round: $0, rate: 0.5)) }
+    #expect(reasons(actions) == ["slow"])
+  }
+
   @Test("an undecided window leaves the mark that there was, and carries its evidence")
-  func undecided() {
-    var state = DeviceState(device)
+  func undecided() throws {
+    var state = DeviceState(device, kinds: [.hash])
     _ = state.handle(.windowBegan(epoch: 10))
     for round in 0..<RateTest.Rule().maximumRounds {
       _ = state.handle(verdict(round: round, rate: 0.89))
     }
     #expect(state.status == .pending)
-    let evidence = state.test.evidence
+    let evidence = try #require(state.rating[.hash]?.evidence)
     _ = state.handle(.windowBegan(epoch: 11))
-    #expect(state.test.evidence == max(-3, min(3, evidence)))
+    #expect(state.rating[.hash]?.evidence == max(-3, min(3, evidence)))
     #expect(evidence != 0)
   }
 
   @Test("a hired device gets lane checks only, keeps its mark for a day, and is run at the end")
   func hired() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = verify(&state, epoch: 10)
     #expect(state.handle(.hired(true)).isEmpty)
     for epoch in Int64(11)..<40 {
@@ -141,7 +271,7 @@ struct DeviceStateTests {
 
   @Test("one failed lane check of a hired device is a busy second, two are not")
   func laneChecks() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = verify(&state, epoch: 10)
     _ = state.handle(.hired(true))
     #expect(state.handle(.laneCheck(passed: false)).isEmpty)
@@ -153,20 +283,20 @@ struct DeviceStateTests {
 
   @Test("a device that is hired and given back all the time gets no more rounds than an epoch has")
   func hiredTooOften() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     var issued = rounds(state.handle(.windowBegan(epoch: 10)))
     for _ in 0..<100 {
       issued += rounds(state.handle(.hired(true)) + state.handle(.hired(false)))
     }
-    #expect(issued == Array(Challenge.allowedRounds))
+    #expect(issued == Array(DeviceState.rounds))
     // What is answered now changes nothing.
-    #expect(state.handle(verdict(round: 63)).isEmpty)
+    #expect(state.handle(verdict(round: 62)).isEmpty)
     #expect(rounds(state.handle(.windowBegan(epoch: 11))) == [0])
   }
 
   @Test("a job that takes the device in the middle of a round leaves no mark")
   func preempted() {
-    var state = DeviceState(device)
+    var state = DeviceState(device, kinds: [.hash])
     _ = state.handle(.windowBegan(epoch: 10))
     _ = state.handle(.hired(true))
     #expect(state.handle(.unanswered(round: 0)).isEmpty)
@@ -179,7 +309,7 @@ struct DeviceStateTests {
     let other = try #require(DeviceID(bytes: [UInt8](repeating: 4, count: 32)))
     for seed in UInt64(0)..<300 {
       var generator = SeededGenerator(state: seed)
-      var state = DeviceState(device)
+      var state = DeviceState(device, kinds: [.hash])
       var window: Int64 = 0
       for _ in 0..<60 {
         let before = state
@@ -245,7 +375,7 @@ struct DeviceStateTests {
   @Test("the log of an hour is signed, shows each entry, and no other")
   func log() throws {
     let key = try SigningKey()
-    var (log, state) = (VerdictLog(epoch: 10), DeviceState(device))
+    var (log, state) = (VerdictLog(epoch: 10), DeviceState(device, kinds: [.hash]))
     var actions = state.handle(.windowBegan(epoch: 10))
     for round in 0..<8 { actions += state.handle(verdict(round: round, rate: 0.5)) }
     for case .record(let transition) in actions { try log.add(transition) }
@@ -258,8 +388,8 @@ struct DeviceStateTests {
       #expect(!head.contains(entry, at: 1 - index, path: log.path(to: index)))
     }
     let text = log.entries[1].text
-    #expect(text.contains("|10|pending|failed|slow|12.000000|-0.693147,"))
-    var other = DeviceState(device)
+    #expect(text.contains("|10|pending|failed|slow|cpu.hash:12.000000:-0.693147,"))
+    var other = DeviceState(device, kinds: [.hash])
     for case .record(let stray) in verify(&other, epoch: 11) {
       #expect(!head.contains(stray, at: 0, path: log.path(to: 0)))
       #expect(throws: IorunError.self) { try log.add(stray) }

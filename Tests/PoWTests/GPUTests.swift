@@ -53,6 +53,21 @@ struct GPUTests {
     #expect(!condition.isPartitioned && condition.processes == 0)
   }
 
+  @Test("all free memory is overwritten, and given back")
+  func scrubbed() throws {
+    let room = UInt64(200 << 20) + 12_345
+    let device = try device(free: room)
+    let before = try device.allocate(1 << 20)
+    try device.upload([UInt32](repeating: 0xdead_beef, count: 1 << 18), to: before)
+    let held = fake_gpu_allocations()
+    let left = try device.freeBytes()
+    let cleared = try GPUScrub.run(device)
+    #expect(cleared.rawValue <= left && cleared.rawValue > left - UInt64(64 << 10))
+    #expect(fake_gpu_allocations() == held)
+    // What somebody holds is left alone.
+    #expect(try device.download(before, byteCount: 4) == [0xef, 0xbe, 0xad, 0xde])
+  }
+
   @Test("another process on the GPU, too little memory and a fault are typed errors")
   func faults() async throws {
     #expect(await code { _ = try device(processes: 2) } == .gpuBusy)
@@ -107,6 +122,67 @@ struct GPUTests {
         #expect(solver.progress.total == 2 * 48 * 5 * 4)
       }
     }
+  }
+
+  @Test(
+    "a GPU is measured, filled, and asked for both halves of a round at once; all is given back")
+  func both() async throws {
+    do {
+      let (world, solver) = (try PoWWorld(), try GPUSolver(on: device()))
+      let rates = try await solver.measure(memory: 1 << 20, seconds: 0.01)
+      #expect(rates.groups == 8 && rates.label > 0 && rates.walk > 0 && rates.product > 0)
+      let walk = try world.challenge(PoWWorld.puzzle(.gpuMemory), round: 1)
+      let product = try world.challenge(PoWWorld.puzzle(.product), round: 1)
+      #expect(await code { _ = try await solver.solve(walk) } == .malformed)
+      guard case .gpuMemory(let puzzle) = walk.puzzle else { return }
+      let order = try TableOrder(
+        device: walk.device, epoch: walk.epoch, beacon: walk.beacon, labels: puzzle.labels,
+        labelSteps: puzzle.labelSteps, isOnGPU: true)
+      #expect(order.seed == walk.tableSeed)
+      try await solver.fill(order)
+      async let walked = solver.solve(walk)
+      async let multiplied = solver.solve(product)
+      for (challenge, roots) in try await [(walk, walked), (product, multiplied)] {
+        let commitment = try Commitment(challenge, roots: roots, signedBy: .device(world.key))
+        let request = try world.verifier.request(
+          for: commitment, from: .anybody, epoch: challenge.epoch,
+          nowMilliseconds: PoWWorld.opens + 500)
+        let proof = try Proof(
+          challenge, try await solver.open(request), signedBy: .device(world.key))
+        #expect(try world.verdict(proof).refusal == nil)
+        #expect(await code { _ = try await solver.open(request) } == .notFound)
+      }
+    }
+    #expect(fake_gpu_allocations() == 0)
+  }
+
+  @Test("a GPU's round fits in its memory, and both halves take the round's time")
+  func plans() throws {
+    // A small card, a large one, and the tests' own.
+    for (memory, label, walk, product) in [
+      (8 << 30, 2e9, 5e8, 4e13), (141 << 30, 1.5e10, 6e9, 5e14), (64 << 20, 2e6, 983_040, 4.2e8),
+    ] {
+      let seconds = memory > 1 << 30 ? 5 : 0.05
+      let plan = try #require(
+        GPUPlan(
+          memory: memory, groups: memory > 1 << 30 ? 264 : 1, labelRate: label, walkRate: walk,
+          productRate: product, fillSeconds: 60, seconds: seconds))
+      let size = plan.product.size
+      let tiles = plan.product.tileCount * plan.product.layers
+      let taken = plan.memory.tableByteCount + 2 * size * size + 43 * tiles
+      #expect(Double(taken) <= 0.95 * Double(memory))
+      #expect(plan.product.layers >= 4)
+      #expect(Double(plan.product.multiplications) <= 1.2 * product * seconds)
+      let steps = try plan.memory.puzzle().steps
+      #expect((0.5...1.01).contains(Double(steps) / walk / seconds))
+      // A tenth of the labels made anew takes all the time that is allowed.
+      let missing = 0.1 * Double(plan.memory.labelSteps) / label
+      #expect(missing >= 0.99 / plan.memory.expectedRate || plan.memory.labelSteps == 256)
+    }
+    #expect(
+      GPUPlan(
+        memory: 1 << 30, groups: 1, labelRate: 1, walkRate: 1, productRate: .nan, fillSeconds: 1,
+        seconds: 1) == nil)
   }
 
   @Test("a solver on a GPU stops when it is cancelled")

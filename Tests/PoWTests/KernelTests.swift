@@ -135,6 +135,15 @@ struct KernelTests {
     let matrices = Matrices(seed: seed, layer: 3, size: 128, kernel: kernel)
     #expect(matrices.rows(from: 5, count: 3) == expected.rows(from: 5, count: 3))
     #expect(matrices.columns(from: 127, count: 1) == expected.columns(from: 127, count: 1))
+    // More blocks than go into a vector at once, and some that do not fill one.
+    for size in [16, 112, 400] {
+      let (wide, narrow) = (
+        Matrices(seed: seed, layer: 1, size: size, kernel: kernel),
+        Matrices(seed: seed, layer: 1, size: size, kernel: .swift)
+      )
+      #expect(wide.rows(from: 2, count: 2) == narrow.rows(from: 2, count: 2))
+      #expect(wide.columns(from: 2, count: 2) == narrow.columns(from: 2, count: 2))
+    }
     #expect(matrices.rows(from: 0, count: 8).allSatisfy { $0 < 128 })
     #expect(matrices.columns(from: 0, count: 8).contains { $0 < 0 })
   }

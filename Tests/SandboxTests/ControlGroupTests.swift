@@ -5,7 +5,7 @@ import Testing
 
 @testable import IorunSandbox
 
-@Suite struct ControlGroupLayoutTests {
+@Suite(.serialized) struct ControlGroupLayoutTests {
   @Test("hosts of version 1, 2 and both are understood")
   func layouts() {
     let hybrid = ControlGroupLayout(
@@ -42,6 +42,116 @@ import Testing
       let layout = ControlGroupLayout(mountInfo: damaged, groups: damaged)
       #expect(layout.version1.count < 10)
     }
+  }
+
+  /// A host with version 2 that gives one controller away; `nil` where the kernel has none to give.
+  private static func controller(_ layout: ControlGroupLayout) -> (top: String, name: String)? {
+    guard geteuid() == 0, let top = layout.unifiedMount,
+      access(top + "/cgroup.type", F_OK) != 0,
+      let name = ControlGroup.words(top + "/cgroup.controllers").first
+    else { return nil }
+    return (top, name)
+  }
+
+  @Test(
+    "an agent leaves its own group of version 2, so that groups below it can be limited",
+    .enabled(
+      if: controller(.current()) != nil,
+      "needs root and a controller in version 2 of control groups: SKIPPED"))
+  func settles() throws {
+    let (top, controller) = try #require(Self.controller(.current()))
+    let own = top + "/iorun-test-settle-\(getpid())"
+    let wasGiven = ControlGroup.words(top + "/cgroup.subtree_control").contains(controller)
+    try ControlGroup.write("+" + controller, to: top + "/cgroup.subtree_control")
+    var agents: [Process] = []
+    defer {
+      for agent in agents {
+        // SIGTERM may be blocked in what tests start.
+        kill(agent.processIdentifier, SIGKILL)
+        agent.waitUntilExit()
+      }
+      ControlGroup.removeTree(own)
+      ControlGroup.removeTree(top + "/" + ControlGroupLayout.sharedName)
+      if !wasGiven {
+        try? ControlGroup.write("-" + controller, to: top + "/cgroup.subtree_control")
+      }
+    }
+    try #require(mkdir(own, 0o755) == 0)
+    func start() throws -> pid_t {
+      let agent = Process()
+      agent.executableURL = URL(fileURLWithPath: "/bin/sleep")
+      agent.arguments = ["600"]
+      try agent.run()
+      agents.append(agent)
+      try ControlGroup.write("\(agent.processIdentifier)", to: own + "/cgroup.procs")
+      return agent.processIdentifier
+    }
+    let agent = try start()
+    var layout = ControlGroupLayout(mountInfo: "", groups: "")
+    (layout.unified, layout.unifiedMount) = (own, top)
+    // What the kernel says to an agent that stays where it was started.
+    #expect(throws: IorunError.self) {
+      try ControlGroup.write("+" + controller, to: own + "/cgroup.subtree_control")
+    }
+    let settled = try layout.settled(agent: agent, controllers: [controller])
+    #expect(settled.unified == own)
+    #expect(ControlGroup.words(own + "/agent/cgroup.procs") == ["\(agent)"])
+    try ControlGroup.write("+" + controller, to: own + "/cgroup.subtree_control")
+    try #require(mkdir(own + "/box", 0o755) == 0)
+    #expect(ControlGroup.words(own + "/box/cgroup.controllers") == [controller])
+    // Started again in the leaf, as by `DelegateSubgroup=agent`, it finds the group above.
+    layout.unified = own + "/agent"
+    try ControlGroup.write("-" + controller, to: own + "/cgroup.subtree_control")
+    #expect(ControlGroup.words(own + "/agent/cgroup.controllers").isEmpty)
+    #expect(try layout.settled(agent: agent, controllers: [controller]).unified == own)
+    // A group with somebody else's processes is left to them.
+    let other = try start()
+    try ControlGroup.write("\(agent)", to: own + "/cgroup.procs")
+    layout.unified = own
+    let shared = try layout.settled(agent: agent, controllers: [controller])
+    #expect(shared.unified == top + "/" + ControlGroupLayout.sharedName)
+    #expect(Set(ControlGroup.words(own + "/cgroup.procs")) == ["\(agent)", "\(other)"])
+    // Without the controllers that are wanted nobody is moved.
+    #expect(try layout.settled(agent: agent, controllers: ["no-such"]) == layout)
+  }
+
+  @Test(
+    "processes that enter a group which gave its controllers away get one below it",
+    .enabled(
+      if: controller(.current()) != nil,
+      "needs root and a controller in version 2 of control groups: SKIPPED"))
+  func enters() throws {
+    let (top, controller) = try #require(Self.controller(.current()))
+    let own = top + "/iorun-test-enter-\(getpid())"
+    let wasGiven = ControlGroup.words(top + "/cgroup.subtree_control").contains(controller)
+    try ControlGroup.write("+" + controller, to: top + "/cgroup.subtree_control")
+    let name = "box"
+    let group = try ControlGroup(
+      { () -> ControlGroupLayout in
+        var layout = ControlGroupLayout(mountInfo: "", groups: "")
+        layout.unified = top
+        return layout
+      }(), parent: (own as NSString).lastPathComponent, name: name,
+      limits: SandboxLimits(memory: .mebi(64), milliCPUs: 1000))
+    defer {
+      group.remove()
+      ControlGroup.removeTree(own)
+      if !wasGiven {
+        try? ControlGroup.write("-" + controller, to: top + "/cgroup.subtree_control")
+      }
+    }
+    // What `OCIControlGroups` has the runtime's process do.
+    try ControlGroup.write("+" + controller, to: own + "/cgroup.subtree_control")
+    try ControlGroup.write("+" + controller, to: own + "/box/cgroup.subtree_control")
+    let capture = try SandboxCapture()
+    let pid = try SandboxLaunch(
+      path: "/bin/sleep", arguments: ["sleep", "600"], streams: capture.streams, group: group
+    ).start()
+    #expect(ControlGroup.words(own + "/box/runtime/cgroup.procs") == ["\(pid)"])
+    try group.kill()
+    var status: Int32 = 0
+    waitpid(pid, &status, 0)
+    #expect(group.members().isEmpty)
   }
 
   @Test(

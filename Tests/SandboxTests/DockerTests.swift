@@ -2,6 +2,7 @@ import CShim
 import Foundation
 import IorunCore
 import SandboxSupport
+import Synchronization
 import TestSupport
 import Testing
 
@@ -125,5 +126,103 @@ import Testing
       DockerDriver(socket: lab.folder + "/none", host: lab.host))
     #expect(report.faults["launch"]?.contains("no Docker daemon answers") == true)
     #expect(!report.isFitForStrangers)
+  }
+
+  @Test(
+    "the guard removes somebody else's container before it starts, and neither its own nor what is allowed",
+    .enabled(if: DockerLab.shared != nil, reason))
+  func guarding() async throws {
+    let engine = DockerEngine(socket: try #require(DockerLab.shared).socket)
+    var tar = Tar()
+    tar.add("x", content: [1])
+    for image in ["foreign", "backup"] {
+      try engine.request(
+        "POST", "/images/create?fromSrc=-&repo=\(image)&tag=1", body: tar.archive,
+        type: "application/x-tar")
+    }
+    struct Wish: Encodable {
+      var Image: String
+      var Cmd = ["/x"]
+      var Labels: [String: String] = [:]
+    }
+    struct Made: Decodable { var Id: String }
+    func make(_ image: String, group: String? = nil) throws -> String {
+      let labels = group.map { [DockerDriver.label: $0] } ?? [:]
+      return try engine.request(
+        "POST", "/containers/create", sending: Wish(Image: image + ":1", Labels: labels),
+        for: Made.self
+      ).Id
+    }
+    func isThere(_ id: String) throws -> Bool {
+      try engine.request("GET", "/containers/\(id)/json", accepted: [404]).status == 200
+    }
+    func remove(_ id: String) {
+      _ = try? engine.request("DELETE", "/containers/\(id)?force=1&v=1", accepted: [404])
+    }
+    for isDry in [true, false] {
+      let incidents = Mutex<[GuardIncident]>([])
+      let watch = DockerGuard(
+        socket: engine.socket,
+        GuardPolicy(
+          mode: .exclusive, isDryRun: isDry, allowedPrograms: ["backup:1"], stopsPerMinute: 2),
+        groupName: "ours", report: { incident in incidents.withLock { $0.append(incident) } })
+      let deadline = ContinuousClock.now + .seconds(30)
+      while !watch.isListening, ContinuousClock.now < deadline {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      let own = try make("foreign", group: "ours")
+      let allowed = try make("backup")
+      let foreign = try (0..<3).map { _ in try make("foreign") }
+      while incidents.withLock({ $0.count }) < 3, ContinuousClock.now < deadline {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      await watch.stop()
+      let seen = incidents.withLock { $0 }
+      #expect(seen.map(\.facts.groups) == foreign.map { "/docker/\($0)" })
+      #expect(seen.allSatisfy { $0.facts.program == "foreign:1" && $0.kind == .container })
+      #expect(try isThere(own) && isThere(allowed))
+      // Two a minute are removed; a dry run removes none.
+      #expect(try foreign.map(isThere) == (isDry ? [true, true, true] : [false, false, true]))
+      #expect(seen.count { $0.decision == .stop } == (isDry ? 0 : 2), "\(seen)")
+      for id in [own, allowed] + foreign { remove(id) }
+    }
+  }
+
+  @Test("without a daemon the guard waits for one, and ends when it is told to")
+  func absent() async throws {
+    let watch = DockerGuard(
+      socket: "/no/such/socket", GuardPolicy(mode: .exclusive), groupName: "x", report: { _ in })
+    #expect(!watch.isListening)
+    await watch.stop()
+  }
+
+  @Test("events are read whole, however they come in pieces, and what are none is refused")
+  func events() throws {
+    let id = String(repeating: "0a", count: 32)
+    let line =
+      #"{"Action":"create","Actor":{"ID":"\#(id)","Attributes":{"image":"a:1","iorun.group":"g"}}}"#
+      + "\n"
+    let chunk = Array((String(line.utf8.count, radix: 16) + "\r\n" + line + "\r\n").utf8)
+    for size in [1, 2, 7, chunk.count * 2] {
+      var chunks = DockerChunks()
+      var body: [UInt8] = []
+      let all = chunk + chunk
+      for start in stride(from: 0, to: all.count, by: size) {
+        body += try chunks.add(all[start..<min(start + size, all.count)])
+      }
+      #expect(String(decoding: body, as: UTF8.self) == line + line)
+    }
+    let event = try #require(DockerEvents.container(Array(line.utf8)))
+    #expect(event == .init(id: id, image: "a:1", group: "g"))
+    for other in [
+      line.replacingOccurrences(of: "create", with: "start"),
+      line.replacingOccurrences(of: id, with: "../images/x"), "{", "[]",
+    ] {
+      #expect(DockerEvents.container(Array(other.utf8)) == nil, "\(other)")
+    }
+    for bad in ["zz\r\n", "-1\r\n", "ffffffff\r\n", String(repeating: "0", count: 40) + "\r\n"] {
+      var chunks = DockerChunks()
+      #expect(throws: IorunError.self) { try chunks.add(Array(bad.utf8)) }
+    }
   }
 }

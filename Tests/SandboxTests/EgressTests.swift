@@ -192,7 +192,43 @@ import Testing
     next.close()
     network.close()
     second.close()
+    // The first one's sandboxes still need the way out.
+    #expect(try lab.tables() == ["iorun-gate", "iorun-gate6"])
+    first.close()
     #expect(try lab.tables() == [])
+  }
+
+  @Test(
+    "the gates of a killed agent are shut by the next, and not those of one that lives",
+    .enabled(if: EgressLab.canRun, reason))
+  func gatesLeft() throws {
+    let lab = try EgressLab(others: [])
+    func forwards(_ interface: String = "uplink") throws -> String {
+      try EgressRouter.run(
+        "sh", [], input: "cat /proc/sys/net/ipv4/conf/\(interface)/forwarding", network: lab.host
+      ).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    // One that its owner lets forward, and whose name is a part of the other's.
+    _ = try EgressRouter.run(
+      "sh", [],
+      input: """
+        set -e
+        ip link add name uplin type veth peer name uplin-end
+        echo 1 > /proc/sys/net/ipv4/conf/uplin/forwarding
+        """, network: lab.host)
+    var router: EgressRouter? = try EgressRouter(
+      outside: ["uplink"], resolvers: [], network: lab.host)
+    #expect(router != nil)
+    EgressRouter.removeLeftovers(network: lab.host)
+    #expect(try lab.tables().contains("iorun-gate"))
+    #expect(try forwards() == "1")
+    // As when its process ends: nothing is closed, and what it held the kernel lets go of.
+    router = nil
+    #expect(try lab.tables().contains("iorun-gate"))
+    EgressRouter.removeLeftovers(network: lab.host)
+    #expect(try lab.tables() == [])
+    #expect(try forwards() == "0")
+    #expect(try forwards("uplin") == "1")
   }
 
   @Test(

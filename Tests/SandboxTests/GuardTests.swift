@@ -68,11 +68,48 @@ import Testing
     #expect(decide(facts(groups: "0::/system.slice/backup.service/x")) == .ignore)
     for touched in [
       facts(pid: 1), facts(pid: 9), facts("/usr/sbin/sshd"),
+      facts("/usr/bin/nvidia-persistenced", devices: ["/dev/nvidia0"]),
       facts(groups: "0::/user.slice/user-1000.slice/session-3.scope"),
     ] {
       #expect(decide(touched) != .stop)
       #expect(decide(touched) != .ignore)
     }
+    #expect(decide(facts("/usr/sbin/sshd", groups: "0::/docker/abc")) == .stop)
+  }
+
+  @Test(
+    "a desktop's applications are spared, sandboxes of their own as they are; a user's containers not",
+    arguments: [
+      (
+        "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.x-12.scope",
+        true
+      ),
+      ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/firefox.service", true),
+      ("0::/user.slice/user-1000.slice/user@1000.service/session.slice/gvfs.service", true),
+      ("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-1a.scope", false),
+      (
+        "0::/user.slice/user-1000.slice/user@1000.service/app.slice/libpod-1a.scope/container",
+        false
+      ),
+      ("0::/system.slice/docker-1a.scope/app.slice/x", false), ("0::/app.slice/x", false),
+    ])
+  func desktop(groups: String, isSpared: Bool) {
+    var ledger = GuardLedger(GuardPolicy(mode: .exclusive), untouchable: [])
+    let decision = ledger.decide(facts(groups: groups), .container, now: .zero)
+    #expect((decision != .stop) == isSpared, "\(decision)")
+  }
+
+  @Test("a root of layers is a container's, but not where the machine's own is one")
+  func overlay() {
+    let host = ["pid": "1", "mnt": "2", "user": "3", "net": "4"]
+    var facts = ProcessFacts(pid: 7, parent: 1, program: "/x", namespaces: host)
+    var classifier = ProcessClassifier(hostNamespaces: host, groupName: "g")
+    facts.namespaces["mnt"] = "5"
+    #expect(classifier.classify(facts, leases: []) == .host, "a service with mounts of its own")
+    facts.hasOverlayRoot = true
+    #expect(classifier.classify(facts, leases: []) == .container, "docker run --pid=host")
+    classifier.hasOverlayRoot = true
+    #expect(classifier.classify(facts, leases: []) == .host)
   }
 
   @Test("no more are stopped within a minute than the policy says, and none in a dry run")
@@ -161,8 +198,75 @@ import Testing
     host.kill()
     #expect(await host.wait().wasAsked)
     #expect(ours.missingLimits.isSubset(of: [.cpu]))
+    #expect(ControlGroup.ownNames(parent: lab.groupName).contains("lease-1"))
     ours.kill()
     #expect(await ours.wait().wasAsked)
+    #expect(!ControlGroup.ownNames(parent: lab.groupName).contains("lease-1"))
+  }
+
+  @Test(
+    "an OCI runtime's container is stopped as well", .enabled(if: canRun, "\(reason)"),
+    arguments: ["crun", "runc"].filter { SandboxLab.find($0) != nil })
+  func runtime(name: String) async throws {
+    let lab = try SandboxLab("guard-oci")
+    defer { lab.remove() }
+    let neighbours = try SandboxLab("guard-others")
+    defer { neighbours.remove() }
+    let driver = OCIDriver(program: try #require(SandboxLab.find(name)), host: neighbours.host)
+    guard await neighbours.selfTest.run(driver).isFitForStrangers else {
+      print("\(name) does not run here: SKIPPED")
+      return
+    }
+    let incidents = Incidents()
+    let watch = ContainerGuard(
+      GuardPolicy(mode: .exclusive, grace: .milliseconds(20)),
+      scope: .group(neighbours.groupName), groupName: lab.groupName,
+      scanInterval: .milliseconds(200), leases: { [] }, report: { incidents.add($0) })
+    let root = try HostRoot(at: neighbours.folder + "/root")
+    let capture = try SandboxCapture()
+    let foreign = try await Blocking.run {
+      try driver.launch(
+        SandboxSpec(
+          name: "foreign", root: root.folder, command: ["/bin/sleep", "1000"],
+          limits: SandboxLimits(memory: .mebi(64), milliCPUs: 1000), binds: root.binds),
+        streams: capture.streams)
+    }
+    let watchdog = Task {
+      try await Task.sleep(for: .seconds(60))
+      foreign.kill()
+    }
+    let end = await foreign.wait()
+    watchdog.cancel()
+    #expect(!end.wasAsked, "the guard ended it: \(end)")
+    #expect(incidents.all.contains { $0.decision == .stop })
+    await watch.stop()
+  }
+
+  @Test(
+    "whoever computes on a leased GPU is stopped, though no container and without its file open",
+    .enabled(if: canRun, "\(reason)"))
+  func computing() async throws {
+    let lab = try SandboxLab("guard-gpu")
+    defer { lab.remove() }
+    let group = try ControlGroup(
+      lab.host.groups, parent: lab.groupName, name: "neighbourhood",
+      limits: SandboxLimits(memory: .mebi(64), milliCPUs: 1000))
+    let user = try start(["/bin/sleep", "1000"], in: group)
+    let other = try start(["/bin/sleep", "1000"], in: group)
+    let incidents = Incidents()
+    let watch = ContainerGuard(
+      GuardPolicy(mode: .shared, grace: .milliseconds(20)), scope: .group(lab.groupName),
+      groupName: lab.groupName, scanInterval: .milliseconds(100), leases: { [] },
+      devices: { ["/dev/nvidia0"] },
+      deviceUsers: { [user.pid: ["/dev/nvidia0"], other.pid: ["/dev/nvidia1"]] },
+      report: { incidents.add($0) })
+    let end = await user.wait()
+    #expect(end.cause == .signalled(signal: SIGKILL) && !end.wasAsked)
+    #expect(incidents.all.allSatisfy { $0.facts.pid == user.pid })
+    #expect(incidents.all.first?.facts.devices == ["/dev/nvidia0"])
+    await watch.stop()
+    other.kill()
+    #expect(await other.wait().wasAsked)
   }
 
   @Test(

@@ -191,6 +191,47 @@ import Testing
     try unpack(tar, in: base, limits: .init(bytes: Bytes(4000), entries: 4))
   }
 
+  @Test("a layer of zeros is given up once it is much larger than its compressed form")
+  func bomb() throws {
+    let base = try folder()
+    defer { try? FileManager.default.removeItem(atPath: base) }
+    let blobs = base + "/layout/blobs/sha256"
+    try FileManager.default.createDirectory(atPath: blobs, withIntermediateDirectories: true)
+    func blob(_ text: String) throws -> String {
+      let digest = SHA256.digest(of: Array(text.utf8)).description
+      try save(Array(text.utf8), blobs + "/" + digest)
+      return "sha256:" + digest
+    }
+    // 80 MiB in 80 KiB: a thousandfold, where 200 are allowed, and 64 MiB in any case.
+    let zipped = Process()
+    zipped.executableURL = URL(fileURLWithPath: "/bin/sh")
+    zipped.arguments = ["-c", "head -c 83886080 /dev/zero | gzip -9 > '\(base)/bomb.gz'"]
+    try zipped.run()
+    zipped.waitUntilExit()
+    let bomb = [UInt8](try Data(contentsOf: URL(fileURLWithPath: base + "/bomb.gz")))
+    let digest = SHA256.digest(of: bomb).description
+    try save(bomb, blobs + "/" + digest)
+    let configuration = try blob(
+      #"{"config":{},"rootfs":{"type":"layers","diff_ids":["sha256:\#(digest)"]}}"#)
+    let manifest = try blob(
+      """
+      {"config":{"digest":"\(configuration)","size":1},"layers":[
+       {"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:\(digest)",
+        "size":1}]}
+      """)
+    try save(
+      Array(#"{"manifests":[{"digest":"\#(manifest)","size":1}]}"#.utf8),
+      base + "/layout/index.json")
+    let error = #expect(throws: IorunError.self) {
+      try ImageLayout(folder: base + "/layout")
+        .unpack(nil, into: base + "/root", temporary: base + "/tmp")
+    }
+    #expect(error?.code == .imageInvalid)
+    #expect(error?.message.contains("within 64 MiB") == true, "\(String(describing: error))")
+    #expect(ImageUnpacker.Limits().archive(ofCompressed: 1 << 20) == .mebi(200))
+    #expect(ImageUnpacker.Limits().archive(ofCompressed: .max) == .gibi(64))
+  }
+
   @Test("a damaged archive is refused, and never leads out", arguments: [1, 2, 3] as [UInt64])
   func damaged(seed: UInt64) throws {
     let base = try folder()

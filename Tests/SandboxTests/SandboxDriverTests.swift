@@ -8,6 +8,7 @@ import Testing
 @Suite(.serialized) struct SandboxDriverTests {
   static let bwrap = SandboxLab.find("bwrap")
   static let runtimes = ["crun", "runc"].compactMap { SandboxLab.find($0) }
+  static let strong = SandboxLab.find("runsc")
   static let isRoot = geteuid() == 0
 
   @Test(
@@ -39,6 +40,19 @@ import Testing
       ControlGroup.subfolders($0 + "/" + lab.groupName)
     }
     #expect(names == [])
+  }
+
+  @Test(
+    "gVisor is fit for strangers, or says what it lacks",
+    .timeLimit(.minutes(2)),
+    .enabled(if: isRoot && strong != nil, "runsc is missing, or root: SKIPPED"))
+  func gVisor() async throws {
+    let lab = try SandboxLab("strong")
+    defer { lab.remove() }
+    let driver = OCIDriver(program: try #require(Self.strong), host: lab.host)
+    let report = await lab.selfTest.run(driver)
+    print("runsc: \(report)")
+    #expect(report.isFitForStrangers || !report.faults.isEmpty || !report.missingLimits.isEmpty)
   }
 
   @Test("without a driver strangers' work is refused, and one's own runs")

@@ -79,7 +79,7 @@ struct GroupCommandTests {
     ])
   func refused(format: String, data: Data, k: Int, words: String) throws {
     let outcome = try run(data, format: format, k: k)
-    #expect(outcome.status == 64)
+    #expect(outcome.status == 2)
     #expect(outcome.errors.contains(words), "\(outcome.errors)")
     #expect(outcome.output.isEmpty)
   }

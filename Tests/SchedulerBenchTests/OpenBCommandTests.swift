@@ -75,7 +75,7 @@ struct OpenBCommandTests {
       ("sn,cpu_milli,memory_mib,gpu\nn1,nan,10,1\n", pods, "0", "nodes.csv, line 2"),
       ("sn,cpu_milli,memory_mib,gpu\nn1,5,10,99\n", pods, "0", "nodes.csv, line 2"),
       ("sn,memory_mib,gpu\nn1,10,1\n", pods, "0", "no column 'cpu_milli'"),
-      ("", pods, "0", "nodes.csv is empty"),
+      ("", pods, "0", "nodes.csv, line 1: is empty"),
       (nodes, "cpu_milli,num_gpu,gpu_milli\n1,1,-3\n", "0", "pods.csv, line 2"),
       (nodes, "cpu_milli,num_gpu,gpu_milli\n1,x,3\n", "0", "pods.csv, line 2"),
       (nodes, pods, "0\n4\n", "order.txt, line 2"),
@@ -84,7 +84,7 @@ struct OpenBCommandTests {
     ])
   func refused(nodes: String, pods: String, order: String, words: String) throws {
     let outcome = try run(nodes: nodes, pods: pods, order: order)
-    #expect(outcome.status == 64)
+    #expect(outcome.status == 2)
     #expect(outcome.errors.contains(words), "\(outcome.errors)")
     #expect(outcome.output.isEmpty)
   }
@@ -93,7 +93,35 @@ struct OpenBCommandTests {
   func missing() throws {
     let files = try BenchFiles()
     let outcome = try files.run("openb", "--nodes", "a", "--pods", "b", "--order", "c", "--json")
-    #expect(outcome.status == 64)
-    #expect(outcome.errors.contains("cannot read a"))
+    #expect(outcome.status == 2)
+    #expect(outcome.errors.contains("cannot be read"))
+  }
+
+  @Test(
+    "Arrivals are drawn where no order is given: each task once, then more to 130 % of the GPUs")
+  func drawn() throws {
+    let files = try BenchFiles()
+    try files.write(Self.nodes, "nodes.csv")
+    try files.write(Self.pods, "pods.csv")
+    func run(_ seed: String) throws -> BenchFiles.Outcome {
+      try files.run(
+        "openb", "--nodes", "nodes.csv", "--pods", "pods.csv", "--seed", seed, "--json")
+    }
+    let outcome = try run("3")
+    #expect(outcome.status == 0, "\(outcome)")
+    // 9.46 GPUs are asked for once, and at most 13: never less than one more task fits under that.
+    #expect((4...40).contains(outcome.values["arrivals"] ?? 0), "\(outcome)")
+    #expect(try run("3").values["allocation_percent"] == outcome.values["allocation_percent"])
+  }
+
+  @Test("The table has FGD on the same arrivals beside it")
+  func beside() throws {
+    let files = try BenchFiles()
+    try files.write(Self.nodes, "nodes.csv")
+    try files.write(Self.pods, "pods.csv")
+    try files.write("3\n0\n", "order.txt")
+    let outcome = try files.run(
+      "openb", "--nodes", "nodes.csv", "--pods", "pods.csv", "--order", "order.txt")
+    #expect(outcome.output.contains("FGD on these arrivals: 90.00"), "\(outcome)")
   }
 }

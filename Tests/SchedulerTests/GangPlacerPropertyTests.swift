@@ -78,8 +78,8 @@ import Testing
     }
   }
 
-  @Test func `the counts of an explanation add up to the nodes seen`() throws {
-    var refused = 0
+  @Test func `the counts of an explanation add up to the GPUs or nodes seen`() throws {
+    var (refused, ofGPUs) = (0, 0)
     for cluster in Self.clusters where !cluster.offers.isEmpty {
       guard case .refused(let refusal) = placer.place(cluster.request, on: cluster.offers) else {
         continue
@@ -87,12 +87,28 @@ import Testing
       refused += 1
       let funnel = try #require(refusal.explanation.split(separator: ";").first)
       let halves = funnel.split(separator: ": ", maxSplits: 1)
+      let counted = try #require(refusal.funnel)
+      #expect(counted.text == funnel)
+      #expect(counted.steps.reduce(counted.left) { $0 + $1.count } == counted.seen, "\(cluster)")
+      #expect(counted.steps.allSatisfy { $0.count > 0 })
+      let gpus = cluster.request.resources.gpus
+      if gpus > 0 {
+        ofGPUs += 1
+        #expect(counted.noun == "GPU")
+        #expect(counted.seen == cluster.offers.reduce(0) { $0 + $1.gpus.count })
+        #expect(counted.needed == cluster.request.ranks * gpus)
+        #expect(counted.left % gpus == 0, "whole ranks: \(cluster): \(funnel)")
+      } else {
+        #expect(counted.noun == "node" && counted.seen == cluster.offers.count)
+      }
+      guard counted.seen > 0 else { continue }
       let seen = try #require(Int(halves[0].prefix { $0.isNumber }))
-      let counts = halves[1].split(separator: ", ").compactMap { Int($0.prefix { $0.isNumber }) }
-      #expect(seen == cluster.offers.count, "\(cluster): \(refusal.explanation)")
+      var counts = halves[1].split(separator: ", ").compactMap { Int($0.prefix { $0.isNumber }) }
+      // What is needed is no part of what was seen.
+      if gpus > 0 { counts.removeLast() }
       #expect(counts.reduce(0, +) == seen, "\(cluster): \(refusal.explanation)")
     }
-    #expect(refused > 400, "the clusters are too easy to test anything")
+    #expect(refused > 400 && ofGPUs > 200, "the clusters are too easy to test anything")
   }
 
   @Test func `fitsWhenIdle is true exactly when the gang fits with nothing in use`() {

@@ -113,7 +113,8 @@ import Testing
     let refused = try refusal(Self.request(1, gpus: 1, model: "H100"), offers)
     #expect(
       refused.explanation
-        == "2 nodes seen: 2 have no GPU like 'H100'; leave out gpu_model or set it to 'RTX 4090'")
+        == "1 GPU seen: 1 not like 'H100', 0 left, 1 needed; "
+        + "leave out gpu_model or set it to 'RTX 4090'")
   }
 
   @Test func `no nodes at all is a refusal that says what to do`() throws {

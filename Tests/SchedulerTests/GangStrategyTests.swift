@@ -50,6 +50,28 @@ struct GangStrategyTests {
     #expect(refusal.fitsWhenIdle)
     #expect(refusal.explanation.contains("at most 12 of the 13 ranks within 5 ms"))
     #expect(refusal.explanation.contains("SITE(8ms)"))
+    // Those that are too far are a step of the funnel.
+    #expect(refusal.explanation.hasPrefix("6 nodes seen: 3 over maxRTT 5 ms, 3 have room for 12"))
+    #expect(refusal.funnel?.left == 3 && refusal.funnel?.steps.map(\.count) == [3])
+  }
+
+  @Test("A gang of one site or more says what is proved of its longest round trip")
+  func proved() {
+    for (ranks, longest) in [(12, Float(0)), (13, 8), (24, .infinity)] {
+      guard case .placed(let placed) = Self.place(ranks, .site(maxRoundTripMilliseconds: nil)),
+        let bound = placed.lowerBoundMilliseconds
+      else {
+        Issue.record("\(ranks) were not placed")
+        continue
+      }
+      #expect(placed.eligible == 6)
+      #expect(longest == .infinity ? bound > 8 : bound == longest, "\(ranks): \(bound)")
+    }
+    guard case .placed(let plain) = Self.place(2, .spread) else {
+      Issue.record("it was not placed")
+      return
+    }
+    #expect(plain.lowerBoundMilliseconds == nil)
   }
 
   @Test("The others use as many nodes as their names say, and say why not")

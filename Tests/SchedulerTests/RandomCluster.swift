@@ -28,7 +28,7 @@ struct RandomCluster: CustomStringConvertible {
       excluding: Set(excluded))
   }
 
-  private static func offer(_ index: Int, using random: inout SeededGenerator) -> NodeOffer {
+  static func offer(_ index: Int, using random: inout SeededGenerator) -> NodeOffer {
     let models = ["NVIDIA H100 80GB", "NVIDIA GeForce RTX 4090"]
     let gpus = (0..<Int.random(in: 0...4, using: &random)).map { number in
       NodeFacts.GPU(

@@ -25,6 +25,15 @@ import Testing
     #expect(throws: IorunError.self) { try config.check() }
   }
 
+  @Test("a narrow way leaves room for IPv6, UDP, WireGuard and a relay's header, and no more")
+  func mtu() {
+    // 40 + 8 + 16 (header) + 16 (tag), and the 8 bytes of `TunnelEndpoint.RelayHeader`.
+    #expect(TunnelConfig.mtu(onPath: 1400) == 1400 - 88)
+    #expect(TunnelConfig.mtu(onPath: 1468) == 1380)
+    #expect(TunnelConfig.mtu(onPath: 1500) == 1380)
+    #expect(TunnelConfig.mtu(onPath: 1300) == 1280, "IPv6 needs that much")
+  }
+
   @Test("a key's public half is RFC 7748's")
   func publicKey() throws {
     let secret: [UInt8] = [

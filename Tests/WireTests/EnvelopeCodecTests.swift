@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 /// What actor runtimes say to each other.
+@Suite(.timeLimit(.minutes(2)))
 struct EnvelopeCodecTests {
   static let envelopes: [Envelope] = [
     .call(

@@ -5,6 +5,7 @@ import Testing
 @testable import IorunWire
 
 /// The bytes of a ZeroMQ message: what goes in comes out, and lies are refused.
+@Suite(.timeLimit(.minutes(2)))
 struct FrameCodecTests {
   private static let one = PeerID(high: 1, low: 2)
   private static let two = PeerID(high: .max, low: 0)

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from iorun import _init
 from iorun._core import global_state
+from iorun._core import options as option_rules
+from iorun._core.options import METHOD_OPTIONS
 from iorun.actor import ActorHandle, make_actor_class
 from iorun.object_ref import ObjectRef, ObjectRefGenerator
 from iorun.remote_function import RemoteFunction
@@ -83,15 +85,23 @@ def get(
 
 
 def put(value: Any, *, _owner: Any = None, _tensor_transport: Any = None) -> ObjectRef:
-    """Stores a value and returns its ref."""
+    """Stores a value and returns its ref.
+
+    With the handle of an actor as `_owner` that actor owns the object: it lives while the actor's
+    process does, whoever has put it.
+    """
     if isinstance(value, ObjectRef):
         raise TypeError(
             "Calling 'put' on an ObjectRef is not allowed. If you really want to do this, you can "
             "wrap the ObjectRef in a list and call 'put' on it."
         )
-    if _owner is not None:
-        raise ValueError("`_owner` of `put` is not supported: the caller owns what it puts.")
+    if _tensor_transport is not None:
+        option_rules.check({"tensor_transport": _tensor_transport}, METHOD_OPTIONS, "put")
     worker = global_state.worker() or _init.connected_worker()
+    if _owner is not None:
+        if not isinstance(_owner, ActorHandle):
+            raise TypeError(f"The parameter _owner must be an actor handle, not {type(_owner)}.")
+        return worker.put_for(value, _owner)
     return worker.put(value)
 
 
@@ -119,7 +129,8 @@ def wait(
         )
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
-    # Programs wait for one of a thousand, a thousand times: these checks are loops in C.
+    if num_returns == 1 and ray_waitables and worker.is_left_over(ray_waitables):
+        return worker.wait(ray_waitables, 1, timeout, fetch_local)
     unknown = set(map(type, ray_waitables)) - _WAITABLE
     if unknown:
         raise TypeError(
@@ -198,7 +209,9 @@ def _require_worker(what: str) -> Any:
 
 def nodes() -> List[Dict[str, Any]]:
     """All nodes of the network, those that are lost included."""
-    answer, _ = _require_worker("nodes()").request(50, {})
+    worker = _require_worker("nodes()")
+    answer, _ = worker.request(50, {})
+    own = worker.hello.get("node")
     found = []
     for node in answer.get("nodes", []):
         found.append(
@@ -208,10 +221,18 @@ def nodes() -> List[Dict[str, Any]]:
                 "NodeManagerAddress": node.get("address", ""),
                 "NodeManagerHostname": node.get("hostname", ""),
                 "NodeName": node.get("name", ""),
+                # One agent is all of it, and listens on no port of its own.
+                "NodeManagerPort": 0,
+                "ObjectManagerPort": 0,
+                "MetricsExportPort": 0,
+                "RayletSocketName": worker.hub.path if node.get("node") == own else "",
+                "ObjectStoreSocketName": worker.hub.path if node.get("node") == own else "",
                 "Resources": dict(node.get("resources") or {}) if node.get("alive") else {},
                 "Available": dict(node.get("available") or {}),
                 "Labels": dict(node.get("labels") or {}),
                 "State": node.get("state", ""),
+                # Ray's numbers: 0 for none, 2 for an end that nobody ordered.
+                "DeathReason": 0 if node.get("alive") else 2,
                 "DeathReasonMessage": node.get("reason") or "",
                 "alive": bool(node.get("alive")),
             }

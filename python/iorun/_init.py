@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import platform
@@ -21,19 +22,21 @@ logger = logging.getLogger("iorun")
 
 # Ray's options that have no meaning here: there is no dashboard, no Redis, no raylet.
 _IGNORED = {
-    "cgroup_path",
     "dashboard_host",
     "dashboard_port",
-    "enable_resource_isolation",
     "include_dashboard",
     "local_mode",
-    "logging_config",
-    "logging_format",
-    "object_spilling_directory",
     "proxy_server_url",
-    "system_reserved_cpu",
-    "system_reserved_memory",
 }
+# Those that a program may count on, although they have no effect: it is told.
+_WITHOUT_EFFECT = {
+    "cgroup_path": "Use `iorun join --isolation`.",
+    "enable_resource_isolation": "Use `iorun join --isolation`.",
+    "system_reserved_cpu": "Give fewer CPUs to the network by num_cpus.",
+    "system_reserved_memory": "The node keeps a share of the memory for itself already.",
+}
+
+_LOG_FORMAT = "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s"
 
 _lock = threading.RLock()
 _network_of_own: Optional[_network.PrivateNetwork] = None
@@ -85,9 +88,12 @@ def init(
     job_config: Any = None,
     configure_logging: bool = True,
     logging_level: Any = logging.INFO,
+    logging_format: Optional[str] = None,
+    logging_config: Any = None,
     log_to_driver: bool = True,
     namespace: Optional[str] = None,
     runtime_env: Any = None,
+    object_spilling_directory: Optional[str] = None,
     **others: Any,
 ) -> RayContext:
     """Attaches this process to a network, as a driver.
@@ -95,11 +101,14 @@ def init(
     Without an address: the network that this process is part of, else the one that `iorun up`
     runs on this machine, else a new one of this process's own, with the given resources. With
     "auto": any network on this machine. With "local": always a new one. Else a head's host:port,
-    a state folder, or an agent's socket.
+    a state folder, or an agent's socket. `IORUN_ADDRESS`, else `RAY_ADDRESS`, stands for an
+    address that is not given, or is "auto".
 
-    `runtime_env` holds for all tasks and actors of the job, `namespace` for the names of its
-    actors (default: a namespace of its own). Options of Ray's that mean nothing here are taken
-    and ignored; any other raises `RuntimeError`.
+    `runtime_env` (default: the JSON in `RAY_RUNTIME_ENV`) holds for all tasks and actors of the
+    job, `namespace` for the names of its actors (default: `RAY_NAMESPACE`, else a namespace of its
+    own). `logging_config` says how the driver and its workers log; `object_spilling_directory`
+    where a new network puts what its memory has no room for. Options of Ray's that mean nothing
+    here are taken and ignored; any other raises `RuntimeError`.
     """
     global _network_of_own, _context
     _check_options(others)
@@ -114,8 +123,13 @@ def init(
                 "'init()'."
             )
         if configure_logging:
-            given = others.get("logging_config")
-            _configure_logging(given.log_level if given is not None else logging_level)
+            _configure_logging(logging_level, logging_format)
+        if isinstance(logging_config, Mapping):
+            from iorun.logging_config import LoggingConfig
+
+            logging_config = LoggingConfig.from_dict(dict(logging_config))
+        if logging_config is not None:
+            logging_config._apply()
         if job_config is not None:
             namespace = namespace or getattr(job_config, "ray_namespace", None)
             runtime_env = runtime_env or getattr(job_config, "runtime_env", None)
@@ -124,7 +138,11 @@ def init(
             raise TypeError(f"namespace must be None or a text, not {namespace!r}.")
         if namespace == "":
             raise ValueError('"" is not a valid namespace. Pass None to not specify one.')
-        address = address or os.environ.get("IORUN_ADDRESS") or None
+        if namespace is None:
+            namespace = os.environ.get("RAY_NAMESPACE") or None
+        if runtime_env is None and os.environ.get("RAY_RUNTIME_ENV"):
+            runtime_env = json.loads(os.environ["RAY_RUNTIME_ENV"])
+        address = _given_address(address)
         _check_address(address)
         offers = {
             "num_cpus": num_cpus,
@@ -132,6 +150,8 @@ def init(
             "resources": resources,
             "labels": labels,
             "object_store_memory": object_store_memory,
+            "object_spilling_directory": object_spilling_directory,
+            "memory": others.get("_memory"),
         }
         hub = _find(address, offers)
         if hub is not None and address is not None and others.get("_system_config"):
@@ -139,7 +159,11 @@ def init(
                 "When connecting to an existing cluster, _system_config must not be provided."
             )
         network = None
+        devices = ""
         if hub is None:
+            if num_gpus:
+                # Those that this program sees are the ones that it offers.
+                devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             network = _network.PrivateNetwork(**offers)
             hub = network.hub
             logger.info("Started a network of this process's own at %s.", network.address)
@@ -148,8 +172,10 @@ def init(
                 hub.socket,
                 role="driver",
                 namespace=namespace or str(uuid.uuid4()),
-                runtime_env=_runtime_env_dict(runtime_env),
-                log_to_driver=bool(log_to_driver),
+                runtime_env=_with_folder_of_job(_runtime_env_dict(runtime_env)),
+                log_to_driver=bool(log_to_driver) and os.environ.get("RAY_LOG_TO_DRIVER") != "0",
+                devices=devices,
+                log_config=json.dumps(logging_config.to_dict()) if logging_config else "",
             )
         except BaseException:
             if network is not None:
@@ -166,11 +192,24 @@ def init(
 
 def _check_options(others: Dict[str, Any]) -> None:
     # Ray's private ones start with an underscore.
-    unknown = [name for name in others if name not in _IGNORED and not name.startswith("_")]
+    known = _IGNORED | _WITHOUT_EFFECT.keys()
+    unknown = [name for name in others if name not in known and not name.startswith("_")]
     if unknown:
         raise RuntimeError(f"Unknown keyword argument(s): {', '.join(sorted(unknown))}")
     if others.get("local_mode"):
         logger.warning("local_mode is ignored: tasks run in processes of their own.")
+    for name in sorted(_WITHOUT_EFFECT.keys() & others.keys()):
+        if others[name]:
+            logger.warning("init(%s=…) has no effect here. %s", name, _WITHOUT_EFFECT[name])
+
+
+def _given_address(address: Optional[str]) -> Optional[str]:
+    """Where the program or its environment says to attach to; None where neither does."""
+    if address is None or address == "auto":
+        found = os.environ.get("IORUN_ADDRESS") or os.environ.get("RAY_ADDRESS")
+        if found and "IORUN_HUB" not in os.environ:
+            return found
+    return address or None
 
 
 def _check_address(address: Optional[str]) -> None:
@@ -214,6 +253,24 @@ def _runtime_env_dict(runtime_env: Any) -> Dict[str, Any]:
     return dict(RuntimeEnv(**runtime_env))
 
 
+def _with_folder_of_job(runtime_env: Dict[str, Any]) -> Dict[str, Any]:
+    """The folder that was submitted with a job (`iorun submit --working-dir`) is its workers', too,
+    unless the program names another one; as with `ray job submit`."""
+    folder = os.environ.get("IORUN_WORKING_DIR")
+    if not folder or not os.environ.get("IORUN_HUB") or "working_dir" in runtime_env:
+        return runtime_env
+    from iorun._environment import packing
+
+    # What this program packed earlier lies there, because its home is there.
+    excludes = [*(runtime_env.get("excludes") or ()), "/.cache/iorun"]
+    try:
+        packing.pack(folder, excludes, as_module=False)
+    except ValueError as error:
+        logger.warning("Tasks and actors do not find the job's working folder: %s", error)
+        return runtime_env
+    return {**runtime_env, "working_dir": folder, "excludes": excludes}
+
+
 def _address_info(hub: Optional[_network.Hub]) -> Dict[str, Any]:
     worker = global_state.worker()
     hello = getattr(worker, "hello", None) or {}
@@ -231,12 +288,10 @@ def _address_info(hub: Optional[_network.Hub]) -> Dict[str, Any]:
     }
 
 
-def _configure_logging(level: Any) -> None:
+def _configure_logging(level: Any, form: Optional[str]) -> None:
     if not logger.handlers and not logging.getLogger().handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s")
-        )
+        handler.setFormatter(logging.Formatter(form or _LOG_FORMAT))
         logger.addHandler(handler)
         logger.propagate = False
     logger.setLevel(level.upper() if isinstance(level, str) else level)

@@ -239,6 +239,8 @@ class PrivateNetwork:
         resources: Optional[Dict[str, float]] = None,
         labels: Optional[Dict[str, str]] = None,
         object_store_memory: Optional[int] = None,
+        object_spilling_directory: Optional[str] = None,
+        memory: Optional[int] = None,
     ):
         self.owner = os.getpid()
         # Short: a Unix socket's path has at most 107 bytes.
@@ -248,7 +250,11 @@ class PrivateNetwork:
         arguments = ["up", "--nodes", "1", "--state-dir", str(self.folder), "--json"]
         # The network ends when this process is gone, however it went.
         arguments += ["--owner-pid", str(self.owner)]
-        arguments += node_options(num_cpus, num_gpus, resources, labels, object_store_memory)
+        arguments += node_options(
+            num_cpus, num_gpus, resources, labels, object_store_memory, memory
+        )
+        if object_spilling_directory:
+            arguments += ["--object-spilling-directory", os.path.abspath(object_spilling_directory)]
         try:
             self.address = json.loads(run_binary(arguments))["head_address"]
             hub = hub_of_folder(self.folder, START_SECONDS)
@@ -307,6 +313,7 @@ def node_options(
     resources: Optional[Dict[str, float]],
     labels: Optional[Dict[str, str]],
     object_store_memory: Optional[int],
+    memory: Optional[int] = None,
 ) -> List[str]:
     """What a node offers, as options of `iorun up` and `iorun join`."""
     options: List[str] = []
@@ -321,6 +328,10 @@ def node_options(
         options += ["--labels", json.dumps(labels)]
     if object_store_memory is not None:
         options += ["--object-store-memory", str(int(object_store_memory))]
+    if memory is not None:
+        # The store counts in for `iorun`, and does not for Ray. No node is made of less.
+        most = int(memory) + int(object_store_memory or 0)
+        options += ["--memory", str(max(most, 256 * 2**20))]
     return options
 
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 import iorun
 from iorun import _network
 
-__all__ = ["Cluster", "ClusterNode", "cluster_not_supported"]
+__all__ = ["AutoscalingCluster", "Cluster", "ClusterNode", "cluster_not_supported"]
 
 #: Several nodes on one machine work everywhere where this package does.
 cluster_not_supported = False
@@ -26,7 +26,6 @@ _IGNORED = {
     "dashboard_port",
     "env_vars",
     "include_dashboard",
-    "memory",
     "plasma_directory",
     "redis_port",
     "temp_dir",
@@ -104,6 +103,8 @@ class Cluster:
         resources: Optional[Dict[str, float]] = None,
         labels: Optional[Dict[str, str]] = None,
         object_store_memory: Optional[int] = 150 * 2**20,
+        memory: Optional[int] = None,
+        node_name: Optional[str] = None,
         **others: Any,
     ) -> ClusterNode:
         """Starts a node (the first one together with the head) and returns it when it is there."""
@@ -116,22 +117,25 @@ class Cluster:
             "resources": resources,
             "labels": labels,
             "object_store_memory": object_store_memory,
+            "memory": memory,
         }
         if self._network is None:
             self._network = _network.PrivateNetwork(**offers)
             self.head_node = ClusterNode(self._network.hub, None)
             return self.head_node
-        node = self._join(self._network, offers)
+        node = self._join(self._network, offers, node_name)
         self.worker_nodes.append(node)
         # Programs that add nodes before `init` count on them in their first task.
         if wait:
             self._until(lambda: node.node_id in self._alive(), f"{node} is not among the nodes.")
         return node
 
-    def _join(self, network: _network.PrivateNetwork, offers: Dict[str, Any]) -> ClusterNode:
+    def _join(
+        self, network: _network.PrivateNetwork, offers: Dict[str, Any], name: Optional[str]
+    ) -> ClusterNode:
         self._joined += 1
-        name = f"joined-{self._joined}"
-        folder = network.folder / name
+        folder = network.folder / f"joined-{self._joined}"
+        name = name or folder.name
         folder.mkdir(mode=0o700)
         ticket = json.loads(
             _network.run_binary(
@@ -139,10 +143,12 @@ class Cluster:
                 + ["--role", "supplier", "--json"]
             )
         )["ticket"]
-        log = open(network.folder / "log" / f"{name}.log", "wb")
+        log = open(network.folder / "log" / f"{folder.name}.log", "wb")
         with log:
             process = subprocess.Popen(
                 [_network.find_binary(), "join", "--state-dir", str(folder), "--name", name]
+                # A network of one's own: its nodes run programs as ordinary processes, as `up` does.
+                + ["--isolation", "open"]
                 + _network.node_options(**offers),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -177,6 +183,13 @@ class Cluster:
     def list_all_nodes(self) -> List[ClusterNode]:
         """The nodes that were added and not removed."""
         return ([self.head_node] if self.head_node else []) + list(self.worker_nodes)
+
+    def remaining_processes_alive(self) -> bool:
+        """Whether the agents of all nodes run that were not removed."""
+        ends = [node.process.poll() for node in self.worker_nodes if node.process is not None]
+        return all(end is None for end in ends) and (
+            self._network is None or _network.hub_of_folder(self._network.folder) is not None
+        )
 
     def wait_for_nodes(self, timeout: float = 30) -> None:
         """Waits until as many nodes are alive as there should be; else `TimeoutError`."""
@@ -225,6 +238,52 @@ class Cluster:
         self.worker_nodes.clear()
         self.head_node = None
         network.stop()
+
+
+class AutoscalingCluster:
+    """A head, and nodes of given types. Nobody adds nodes on demand here: each type's `min_workers`
+    (at least one, where `max_workers` allows it) are started at once."""
+
+    def __init__(
+        self,
+        head_resources: Dict[str, float],
+        worker_node_types: Dict[str, Dict[str, Any]],
+        autoscaler_v2: bool = False,
+        **config_kwargs: Any,
+    ):
+        self._head = head_resources
+        self._types = worker_node_types
+        self._cluster: Optional[Cluster] = None
+
+    def start(self, _system_config: Any = None, override_env: Any = None) -> None:
+        """Starts head and nodes; `init("auto")` or `init(address=…)` attaches to them."""
+        self._cluster = Cluster(initialize_head=True, head_node_args=_offer(self._head))
+        for kind in self._types.values():
+            least = int(kind.get("min_workers") or 0)
+            count = min(int(kind.get("max_workers", least or 1)), max(1, least))
+            for _ in range(count):
+                self._cluster.add_node(**_offer(kind.get("resources") or {}))
+
+    @property
+    def address(self) -> Optional[str]:
+        """The head's host:port."""
+        return self._cluster.address if self._cluster is not None else None
+
+    def shutdown(self) -> None:
+        """Ends them."""
+        if self._cluster is not None:
+            self._cluster.shutdown()
+            self._cluster = None
+
+
+def _offer(resources: Dict[str, float]) -> Dict[str, Any]:
+    """Ray's resources of a node, as arguments of `add_node`."""
+    left = dict(resources)
+    found: Dict[str, Any] = {"num_cpus": left.pop("CPU", 0), "num_gpus": left.pop("GPU", 0)}
+    if "object_store_memory" in left:
+        found["object_store_memory"] = left.pop("object_store_memory")
+    left.pop("memory", None)
+    return {**found, "resources": left or None}
 
 
 def _end(process: subprocess.Popen, graceful: bool = True) -> None:

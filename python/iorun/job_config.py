@@ -43,3 +43,9 @@ class JobConfig:
     def set_metadata(self, key: str, value: str) -> None:
         """Sets one entry of the metadata."""
         self.metadata[key] = value
+
+    @classmethod
+    def from_json(cls, job_config_json: Dict[str, Any]) -> "JobConfig":
+        """One of a dict's "runtime_env", "metadata" and "ray_namespace"."""
+        known = ("runtime_env", "metadata", "ray_namespace", "default_actor_lifetime")
+        return cls(**{key: job_config_json[key] for key in known if job_config_json.get(key)})

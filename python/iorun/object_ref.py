@@ -31,8 +31,11 @@ class ObjectRef(Generic[T]):
     # An id is 28 bytes: the owner's worker id, a counter, an index.
     __slots__ = ("__weakref__", "_id")
 
-    def __init__(self, id: bytes):
-        # The core makes references (and counts them first); nobody else should.
+    def __init__(self, id: bytes, _counted: bool = False):
+        # The core makes references, and counts them first. Programs may make one of `binary()`.
+        if not _counted:
+            self._id = _NIL
+            _adopt(id)
         self._id = id
 
     def __del__(self, _drop: Callable[[bytes], None] = dropped.append) -> None:
@@ -54,6 +57,21 @@ class ObjectRef(Generic[T]):
     def nil(cls) -> "ObjectRef":
         """The reference to nothing."""
         return cls(_NIL)
+
+    @classmethod
+    def from_random(cls) -> "ObjectRef":
+        """A reference to no object."""
+        return cls(os.urandom(28))
+
+    @classmethod
+    def from_binary(cls, id: bytes) -> "ObjectRef":
+        """The reference of this id."""
+        return cls(id)
+
+    @classmethod
+    def from_hex(cls, text: str) -> "ObjectRef":
+        """The reference of this id, as `hex()` gives it."""
+        return cls(bytes.fromhex(text))
 
     @classmethod
     def size(cls) -> int:
@@ -153,6 +171,19 @@ class ObjectRef(Generic[T]):
 
 
 Awaitable.register(ObjectRef)
+
+
+def _adopt(id: bytes) -> None:
+    """Counts a reference that the program has made of its bytes. Raises what is wrong with them."""
+    if not isinstance(id, bytes):
+        raise TypeError(f"The id of an ObjectRef is bytes, not {type(id).__name__}.")
+    if len(id) != 28:
+        raise ValueError(f"An ObjectRef's id needs to have length 28, got {len(id)}.")
+    from iorun._core import global_state
+
+    core = global_state.worker()
+    if core is not None:
+        core.objects.hold(id)
 
 
 def foreign_ref(id: bytes, owner_node: bytes) -> ObjectRef:

@@ -209,6 +209,8 @@ class RemoteFunction:
             max_calls=options.get("max_calls") or 0,
             backpressure=options.get("_generator_backpressure_num_objects") or 0,
         )
+        if options.get("enable_task_events") is False:
+            spec["untold"] = True
         template = Template(
             core.next_template(),
             name,

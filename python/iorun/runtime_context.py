@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 from iorun import _init
 from iorun.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, UniqueID
+from iorun.util.annotations import Deprecated
 
 __all__ = ["RuntimeContext", "get_runtime_context"]
 
@@ -17,6 +18,10 @@ logger = logging.getLogger("iorun")
 def get_runtime_context() -> "RuntimeContext":
     """The context of the running task, actor or driver."""
     return RuntimeContext(_init.connected_worker())
+
+
+#: Accelerators of Ray's that agents do not look for.
+_OTHER_KINDS = ("TPU", "neuron_cores", "HPU", "NPU", "RBLN", "FURIOSA", "TT_NPU", "MBLT")
 
 
 class RuntimeContext:
@@ -137,9 +142,9 @@ class RuntimeContext:
         return (self._worker.hello or {}).get("head", "")
 
     def get_accelerator_ids(self) -> Dict[str, List[str]]:
-        """The GPUs of this task or actor, by kind."""
+        """The accelerators of this task or actor, by kind; of Ray's other kinds there are none."""
         gpus = getattr(self._task(), "gpus", None) or []
-        return {"GPU": [str(gpu) for gpu in gpus]}
+        return {**{kind: [] for kind in _OTHER_KINDS}, "GPU": [str(gpu) for gpu in gpus]}
 
     get_resource_ids = get_accelerator_ids
 
@@ -184,16 +189,19 @@ class RuntimeContext:
         return found
 
     @property
+    @Deprecated(message="Use get_job_id() instead", warning=True)
     def job_id(self) -> JobID:
         """`get_job_id()` as a value."""
         return JobID(self.get_job_id().encode())
 
     @property
+    @Deprecated(message="Use get_node_id() instead", warning=True)
     def node_id(self) -> NodeID:
         """`get_node_id()` as a value."""
         return NodeID(bytes(self._worker.node_id))
 
     @property
+    @Deprecated(message="Use get_task_id() instead", warning=True)
     def task_id(self) -> Optional[TaskID]:
         """`get_task_id()` as a value."""
         text = self.get_task_id()
@@ -203,12 +211,14 @@ class RuntimeContext:
         return TaskID(binary) if len(binary) == TaskID.SIZE else UniqueID(binary)  # type: ignore
 
     @property
+    @Deprecated(message="Use get_actor_id() instead", warning=True)
     def actor_id(self) -> Optional[ActorID]:
         """`get_actor_id()` as a value."""
         identity = self._actor_id()
         return None if identity is None else ActorID(identity)
 
     @property
+    @Deprecated(message="Use get_placement_group_id() instead", warning=True)
     def current_placement_group_id(self) -> PlacementGroupID:
         """`get_placement_group_id()` as a value."""
         text = self.get_placement_group_id()

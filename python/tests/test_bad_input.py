@@ -304,7 +304,8 @@ class Stranger:
 def test_another_version_of_the_protocol_is_refused(network, protocol):
     """The agent speaks its version and the one before; there is none before 1."""
     answer = Stranger(network).request(
-        ops.HELLO, greeting(protocol=protocol, oldestProtocol=protocol))
+        ops.HELLO, greeting(protocol=protocol, oldestProtocol=protocol)
+    )
     assert answer is not None
     kind, aux, body = answer
     assert (kind, aux) == (frames.RESPONSE, 1)
@@ -313,8 +314,7 @@ def test_another_version_of_the_protocol_is_refused(network, protocol):
 
 
 def test_a_newer_program_that_speaks_this_version_too_is_taken(network):
-    kind, aux, body = Stranger(network).request(
-        ops.HELLO, greeting(protocol=2, oldestProtocol=1))
+    kind, aux, body = Stranger(network).request(ops.HELLO, greeting(protocol=2, oldestProtocol=1))
     assert (kind, aux) == (frames.RESPONSE, 0) and body["protocol"] == 1
 
 

@@ -1,11 +1,16 @@
 """Runtime environments: what is refused, what is packed, merged and built."""
 
+import base64
+import http.server
+import io
 import json
 import os
 import shutil
 import signal
 import stat
+import struct
 import sys
+import threading
 import time
 import zipfile
 
@@ -215,6 +220,48 @@ def test_unpacking_stays_in_its_folder(tmp_path):
     assert not (tmp_path / "outside.txt").exists()
 
 
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(1 << 20))
+    out = tmp_path / "out"
+    # It is what a folder may hold: any package may be so large.
+    packing.unpack(str(path), str(tmp_path / "whole"))
+    monkeypatch.setattr(packing, "SIZE_LIMIT", 1 << 10)
+    with pytest.raises(ValueError, match="would unpack to 1.0 MiB"):
+        packing.unpack(str(path), str(out))
+    monkeypatch.setattr(packing, "RATIO_LIMIT", 2000)
+    packing.unpack(str(path), str(tmp_path / "again"))
+    monkeypatch.setattr(packing, "UNPACKED_LIMIT", 1 << 19)
+    with pytest.raises(ValueError, match="the maximum is 0.5 MiB"):
+        packing.unpack(str(path), str(out))
+    monkeypatch.setattr(packing, "UNPACKED_LIMIT", 4 << 30)
+    monkeypatch.setattr(packing, "FILES_LIMIT", 0)
+    with pytest.raises(ValueError, match="in 1 files"):
+        packing.unpack(str(path), str(out))
+    assert not out.exists()
+
+
+def test_an_archive_that_lies_about_a_size_fills_nothing(tmp_path):
+    path = tmp_path / "liar.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(1 << 20))
+    content = path.read_bytes()
+    true = struct.pack("<I", 1 << 20)
+    assert content.count(true) == 2
+    path.write_bytes(content.replace(true, struct.pack("<I", 10)))
+    with pytest.raises(ValueError):
+        packing.unpack(str(path), str(tmp_path / "out"))
+    assert os.path.getsize(tmp_path / "out" / "zeros") <= 10
+
+
+def test_unpacking_ends_in_time(tmp_path, monkeypatch):
+    package = packing.pack(str(folder_with(tmp_path / "root", a__py="")), [], as_module=False)
+    monkeypatch.setattr(packing, "UNPACK_SECONDS", -1.0)
+    with pytest.raises(ValueError, match="within"):
+        packing.unpack(package.file, str(tmp_path / "out"))
+
+
 def test_archive_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.zip").write_text("no zip")
     with pytest.raises(ValueError, match="no zip"):
@@ -418,3 +465,84 @@ def test_class_checks_what_is_set_later():
     limited = RuntimeEnv(config={"setup_timeout_seconds": 9})
     config = limited.get("config", data_class=RuntimeEnvConfig)
     assert config["setup_timeout_seconds"] == 9
+
+
+@pytest.fixture
+def web(tmp_path, own_cache):
+    """A web server of a folder: (the folder, its address)."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
+
+        def do_GET(self):
+            if self.path.startswith("/elsewhere"):
+                self.send_response(302)
+                self.send_header("Location", "file:///etc/passwd")
+                self.end_headers()
+            elif self.path.startswith("/short"):
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"PK")
+            else:
+                super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_archives_of_the_web_are_packages(web):
+    folder, address = web
+    with zipfile.ZipFile(folder / "repository.zip", "w") as archive:
+        archive.writestr("repository-main/", "")
+        archive.writestr("repository-main/data.txt", "from the web")
+        archive.writestr("repository-main/package/__init__.py", "")
+    with zipfile.ZipFile(folder / "flat.zip", "w") as archive:
+        archive.writestr("a.py", "A = 1")
+        archive.writestr("b.py", "B = 1")
+    uri = f"{address}/repository.zip"
+    document = _environment.resolve({"working_dir": uri, "py_modules": [f"{address}/flat.zip"]})
+    assert _environment.describe(document)["working_dir"] == uri
+
+    def names(entry):
+        content = base64.b64decode(entry["content"])
+        return sorted(zipfile.ZipFile(io.BytesIO(content)).namelist())
+
+    # One folder around everything, as hosts of repositories make it, is taken away.
+    assert names(document["working_dir"]) == ["data.txt", "package/__init__.py"]
+    assert names(document["py_modules"][0]) == ["a.py", "b.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/nothing.zip", "cannot be fetched.*404"),
+        ("/text.zip", "no zip archive"),
+        ("/elsewhere.zip", "leads to|not allowed"),
+        ("/short.zip", "fetched|ended after"),
+        ("/page.html", "address of a .zip"),
+    ],
+)
+def test_what_is_no_archive_on_the_web(web, path, complaint):
+    folder, address = web
+    (folder / "text.zip").write_text("no zip")
+    with pytest.raises(ValueError, match=complaint):
+        _environment.resolve({"working_dir": address + path})
+
+
+def test_an_archive_of_the_web_that_is_too_large(web, own_cache, monkeypatch):
+    folder, address = web
+    (folder / "large.zip").write_bytes(bytes(3 << 20))
+    monkeypatch.setattr(packing, "SIZE_LIMIT", 1 << 20)
+    with pytest.raises(ValueError, match="larger than 1 MiB"):
+        _environment.resolve({"working_dir": f"{address}/large.zip"})
+    assert not list(own_cache.rglob("downloads/*"))

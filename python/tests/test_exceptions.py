@@ -6,6 +6,7 @@ import traceback
 import pytest
 
 from iorun import exceptions
+from iorun._errors import task_error as task_error_module
 
 
 class TwoArguments(Exception):
@@ -69,7 +70,7 @@ def test_a_cause_that_cannot_be_subclassed_leaves_the_plain_error():
 
 
 def test_frames_of_this_package_are_left_out():
-    folder = exceptions._PACKAGE_FOLDER
+    folder = task_error_module._PACKAGE_FOLDER
     text = (
         "Traceback (most recent call last):\n"
         f'  File "{folder}_core/executor.py", line 1, in execute\n'

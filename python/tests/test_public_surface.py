@@ -164,3 +164,60 @@ def test_filters_of_the_state_are_checked(detached):
     for wrong in [("state", "~", "x"), ("no_such_field", "=", 1), ("state", "=")]:
         with pytest.raises(ValueError):
             state.list_actors(filters=[wrong])
+
+
+NAMES = {
+    "util": "connect disconnect iter pdb ray_debugpy collective state metrics queue",
+    "util.collective.collective": "allreduce allreduce_multigpu init_collective_group Backend",
+    "util.collective.types": "AllReduceOptions BarrierOptions ReduceScatterOptions SendOptions",
+    "util.debug": "log_once reset_log_once",
+    "util.annotations": "AnnotationType Deprecated",
+    "util.accelerators": "NVIDIA_H200 NVIDIA_TESLA_A100",
+    "util.state": "StateApiClient list_actors",
+    "util.state.exception": "DataSourceUnavailable ServerUnavailable",
+    "dag": "DAGContext BIND_INDEX_KEY InputNode",
+    "experimental": "set_resource get_object_locations",
+    "experimental.queue": "Queue Empty Full",
+    "experimental.tqdm_ray": "instance tqdm safe_print",
+    "actor": "ActorHandle ActorProxy ActorClass",
+    "cluster_utils": "AutoscalingCluster Cluster",
+    "_private.worker": "get_gpu_ids global_worker",
+    "_private.test_utils": "init_error_pubsub get_error_message wait_for_children_of_pid "
+    "kill_raylet check_call_ray wait_for_assertion generate_runtime_env_dict",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_names_that_programs_take_from_modules(module):
+    import importlib
+
+    found = importlib.import_module(f"iorun.{module}")
+    missing = [name for name in NAMES[module].split() if not hasattr(found, name)]
+    assert not missing
+
+
+def test_small_tools():
+    from iorun.actor import ActorClass, ActorHandle
+    from iorun.experimental import dynamic_resources, tqdm_ray
+    from iorun.job_config import JobConfig
+    from iorun.util.collective import allreduce_multigpu
+    from iorun.util.debug import log_once, reset_log_once
+    from iorun.util.timer import _Timer
+
+    assert ActorHandle[int] is ActorHandle and ActorClass["X"] is ActorClass
+    config = JobConfig.from_json({"runtime_env": {"env_vars": {"A": "1"}}, "ray_namespace": "n"})
+    assert (config.runtime_env, config.ray_namespace) == ({"env_vars": {"A": "1"}}, "n")
+    assert log_once("small tools") and not log_once("small tools")
+    reset_log_once("small tools")
+    assert log_once("small tools")
+    timer = _Timer()
+    for _ in range(3):
+        with timer:
+            pass
+    assert timer.count == 3 and timer.mean >= 0
+    with pytest.raises(DeprecationWarning):
+        dynamic_resources.set_resource("a", 1)
+    with pytest.raises(RuntimeError, match="NCCL"):
+        allreduce_multigpu([])
+    tqdm_ray.instance().hide_bars()
+    tqdm_ray.instance().unhide_bars()

@@ -164,6 +164,12 @@ def test_forked_worker_prints_and_exits_with_its_status(hub):
     assert sorted(end["lastLines"]) == sorted(lines["out"] + lines["err"])
 
 
+def test_a_line_without_an_end_is_passed_on_all_the_same(hub):
+    it = hub("leave_a_line_open")
+    it.fork("aa")
+    assert it.note(OUTPUT)["lines"] == ["no end"]
+
+
 def test_killed_worker_gives_its_signal_and_last_lines(hub):
     it = hub("killed")
     it.fork("aa")

@@ -12,6 +12,11 @@ def say_hello():
     sys.exit(3)
 
 
+def leave_a_line_open():
+    print("no end", end="", flush=True)
+    time.sleep(600)
+
+
 def killed():
     print("last words")
     os.kill(os.getpid(), signal.SIGKILL)

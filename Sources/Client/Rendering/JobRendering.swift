@@ -57,7 +57,31 @@ public enum JobRendering {
     }
     var text = lines.map { TerminalText.oneLine($0) + "\n" }.joined()
     if !job.ranks.isEmpty { text += "\n" + ranks(job).render(style) }
+    let met = limits(job).map { TerminalText.oneLine("  " + $0) + "\n" }
+    if !met.isEmpty { text += "\n" + met.joined() }
     return text
+  }
+
+  /// The limits that ended ranks met, and with which figures; a line for each of them. The processor's is
+  /// left out of these: a rank that uses all that it may meets it.
+  static func limits(_ job: JobStatus) -> [String] {
+    job.ranks.prefix(64).compactMap { rank in
+      guard let usage = rank.usage else { return nil }
+      var parts = usage.limitsHit.filter { !["cpu", "memory", "processes"].contains($0) }
+      if let kills = usage.outOfMemoryKills, kills > 0 {
+        let peak = usage.peakMemory.map { ", the most at once was \($0)" } ?? ""
+        parts.append("memory (\(plural(kills, "process", "processes")) killed\(peak))")
+      }
+      if let refused = usage.refusedProcesses, refused > 0 {
+        parts.append("processes (\(refused) refused)")
+      }
+      if parts.isEmpty { return nil }
+      if let waited = usage.throttledMilliseconds, waited > 0 {
+        parts.append("cpu (waited \(Ages.duration(seconds: Double(waited) / 1000)))")
+      }
+      return
+        "rank \(rank.rank) on \(rank.nodeName) met its limit of \(parts.joined(separator: ", "))"
+    }
   }
 
   /// Why a job failed, for stderr: each rank that failed by itself, with its last lines.
@@ -74,6 +98,7 @@ public enum JobRendering {
       if job.reason?.contains(line) != true { lines.append("  \(line)") }
       lines += rank.lastLines.suffix(10).map { "    | \($0)" }
     }
+    lines += limits(job).prefix(8).map { "  \($0)" }
     if failed.count > 8 { lines.append("  and \(plural(failed.count - 8, "rank")) more") }
     lines.append("  all output: iorun logs \(job.id)")
     return lines.map { TerminalText.oneLine($0) + "\n" }.joined()
@@ -90,7 +115,7 @@ public enum JobRendering {
       })
   }
 
-  static func plural(_ number: Int, _ noun: String) -> String {
-    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  static func plural(_ number: Int, _ noun: String, _ many: String? = nil) -> String {
+    "\(number) \(number == 1 ? noun : many ?? noun + "s")"
   }
 }

@@ -34,9 +34,17 @@ public enum NodeRendering {
     var table = table
     table.columns.insert(.init("PROOF"), at: 2)
     for (row, node) in nodes.enumerated() {
-      table.rows[row].insert(node.mark?.status.rawValue ?? "-", at: 2)
+      table.rows[row].insert(proof(node), at: 2)
     }
     return table
+  }
+
+  /// `verified`, and of a node with GPUs how many of these are.
+  private static func proof(_ node: NodeStatus) -> String {
+    guard let mark = node.mark else { return "-" }
+    guard !node.facts.gpus.isEmpty else { return mark.status.rawValue }
+    let verified = node.facts.gpus.count { node.gpuMarks?[$0.uuid]?.status == .verified }
+    return "\(mark.status.rawValue), \(verified)/\(node.facts.gpus.count) GPUs"
   }
 
   /// A line for each node that is not alive, whose owner keeps it, or whose place is not believed: why.

@@ -30,7 +30,17 @@ public enum PlacementRendering {
     if let sites = plan.sites, !sites.isEmpty {
       lines.append(span(sites, plan.longestRoundTripMilliseconds))
     }
+    lines += plan.choice.map(why) ?? []
     return text(lines)
+  }
+
+  /// Why these nodes, a line each.
+  private static func why(_ choice: PlacementChoice) -> [String] {
+    var lines = choice.reasons.map { "why: \($0)" }
+    if !choice.spares.isEmpty {
+      lines.append("spares: \(choice.spares.map(\.nodeName).joined(separator: ", "))")
+    }
+    return lines
   }
 
   /// Offers as a table, by price.
@@ -68,6 +78,7 @@ public enum PlacementRendering {
       if !explanation.sites.isEmpty {
         lines.append("  \(span(explanation.sites, explanation.longestRoundTripMilliseconds))")
       }
+      lines += (explanation.choice.map(why) ?? []).map { "  \($0)" }
     }
     if let plan = explanation.plan {
       if let refusal = plan.refusal {
@@ -78,6 +89,7 @@ public enum PlacementRendering {
         lines += text(plan).map { "    \($0)" }
       }
     }
+    lines += JobRendering.limits(job).map { "  \($0)" }
     for note in explanation.notes ?? [] { lines.append("  place not believed: \(note)") }
     return text(lines)
   }

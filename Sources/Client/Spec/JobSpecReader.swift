@@ -10,7 +10,7 @@ struct JobSpecReader {
     names: [
       "name", "command", "swift", "working_dir", "gang", "env", "outputs", "timeout", "retries",
       "fence", "network", "priority", "start_by", "preemptible", "verification",
-      "image",
+      "image", "isolation",
     ],
     elsewhere: [
       "ranks": "gang", "resources": "gang", "placement": "gang", "labels": "gang",
@@ -46,7 +46,8 @@ struct JobSpecReader {
       startBySeconds: try values["start_by"].map { try time($0, "start_by") },
       isPreemptible: try values["preemptible"].map { try $0.truth() },
       verification: try values["verification"].map(verification),
-      image: try values["image"].map(image))
+      image: try values["image"].map(image),
+      isolation: try values["isolation"].map(isolation))
     return JobSpecFile(spec: spec, workingDirectory: try values["working_dir"].map(folder))
   }
 
@@ -176,15 +177,21 @@ struct JobSpecReader {
   }
 
   private func network(_ node: SpecNode) throws -> JobSpec.Network {
-    let text = try node.text("gang, internet, none or host")
-    guard let network = JobSpec.Network(rawValue: text) else {
-      throw node.fault(
-        "network is '\(text)'",
-        allowed:
-          "Write gang for an encrypted network of the gang's own, internet for that and a way "
-          + "to the public internet, none for nothing, or host for the node's")
+    try word(
+      node, "network", of: "gang, internet, none or host",
+      allowed: "Write gang for an encrypted network of the gang's own, internet for that and a way "
+        + "to the public internet, none for nothing, or host for the node's")
+  }
+
+  /// One of a few words.
+  private func word<Value: RawRepresentable<String>>(
+    _ node: SpecNode, _ name: String, of words: String, allowed: String
+  ) throws -> Value {
+    let text = try node.text(words)
+    guard let value = Value(rawValue: text) else {
+      throw node.fault("\(name) is '\(text)'", allowed: allowed)
     }
-    return network
+    return value
   }
 
   /// As it is written: a path is found and read when the job is handed in.
@@ -200,13 +207,15 @@ struct JobSpecReader {
   }
 
   private func verification(_ node: SpecNode) throws -> JobSpec.Verification {
-    let text = try node.text("required or any")
-    guard let verification = JobSpec.Verification(rawValue: text) else {
-      throw node.fault(
-        "verification is '\(text)'",
-        allowed: "Write required for nodes that proved what they are, or any")
-    }
-    return verification
+    try word(
+      node, "verification", of: "required or any",
+      allowed: "Write required for nodes that proved what they are, or any")
+  }
+
+  private func isolation(_ node: SpecNode) throws -> JobSpec.Isolation {
+    try word(
+      node, "isolation", of: "required or any",
+      allowed: "Write required for nodes with a sandbox only, or any")
   }
 
   private func outputs(_ node: SpecNode) throws -> [String] {

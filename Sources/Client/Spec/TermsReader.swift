@@ -120,9 +120,10 @@ enum TermsReader {
   }
 
   private static func onLoss(_ node: SpecNode) throws -> PlacementTerms.OnLoss {
-    let text = try node.text("fail, replace or shrink")
+    let words = PlacementTerms.OnLoss.words
+    let text = try node.text(words)
     guard let policy = PlacementTerms.OnLoss(rawValue: text) else {
-      throw node.fault("on_loss is '\(text)'", allowed: "Write fail, replace or shrink")
+      throw node.fault("on_loss is '\(text)'", allowed: "Write \(words)")
     }
     return policy
   }

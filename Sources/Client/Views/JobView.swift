@@ -24,6 +24,7 @@ public struct JobView: Encodable, Sendable {
   let network: String?
   let image: String?
   let verification: String?
+  let isolation: String?
   let ranks: [RankView]
   let submittedAtUnixSeconds: Double
   let startedAtUnixSeconds: Double?
@@ -66,6 +67,7 @@ public struct JobView: Encodable, Sendable {
     network = job.spec.network?.rawValue
     image = job.spec.image
     verification = job.spec.verification?.rawValue
+    isolation = job.spec.isolation?.rawValue
     ranks = job.ranks.map(RankView.init)
     submittedAtUnixSeconds = job.submittedAt
     startedAtUnixSeconds = job.startedAt

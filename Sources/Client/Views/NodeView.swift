@@ -22,10 +22,13 @@ public struct NodeView: Encodable, Sendable {
   let leases: Int
   let lastSeenAtUnixSeconds: Double
   let roundTripMilliseconds: Double?
+  let jitterMilliseconds: Double?
+  let lossPercent: Double?
   let sendMegabitsPerSecond: Double?
   let receiveMegabitsPerSecond: Double?
   let dataPlane: DataPlaneView?
   let sandbox: String?
+  let isolation: IsolationView?
   let supplier: String?
   let reliability: Double?
   let dollarsPerHour: Double?
@@ -55,6 +58,7 @@ public struct NodeView: Encodable, Sendable {
     let model: String
     let uuid: String
     let memoryBytes: UInt64
+    let proof: MarkView?
   }
 
   /// Shows a node.
@@ -75,11 +79,15 @@ public struct NodeView: Encodable, Sendable {
     capacity = ResourceView(node.facts.capacity)
     free = ResourceView(node.free)
     gpus = node.facts.gpus.enumerated().map { index, gpu in
-      GPUView(index: index, model: gpu.model, uuid: gpu.uuid, memoryBytes: gpu.memory.rawValue)
+      GPUView(
+        index: index, model: gpu.model, uuid: gpu.uuid, memoryBytes: gpu.memory.rawValue,
+        proof: node.gpuMarks.map { MarkView($0[gpu.uuid] ?? DeviceMark()) })
     }
     leases = node.leases
     lastSeenAtUnixSeconds = node.lastSeenAt
     roundTripMilliseconds = node.roundTripMilliseconds
+    jitterMilliseconds = node.jitterMilliseconds
+    lossPercent = node.lostPart.map { $0 * 100 }
     supplier = node.supplier
     reliability = node.reliability
     let claims = node.facts.claims
@@ -98,6 +106,7 @@ public struct NodeView: Encodable, Sendable {
         localPrefixes: plane.localPrefixes.map(\.description), leadsOut: plane.leadsOut ?? false)
     }
     sandbox = node.facts.sandbox
+    isolation = node.facts.isolation.map(IsolationView.init)
   }
 }
 

@@ -45,6 +45,7 @@ public struct ExplanationView: Encodable, Sendable {
   let sites: [Int]
   let longestRoundTripMilliseconds: Double?
   let notes: [String]?
+  let choice: ChoiceView?
 
   /// Shows an explanation.
   public init(_ explanation: JobExplanation) {
@@ -53,5 +54,6 @@ public struct ExplanationView: Encodable, Sendable {
     sites = explanation.sites
     longestRoundTripMilliseconds = explanation.longestRoundTripMilliseconds
     notes = explanation.notes
+    choice = explanation.choice.map(ChoiceView.init)
   }
 }

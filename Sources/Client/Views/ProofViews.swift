@@ -27,10 +27,12 @@ public struct ProofRecordView: Encodable, Sendable {
   let refusal: String?
   let rate: Double
   let expectedRate: Double
+  let expectedBy: String?
   let unit: String
   let ratio: Double
   let seconds: Double
   let answer: String
+  let memoryBytes: UInt64?
   let recordedAtUnixSeconds: Double
 
   /// Shows a record.
@@ -42,10 +44,12 @@ public struct ProofRecordView: Encodable, Sendable {
     refusal = record.verdict.refusal?.rawValue
     rate = record.verdict.rate
     expectedRate = record.expectedRate
+    expectedBy = record.expectedBy
     unit = record.verdict.kind.unit
     ratio = record.ratio
     seconds = record.verdict.seconds
     answer = record.verdict.answer.description
+    memoryBytes = record.memory?.rawValue
     recordedAtUnixSeconds = record.time
   }
 }
@@ -58,6 +62,8 @@ public struct DeviceView: Encodable, Sendable {
   let mark: MarkView
   let isHired: Bool
   let claim: ClaimView
+  let capabilities: [CapabilityView]
+  let connection: ConnectionView?
   let latest: [ProofRecordView]
 
   /// What it claims.
@@ -65,6 +71,21 @@ public struct DeviceView: Encodable, Sendable {
     let cores: Int
     let memoryBytes: UInt64
     let rates: [String: Double]
+    /// For a GPU; its cores are groups of walkers, its memory its own.
+    let gpu: GPUView?
+  }
+
+  /// Which GPU a device is.
+  struct GPUView: Encodable, Sendable {
+    let uuid: String
+    let model: String
+    let labelStepsPerSecond: Double
+  }
+
+  /// What the last run that decided on a kind of work said of it.
+  struct CapabilityView: Encodable, Sendable {
+    let kind: String
+    let status: String
   }
 
   /// Shows a device.
@@ -77,8 +98,31 @@ public struct DeviceView: Encodable, Sendable {
     claim = ClaimView(
       cores: device.profile.cores, memoryBytes: device.profile.memory.rawValue,
       rates: Dictionary(
-        uniqueKeysWithValues: device.profile.rates.map { ($0.key.rawValue, $0.value) }))
+        uniqueKeysWithValues: device.profile.rates.map { ($0.key.rawValue, $0.value) }),
+      gpu: device.profile.gpu.map {
+        GPUView(uuid: $0.uuid, model: $0.model, labelStepsPerSecond: $0.labelRate)
+      })
+    capabilities = device.capabilities.map {
+      CapabilityView(kind: $0.key.rawValue, status: $0.value.rawValue)
+    }.sorted { $0.kind < $1.kind }
+    connection = device.connection.map(ConnectionView.init)
     latest = device.latest.map(ProofRecordView.init)
+  }
+}
+
+/// What probes found of the way to a device and of its disk, in JSON.
+public struct ConnectionView: Encodable, Sendable {
+  let echoes: EchoProbe.Result?
+  let disk: DiskProbe.Result?
+  let shortfalls: [String]
+  let recordedAtUnixSeconds: Double
+
+  /// Shows a record.
+  public init(_ record: ConnectionRecord) {
+    echoes = record.echoes
+    disk = record.disk
+    shortfalls = record.shortfalls.map(\.rawValue).sorted()
+    recordedAtUnixSeconds = record.time
   }
 }
 
@@ -134,10 +178,17 @@ public struct DeviceHistoryView: Encodable, Sendable {
     let number: Int64
     let epoch: Int64
     let reason: String
-    let evidence: Double
-    let ratios: [Double]
+    let capabilities: [RoundsView]
     let text: String
     let recordedAtUnixSeconds: Double
+  }
+
+  /// The rounds of one kind of work.
+  struct RoundsView: Encodable, Sendable {
+    let kind: String
+    let decision: String
+    let evidence: Double
+    let ratios: [Double]
   }
 
   /// Shows a history.
@@ -146,7 +197,11 @@ public struct DeviceHistoryView: Encodable, Sendable {
     transitions = history.transitions.map { record in
       TransitionView(
         number: record.number, epoch: record.entry.epoch, reason: record.entry.reason.name,
-        evidence: record.entry.test.evidence, ratios: record.entry.test.ratios,
+        capabilities: record.entry.rating.capabilities.map {
+          RoundsView(
+            kind: $0.kind.rawValue, decision: $0.test.decision.rawValue,
+            evidence: $0.test.evidence, ratios: $0.test.ratios)
+        },
         text: record.entry.text, recordedAtUnixSeconds: record.time)
     }
     verdicts = history.verdicts.map(ProofRecordView.init)

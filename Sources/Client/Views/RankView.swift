@@ -9,6 +9,7 @@ struct RankView: Encodable, Sendable {
   let state: String
   let cause: CauseView?
   let lastLines: [String]
+  let usage: UsageView?
 
   init(_ rank: RankStatus) {
     self.rank = rank.rank
@@ -17,6 +18,24 @@ struct RankView: Encodable, Sendable {
     state = rank.state.rawValue
     cause = rank.cause.map(CauseView.init)
     lastLines = rank.lastLines
+    usage = rank.usage.map(UsageView.init)
+  }
+}
+
+/// What a rank used in JSON.
+struct UsageView: Encodable, Sendable {
+  let peakMemoryBytes: UInt64?
+  let outOfMemoryKills: Int?
+  let refusedProcesses: Int?
+  let throttledSeconds: Double?
+  let limitsHit: [String]
+
+  init(_ usage: RankUsage) {
+    peakMemoryBytes = usage.peakMemory?.rawValue
+    outOfMemoryKills = usage.outOfMemoryKills
+    refusedProcesses = usage.refusedProcesses
+    throttledSeconds = usage.throttledMilliseconds.map { Double($0) / 1000 }
+    limitsHit = usage.limitsHit
   }
 }
 

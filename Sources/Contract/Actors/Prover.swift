@@ -27,6 +27,26 @@ public distributed actor Prover: WellKnownActor, MailboxTraits {
     try await service.profile(caller: caller)
   }
 
+  /// What its GPUs claim.
+  public distributed func gpus() async throws -> [ProverProfile] {
+    try await service.gpus(caller: caller)
+  }
+
+  /// Fills a table.
+  public distributed func prepare(_ table: TableOrder) async throws -> ProofStart {
+    try await service.prepare(table, caller: caller)
+  }
+
+  /// Seals a fresh number, for the time that it takes there and back.
+  public distributed func echo(_ request: EchoProbe.Request) async throws -> EchoProbe.Reply {
+    try await service.echo(request, caller: caller)
+  }
+
+  /// What its disk does.
+  public distributed func disk() async throws -> DiskProbe.Result {
+    try await service.disk(caller: caller)
+  }
+
   /// Begins to solve.
   public distributed func start(_ challenge: Challenge, besideJobs: Bool) async throws
     -> ProofStart

@@ -7,8 +7,7 @@ public struct RelayLookup: Sendable {
 
   /// - Parameter headAddress: the head's `host:port`, as this process dials it.
   public init(headAddress: String) {
-    let parts = headAddress.split(separator: ":")
-    host = parts.dropLast().joined(separator: ":")
+    host = HostLookup.host(of: headAddress)
   }
 
   /// Relays with all their addresses.

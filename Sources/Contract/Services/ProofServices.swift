@@ -23,11 +23,24 @@ public protocol ProofService: Sendable {
   func history(_ reference: String, limit: Int, caller: PeerID) async throws -> DeviceHistory
 }
 
-/// Looks for solutions: the checker of issue 6. Served by the node to its head.
+/// Looks for solutions: the checker of issue 6. Served by the node to its head, for itself and for its GPUs: whose
+/// an order is, its device says.
 public protocol ProverService: Sendable {
   /// What the node claims, measured when it is first asked. Throws `overloaded` while jobs have the
   /// machine, `kernelBroken` where it computes wrongly.
   func profile(caller: PeerID) async throws -> ProverProfile
+  /// What its GPUs claim, each a device of its own, measured when it is first asked; those that cannot prove
+  /// anything are left out. Throws `overloaded` while jobs have the machine.
+  func gpus(caller: PeerID) async throws -> [ProverProfile]
+  /// Fills memory with the labels that are walked over next, and keeps them, and the machine, for the
+  /// walks: `ready` once they are there, `busy` where jobs have the machine or took it meanwhile. May
+  /// take minutes. Throws `malformed` for another device's, `noMemoryForProof`.
+  func prepare(_ table: TableOrder, caller: PeerID) async throws -> ProofStart
+  /// The device's word for a fresh number. Throws `malformed` for another device's.
+  func echo(_ request: EchoProbe.Request, caller: PeerID) async throws -> EchoProbe.Reply
+  /// What the node measures of the disk of its folder: a word of its own, no proof. Throws `diskFull`,
+  /// `overloaded` while it measures already.
+  func disk(caller: PeerID) async throws -> DiskProbe.Result
   /// Begins to solve; what was under way is given up, the same challenge goes on. The answer goes to
   /// the head. `besideJobs`: a small one on one core, whatever the machine is busy with. Throws
   /// `malformed` for another device's, `noMemoryForProof`.
@@ -38,4 +51,9 @@ public protocol ProverService: Sendable {
   func hold(_ challenge: [UInt8], isHeld: Bool, caller: PeerID) async throws
   /// Gives the work on a challenge up. Nothing where it is not under way.
   func cancel(_ challenge: [UInt8], caller: PeerID) async throws
+}
+
+extension ProverService {
+  /// A node without GPUs.
+  public func gpus(caller: PeerID) async throws -> [ProverProfile] { [] }
 }

@@ -8,6 +8,9 @@ public struct TunnelMember: Hashable, Codable, Sendable {
   public var endpoints: [SocketAddress]
   /// The key with which those who look for better paths seal their words to it; 32 bytes.
   public var pathKey: [UInt8]?
+  /// The largest packet, in bytes with its IP header, that its ways to other machines carry whole; `nil`
+  /// where that is not known, or no less than what tunnels need.
+  public var pathMTU: Int?
 
   /// The most endpoints that a member names.
   public static let endpointLimit = 12
@@ -22,10 +25,12 @@ public struct TunnelMember: Hashable, Codable, Sendable {
   /// Refuses what no node says. Throws `malformed`.
   public func check() throws(IorunError) {
     guard publicKey.count == 32, pathKey.map({ $0.count == 32 }) ?? true,
-      endpoints.count <= Self.endpointLimit, !endpoints.contains(where: \.isUnusable)
+      endpoints.count <= Self.endpointLimit, !endpoints.contains(where: \.isUnusable),
+      pathMTU.map({ (1280...65_536).contains($0) }) ?? true
     else {
       throw IorunError(
-        .malformed, "a node's tunnel has no key of 32 bytes, or endpoints that nobody has",
+        .malformed,
+        "a node's tunnel has no key of 32 bytes, or endpoints or an MTU that nobody has",
         remedy: "Use the same version of iorun on the node and the head")
     }
   }

@@ -12,12 +12,16 @@ public struct JobExplanation: Hashable, Codable, Sendable {
   public var longestRoundTripMilliseconds: Double?
   /// What else there is to know of its nodes and places, a sentence each; `nil` from earlier heads.
   public var notes: [String]?
+  /// Why its ranks were placed where they are; `nil` for a job that was not placed yet, and from earlier
+  /// heads.
+  public var choice: PlacementChoice?
 
   /// Describes an explanation.
   public init(
     job: JobStatus, plan: PlacementPlan?, sites: [Int], longestRoundTripMilliseconds: Double?,
-    notes: [String]? = nil
+    notes: [String]? = nil, choice: PlacementChoice? = nil
   ) {
+    self.choice = choice
     self.notes = notes
     self.job = job
     self.plan = plan

@@ -52,12 +52,15 @@ public struct RankStatus: Hashable, Codable, Sendable {
   public var cause: ExitCause?
   /// The last lines it printed, kept for a rank that failed.
   public var lastLines: [String]
+  /// What it used in its sandbox, once it has ended; `nil` where nothing was counted.
+  public var usage: RankUsage?
 
   /// Describes a rank.
   public init(
     rank: Int, node: PeerID, nodeName: String, state: State, cause: ExitCause? = nil,
-    lastLines: [String] = []
+    lastLines: [String] = [], usage: RankUsage? = nil
   ) {
+    self.usage = usage
     self.rank = rank
     self.node = node
     self.nodeName = nodeName

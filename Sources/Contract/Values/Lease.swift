@@ -46,11 +46,16 @@ public struct LeaseGrant: Hashable, Codable, Sendable {
   /// The node's place in the network of the gang; `nil` where ranks use the node's own network.
   public var network: OverlaySeat?
 
+  /// True where the job is not the node's owner's, nor the network's: it runs in a sandbox or not at all.
+  public var isForeign: Bool?
+
   /// Describes a grant.
   public init(
     id: LeaseID, epoch: Int64, spec: JobSpec, workingFolder: Blob?, gpuIndices: [Int],
-    localRank: Int, localWorldSize: Int, network: OverlaySeat? = nil
+    localRank: Int, localWorldSize: Int, network: OverlaySeat? = nil,
+    isForeign: Bool? = nil
   ) {
+    self.isForeign = isForeign
     self.id = id
     self.epoch = epoch
     self.spec = spec
@@ -130,9 +135,14 @@ public struct LeaseReport: Hashable, Codable, Sendable {
   public var executor: PeerID
   /// Where it stands.
   public var state: State
+  /// What it used, once it has ended; `nil` from a node without sandboxes, or an older one.
+  public var usage: RankUsage?
 
   /// Describes a report.
-  public init(id: LeaseID, epoch: Int64, executor: PeerID, state: State) {
+  public init(
+    id: LeaseID, epoch: Int64, executor: PeerID, state: State, usage: RankUsage? = nil
+  ) {
+    self.usage = usage
     self.id = id
     self.epoch = epoch
     self.executor = executor

@@ -46,10 +46,17 @@ public struct NodeStatus: Hashable, Codable, Sendable {
   public var sendMegabitsPerSecond: Double?
   /// The same from other nodes to it.
   public var receiveMegabitsPerSecond: Double?
+  /// How much one of its probes of the head differs from the next, smoothed, in milliseconds (RFC 3550,
+  /// 6.4.1); `nil` where it has not probed yet.
+  public var jitterMilliseconds: Double?
+  /// The part of these probes that got no answer, smoothed, from 0 to 1.
+  public var lostPart: Double?
   /// Why its owner lets it take no new work; `nil` where the owner does.
   public var ownerHold: String?
   /// What the records of its proofs say; `nil` where the head does not ask for any.
   public var mark: DeviceMark?
+  /// The same of its GPUs' proofs, by UUID; `nil` where the head does not ask for any.
+  public var gpuMarks: [String: DeviceMark]?
 
   /// Describes a node.
   public init(
@@ -57,8 +64,10 @@ public struct NodeStatus: Hashable, Codable, Sendable {
     lastSeenAt: Double, roundTripMilliseconds: Double?, reason: String? = nil,
     isDrained: Bool = false, ownerHold: String? = nil, supplier: String? = nil,
     reliability: Double? = nil, placeDoubt: String? = nil, sendMegabitsPerSecond: Double? = nil,
-    receiveMegabitsPerSecond: Double? = nil, mark: DeviceMark? = nil
+    receiveMegabitsPerSecond: Double? = nil, mark: DeviceMark? = nil,
+    gpuMarks: [String: DeviceMark]? = nil
   ) {
+    self.gpuMarks = gpuMarks
     self.mark = mark
     self.supplier = supplier
     self.reliability = reliability

@@ -34,12 +34,24 @@ public struct PlacementPlan: Hashable, Codable, Sendable {
   public var longestRoundTripMilliseconds: Double?
   /// How its ranks would lie; `nil` where there is no place, and from earlier heads.
   public var strategy: GangStrategy?
+  /// Why it would run there; `nil` where there is no place, and from earlier heads.
+  public var choice: PlacementChoice?
+  /// Other ways to run it, by price; empty where there is no place, `nil` from earlier heads and where
+  /// nobody asked.
+  public var offers: [PlacementOffer]?
+  /// What became of all GPUs or nodes where there is no place; `nil` from earlier heads.
+  public var funnel: PlacementFunnel?
 
   /// Describes a plan.
   public init(
     places: [Place], refusal: String?, fitsWhenIdle: Bool, sites: [Int]? = nil,
-    longestRoundTripMilliseconds: Double? = nil, strategy: GangStrategy? = nil
+    longestRoundTripMilliseconds: Double? = nil, strategy: GangStrategy? = nil,
+    choice: PlacementChoice? = nil, offers: [PlacementOffer]? = nil,
+    funnel: PlacementFunnel? = nil
   ) {
+    self.choice = choice
+    self.offers = offers
+    self.funnel = funnel
     self.strategy = strategy
     self.sites = sites
     self.longestRoundTripMilliseconds = longestRoundTripMilliseconds

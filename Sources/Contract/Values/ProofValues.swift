@@ -9,16 +9,22 @@ public struct ProverProfile: Hashable, Codable, Sendable {
   public var cores: Int
   /// Memory that a proof may take.
   public var memory: Bytes
-  /// What all cores together do, in the unit of each kind a second.
+  /// What all cores together do, in the unit of each kind a second. A device without a rate for
+  /// `mem` is not asked for it.
   public var rates: [PuzzleKind: Double]
   /// The digest of the board's maker and serial number, where the machine tells them: nodes with the
   /// same are always run at the same instant.
   public var board: Digest?
+  /// Which GPU of its node the device is; `nil` for the node's processor and memory. Its cores are then groups
+  /// of walkers and its memory the GPU's.
+  public var gpu: GPUClaim?
 
   /// Describes a prover.
   public init(
-    device: DeviceID, cores: Int, memory: Bytes, rates: [PuzzleKind: Double], board: Digest? = nil
+    device: DeviceID, cores: Int, memory: Bytes, rates: [PuzzleKind: Double], board: Digest? = nil,
+    gpu: GPUClaim? = nil
   ) {
+    self.gpu = gpu
     self.board = board
     self.device = device
     self.cores = cores
@@ -31,6 +37,8 @@ public struct ProverProfile: Hashable, Codable, Sendable {
 public enum ProofStart: String, Hashable, Codable, Sendable {
   /// The work has begun.
   case started
+  /// A table is filled, and waits for the walks over it.
+  case ready
   /// Jobs have the machine: no proof is begun beside them.
   case busy
 }
@@ -139,14 +147,21 @@ public struct DeviceStatus: Hashable, Codable, Sendable {
   public var isHired: Bool
   /// What it claims.
   public var profile: ProverProfile
+  /// What it is asked for, and what the last run that decided on it said of each.
+  public var capabilities: [PuzzleKind: RateTest.Decision]
+  /// The way to it and its disk; `nil` before they were probed.
+  public var connection: ConnectionRecord?
   /// The newest verdict of each kind.
   public var latest: [ProofRecord]
 
   /// Describes a device.
   public init(
     device: DeviceID, node: PeerID, nodeName: String, mark: DeviceMark, isHired: Bool,
-    profile: ProverProfile, latest: [ProofRecord]
+    profile: ProverProfile, capabilities: [PuzzleKind: RateTest.Decision],
+    connection: ConnectionRecord? = nil, latest: [ProofRecord]
   ) {
+    self.connection = connection
+    self.capabilities = capabilities
     self.device = device
     self.node = node
     self.nodeName = nodeName
@@ -157,17 +172,50 @@ public struct DeviceStatus: Hashable, Codable, Sendable {
   }
 }
 
+/// What probes found of the way to a device and of its disk. Part of no mark.
+public struct ConnectionRecord: Hashable, Codable, Sendable {
+  /// The way there and back; `nil` where too few answers came.
+  public var echoes: EchoProbe.Result?
+  /// Its disk, as it says; `nil` where it did not.
+  public var disk: DiskProbe.Result?
+  /// What falls short of what a device of a network must have, or of what it offers.
+  public var shortfalls: Set<ConnectionProfile.Shortfall>
+  /// Seconds since 1970 (UTC).
+  public var time: Double
+
+  /// Describes a record.
+  public init(
+    echoes: EchoProbe.Result?, disk: DiskProbe.Result?,
+    shortfalls: Set<ConnectionProfile.Shortfall>, time: Double
+  ) {
+    self.echoes = echoes
+    self.disk = disk
+    self.shortfalls = shortfalls
+    self.time = time
+  }
+}
+
 /// A verdict on record.
 public struct ProofRecord: Hashable, Codable, Sendable {
   /// What was found.
   public var verdict: Verdict
   /// The rate that the claim must give, in the kind's unit a second.
   public var expectedRate: Double
+  /// The model, and the source of its figure, where the catalogue expects more than the device claims;
+  /// `nil` for the device's own claim.
+  public var expectedBy: String?
   /// Seconds since 1970 (UTC).
   public var time: Double
+  /// How much memory was walked over; `nil` for other kinds of work.
+  public var memory: Bytes?
 
   /// Describes a record.
-  public init(verdict: Verdict, expectedRate: Double, time: Double) {
+  public init(
+    verdict: Verdict, expectedRate: Double, expectedBy: String? = nil, time: Double,
+    memory: Bytes? = nil
+  ) {
+    self.expectedBy = expectedBy
+    self.memory = memory
     self.verdict = verdict
     self.expectedRate = expectedRate
     self.time = time

@@ -14,6 +14,8 @@ public final class PeerDirectory: Sendable {
     var labels: [PeerID: [String: String]] = [:]
     /// Every peer and ticket there ever was: revoking one frees nothing.
     var known: Set<PeerID> = []
+    /// Peers of which the tenant or the labels changed since that was asked last.
+    var changed: Set<PeerID> = []
   }
 
   private let state = Mutex(State())
@@ -62,6 +64,14 @@ public final class PeerDirectory: Sendable {
   /// What the peer's ticket said of it.
   func labels(of peer: PeerID) -> [String: String] { state.withLock { $0.labels[peer] } ?? [:] }
 
+  /// The peers of which the tenant or the labels changed since the last call: for the one who keeps them.
+  func takeChanged() -> Set<PeerID> {
+    state.withLock { state in
+      defer { state.changed = [] }
+      return state.changed
+    }
+  }
+
   /// Whether this is or was a peer or a ticket of the network.
   func isKnown(_ peer: PeerID) -> Bool { state.withLock { $0.known.contains(peer) } }
 
@@ -78,6 +88,7 @@ public final class PeerDirectory: Sendable {
   func add(_ peer: PeerRecord) {
     state.withLock { state in
       state.known.insert(peer.id)
+      state.changed.insert(peer.id)
       state.owners[peer.id] = peer.owner.isEmpty ? nil : peer.owner
       state.labels[peer.id] = peer.labels.isEmpty ? nil : peer.labels
       if peer.revokedAt == nil {

@@ -9,7 +9,8 @@ extension ClusterDirector {
   /// hears of it as the answer to its call.
   func start(_ id: RuntimeActorID, telling: NodeID? = nil) async {
     while let actor = actors[id], !actor.isDead, !actor.isPlaced, !actor.isStarting {
-      let shape = DemandShape.Demand(actor.spec.demand, origin: actor.spec.creator.node)
+      let shape = DemandShape.Demand(
+        actor.spec.demand, origin: actor.spec.creator.node, tenant: tenant(of: actor.spec.job))
       do {
         switch try decide(shape) {
         case .place(let node): await start(id, on: node, shape, telling: telling)
@@ -57,7 +58,8 @@ extension ClusterDirector {
       guard let actor = actors[id], !actor.isDead, !actor.isStarting, !actor.isPlaced else {
         return
       }
-      let shape = DemandShape.Demand(actor.spec.demand, origin: actor.spec.creator.node)
+      let shape = DemandShape.Demand(
+        actor.spec.demand, origin: actor.spec.creator.node, tenant: tenant(of: actor.spec.job))
       let reservation = begin(id, on: node)
       tasks.run { [weak self] in
         if let reservation {
@@ -215,14 +217,19 @@ extension ClusterDirector {
     if madeBy[actor.spec.creator]?.isEmpty == true { madeBy[actor.spec.creator] = nil }
     deadActors.append(id)
     if deadActors.count > limits.deadActors { actors[deadActors.removeFirst()] = nil }
-    if actor.spec.detached { forgetIfOver(actor.spec.job) }
     endChildren(of: actor)
+    forgetIfOver(actor.spec.job)
   }
 
-  /// What an actor made ends with it, unless it is detached.
+  /// What an actor made ends with it, unless it is detached. Its placement groups stay for as long as
+  /// there is the driver, which may use them, too.
   private func endChildren(of parent: LiveActor) {
-    guard let worker = parent.status.worker, let node = parent.status.node else { return }
-    let creator = ProcessAddress(node: node, worker: worker)
+    guard let creator = parent.process else { return }
+    if jobs[parent.spec.job]?.endReason != nil {
+      for (id, group) in groups where group.spec.creator == creator && !group.spec.detached {
+        remove(id, reason: "the actor that made it is dead")
+      }
+    }
     for id in madeBy[creator] ?? [] where actors[id]?.spec.detached == false {
       die(id, Self.intended("the actor that made it is dead"), stopping: true)
     }

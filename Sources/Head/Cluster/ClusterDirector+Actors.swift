@@ -36,15 +36,19 @@ extension ClusterDirector {
         .overloaded, "the head keeps its most of \(limits.actors) actors",
         remedy: "End some, or put more state into each")
     }
-    let shape = DemandShape.Demand(spec.demand, origin: node)
+    let shape = DemandShape.Demand(
+      spec.demand, origin: node, tenant: tenant(of: spec.job))
     let now = clock.elapsed()
     if case .infeasible(let error) = try decide(shape), !mayStillFit(since: now) { throw error }
     insert(
       LiveActor(
         spec: spec, status: RuntimeActorStatus(spec), watchers: [node], place: line.takePlace(),
         since: now))
-    if let reason = doomed.take(spec.actor) {
-      die(spec.actor, Self.intended(reason), stopping: false, telling: node)
+    let doom = doomed.take(spec.actor)
+    let mayBegin = doom.map { $0.mayRestart && spec.maxRestarts != 0 } ?? true
+    if doom != nil, mayBegin { actors[spec.actor]?.status.restarts = 1 }
+    if let doom, !mayBegin {
+      die(spec.actor, Self.intended(doom.reason), stopping: false, telling: node)
     } else if line.holds(.demand(shape)) {
       try wait(spec.actor, shape)
     } else {
@@ -90,13 +94,17 @@ extension ClusterDirector {
   func killActor(_ actor: RuntimeActorID, noRestart: Bool, caller: PeerID) async throws {
     _ = try await self.caller(caller)
     guard let present = actors[actor] else {
-      return doomed.add(actor, "it was killed before it was placed")
+      return doomed.add(actor, "it was killed before it was placed", mayRestart: !noRestart)
     }
     if present.isDead { return }
     if noRestart || !present.mayRestart {
       return die(actor, Self.intended("it was killed"), stopping: true)
     }
-    guard present.isPlaced, let node = present.status.node else { return }
+    guard present.isPlaced, let node = present.status.node else {
+      // It has no process yet: the one that it will have is its next, as in Ray.
+      actors[actor]?.status.restarts += 1
+      return
+    }
     // It begins anew once its node says that the old process is gone.
     actors[actor]?.restartsOnDeath = true
     stop(actor, on: node, Self.intended("it was killed, and may begin anew"), inOrder: false)

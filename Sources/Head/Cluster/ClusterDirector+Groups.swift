@@ -67,7 +67,7 @@ extension ClusterDirector {
     if let name = group.spec.fullName, groupNames[name] == id { groupNames[name] = nil }
     groupBell.ring(id)
     for node in group.indices.keys { release(id, on: node) }
-    if group.spec.detached { forgetIfOver(group.spec.job) }
+    forgetIfOver(group.spec.job)
     // Whoever waits for room in it waits for nothing.
     pump()
   }

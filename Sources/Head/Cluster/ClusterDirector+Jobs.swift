@@ -45,23 +45,44 @@ extension ClusterDirector {
     return present.runtime
   }
 
-  /// The driver is gone: everything of the job ends that is not detached. `telling` are the nodes that
+  /// The driver is gone: everything of the job ends that is not detached, nor made by what is. `telling` are the nodes that
   /// do not know yet; each node hears it once, because the second time means the detached ones, too.
   func end(_ job: JobID, reason: String, telling nodes: [NodeID]) {
-    guard jobs[job]?.endReason == nil, jobs[job] != nil else { return }
-    jobs[job]?.endReason = reason
-    jobs[job]?.endedAt = clock.now()
+    guard let present = jobs[job], present.endReason == nil else { return }
+    let kept = detachedFamily(of: job)
     cancelLeases("its job is over: \(reason)") { $0.job == job }
-    for (id, actor) in actors where actor.spec.job == job && !actor.spec.detached {
-      // The nodes end the processes with the job.
-      die(id, Self.intended("its job is over: \(reason)"), stopping: false)
+    for (id, actor) in actors
+    where actor.spec.job == job && !actor.isDead && !kept.actors.contains(id) {
+      // What the driver made the nodes end with the job.
+      die(
+        id, Self.intended("its job is over: \(reason)"),
+        stopping: actor.spec.creator != present.runtime.driver)
     }
     for (id, group) in groups where group.spec.job == job && !group.spec.detached {
+      if let creator = group.spec.creator, kept.processes.contains(creator) { continue }
       remove(id, reason: "its job is over")
     }
+    jobs[job]?.endReason = reason
+    jobs[job]?.endedAt = clock.now()
     for node in nodes { tell(node, ofTheEndOf: job, reason) }
     forgetIfOver(job)
     pump()
+  }
+
+  /// The detached actors of a job, what they made, what these made; and the processes of all.
+  private func detachedFamily(
+    of job: JobID
+  ) -> (actors: Set<RuntimeActorID>, processes: Set<ProcessAddress>) {
+    var family: Set<RuntimeActorID> = []
+    var processes: Set<ProcessAddress> = []
+    var rest = actors.filter { $0.value.spec.job == job && $0.value.spec.detached }.map(\.key)
+    while let id = rest.popLast() {
+      guard let actor = actors[id], !actor.isDead, family.insert(id).inserted else { continue }
+      guard let process = actor.process else { continue }
+      processes.insert(process)
+      rest += madeBy[process] ?? []
+    }
+    return (family, processes)
   }
 
   /// Lets go of a job whose driver is gone once nothing detached is left of it.

@@ -37,7 +37,8 @@ extension ClusterDirector {
     let name = LeaseTicket(holder: holder, ticket: ticket)
     if doomedLeases.take(name) { throw Self.cancelled("the caller gave up") }
     let wish = LeaseWish(
-      demand: demand, shape: DemandShape.Demand(demand, origin: origin), holder: holder, job: job,
+      demand: demand, shape: DemandShape.Demand(demand, origin: origin, tenant: tenant(of: job)),
+      holder: holder, job: job,
       number: draw(), place: line.takePlace(), since: clock.elapsed())
     leaseNumbers[name] = wish.number
     defer { leaseNumbers[name] = nil }

@@ -20,6 +20,7 @@ extension ClusterDirector {
       available: registration.available, labels: registration.labels)
     member.roundTripMilliseconds = snapshot.roundTripMilliseconds
     member.isUnproved = snapshot.isUnproved
+    member.hasUnprovedGPUs = snapshot.hasUnprovedGPUs
     if let previous {
       member.inFlight = previous.inFlight
       member.calls = previous.calls
@@ -119,8 +120,11 @@ extension ClusterDirector {
         members[node]?.isPlaceable = isPlaceable
         membersVersion += 1
       }
-      if members[node]?.isUnproved != snapshot.isUnproved {
+      if members[node]?.isUnproved != snapshot.isUnproved
+        || members[node]?.hasUnprovedGPUs != snapshot.hasUnprovedGPUs
+      {
         members[node]?.isUnproved = snapshot.isUnproved
+        members[node]?.hasUnprovedGPUs = snapshot.hasUnprovedGPUs
         membersVersion += 1
       }
       members[node]?.roundTripMilliseconds = snapshot.roundTripMilliseconds
@@ -159,6 +163,7 @@ extension ClusterDirector {
 
   private func publishMembers() {
     membersVersion += 1
+    hasBareMembers = members.values.contains { !$0.facts.takesStrangers }
     membersHandler?(Set(members.keys.map(\.peer)))
   }
 

@@ -20,13 +20,14 @@ extension ClusterDirector {
       switch shape.strategy {
       case .standard: .standard
       case .spread: .spread(last: lastSpread)
-      case .node(let node, let soft): .node(node, soft: soft)
+      case .node(let node, let soft, let failsWhenBusy):
+        .node(node, soft: soft, failsWhenBusy: failsWhenBusy)
       }
     let request = LeasePlacement.Request(
       resources: shape.placement, strategy: strategy,
       selectors: try shape.selectors.map(LabelSelector.init), origin: shape.origin,
       excluding: Set(members.values.lazy.filter { $0.refusals.contains(refusing) }.map(\.node)))
-    switch LeasePlacement().place(request, on: offers) {
+    switch LeasePlacement().place(request, on: offers(to: shape.tenant)) {
     case .place(let node): return .place(node)
     case .wait: return .wait
     case .infeasible(let reason):
@@ -83,12 +84,32 @@ extension ClusterDirector {
     return nodes.min().map(Decision.place) ?? .wait
   }
 
-  /// All members as placement sees them.
-  var offers: [RuntimeNode] { members.values.map(\.offer) }
+  /// All members as placement sees them for a job of `tenant`.
+  func offers(to tenant: String) -> [RuntimeNode] {
+    guard !tenant.isEmpty else { return members.values.map(\.offer) }
+    return members.values.map { member in
+      var offer = member.offer
+      if !member.facts.takesStrangers,
+        authoriser.peers.tenantName(of: member.node.peer) != tenant
+      {
+        offer.bar = "not isolated, so that they take their owners' jobs only"
+      }
+      return offer
+    }
+  }
+
+  /// Whose job it is: its driver's node's tenant, and nobody's where the driver is in a sandbox there.
+  /// Empty where every node takes everybody's.
+  func tenant(of job: JobID) -> String {
+    guard hasBareMembers else { return "" }
+    guard let job = jobs[job]?.runtime, job.isSealed != true else { return "nobody's" }
+    let node = job.driver.node
+    return authoriser.peers.tenantName(of: node.peer)
+  }
 
   /// The same, as if all had proved what they are; `nil` where none must.
   var offersOnceProved: [RuntimeNode]? {
-    guard members.values.contains(where: \.isUnproved) else { return nil }
+    guard members.values.contains(where: \.lacksProofs) else { return nil }
     return members.values.map(\.offerOnceProved)
   }
 

@@ -50,7 +50,7 @@ extension ClusterDirector {
     let request = GroupPlacement.Request(
       bundles: spec.bundles, selectors: spec.labels.compactMap { try? LabelSelector($0) },
       strategy: GroupPlacement.Strategy(spec), fixed: group.nodes)
-    let able = offers.map { offer in
+    let able = offers(to: tenant(of: spec.job)).map { offer in
       var offer = offer
       // A node that has just refused is feasible, but not now.
       if members[offer.node]?.refusals.contains(shape) == true {

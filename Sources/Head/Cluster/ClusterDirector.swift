@@ -21,6 +21,8 @@ actor ClusterDirector: ClusterService {
   var members: [NodeID: ClusterMember] = [:]
   /// Counts changes of who is a member and what they offer.
   var membersVersion: UInt64 = 0
+  /// True where some of them take their owners' work alone.
+  var hasBareMembers = false
   /// Nodes that were members and are gone, for `clusterNodes`; as they were last, and why.
   var formerMembers: [NodeID: (member: ClusterMember, reason: String)] = [:]
   /// True while nodes that the head knows have not registered their runtime side.

@@ -20,6 +20,8 @@ struct ClusterMember: Sendable {
   var isPlaceable = true
   /// True for a node that has not proved what it is, where it must have.
   var isUnproved = false
+  /// True for one whose GPUs have not proved what they are, where they must have: they are not lent.
+  var hasUnprovedGPUs = false
   /// Counts its words about what is free: a grant that an update overtook is in that update.
   var updates: UInt64 = 0
   /// The number of the newest of them.
@@ -33,17 +35,28 @@ struct ClusterMember: Sendable {
 
   /// The node as placement sees it.
   var offer: RuntimeNode {
-    RuntimeNode(
-      node: node, name: facts.name, total: total, available: available - inFlight, labels: labels,
-      isPlaceable: isPlaceable && !isUnproved, roundTripMilliseconds: roundTripMilliseconds)
+    var offer = offerOnceProved
+    offer.isPlaceable = isPlaceable && !isUnproved
+    if hasUnprovedGPUs {
+      offer.total = Self.withoutGPUs(offer.total)
+      offer.available = Self.withoutGPUs(offer.available)
+    }
+    return offer
+  }
+
+  private static func withoutGPUs(_ amounts: ResourceAmounts) -> ResourceAmounts {
+    ResourceAmounts(units: amounts.units.filter { $0.key != ResourceAmounts.gpu })
   }
 
   /// The same, once it has proved what it is.
   var offerOnceProved: RuntimeNode {
-    var offer = offer
-    offer.isPlaceable = isPlaceable
-    return offer
+    RuntimeNode(
+      node: node, name: facts.name, total: total, available: available - inFlight, labels: labels,
+      isPlaceable: isPlaceable, roundTripMilliseconds: roundTripMilliseconds)
   }
+
+  /// True where something of it is not lent for want of proofs.
+  var lacksProofs: Bool { isUnproved || hasUnprovedGPUs }
 
   /// Takes room for a call that begins; give the result to `settle`.
   mutating func reserve(_ amounts: ResourceAmounts) -> Reservation {

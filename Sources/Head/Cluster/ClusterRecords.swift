@@ -34,6 +34,11 @@ struct LiveActor: Sendable {
   var since: Duration
 
   var isDead: Bool { status.state == .dead }
+  /// The process that it is; `nil` while it has none.
+  var process: ProcessAddress? {
+    guard let node = status.node, let worker = status.worker else { return nil }
+    return ProcessAddress(node: node, worker: worker)
+  }
   /// True where it has, or is about to have, a process.
   var isPlaced: Bool { status.state == .placed || status.state == .alive }
   var mayRestart: Bool {
@@ -70,20 +75,28 @@ struct DoomedLeases: Sendable {
 
 /// The last actors whose end was asked for before their beginning.
 struct DoomedActors: Sendable {
-  private static let limit = 4096
-  private var reasons: [RuntimeActorID: String] = [:]
-  private var order: [RuntimeActorID] = []
-
-  mutating func add(_ actor: RuntimeActorID, _ reason: String) {
-    guard reasons.updateValue(reason, forKey: actor) == nil else { return }
-    order.append(actor)
-    if order.count > Self.limit { reasons[order.removeFirst()] = nil }
+  struct Doom: Sendable {
+    let reason: String
+    /// It begins all the same, where it has restarts: that is its first.
+    let mayRestart: Bool
   }
 
-  mutating func take(_ actor: RuntimeActorID) -> String? {
-    guard let reason = reasons.removeValue(forKey: actor) else { return nil }
+  private static let limit = 4096
+  private var dooms: [RuntimeActorID: Doom] = [:]
+  private var order: [RuntimeActorID] = []
+
+  mutating func add(_ actor: RuntimeActorID, _ reason: String, mayRestart: Bool = false) {
+    if let present = dooms[actor], !present.mayRestart { return }
+    let doom = Doom(reason: reason, mayRestart: mayRestart)
+    guard dooms.updateValue(doom, forKey: actor) == nil else { return }
+    order.append(actor)
+    if order.count > Self.limit { dooms[order.removeFirst()] = nil }
+  }
+
+  mutating func take(_ actor: RuntimeActorID) -> Doom? {
+    guard let doom = dooms.removeValue(forKey: actor) else { return nil }
     order.removeAll { $0 == actor }
-    return reason
+    return doom
   }
 }
 

@@ -17,7 +17,11 @@ enum DemandShape: Hashable, Sendable {
     /// The node to prefer: the one that asks, or the one that has the data.
     var origin: NodeID
 
-    init(_ demand: RuntimeDemand, origin: NodeID) {
+    /// Whose job it is; empty where every node takes everybody's.
+    var tenant: String
+
+    init(_ demand: RuntimeDemand, origin: NodeID, tenant: String) {
+      self.tenant = tenant
       // What is only needed to be placed comes on top of what is held, name by name.
       placement = ResourceAmounts(
         units: demand.resources.units.merging(demand.placement?.units ?? [:], uniquingKeysWith: max)

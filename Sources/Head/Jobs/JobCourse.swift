@@ -1,3 +1,4 @@
+internal import IorunContract
 internal import IorunCore
 
 /// What repairs and preemptions made of a job: kept with it, so that a restarted head goes on.
@@ -24,11 +25,16 @@ struct JobCourse: Sendable, Hashable, Codable {
   var isBorrowing = false
   /// Why it was stopped for a more urgent job, until it is placed again.
   var stopReason: String?
+  /// Why the latest attempt's ranks are where they are.
+  var choice: PlacementChoice?
+  /// When the latest attempt was placed, in seconds since 1970.
+  var placedAt: Double?
 }
 
 extension JobCourse {
   private enum CodingKeys: String, CodingKey {
-    case ranks, seats, repairs, preemptions, lostNodes, isBorrowing, stopReason
+    case ranks, seats, repairs, preemptions, lostNodes, isBorrowing, stopReason, choice,
+      placedAt
   }
 
   /// Keys that an earlier version did not write have their usual values.
@@ -41,5 +47,7 @@ extension JobCourse {
     lostNodes = try values.decodeIfPresent([PeerID].self, forKey: .lostNodes) ?? []
     isBorrowing = try values.decodeIfPresent(Bool.self, forKey: .isBorrowing) ?? false
     stopReason = try values.decodeIfPresent(String.self, forKey: .stopReason)
+    choice = try values.decodeIfPresent(PlacementChoice.self, forKey: .choice)
+    placedAt = try values.decodeIfPresent(Double.self, forKey: .placedAt)
   }
 }

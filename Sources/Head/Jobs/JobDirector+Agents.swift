@@ -13,8 +13,10 @@ extension JobDirector {
   func send(_ action: JobLifecycle.Action) {
     switch action {
     case .prepare(let node, let grant):
+      var grant = grant
+      grant.isForeign = isForeign(grant.id.job, on: node) ? true : nil
       // The same grant under way is the same call: its answer counts.
-      run(.prepare(grant.id), again: false) { await self.prepare(grant, on: node) }
+      run(.prepare(grant.id), again: false) { [grant] in await self.prepare(grant, on: node) }
     case .start(let node, let lease, let epoch, let gang):
       run(.start(lease), again: false) { await self.start(lease, epoch, gang, on: node) }
     case .stop(let node, let lease, let cause):
@@ -23,6 +25,13 @@ extension JobDirector {
       run(.forget(lease), again: false) { await self.forget(lease, on: node) }
     case .persist, .keepOutputs: break
     }
+  }
+
+  /// True where neither the job's owner nor whoever runs the network owns the node.
+  private func isForeign(_ job: JobID, on node: PeerID) -> Bool {
+    guard let record = live[job]?.lifecycle.record else { return true }
+    return authoriser.owner(record.owner)
+      .isStranger(to: NodeStanding(supplier: authoriser.peers.tenantName(of: node)))
   }
 
   private func run(_ call: AgentCall, again: Bool, _ body: @escaping @Sendable () async -> Void) {

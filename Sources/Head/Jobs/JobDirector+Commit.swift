@@ -1,5 +1,6 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunScheduler
 internal import Logging
 
 /// From an event to the disk, and from there to the nodes.
@@ -7,7 +8,15 @@ extension JobDirector {
   /// Takes in an event. What follows from it is not yet on disk: call `settle` to wait for that.
   func apply(_ event: JobLifecycle.Event, to id: JobID) {
     let now = clock.now()
+    recount(id)
+    let before = live[id]?.lifecycle.record
     guard let actions = live[id]?.lifecycle.handle(event, at: now), !actions.isEmpty else { return }
+    if let before, let startedAt = before.startedAt, [.running, .stopping].contains(before.state),
+      let after = live[id]?.lifecycle.record, after.state != before.state,
+      ![.running, .stopping].contains(after.state)
+    {
+      lengths.ended(afterSeconds: now - startedAt)
+    }
     for action in actions {
       switch action {
       case .persist(let kind, let detail):

@@ -13,21 +13,34 @@ extension JobDirector {
       else { continue }
       let record = job.lifecycle.record
       guard !waitsForLostNodes(id, record, round) else { continue }
-      if let mended = MendingPlan(record, round).members {
-        round.release(record.course.seats, of: record.spec.gang.resources)
+      let mended = MendingPlan(record, &round).members
+      round.release(record.course.seats, of: record.spec.gang.resources)
+      if let mended {
         let used = Set(mended.members.map(\.node))
         let spares = record.course.seats.filter { $0.rank == nil && !used.contains($0.node) }
         round.take(spares, of: record.spec.gang.resources)
+        let placement = GangPlacement(
+          members: mended.members, fallback: record.course.choice?.fallback ?? 0)
         start(
-          id, record, mended.members, &round, spares: spares,
+          id, record, placement, &round, spares: spares, mended: mended.words,
           isBorrowing: record.course.isBorrowing)
         live[id]?.events.append(
           JobEvent(kind: .placed, detail: mended.words, time: clock.now()))
         continue
       }
-      // Nothing near is free: it is placed anew as a whole, now or when there is room.
-      round.release(record.course.seats, of: record.spec.gang.resources)
-      if live[id]?.lifecycle.releaseSeats() == true { markDirty(id) }
+      // Nothing near is free: it moves as a whole, at once where its spec says so, else in its turn.
+      if record.spec.gang.terms?.onLoss == .migrate,
+        case .placed(let placement) = round.search(record)
+      {
+        let words = "moved: nothing near the nodes that were left was free"
+        start(id, record, placement, &round, mended: words, isBorrowing: record.course.isBorrowing)
+        live[id]?.events.append(JobEvent(kind: .placed, detail: words, time: clock.now()))
+        continue
+      }
+      if live[id]?.lifecycle.releaseSeats() == true {
+        recount(id)
+        markDirty(id)
+      }
     }
   }
 }
@@ -38,7 +51,11 @@ struct MendingPlan {
   private(set) var members: (members: [GangPlacement.Member], words: String)?
 
   private let record: JobRecord
-  private let round: PlacementRound
+  private let inventory: Inventory
+  private let offers: [NodeOffer]
+  private let placer: GangPlacer
+  /// What one more rank of the gang asks of a node.
+  private let request: GangRequest
   /// Sites by node; nodes of no known site get one of their own.
   private var siteOf: [PeerID: Int] = [:]
   private var siteCount = 0
@@ -46,15 +63,22 @@ struct MendingPlan {
   /// The most nodes of no known site that are looked at.
   private static let mostHomeless = 256
 
-  init(_ record: JobRecord, _ round: PlacementRound) {
+  init(_ record: JobRecord, _ round: inout PlacementRound) {
     self.record = record
-    self.round = round
+    inventory = round.inventory()
+    (offers, placer) = (round.offers, round.placer)
+    var request = inventory.request(
+      record.spec, of: round.owner(of: record), ranks: 1, excluding: Set(record.course.lostNodes))
+    request.placement = .spread
+    request.fallbacks = []
+    request.limits = GangDemand.Limits()
+    self.request = request
     members = plan()
   }
 
   private mutating func plan() -> (members: [GangPlacement.Member], words: String)? {
     let usable = Dictionary(
-      round.offers.filter { request.allows($0) }.map { ($0.node, $0) }
+      offers.filter { request.allows($0) }.map { ($0.node, $0) }
     ) { $1 }
     let seats = record.course.seats.filter { usable[$0.node] != nil }
     let kept = seats.filter { $0.rank != nil }
@@ -73,12 +97,14 @@ struct MendingPlan {
       slots[site] += self.slots(offer)
     }
     var planner = RepairPlanner(matrix, free: slots)
-    let shrinks = record.spec.gang.terms?.onLoss == .shrink
+    let policy = record.spec.gang.terms?.onLoss
     var casualty = RepairPlanner.Casualty(
       left: counts(kept.map(\.node)), lost: [:], spares: counts(spares.map(\.node)),
       maxRTTMilliseconds: limit,
       allowance: RepairPlanner.Allowance(
-        stretch: 1, fewestDevices: shrinks ? record.spec.gang.terms?.leastRanks ?? 1 : nil,
+        stretch: policy == .degrade ? RepairPlanner.Allowance().stretch : 1,
+        fewestDevices: policy == .shrink ? record.spec.gang.terms?.leastRanks ?? 1 : nil,
+        // The round's own search moves a gang: it knows nodes and limits.
         mayMigrate: false))
     // As many as are missing, at the sites that lost nodes as far as these are known.
     let missing = record.ranks - kept.count
@@ -86,16 +112,15 @@ struct MendingPlan {
     for rank in 0..<missing {
       casualty.lost[lost.isEmpty ? 0 : lost[rank % lost.count], default: 0] += 1
     }
+    let shares: [Int: Int]
+    let farther: String
     switch try? planner.repair(casualty) {
-    case .replaced(let shares, spares: _):
-      guard let joined = join(shares, spares, free), keepsLimits(kept, joined, usable) else {
-        return nil
-      }
-      let names = joined.compactMap { round.nodes[$0.node]?.facts.name }
-      return (
-        numbered(kept, joined),
-        "mended: \(missing) of \(record.ranks) ranks on \(names.joined(separator: ", "))"
-      )
+    case .replaced(let found, spares: _): (shares, farther) = (found, "")
+    case .degraded(let found, let reached):
+      shares = found
+      farther =
+        "; degraded: \(RoundTripWords.text(reached)) apart now, more than the "
+        + "\(RoundTripWords.text(limit)) that were asked for"
     case .shrunk:
       let left = kept.sorted { $0.rank ?? 0 < $1.rank ?? 0 }.enumerated().map { rank, seat in
         GangPlacement.Member(rank: rank, node: seat.node, gpuIndices: seat.gpuIndices)
@@ -103,21 +128,21 @@ struct MendingPlan {
       return (left, "shrunk: it goes on with \(left.count) of \(record.ranks) ranks")
     default: return nil
     }
-  }
-
-  /// What one more rank of the gang asks of a node.
-  private var request: GangRequest {
-    var request = round.inventory.request(
-      record.spec, ranks: 1, excluding: Set(record.course.lostNodes))
-    request.placement = .spread
-    request.fallbacks = []
-    request.limits = GangDemand.Limits()
-    return request
+    guard let joined = join(shares, spares, free), keepsLimits(kept, joined, usable) else {
+      return nil
+    }
+    let names = joined.compactMap { usable[$0.node]?.name }
+    return (
+      numbered(kept, joined),
+      "mended: \(missing) of \(record.ranks) ranks on \(names.joined(separator: ", "))\(farther)"
+    )
   }
 
   /// No round trip of the gang may be longer; none is too long where the spec asks for no site.
   private var limit: Float {
-    if case .site(let most?) = record.spec.gang.placement { return Float(most) }
+    // A gang that was placed by a fallback keeps to that.
+    let strategy = record.spec.gang.strategy(record.course.choice?.fallback ?? 0)
+    if case .site(let most?) = strategy { return Float(most) }
     return .infinity
   }
 
@@ -127,7 +152,7 @@ struct MendingPlan {
     while low < record.ranks {
       var request = request
       request.ranks = low + 1
-      guard round.inventory.placer.fits(request, on: [offer]) else { break }
+      guard placer.fits(request, on: [offer]) else { break }
       low += 1
     }
     return low
@@ -140,10 +165,10 @@ struct MendingPlan {
   }
 
   private mutating func number(_ needed: [PeerID], _ free: [NodeOffer]) {
-    siteCount = round.inventory.sites.matrix.count
+    siteCount = inventory.sites.matrix.count
     var homeless = 0
     for node in needed + free.map(\.node).sorted() where siteOf[node] == nil {
-      if let site = round.inventory.sites.siteOf[node] {
+      if let site = inventory.sites.siteOf[node] {
         siteOf[node] = site
       } else if homeless < Self.mostHomeless || needed.contains(node) {
         siteOf[node] = siteCount
@@ -154,7 +179,7 @@ struct MendingPlan {
   }
 
   private var matrix: LatencyMatrix {
-    let known = round.inventory.sites.matrix
+    let known = inventory.sites.matrix
     var values = [Float](repeating: .infinity, count: siteCount * siteCount)
     for one in 0..<known.count {
       for other in 0..<known.count { values[one * siteCount + other] = known[one, other] }
@@ -174,7 +199,7 @@ struct MendingPlan {
       var request = request
       request.ranks = count - warm.count
       let here = free.filter { siteOf[$0.node] == site }
-      guard case .placed(let placement) = round.inventory.placer.place(request, on: here) else {
+      guard case .placed(let placement) = placer.place(request, on: here) else {
         return nil
       }
       joined += placement.members.map {

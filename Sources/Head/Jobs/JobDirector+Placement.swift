@@ -21,25 +21,28 @@ extension JobDirector {
     defer { isPlacing = false }
     repeat {
       placesAgain = false
-      let sight = await look()
+      await hearNews()
       // No suspension from here to the last reservation: nothing is given out twice.
-      placeQueue(on: inventory(of: sight))
+      placeQueue()
+      await orderProbes()
       await settleLater()
     } while placesAgain && !Task.isCancelled
   }
 
-  private func placeQueue(on inventory: Inventory) {
-    var round = PlacementRound(inventory)
-    beginLine(capacity: inventory.totals.capacity, now: clock.now())
+  private func placeQueue() {
+    beginLine(capacity: known.capacity, now: clock.now())
+    // The round's alone meanwhile, so that changes to it copy nothing.
+    var round = PlacementRound(takeKnown(), authoriser)
     mendGangs(&round)
     while let id = line.next() {
       guard let job = live[id], job.isQueued else { continue }
       look(at: id, job.lifecycle.record, &round)
     }
+    giveBack(round)
   }
 
   private func look(at id: JobID, _ record: JobRecord, _ round: inout PlacementRound) {
-    guard !waitsForLostNodes(id, record, round) else { return }
+    guard !waitsForLostNodes(id, record, round), !isMeasured(id) else { return }
     let tenant = authoriser.peers.tenantName(of: record.owner)
     let admission = line.admission(of: record, by: tenant)
     if case .waits(let reason) = admission, round.offers.contains(where: \.isPlaceable) {
@@ -48,38 +51,50 @@ extension JobDirector {
     }
     switch round.search(record) {
     case .placed(let placement):
-      start(
-        id, record, placement.members, &round, isBorrowing: admission == .borrows)
-    case .refused(let refusal):
+      guard !waitsForProbes(id, record, placement, &round) else { return }
+      start(id, record, placement, &round, isBorrowing: admission == .borrows)
+    case .refused(let fitsWhenIdle):
       if round.isHolding {
         if let limit = record.spec.timeoutSeconds,
           let placement = round.backfill(record, endsBySeconds: end(startingAt: nil, limit))
         {
-          return start(
-            id, record, placement.members, &round, isBorrowing: admission == .borrows)
+          return start(id, record, placement, &round, isBorrowing: admission == .borrows)
         }
         live[id]?.waitsForJobs = nil
         return note("waits: what becomes free is held for a gang that goes before it", on: id)
       }
-      explain(refusal, of: record.spec, round, to: id)
-      guard refusal.fitsWhenIdle else { return }
-      let request = round.request(record, excluding: record.lostNodes)
-      let isUrgent = makeRoom(for: record, of: tenant, request, isOwn: admission == .own, round)
+      explain(record, &round, to: id, fitsWhenIdle: fitsWhenIdle)
+      guard fitsWhenIdle else { return }
+      let isUrgent = makeRoom(for: record, of: tenant, isOwn: admission == .own, &round)
       if isUrgent || clock.now() - record.submittedAt >= options.holdAfter.inSeconds {
-        round.hold(for: request, releases: releases)
+        let request = round.request(record, excluding: record.lostNodes)
+        round.hold(for: request, releases: releases(for: record))
       }
     }
   }
 
-  /// Until when the jobs that hold places may hold them: those that have a time limit.
-  private var releases: [NodeReservation.Release] {
-    live.values.compactMap { job in
+  /// Until when the jobs that hold places may hold them, for a gang that waits: by their time limits, and
+  /// where they have none, for a while, by how long others ran that had run for so long.
+  private func releases(for waiting: JobRecord) -> [NodeReservation.Release] {
+    let waited = clock.now() - waiting.submittedAt
+    let expects = waited < (options.holdAfter + options.expectFor).inSeconds
+    return live.values.compactMap { job in
       let (record, seats) = (job.lifecycle.record, job.lifecycle.heldSeats)
-      guard let limit = record.spec.timeoutSeconds, !seats.isEmpty else { return nil }
+      guard !seats.isEmpty,
+        let limit = record.spec.timeoutSeconds.map({ end(startingAt: record.startedAt, $0) })
+          ?? (expects ? expectedEnd(of: record) : nil)
+      else { return nil }
       return NodeReservation.Release(
-        atSeconds: end(startingAt: record.startedAt, limit),
+        atSeconds: limit,
         seats: seats.map { ($0.node, $0.gpuIndices) }, resources: record.spec.gang.resources)
     }
+  }
+
+  /// When half of the attempts had ended that had run for as long as a job has; `nil` where too few
+  /// have ended to say.
+  private func expectedEnd(of record: JobRecord) -> Double? {
+    let age = record.startedAt.map { clock.now() - $0 } ?? 0
+    return lengths.remainingSeconds(atAgeSeconds: age, quantile: 0.5).map { clock.now() + $0 }
   }
 
   /// When a job with this limit has surely ended, in seconds since 1970: the time to prepare and to
@@ -92,6 +107,11 @@ extension JobDirector {
   /// An attempt never starts beside the one before: a node that is only out of reach stops its ranks
   /// when its fence passes, and no sooner.
   func waitsForLostNodes(_ id: JobID, _ record: JobRecord, _ round: PlacementRound) -> Bool {
+    guard record.lostNodes.isSubset(of: round.live.fresh) else {
+      // It lost a node since the news came.
+      placesAgain = true
+      return true
+    }
     let lost = record.lostNodes.compactMap { round.nodes[$0] }
       .first { $0.mayStillRun(record.spec, options) }
     guard let lost else { return false }
@@ -100,10 +120,13 @@ extension JobDirector {
   }
 
   /// Reserves a gang's places, and spares beside it; the nodes are told once that is on disk.
+  ///
+  /// - Parameter mended: what became of a gang that lost a node; `nil` for one that did not.
   func start(
-    _ id: JobID, _ record: JobRecord, _ members: [GangPlacement.Member],
-    _ round: inout PlacementRound, spares kept: [JobCourse.Seat] = [], isBorrowing: Bool
+    _ id: JobID, _ record: JobRecord, _ placement: GangPlacement, _ round: inout PlacementRound,
+    spares kept: [JobCourse.Seat] = [], mended: String? = nil, isBorrowing: Bool
   ) {
+    let members = placement.members
     guard let network = network(for: record.spec, Set(members.map(\.node)), round.nodes, to: id)
     else { return }
     let resources = record.spec.gang.resources
@@ -120,9 +143,12 @@ extension JobDirector {
         rank: member.rank, node: member.node, nodeName: facts?.name ?? member.node.short,
         address: facts?.address ?? "", gpuIndices: member.gpuIndices)
     }
+    var choice = round.choice(placement, of: record, spares: spares)
+    if let mended { choice.reasons = [mended] }
     apply(
-      .placed(places, epoch: epoch, network: network, spares: spares, isBorrowing: isBorrowing),
-      to: id)
+      .placed(
+        places, epoch: epoch, network: network, spares: spares, isBorrowing: isBorrowing,
+        choice: choice), to: id)
     live[id]?.waitsForJobs = nil
     // What a gang that is mended holds was counted before.
     if record.course.seats.isEmpty {
@@ -172,14 +198,15 @@ extension JobDirector {
 
   /// Says why a job waits, but not anew each time that only the figures changed.
   private func explain(
-    _ refusal: PlacementRefusal, of spec: JobSpec, _ round: PlacementRound, to id: JobID
+    _ record: JobRecord, _ round: inout PlacementRound, to id: JobID, fitsWhenIdle: Bool
   ) {
-    guard live[id]?.waitsForJobs != refusal.fitsWhenIdle else { return }
-    live[id]?.waitsForJobs = refusal.fitsWhenIdle
-    guard refusal.fitsWhenIdle || round.offers.contains(where: \.isPlaceable) else {
+    guard live[id]?.waitsForJobs != fitsWhenIdle else { return }
+    live[id]?.waitsForJobs = fitsWhenIdle
+    guard fitsWhenIdle || round.offers.contains(where: \.isPlaceable) else {
       return note("waits for nodes: none is alive", on: id)
     }
-    let explained = round.inventory.explained(refusal, of: spec, on: round.offers)
+    let explained = round.inventory().explained(
+      round.refusal(of: record), of: record.spec, by: round.owner(of: record), on: round.offers)
     note("waits for a placement: \(explained.explanation)", on: id)
   }
 

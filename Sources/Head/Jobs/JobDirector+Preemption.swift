@@ -11,22 +11,27 @@ extension JobDirector {
   /// - Parameter isOwn: the gang is within its tenant's quota, so that it may take back what others
   ///   have borrowed, whatever their priority.
   func makeRoom(
-    for record: JobRecord, of tenant: String, _ request: GangRequest, isOwn: Bool,
-    _ round: PlacementRound
+    for record: JobRecord, of tenant: String, isOwn: Bool, _ round: inout PlacementRound
   ) -> Bool {
-    var coming = round
-    var isComing = false
-    for job in live.values where job.lifecycle.record.state == .stopping {
+    let stopping = live.values.filter { job in
       // Places of a gang that is being mended stay its own.
-      if case .lost = job.lifecycle.record.ending { continue }
-      isComing = true
-      coming.release(job.lifecycle.heldSeats, of: job.lifecycle.record.spec.gang.resources)
+      if case .lost = job.lifecycle.record.ending { return false }
+      return job.lifecycle.record.state == .stopping
     }
-    let placer = round.inventory.placer
-    if isComing, placer.fits(request, on: coming.offers) { return true }
     let candidates = candidates(for: record, of: tenant, isOwn: isOwn)
+    guard !stopping.isEmpty || !candidates.isEmpty else { return false }
+    let request = round.request(record, excluding: record.lostNodes)
+    var coming = round.offers
+    let rows = Dictionary(coming.enumerated().map { ($1.node, $0) }) { first, _ in first }
+    for job in stopping {
+      for seat in job.lifecycle.heldSeats {
+        guard let row = rows[seat.node] else { continue }
+        coming[row].release(job.lifecycle.record.spec.gang.resources, gpus: seat.gpuIndices)
+      }
+    }
+    if !stopping.isEmpty, round.placer.fits(request, on: coming) { return true }
     guard !candidates.isEmpty else { return false }
-    let search = PreemptionSearch(request, on: coming.offers, by: placer)
+    let search = PreemptionSearch(request, on: coming, by: round.placer)
     let found = search.cheapest(candidates.map(\.candidate))
     guard let found else { return false }
     for victim in found.victims {

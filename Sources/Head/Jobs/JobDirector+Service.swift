@@ -27,11 +27,14 @@ extension JobDirector: JobService {
           remedy: "Upload them and submit again")
       }
     }
-    let inventory = await inventory()
     // Nodes that are not verified may become so: a job that wants verified ones waits for them.
     var wanted = request.spec
     wanted.verification = .any
-    if let refusal = inventory.refusal(of: wanted) {
+    await hearNews()
+    let owner = authoriser.owner(caller)
+    if !known.mayFit(wanted, of: owner),
+      let refusal = await inventory().refusal(of: wanted, by: owner)
+    {
       throw IorunError(
         .noPlacement, refusal.explanation,
         remedy: "Ask for less, or wait until a node that fits has joined")
@@ -151,6 +154,12 @@ extension JobDirector: JobService {
     let status = try await status(of: job)
     guard authoriser.mayReach(status.owner, caller) else { throw Self.unknown(job) }
     return status
+  }
+
+  /// Why a job's ranks were placed where they are; `nil` for one that was not placed.
+  func choice(of job: JobID) async throws -> PlacementChoice? {
+    if let job = live[job] { return job.lifecycle.record.course.choice }
+    return try await store.job(job)?.0.course.choice
   }
 
   private func status(of job: JobID) async throws -> JobStatus {

@@ -35,8 +35,24 @@ actor JobDirector {
   var line: PlacementLine
   /// What jobs asked for lately.
   var history = PackingHistory()
+  private var ages = StampAges()
   private var packing: (score: PackingScore, models: Set<String>, at: Duration)?
+  /// What placement knows of the network, as of the last news.
+  var known = LiveInventory()
+  /// What leases hold of nodes, and of which of these `known` does not know it yet.
+  private var held = HoldingBook()
+  private var recounted: Set<PeerID> = []
+  /// Jobs that may hold other places than `held` says.
+  private var uncounted: Set<JobID> = []
+  private var hearing: Task<Void, Never>?
+  /// How often the mix was looked at, and of which look `known` has the result.
+  private var packings = 0
+  private var knownPacking = 0
   private static let packingLife = Duration.seconds(10)
+  /// How long attempts ran that have ended, for what is to be expected of others.
+  var lengths = SurvivalCurve()
+  /// Gangs that wait for fresh round trips.
+  var probeWaits: [JobID: ProbeWait] = [:]
   var isPlacing = false
   var placesAgain = false
   /// Calls to nodes under way; true where the same call is to be made once more afterwards.
@@ -83,6 +99,7 @@ actor JobDirector {
       live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))
       order.append(record.id)
       history.accepted(record.spec)
+      uncounted.insert(record.id)
     }
     routes = currentRoutes()
     executors = Self.executors(of: routes)
@@ -93,20 +110,30 @@ actor JobDirector {
     await directory.tick()
     expireAttachments()
     await loseDeadNodes()
-    let now = clock.now()
+    let (now, elapsed) = (clock.now(), clock.elapsed())
     for (id, job) in live {
       let record = job.lifecycle.record
+      func age(_ stamp: Double) -> Double {
+        ages.age(of: stamp, job: id, now: now, elapsed: elapsed)
+      }
       if record.state == .queued, record.attempt == 0, let limit = record.spec.startBySeconds,
-        now - record.submittedAt > limit
+        age(record.submittedAt) > limit
       {
         apply(.startByPassed, to: id)
       }
+      let patience = options.prepareWithin.inSeconds
+      if [.preparing, .stopping].contains(record.state), record.startedAt == nil,
+        let placedAt = record.course.placedAt, age(placedAt) > patience
+      {
+        apply(.preparationPassed(attempt: record.attempt, seconds: patience), to: id)
+      }
       guard record.state == .running, let limit = record.spec.timeoutSeconds,
         let startedAt = record.startedAt,
-        now - startedAt > limit + options.timeoutSlack.inSeconds
+        age(startedAt) > limit + options.timeoutSlack.inSeconds
       else { continue }
       apply(.timeoutPassed(attempt: record.attempt), to: id)
     }
+    ages.endRound()
     await settleLater()
     placeSoon()
   }
@@ -121,7 +148,7 @@ actor JobDirector {
 
   /// Takes a rank as lost where its node is.
   private func loseDeadNodes() async {
-    for node in Set(holdings().keys) {
+    for node in holdings().keys {
       if let reason = await directory.lossReason(of: node) {
         lose(node, reason: reason)
       } else if let silence = await directory.silence(of: node) {
@@ -154,19 +181,68 @@ actor JobDirector {
     }
   }
 
+  /// A job may hold other places than before.
+  func recount(_ id: JobID) { uncounted.insert(id) }
+
   /// What live leases, and places that are kept for gangs, hold of each node.
   func holdings() -> [PeerID: Holding] {
-    var holdings: [PeerID: Holding] = [:]
-    for job in live.values {
-      let resources = job.lifecycle.record.spec.gang.resources
-      for seat in job.lifecycle.heldSeats {
-        holdings[seat.node, default: Holding()].resources =
-          (holdings[seat.node]?.resources ?? ResourceSet()) + resources
-        holdings[seat.node]?.gpus.formUnion(seat.gpuIndices)
-      }
-      for rank in job.lifecycle.ranks where !rank.isEnded { holdings[rank.node]?.leases += 1 }
+    for id in uncounted {
+      recounted.formUnion(live[id].map { held.set($0) } ?? held.remove(id))
     }
-    return holdings
+    uncounted = []
+    return held.byNode
+  }
+
+  /// What is known of the network gets what is held of it now.
+  func recountKnown() {
+    _ = holdings()
+    known.recount(recounted, held: held)
+    recounted = []
+  }
+
+  /// What is known of the network goes out for a round of placement, with what is held of it now.
+  func takeKnown() -> LiveInventory {
+    recountKnown()
+    defer { known = LiveInventory() }
+    return known
+  }
+
+  /// A round is over. What leases hold is the truth: a place that it took may not have been given.
+  func giveBack(_ round: consuming PlacementRound) {
+    let (inventory, touched) = round.finish()
+    known = inventory
+    recounted.formUnion(touched)
+  }
+
+  /// Takes in what happened in the network since that was done last. One call after the other: nothing
+  /// older comes over something newer.
+  func hearNews() async {
+    let before = hearing
+    let task = Task {
+      await before?.value
+      await self.hear()
+    }
+    hearing = task
+    await task.value
+  }
+
+  private func hear() async {
+    var lost: Set<PeerID> = []
+    for job in live.values where job.isQueued { lost.formUnion(job.lifecycle.record.lostNodes) }
+    let nodes = await directory.takeChanges(and: lost)
+    let (sites, doubts, tiers) = (await map.sites, await map.placeDoubts, await map.tiers)
+    let peers = authoriser.peers
+    let news = LiveInventory.News(
+      nodes: nodes, asked: lost, peers: peers.takeChanged(), sites: sites, doubts: doubts,
+      tiers: tiers)
+    _ = holdings()
+    known.update(news, held: held) { (peers.tenantName(of: $0), peers.labels(of: $0)) }
+    recountKnown()
+    let score = packing(of: Set(known.models.keys))
+    if packings != knownPacking || (score == nil) != (known.book.packing == nil) {
+      known.setPacking(score)
+      knownPacking = packings
+    }
   }
 
   /// The nodes and what is held of them.
@@ -186,12 +262,12 @@ actor JobDirector {
   func inventory(of sight: Sight) -> Inventory {
     Inventory(
       nodes: sight.nodes, holdings: holdings(), sites: sight.sites,
-      standings: standings(of: sight), packing: packing(of: sight.nodes))
+      standings: standings(of: sight),
+      packing: packing(of: Set(sight.nodes.lazy.flatMap { $0.facts.gpus.map(\.model) })))
   }
 
   /// The mix as it was some seconds ago at most.
-  private func packing(of nodes: [NodeSnapshot]) -> PackingScore? {
-    let models = Set(nodes.lazy.flatMap { $0.facts.gpus.map(\.model) })
+  private func packing(of models: Set<String>) -> PackingScore? {
     guard !models.isEmpty else { return nil }
     let now = clock.elapsed()
     if let packing, packing.models == models, now - packing.at < Self.packingLife {
@@ -199,6 +275,7 @@ actor JobDirector {
     }
     let score = PackingScore(history, models: models)
     packing = (score, models, now)
+    packings += 1
     return score
   }
 

@@ -15,14 +15,16 @@ extension JobLifecycle {
   /// What can happen to a job.
   enum Event: Sendable {
     /// A gang is reserved for it, under a new epoch, with a network of its own or without; with places
-    /// held for ranks whose node is lost, and on what belongs to others of its cohort or not.
+    /// held for ranks whose node is lost, on what belongs to others of its cohort or not, and why there.
     case placed(
       [Member], epoch: Int64, network: OverlayAllotment? = nil, spares: [JobCourse.Seat] = [],
-      isBorrowing: Bool = false)
+      isBorrowing: Bool = false, choice: PlacementChoice? = nil)
     /// A node could start a rank at once.
     case prepared(LeaseID, LeasePrepared)
     /// A node refused a grant for good.
     case prepareFailed(LeaseID, IorunError)
+    /// Ranks that should have been prepared by now are not; how long was waited.
+    case preparationPassed(attempt: Int, seconds: Double)
     /// A node refused to start a rank for good.
     case startFailed(LeaseID, IorunError)
     /// A node says where a lease stands.
@@ -55,5 +57,13 @@ extension JobLifecycle {
     case stop(PeerID, LeaseID, ExitCause)
     /// Tell a node that a lease's end is on record.
     case forget(PeerID, LeaseID)
+
+    /// True for what is to be on disk before anything is sent.
+    var isKept: Bool {
+      switch self {
+      case .persist, .keepOutputs: true
+      case .prepare, .start, .stop, .forget: false
+      }
+    }
   }
 }

@@ -51,8 +51,11 @@ struct JobLifecycle: Sendable {
   mutating func handle(_ event: Event, at time: Double) -> [Action] {
     if record.state.isTerminal { return answerAfterEnd(event) }
     switch event {
-    case .placed(let members, let epoch, let network, let spares, let isBorrowing):
-      return place(members, epoch: epoch, network, spares, isBorrowing)
+    case .placed(let members, let epoch, let network, let spares, let isBorrowing, let choice):
+      record.course.choice = record.state == .queued ? choice : record.course.choice
+      return place(members, epoch: epoch, network, spares, isBorrowing, at: time)
+    case .preparationPassed(let attempt, let seconds):
+      return passPreparation(attempt, seconds, at: time)
     case .prepared(let lease, let prepared): return markPrepared(lease, prepared, at: time)
     case .prepareFailed(let lease, let error), .startFailed(let lease, let error):
       guard let rank = current(lease) else { return [] }
@@ -76,7 +79,7 @@ struct JobLifecycle: Sendable {
 
   private mutating func place(
     _ members: [Member], epoch: Int64, _ network: OverlayAllotment?, _ spares: [JobCourse.Seat],
-    _ isBorrowing: Bool
+    _ isBorrowing: Bool, at time: Double
   ) -> [Action] {
     guard record.state == .queued, members.map(\.rank) == Array(0..<members.count),
       sizes.contains(members.count)
@@ -86,6 +89,7 @@ struct JobLifecycle: Sendable {
     record.course.lostNodes = []
     record.course.stopReason = nil
     record.course.isBorrowing = isBorrowing
+    record.course.placedAt = time
     record.state = .preparing
     record.attempt += 1
     record.epoch = epoch
@@ -130,6 +134,28 @@ struct JobLifecycle: Sendable {
     return actions
   }
 
+  /// Ranks that are not prepared in time end where they are: nothing of them was started, and nothing
+  /// will be, since a start comes from here alone. Their nodes are avoided by the next attempt.
+  private mutating func passPreparation(
+    _ attempt: Int, _ seconds: Double, at time: Double
+  ) -> [Action] {
+    guard attempt == record.attempt, record.startedAt == nil,
+      [.preparing, .stopping].contains(record.state)
+    else { return [] }
+    let late = ranks.indices.filter { ranks[$0].state == .preparing }
+    let reason = "its node had not prepared it after \(Int(seconds)) s"
+    var actions: [Action] = []
+    for rank in late where !ranks[rank].isEnded {
+      record.lostNodes.insert(ranks[rank].node)
+      // Before the end, which may let the job go.
+      actions.append(.forget(ranks[rank].node, ranks[rank].lease))
+      actions += end(
+        rank, ranks[rank].stopCause ?? .notStarted(reason: reason), lastLines: [], at: time)
+    }
+    // What is to be kept comes before what is sent.
+    return actions.filter(\.isKept) + actions.filter { !$0.isKept }
+  }
+
   // MARK: the end of ranks
 
   private mutating func endUnstarted(
@@ -147,6 +173,7 @@ struct JobLifecycle: Sendable {
     else { return [] }
     let forget = Action.forget(ranks[rank].node, report.id)
     if ranks[rank].isEnded { return [forget] }
+    ranks[rank].usage = report.usage
     guard cause.isSuccess else {
       return end(rank, cause, lastLines: lastLines, at: time) + [forget]
     }
@@ -388,67 +415,6 @@ struct JobLifecycle: Sendable {
     return actions
   }
 
-  // MARK: what nodes are told
-
-  /// The grants of these ranks of the latest attempt.
-  private func grants(_ wanted: some Sequence<Int>) -> [Action] {
-    let byNode = Dictionary(grouping: ranks.indices) { ranks[$0].node }
-    let nodeRanks = nodeRanks
-    return wanted.map { rank in
-      let held = ranks[rank]
-      let neighbours = byNode[held.node] ?? [rank]
-      let seat = record.network.map {
-        OverlaySeat(
-          network: $0.network, node: nodeRanks[held.node, default: 0], nodeCount: nodeRanks.count)
-      }
-      return .prepare(
-        held.node,
-        LeaseGrant(
-          id: held.lease, epoch: held.epoch, spec: record.presentSpec,
-          workingFolder: record.workingFolder, gpuIndices: held.gpuIndices,
-          localRank: neighbours.firstIndex(of: rank) ?? 0, localWorldSize: neighbours.count,
-          network: seat))
-    }
-  }
-
-  /// The orders to start these ranks; none unless all ranks of the gang are prepared.
-  private func starts(_ wanted: some Sequence<Int>) -> [Action] {
-    let members = ranks.compactMap(\.executor)
-    guard members.count == ranks.count, let first = ranks.first, let port = first.port else {
-      return []
-    }
-    let nodeRanks = nodeRanks
-    let network = gangNetwork(nodeRanks)
-    // Rank 0 is on the gang's first node.
-    let address = record.network.map { $0.network.four(of: 0).description } ?? first.address
-    return wanted.map { rank in
-      let gang = GangStart(
-        masterAddress: address, masterPort: port, members: members,
-        nodeCount: nodeRanks.count, nodeRank: nodeRanks[ranks[rank].node, default: 0],
-        network: network)
-      return .start(ranks[rank].node, ranks[rank].lease, epoch: ranks[rank].epoch, gang)
-    }
-  }
-
-  /// Each node's number in the gang, in the order of the ranks.
-  private var nodeRanks: [PeerID: Int] {
-    var numbers: [PeerID: Int] = [:]
-    for held in ranks where numbers[held.node] == nil { numbers[held.node] = numbers.count }
-    return numbers
-  }
-
-  private func gangNetwork(_ nodeRanks: [PeerID: Int]) -> GangNetwork? {
-    guard let allotment = record.network else { return nil }
-    var members: [Int: TunnelMember] = [:]
-    for rank in ranks {
-      if let number = nodeRanks[rank.node], members[number] == nil { members[number] = rank.tunnel }
-    }
-    return GangNetwork(
-      presharedKey: allotment.presharedKey,
-      members: nodeRanks.count == 1 ? [] : members.sorted { $0.key < $1.key }.map(\.value),
-      nodes: ranks.map { nodeRanks[$0.node, default: 0] })
-  }
-
   /// The rank that holds `lease` in the latest attempt.
   private func current(_ lease: LeaseID) -> Int? {
     guard lease.job == record.id, lease.attempt == record.attempt,
@@ -461,7 +427,7 @@ struct JobLifecycle: Sendable {
   private static func isNoFault(of error: IorunError) -> Bool {
     [
       .unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed, .networkSetup,
-      .sandboxUnavailable, .sandboxFailed, .scratchFailed,
+      .sandboxUnavailable, .sandboxFailed, .scratchFailed, .gpuBusy, .gpuFault,
     ].contains(error.code)
   }
 }

@@ -92,7 +92,8 @@ enum StatusBudget {
     case .notStarted(let text), .nodeLost(let text): reason = text
     default: reason = ""
     }
-    return 240 + size(of: [rank.nodeName, reason]) + size(of: rank.lastLines)
+    return 240 + (rank.usage == nil ? 0 : 160 + size(of: rank.usage?.limitsHit ?? []))
+      + size(of: [rank.nodeName, reason]) + size(of: rank.lastLines)
   }
 
   private static func size(of texts: [String]) -> Int {

@@ -31,11 +31,15 @@ struct NetworkDesk: NetworkService {
   func nodes(caller: PeerID) async throws -> [NodeStatus] {
     try authoriser.check(caller, may: .seeNetwork)
     let inventory = await director.inventory()
-    let rates = await director.map.throughputs(of: inventory.nodes.map(\.id))
+    let ids = inventory.nodes.map(\.id)
+    let rates = await director.map.throughputs(of: ids)
+    let links = await director.map.linksToHead(of: ids)
     return inventory.nodes.map { node in
       var status = Self.status(node, inventory)
       status.sendMegabitsPerSecond = rates[node.id]?.sends.map { Double($0) }
       status.receiveMegabitsPerSecond = rates[node.id]?.receives.map { Double($0) }
+      status.jitterMilliseconds = links[node.id].map { Double($0.jitter) }
+      status.lostPart = links[node.id].map { Double($0.loss) }
       return status
     }
   }
@@ -53,7 +57,8 @@ struct NetworkDesk: NetworkService {
       roundTripMilliseconds: node.roundTripMilliseconds, reason: node.reason,
       isDrained: node.isDrained, ownerHold: node.ownerHold,
       supplier: inventory.standing(of: node).supplier, reliability: node.reliability,
-      placeDoubt: inventory.standing(of: node).placeDoubt, mark: node.mark)
+      placeDoubt: inventory.standing(of: node).placeDoubt, mark: node.mark,
+      gpuMarks: node.mark == nil ? nil : node.gpuMarks)
   }
 
   func createTicket(_ request: TicketRequest, caller: PeerID) async throws -> String {

@@ -13,6 +13,7 @@ enum LeaseReportCheck {
     guard report.epoch >= 0, report.id.attempt >= 1,
       (0..<JobLimits.ranks.upperBound).contains(report.id.rank)
     else { throw refusal("a lease '\(report.id)' in epoch \(report.epoch)") }
+    guard report.usage?.isSound ?? true else { throw refusal("impossible figures of a rank") }
     guard case .ended(let cause, _, let lastLines) = report.state else { return }
     switch cause {
     case .exited(let status):

@@ -10,6 +10,9 @@ actor NetworkMap {
   /// is some 400 bytes a second of a node, whatever the size of the network.
   static let interval = Duration.seconds(10)
   private static let targets = 4
+  /// How many a node measures at once where gangs wait for that, and how soon it then tells.
+  private static let urgentTargets = 8
+  private static let urgentInterval = Duration.seconds(1)
   private static let mostPeers = 64
   private static let mostProbes = 8
   /// What a node sends to see how fast bytes go to a peer, twice; how often it does that at most, and
@@ -24,6 +27,8 @@ actor NetworkMap {
   private var matrix = RoundTripMatrix()
   private var throughputs = ThroughputMatrix()
   private var bulkAt: [PeerID: Duration] = [:]
+  /// Pairs that gangs wait for.
+  private var wanted = ProbeBook()
   private var coordinates: [PeerID: NetworkCoordinate] = [:]
   private var landmark: NetworkCoordinate
   /// How far nodes are from relays.
@@ -79,10 +84,15 @@ actor NetworkMap {
       }
     }
     for peer in measurements.peers where peer.peer != head && known.contains(peer.peer) {
+      wanted.told(node, of: peer.peer, now: now)
       // Queues of a busy machine are no distance.
       guard let relayed = matrix.entry(node, peer.peer)?.least else { continue }
       let trip = believable(peer.hostMilliseconds, from: node, to: peer.peer, relayed: relayed)
-      siteMap.measured(number(of: node), number(of: peer.peer), milliseconds: trip ?? relayed)
+      // Of a pair that was lost this time, what is known is no fresh word.
+      let isFresh = peer.milliseconds.contains { $0 != nil }
+      siteMap.measured(
+        number(of: node), number(of: peer.peer), milliseconds: trip ?? relayed,
+        atSeconds: isFresh ? now.inSeconds : nil)
     }
     let told = measurements.coordinate
     // What travelled is looked at once more: a coordinate that cannot be is forgotten.
@@ -92,15 +102,43 @@ actor NetworkMap {
     knownSites = nil
     let alive = nodes.filter { $0.state == .alive && $0.id != node }.map(\.id)
     let addresses = Self.publicAddresses(nodes)
-    let next = matrix.stalest(alive, for: node, count: Self.targets)
-    let bulk = bulkTarget(of: node, among: next, now)
+    let isAlive = Set(alive)
+    let urgent = wanted.targets(of: node, count: Self.urgentTargets, now: now)
+      .filter(isAlive.contains)
+    let others = matrix.stalest(alive, for: node, count: Self.targets)
+      .filter { !urgent.contains($0) }
+    let next = urgent + others.prefix(max(0, Self.targets - urgent.count))
+    let bulk = urgent.isEmpty ? bulkTarget(of: node, among: next, now) : nil
+    let interval = urgent.isEmpty ? Self.interval : Self.urgentInterval
     return ProbeOrders(
       targets: next.map {
         .init(
           peer: $0, coordinate: coordinates[$0] ?? NetworkCoordinate(), address: addresses[$0],
           bulkBytes: $0 == bulk ? Self.bulkBytes : nil)
       },
-      landmark: landmark, intervalMilliseconds: Int(Self.interval / .milliseconds(1)))
+      landmark: landmark, intervalMilliseconds: Int(interval / .milliseconds(1)))
+  }
+
+  /// Has pairs of nodes measured that were not lately: their nodes are told when they tell next.
+  ///
+  /// - Returns: those of which the sites are as far from each other as is known, and those that could
+  ///   not be measured.
+  func freshen(_ pairs: Set<ProbePair>, until: Duration) -> Set<ProbePair> {
+    let now = clock.elapsed()
+    return pairs.filter { pair in
+      if isFresh(pair, now) { return true }
+      wanted.want(pair, until: until, now: now)
+      return false
+    }
+  }
+
+  private func isFresh(_ pair: ProbePair, _ now: Duration) -> Bool {
+    let life = Duration.seconds(SiteMap.sampleLifeSeconds)
+    if let tried = wanted.triedAt(pair), now - tried <= life { return true }
+    guard let one = siteOf(pair.lower), let other = siteOf(pair.higher) else { return false }
+    if one == other { return true }
+    let measuredAt = siteMap.measuredAtSeconds(one, other)
+    return measuredAt.map { now.inSeconds - $0 <= SiteMap.sampleLifeSeconds } ?? false
   }
 
   /// To whom a node sends bytes this time: to one that it reaches, where that was not tried lately.
@@ -195,6 +233,13 @@ actor NetworkMap {
     matrix.entry(one, other)
   }
 
+  /// What nodes measured on their way to the head.
+  func linksToHead(of nodes: [PeerID]) -> [PeerID: RoundTripMatrix.Entry] {
+    var links: [PeerID: RoundTripMatrix.Entry] = [:]
+    for node in nodes { links[node] = matrix.entry(node, head) }
+    return links
+  }
+
   /// Where a node finds itself.
   func coordinate(of node: PeerID) -> NetworkCoordinate? { coordinates[node] }
 
@@ -206,6 +251,7 @@ actor NetworkMap {
     coordinates[node] = nil
     claims[node] = nil
     landmarks.forget(node)
+    wanted.forget(node)
     if let number = numbers.removeValue(forKey: node) { siteMap.remove(number) }
     knownSites = nil
   }
@@ -282,9 +328,12 @@ actor NetworkMap {
     }
     var trips = siteMap.matrix
     for (one, here) in toLandmarks {
-      for (other, there) in toLandmarks where one < other && trips[one, other] == .infinity {
+      for (other, there) in toLandmarks where one < other {
+        let known = trips[one, other]
+        // What is usual between countries foretells; this way every node can take.
+        guard known == .infinity || siteMap.roundTrip(one, other).source <= .prior else { continue }
         let ways = here.compactMap { landmark, near in there[landmark].map { near + $0 } }
-        if let least = ways.min() { trips.replace(one, other, with: least) }
+        if let least = ways.min(), least < known { trips.replace(one, other, with: least) }
       }
     }
     let sites = NodeSites(siteOf: siteOf, matrix: trips)

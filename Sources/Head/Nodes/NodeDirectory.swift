@@ -26,15 +26,54 @@ actor NodeDirectory {
     var ownerHold: String?
     /// When others were asked last whether they reach it.
     var probedAt: Duration?
+
+    /// True where placement sees no difference.
+    func looksLike(_ other: Entry) -> Bool {
+      state == other.state && isRegistered == other.isRegistered
+        && draining.isEmpty == other.draining.isEmpty && ownerHold == other.ownerHold
+        && record.isDrained == other.record.isDrained && record.facts == other.record.facts
+    }
+  }
+
+  /// The entries by node, and which of them changed in what placement looks at.
+  private struct Entries {
+    private(set) var all: [PeerID: Entry]
+    var changed: Set<PeerID>
+
+    init() { (all, changed) = ([:], []) }
+
+    subscript(node: PeerID) -> Entry? {
+      get { all[node] }
+      set {
+        let isNews = all[node].map { old in newValue.map { !$0.looksLike(old) } ?? true } ?? true
+        if isNews { changed.insert(node) }
+        all[node] = newValue
+      }
+    }
+
+    /// Changes what placement does not look at: liveness, service, reasons. In place, and for every node
+    /// at every tick.
+    mutating func quietly(_ node: PeerID, _ change: (inout Entry) -> Void) {
+      guard let index = all.index(forKey: node) else { return }
+      change(&all.values[index])
+    }
+
+    var keys: Dictionary<PeerID, Entry>.Keys { all.keys }
+    var values: Dictionary<PeerID, Entry>.Values { all.values }
+    var count: Int { all.count }
   }
 
   private let store: Store
   private let clock: HeadClock
   private let options: HeadOptions
-  private var entries: [PeerID: Entry] = [:]
+  private var entries = Entries()
+  /// The epoch of the proofs that were looked at when changes were told last.
+  private var toldEpoch: Int64?
   private var lastTick: Duration
   /// What is on record of nodes' proofs.
   private var marks: [PeerID: DeviceMark] = [:]
+  /// The same of their GPUs, by UUID.
+  private var gpuMarks: [PeerID: [String: DeviceMark]] = [:]
 
   /// Why a node that said goodbye has left.
   static let leftReason = "it left the network"
@@ -89,10 +128,12 @@ actor NodeDirectory {
   func heartbeat(_ node: PeerID, leases: [LeaseID], roundTripMilliseconds: Double?) -> String? {
     guard let entry = entries[node], entry.isRegistered, entry.state.mayComeBack else { return nil }
     forgiveStall(clock.elapsed())
-    entries[node]?.liveness.heard(at: clock.elapsed())
-    entries[node]?.record.lastSeenAt = clock.now()
-    entries[node]?.state = .alive
-    entries[node]?.reason = nil
+    if entry.state != .alive { entries[node]?.state = .alive }
+    entries.quietly(node) {
+      $0.liveness.heard(at: clock.elapsed())
+      $0.record.lastSeenAt = clock.now()
+      $0.reason = nil
+    }
     if let roundTripMilliseconds, roundTripMilliseconds.isFinite, roundTripMilliseconds >= 0 {
       entries[node]?.roundTripMilliseconds = roundTripMilliseconds
       entries[node]?.liveness.measured(roundTrip: .milliseconds(min(roundTripMilliseconds, 60_000)))
@@ -121,7 +162,16 @@ actor NodeDirectory {
   }
 
   /// What is on record of some nodes' proofs.
-  func set(marks changed: [PeerID: DeviceMark]) { marks.merge(changed) { $1 } }
+  func set(marks changed: [PeerID: DeviceMark]) {
+    marks.merge(changed) { $1 }
+    entries.changed.formUnion(changed.keys)
+  }
+
+  /// The same of their GPUs, by UUID.
+  func set(gpuMarks changed: [PeerID: [String: DeviceMark]]) {
+    gpuMarks.merge(changed) { $0.merging($1) { $1 } }
+    entries.changed.formUnion(changed.keys)
+  }
 
   /// A node's owner lets it take new work, or no more; false where that is no news.
   func setAvailability(_ node: PeerID, _ availability: NodeAvailability) -> Bool {
@@ -141,18 +191,18 @@ actor NodeDirectory {
     // A stall of the head's own is nobody's service and nobody's loss.
     let passed = min(max(.zero, now - lastTick), options.tick * 4).inSeconds
     lastTick = now
-    for (node, entry) in entries where entry.state.mayComeBack {
+    for (node, entry) in entries.all where entry.state.mayComeBack {
       var entry = entry
       if lateness > options.usualLateness {
         entry.liveness.excuse(lateness, at: now)
-        entries[node] = entry
+        entries.quietly(node) { $0.liveness = entry.liveness }
       }
       look(at: node, entry, now)
     }
-    for (node, entry) in entries where entry.isRegistered && !entry.record.hasLeft {
+    for (node, entry) in entries.all where entry.isRegistered && !entry.record.hasLeft {
       let isServing = entry.state == .alive || entry.state == .suspect
       guard isServing || entry.liveness.silence(at: now) < ServiceRecord.awaited else { continue }
-      entries[node]?.record.service.passed(seconds: passed, isServing: isServing)
+      entries.quietly(node) { $0.record.service.passed(seconds: passed, isServing: isServing) }
     }
   }
 
@@ -167,7 +217,9 @@ actor NodeDirectory {
     let stall = now - lastTick - options.tick * 2
     guard stall > options.stallAfter else { return }
     lastTick = now
-    for node in entries.keys { entries[node]?.liveness.forgive(stall, at: now) }
+    for node in Array(entries.keys) {
+      entries.quietly(node) { $0.liveness.forgive(stall, at: now) }
+    }
   }
 
   private func look(at node: PeerID, _ entry: Entry, _ now: Duration) {
@@ -181,16 +233,19 @@ actor NodeDirectory {
       return
     }
     let verdict = entry.liveness.verdict(at: now)
-    entries[node]?.state = NodeState(verdict.state)
-    if verdict.state == .dead, entry.state != .dead { entries[node]?.record.service.lost() }
-    entries[node]?.reason = verdict.reason
+    let state = NodeState(verdict.state)
+    if entries[node]?.state != state { entries[node]?.state = state }
+    if verdict.state == .dead, entry.state != .dead {
+      entries.quietly(node) { $0.record.service.lost() }
+    }
+    entries.quietly(node) { $0.reason = verdict.reason }
   }
 
   /// Nodes that have fallen silent, with who may be asked whether they still reach them. Each is
   /// returned again only after a while.
   func silentNodes() -> [(node: PeerID, address: String, witnesses: [NodeSnapshot])] {
     let now = clock.elapsed()
-    let silent = entries.filter { _, entry in
+    let silent = entries.all.filter { _, entry in
       entry.isRegistered && (entry.state == .suspect || entry.state == .unreachable)
         && entry.probedAt.map { now - $0 >= options.probeInterval } ?? true
     }
@@ -219,9 +274,11 @@ actor NodeDirectory {
   func heard(_ ages: [PeerID: LinkBoard.Age]) {
     let now = clock.elapsed()
     for (node, age) in ages {
-      entries[node]?.liveness.heardBytes(at: now - age.heard)
-      if let acknowledged = age.acknowledged {
-        entries[node]?.liveness.acknowledged(at: now - acknowledged)
+      entries.quietly(node) {
+        $0.liveness.heardBytes(at: now - age.heard)
+        if let acknowledged = age.acknowledged {
+          $0.liveness.acknowledged(at: now - acknowledged)
+        }
       }
     }
   }
@@ -233,6 +290,19 @@ actor NodeDirectory {
   func snapshot() -> [NodeSnapshot] {
     entries.values.map(snapshot)
       .sorted { ($0.facts.name, $0.id) < ($1.facts.name, $1.id) }
+  }
+
+  /// The nodes that changed, in what placement looks at, since the last call, and `others`: for the one
+  /// who keeps them.
+  func takeChanges(and others: Set<PeerID> = []) -> [NodeSnapshot] {
+    let epoch = EpochSchedule.epoch(atSeconds: Int64(clock.now()))
+    if options.proofs.mode != .off, epoch != toldEpoch {
+      // What was proved in time may not be any more.
+      entries.changed.formUnion(entries.keys)
+    }
+    toldEpoch = epoch
+    defer { entries.changed = [] }
+    return entries.changed.union(others).compactMap { entries[$0].map(snapshot) }
   }
 
   /// One node, where it is registered with this head.
@@ -256,15 +326,24 @@ actor NodeDirectory {
     let epoch = EpochSchedule.epoch(atSeconds: Int64(clock.now()))
     let mark = marks[entry.record.id] ?? DeviceMark()
     let mode = options.proofs.mode
+    let gpus = entry.record.facts.gpus
+    let gpuMarks = (mode == .off ? nil : gpuMarks[entry.record.id] ?? [:])?
+      .filter { mark in gpus.contains { $0.uuid == mark.key } }
+      .mapValues { $0.asOf(epoch: epoch) }
     return NodeSnapshot(
       id: entry.record.id, facts: entry.record.facts, state: entry.state,
       isDraining: !entry.draining.isEmpty, isDrained: entry.record.isDrained,
       ownerHold: entry.ownerHold,
       lastSeenAt: entry.record.lastSeenAt, roundTripMilliseconds: entry.roundTripMilliseconds,
       silence: entry.liveness.silence(at: now), isStopping: isStopping, reason: entry.reason,
+      registeredAt: entry.registeredAt,
       reliability: entry.record.service.reliability,
       mark: mode == .off ? nil : mark.asOf(epoch: epoch),
-      isUnproved: mode == .enforce && !mark.isVerified(inEpoch: epoch))
+      isUnproved: mode == .enforce && !mark.isVerified(inEpoch: epoch),
+      gpuMarks: gpuMarks ?? [:],
+      // Which GPU of a node a job gets, the node decides: all must be what they claim.
+      hasUnprovedGPUs: mode == .enforce
+        && gpus.contains { gpuMarks?[$0.uuid]?.isVerified(inEpoch: epoch) != true })
   }
 
   /// A node's connection to the head ended, or is there again. `wasClosed`: the node's kernel said so.

@@ -13,10 +13,17 @@ enum NodeFactsCheck {
     }
     let texts =
       [facts.name, facts.hostname, facts.address, facts.interface, facts.cpuModel, facts.system]
-      + [facts.version] + facts.gpus.flatMap { [$0.model, $0.uuid] }
+      + [facts.version, facts.sandbox ?? ""] + facts.gpus.flatMap { [$0.model, $0.uuid] }
+      + isolation(facts.isolation)
     for text in texts where text.utf8.count > longestText || text.utf8.contains(where: { $0 < 32 })
     {
       throw refusal("a text that is too long or has control characters")
+    }
+    if let found = facts.isolation {
+      let longest = max(found.drivers.count, found.missingLimits.count, found.egress.count)
+      guard longest <= NodeFacts.Isolation.listLimit else {
+        throw refusal("an isolation with too long a list")
+      }
     }
     if let plane = facts.dataPlane {
       guard (plane.backend ?? "").utf8.count <= longestText,
@@ -31,6 +38,12 @@ enum NodeFactsCheck {
       throw refusal("the label '\(key)'")
     }
     guard !facts.address.isEmpty else { throw refusal("no address") }
+  }
+
+  private static func isolation(_ found: NodeFacts.Isolation?) -> [String] {
+    guard let found else { return [] }
+    return found.drivers + found.missingLimits + found.egress
+      + [found.scratch, found.tier].compactMap(\.self)
   }
 
   /// The name with everything but ASCII letters, digits, dots and dashes made a dash.

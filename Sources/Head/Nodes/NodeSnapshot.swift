@@ -21,12 +21,28 @@ struct NodeSnapshot: Sendable, Hashable {
   var isStopping: Bool
   /// Why it is in its state; `nil` while it is alive.
   var reason: String?
+  /// When it registered last, by the head's clock.
+  var registeredAt = Duration.zero
   /// The part of its promised time that it served, from 0 to 1.
   var reliability = 1.0
   /// What the records of its proofs say; `nil` where the head does not ask for any.
   var mark: DeviceMark?
   /// True where jobs that want verified nodes must not be placed on it.
   var isUnproved = false
+  /// What the records of its GPUs' proofs say, by UUID.
+  var gpuMarks: [String: DeviceMark] = [:]
+  /// True where jobs that want verified GPUs must not get any of its.
+  var hasUnprovedGPUs = false
+
+  /// True where it is not verified and the head asks for proofs, whatever follows from that.
+  var isNotVerified: Bool { mark.map { $0.status != .verified } ?? false }
+  /// The same of any of its GPUs.
+  var hasGPUsNotVerified: Bool {
+    mark != nil && facts.gpus.contains { gpuMarks[$0.uuid]?.status != .verified }
+  }
+
+  /// True where some jobs must not be placed on it for want of proofs.
+  var lacksProofs: Bool { isUnproved || hasUnprovedGPUs }
 
   /// True where a job's ranks count as lost here but may still run: their fence has not passed yet, or
   /// the node is back and is stopping them.

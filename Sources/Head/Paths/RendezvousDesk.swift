@@ -178,12 +178,14 @@ actor RendezvousDesk: RendezvousService {
 
   func paths(caller: PeerID) async throws -> [NodePaths] {
     let role = try authoriser.check(caller, may: .seeNetwork)
+    let own = role == .operator ? [] : await director.gangNames(of: caller)
     let now = clock.elapsed()
     return reports.filter { now - $0.value.heardAt < Self.reportLife }
       .sorted { $0.key < $1.key }
       .map { node, kept in
-        // Whose gangs run where is the operator's to see, and the node's own.
-        let shown = role == .operator || node == caller ? kept.report.paths : []
+        // Whose gangs run where is for the operator to see, for the node, and for whose they are.
+        let sees = role == .operator || node == caller
+        let shown = kept.report.paths.filter { sees || own.contains($0.purpose) }
         return NodePaths(node: node, natClass: kept.report.end.natClass, paths: shown)
       }
   }
@@ -253,6 +255,13 @@ extension JobDirector {
   /// All live gangs, as relays' slots name them.
   func gangNames() -> Set<String> {
     Set(live.map { RendezvousDesk.purpose($0.key, $0.value.lifecycle.record.attempt) })
+  }
+
+  /// The caller's live gangs, as relays' slots name them.
+  func gangNames(of owner: PeerID) -> Set<String> {
+    Set(
+      live.filter { $0.value.lifecycle.record.owner == owner }
+        .map { RendezvousDesk.purpose($0.key, $0.value.lifecycle.record.attempt) })
   }
 
   /// Whether a rank of the caller's runs on a node, or the caller is a node of one of its gangs.

@@ -2,13 +2,6 @@ internal import IorunContract
 internal import IorunCore
 internal import IorunScheduler
 
-/// What all leases of one node hold together.
-struct Holding: Sendable, Hashable {
-  var resources = ResourceSet()
-  var gpus: Set<Int> = []
-  var leases = 0
-}
-
 /// The nodes and what is held of them, in the scheduler's words.
 struct Inventory: Sendable {
   var nodes: [NodeSnapshot]
@@ -27,11 +20,8 @@ struct Inventory: Sendable {
   /// Offers of all nodes; those that are `placeable` may be given work.
   func offers(placeable: (NodeSnapshot) -> Bool) -> [NodeOffer] {
     nodes.map { node in
-      let holding = holdings[node.id] ?? Holding()
-      return NodeOffer(
-        node: node.id, name: node.facts.name, capacity: node.facts.capacity, gpus: node.facts.gpus,
-        used: holding.resources, usedGPUs: holding.gpus, isPlaceable: placeable(node),
-        supplier: standing(of: node).supplier, region: standing(of: node).region)
+      NodeOffer(
+        node, holdings[node.id] ?? Holding(), standing(of: node), isPlaceable: placeable(node))
     }
   }
 
@@ -41,12 +31,21 @@ struct Inventory: Sendable {
   }
 
   /// What a spec asks of the scheduler on these nodes.
-  func request(_ spec: JobSpec, ranks: Int? = nil, excluding: Set<PeerID> = []) -> GangRequest {
+  func request(
+    _ spec: JobSpec, of owner: JobOwner, ranks: Int? = nil, excluding: Set<PeerID> = []
+  ) -> GangRequest {
+    var request = Self.request(spec, ranks: ranks ?? spec.gang.ranks, excluding: excluding)
+    request.barred = barred(spec, owner)
+    return request
+  }
+
+  /// The same without the nodes that the spec's own terms leave out.
+  static func request(_ spec: JobSpec, ranks: Int, excluding: Set<PeerID>) -> GangRequest {
     let terms = spec.gang.terms
     return GangRequest(
-      ranks: ranks ?? spec.gang.ranks, resources: spec.gang.resources,
+      ranks: ranks, resources: spec.gang.resources,
       gpuModel: spec.gang.gpuModel, placement: spec.gang.placement ?? .spread,
-      excluding: excluding, barred: barred(spec), fallbacks: terms?.fallbacks ?? [],
+      excluding: excluding, fallbacks: terms?.fallbacks ?? [],
       limits: GangDemand.Limits(
         perSupplier: terms?.mostRanksPerSupplier, perCountry: terms?.mostRanksPerRegion))
   }
@@ -54,18 +53,22 @@ struct Inventory: Sendable {
   /// A refusal of the spec on these offers, with the nearest changes of the spec's own terms beside
   /// those of its size: each is tried by the same decision.
   func explained(
-    _ refusal: PlacementRefusal, of spec: JobSpec, on offers: [NodeOffer]
+    _ refusal: PlacementRefusal, of spec: JobSpec, by owner: JobOwner, on offers: [NodeOffer]
   ) -> PlacementRefusal {
     var explained = refusal
     explained.changes =
-      TermRelaxations(spec: spec, inventory: self, offers: offers, whenIdle: !refusal.fitsWhenIdle)
-      .changes + refusal.changes
+      TermRelaxations(
+        spec: spec, owner: owner, inventory: self, offers: offers,
+        whenIdle: !refusal.fitsWhenIdle
+      ).changes + refusal.changes
     return explained
   }
 
   /// The nodes that the spec's own terms leave out, and why.
-  private func barred(_ spec: JobSpec) -> [PeerID: String] {
-    let filter = PlacementFilter(spec, enforcesProofs: nodes.contains(where: \.isUnproved))
+  private func barred(_ spec: JobSpec, _ owner: JobOwner) -> [PeerID: String] {
+    let filter = PlacementFilter(
+      spec, owner: owner, enforcesProofs: nodes.contains(where: \.lacksProofs),
+      hasBareNodes: nodes.contains { !$0.facts.takesStrangers })
     guard filter.asksAnything else { return [:] }
     var barred: [PeerID: String] = [:]
     for node in nodes { barred[node.id] = filter.objection(to: node, standing(of: node)) }
@@ -77,13 +80,15 @@ struct Inventory: Sendable {
 
   /// The answer that decides whether a new job is refused: would it fit here at all? A node that is
   /// silent for a moment still counts. `nil` where it would, and where no node is alive to judge by.
-  func refusal(of spec: JobSpec) -> PlacementRefusal? {
+  func refusal(of spec: JobSpec, by owner: JobOwner) -> PlacementRefusal? {
     guard nodes.contains(where: { $0.state == .alive }) else { return nil }
     let offers = offers { $0.state.mayComeBack && !$0.isDrained }
-    guard case .refused(let refusal) = placer.place(request(spec), on: offers),
+    guard
+      case .refused(let refusal) = placer.place(
+        request(spec, of: owner), on: offers),
       !refusal.fitsWhenIdle
     else { return nil }
-    return explained(refusal, of: spec, on: offers)
+    return explained(refusal, of: spec, by: owner, on: offers)
   }
 
   /// What alive nodes offer, and what of it is free.

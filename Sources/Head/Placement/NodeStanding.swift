@@ -18,9 +18,19 @@ struct NodeStanding: Sendable, Hashable {
   var reliability = 1.0
   /// Why the place that it claims is not believed; `nil` where nothing contradicts it.
   var placeDoubt: String?
+  /// How fast its way to other nodes was measured to be.
+  var tier = ConnectivityTier.unrated
+  /// What an operator certifies of it, by its ticket's labels.
+  var security: SecurityLabels = []
 
   /// The labels that say where a node is.
   static let placeLabels: Set<String> = ["country", "city", "region"]
+
+  /// The labels of tickets by which operators certify nodes.
+  private static let securityLabels: [String: SecurityLabels] = [
+    "iorun.io/security-soc2": .soc2, "iorun.io/security-e2e": .endToEnd,
+    "iorun.io/security-tee": .trustedExecution,
+  ]
 
   init(supplier: String) { self.supplier = supplier }
 
@@ -33,6 +43,10 @@ struct NodeStanding: Sendable, Hashable {
   ) {
     self.supplier = supplier
     self.placeDoubt = placeDoubt
+    self.tier = tier
+    for (name, label) in Self.securityLabels where !(vouched[name] ?? "").isEmpty {
+      security.insert(label)
+    }
     let claims = node.facts.claims ?? NodeClaims()
     microdollarsPerHour = claims.microdollarsPerHour ?? 0
     reliability = node.reliability
@@ -42,6 +56,8 @@ struct NodeStanding: Sendable, Hashable {
     if placeDoubt != nil { for label in Self.placeLabels { labels[label] = nil } }
     labels["iorun.io/node-name"] = node.facts.name
     labels["iorun.io/connectivity"] = tier.name
+    labels["iorun.io/isolation"] = node.facts.sandbox ?? "none"
+    labels["iorun.io/isolation-tier"] = node.facts.isolation?.tier
     if let gpu = node.facts.gpus.first { labels["iorun.io/accelerator-type"] = gpu.model }
     labels.merge(vouched) { $1 }
     region = labels["region"] ?? labels["country"] ?? ""

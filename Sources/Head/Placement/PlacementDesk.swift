@@ -10,25 +10,34 @@ struct PlacementDesk: PlacementService {
   func plan(_ spec: JobSpec, caller: PeerID) async throws -> PlacementPlan {
     try authoriser.check(caller, may: .plan)
     try SubmitCheck.check(spec)
-    return plan(spec, await director.inventory())
+    let owner = authoriser.owner(caller)
+    let prospect = try await director.prospect(of: spec, by: owner)
+    var plan = plan(spec, of: owner, prospect)
+    plan.offers = prospect.offers(spec)
+    return plan
   }
 
   func offers(_ spec: JobSpec, caller: PeerID) async throws -> [PlacementOffer] {
     try authoriser.check(caller, may: .plan)
     try SubmitCheck.check(spec)
-    return try OfferDesk(inventory: await director.inventory()).offers(spec)
+    return try await director.prospect(of: spec, by: authoriser.owner(caller)).offers(spec)
   }
 
   func explain(_ job: JobID, caller: PeerID) async throws -> JobExplanation {
     let status = try await director.visible(job, to: caller)
     let inventory = await director.inventory()
     let nodes = status.ranks.map(\.node)
+    let choice = try await director.choice(of: job)
+    let owner = authoriser.owner(status.owner)
+    let prospect =
+      status.state == .queued ? try await director.prospect(of: status.spec, by: owner) : nil
     return JobExplanation(
-      job: status, plan: status.state == .queued ? plan(status.spec, inventory) : nil,
+      job: status,
+      plan: prospect.map { plan(status.spec, of: owner, $0) },
       sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
       longestRoundTripMilliseconds: nodes.isEmpty
         ? nil : inventory.sites.longest(among: nodes).map { Double($0) },
-      notes: notes(of: status, inventory))
+      notes: notes(of: status, inventory), choice: status.state == .queued ? nil : choice)
   }
 
   /// Doubtful places among the nodes that the job runs on or may want.
@@ -49,33 +58,37 @@ struct PlacementDesk: PlacementService {
 
   private static let mostNotes = 16
 
-  private func plan(_ spec: JobSpec, _ inventory: Inventory) -> PlacementPlan {
-    let names = Dictionary(uniqueKeysWithValues: inventory.nodes.map { ($0.id, $0.facts.name) })
-    switch inventory.placer.place(inventory.request(spec), on: inventory.offers) {
+  private func plan(
+    _ spec: JobSpec, of owner: JobOwner, _ prospect: Prospect
+  ) -> PlacementPlan {
+    switch prospect.answer {
     case .placed(let placement):
       let places = placement.members.map { member in
         PlacementPlan.Place(
-          rank: member.rank, node: member.node, nodeName: names[member.node] ?? member.node.short,
+          rank: member.rank, node: member.node, nodeName: prospect.name(of: member.node),
           gpuIndices: member.gpuIndices)
       }
       let nodes = placement.members.map(\.node)
       return PlacementPlan(
         places: places, refusal: nil, fitsWhenIdle: true,
-        sites: Set(nodes.compactMap { inventory.sites.siteOf[$0] }).sorted(),
-        longestRoundTripMilliseconds: inventory.sites.longest(among: nodes).map { Double($0) },
-        strategy: spec.gang.strategy(placement.fallback))
-    case .refused(let refusal):
-      let explained = inventory.explained(refusal, of: spec, on: inventory.offers)
+        sites: Set(nodes.compactMap { prospect.sites.siteOf[$0] }).sorted(),
+        longestRoundTripMilliseconds: prospect.sites.longest(among: nodes).map { Double($0) },
+        strategy: spec.gang.strategy(placement.fallback),
+        choice: prospect.choice(placement, of: spec))
+    case .refused(let fitsWhenIdle):
+      let offers = prospect.nodeOffers
+      guard let inventory = prospect.plain,
+        case .refused(let refusal) = inventory.placer.place(
+          inventory.request(spec, of: owner), on: offers)
+      else {
+        return PlacementPlan(
+          places: [], refusal: "the nodes changed while they were looked at; try again",
+          fitsWhenIdle: fitsWhenIdle)
+      }
+      let explained = inventory.explained(refusal, of: spec, by: owner, on: offers)
       return PlacementPlan(
-        places: [], refusal: explained.explanation, fitsWhenIdle: explained.fitsWhenIdle)
+        places: [], refusal: explained.explanation, fitsWhenIdle: explained.fitsWhenIdle,
+        funnel: explained.funnel.map(PlacementFunnel.init))
     }
-  }
-}
-
-extension JobSpec.Gang {
-  /// The strategy that fitted: 0 for the first one.
-  func strategy(_ fallback: Int) -> GangStrategy {
-    let all = [placement ?? .spread] + (terms?.fallbacks ?? [])
-    return all.indices.contains(fallback) ? all[fallback] : .spread
   }
 }

@@ -4,19 +4,25 @@ internal import IorunScheduler
 
 /// The rules by which a job's own terms leave nodes out, whatever room these have. Each rule is one
 /// function; a node counts in the funnel at the first that it breaks.
-struct PlacementFilter {
+struct PlacementFilter: Sendable {
   /// Says which term a node breaks, in words that follow a number (`3 ask more than $1.00 an hour`);
   /// `nil` where it breaks none.
-  typealias Rule = (NodeSnapshot, NodeStanding) -> String?
+  typealias Rule = @Sendable (NodeSnapshot, NodeStanding) -> String?
 
   private let rules: [Rule]
 
   /// The rules of a spec: a new kind of term is one more line here.
   ///
-  /// - Parameter enforcesProofs: whether some nodes have not proved what they are, and must have.
-  init(_ spec: JobSpec, enforcesProofs: Bool = false) {
+  /// - Parameters:
+  ///   - owner: whose job it is.
+  ///   - enforcesProofs: whether some nodes have not proved what they are, and must have.
+  ///   - hasBareNodes: whether some nodes take their owners' work alone.
+  init(
+    _ spec: JobSpec, owner: JobOwner, enforcesProofs: Bool = false, hasBareNodes: Bool = true
+  ) {
     rules = [
-      enforcesProofs ? Self.proof(spec) : nil, Self.gangNetwork(spec), Self.image(spec),
+      Self.isolation(spec, owner, hasBareNodes: hasBareNodes),
+      Self.proof(spec, isEnforced: enforcesProofs), Self.gangNetwork(spec), Self.image(spec),
       Self.labels(spec), Self.price(spec),
     ].compactMap(\.self)
   }
@@ -29,24 +35,52 @@ struct PlacementFilter {
     rules.lazy.compactMap { $0(node, standing) }.first
   }
 
-  private static func proof(_ spec: JobSpec) -> Rule? {
-    guard spec.verification != .any else { return nil }
-    return { node, _ in node.isUnproved ? "not verified (verification: any takes them)" : nil }
+  /// The network's rule, or the spec's own where the network only keeps records.
+  private static func proof(_ spec: JobSpec, isEnforced: Bool) -> Rule? {
+    let isAsked = spec.verification == .required
+    guard spec.verification != .any, isEnforced || isAsked else { return nil }
+    let wantsGPUs = spec.gang.resources.gpus > 0
+    return { node, _ in
+      let isUnproved = node.isUnproved || (isAsked && node.isNotVerified)
+      if isUnproved { return "not verified (verification: any takes them)" }
+      return wantsGPUs && (node.hasUnprovedGPUs || (isAsked && node.hasGPUsNotVerified))
+        ? "without a proof of their GPUs (verification: any takes them)" : nil
+    }
+  }
+
+  private static func isolation(
+    _ spec: JobSpec, _ owner: JobOwner, hasBareNodes: Bool
+  ) -> Rule? {
+    if spec.isolation == .required {
+      return { node, _ in
+        guard node.facts.sandbox != nil else { return "not isolated (isolation: required)" }
+        // What is not limited there is not kept from its neighbours either.
+        let missing = (node.facts.isolation?.missingLimits ?? []).sorted()
+        return missing.isEmpty
+          ? nil
+          : "without a limit of \(missing.joined(separator: ", ")) (isolation: required)"
+      }
+    }
+    guard hasBareNodes, !owner.isOperator else { return nil }
+    return { node, standing in
+      node.facts.takesStrangers || !owner.isStranger(to: standing)
+        ? nil : "not isolated, so that they take their owners' jobs only"
+    }
   }
 
   private static func gangNetwork(_ spec: JobSpec) -> Rule? {
     guard let network = spec.network, network != .host else { return nil }
     return { node, _ in
-      guard node.facts.canJoinGangNetworks else { return "cannot join a gang's own network" }
+      guard node.facts.canJoinGangNetworks else { return "unable to join a gang's own network" }
       return network != .internet || node.facts.canLeadOut
-        ? nil : "lead nobody to the internet (network: internet)"
+        ? nil : "without a way to lead gangs to the internet (network: internet)"
     }
   }
 
   private static func image(_ spec: JobSpec) -> Rule? {
     guard spec.image != nil else { return nil }
     return { node, _ in
-      node.facts.sandbox == nil ? "run no images, because they have no sandbox" : nil
+      node.facts.sandbox == nil ? "without a sandbox, which an image needs" : nil
     }
   }
 
@@ -72,17 +106,38 @@ struct PlacementFilter {
   }
 }
 
-/// All of a spec that decides where it may run: specs with the same question get the same answer. What
-/// a rule of `PlacementFilter` looks at belongs here.
-struct PlacementQuestion: Hashable {
+/// All of a spec that decides where it may run: specs with the same question get the same answer.
+struct PlacementQuestion: Sendable, Hashable {
   private var gang: JobSpec.Gang
-  private let network: JobSpec.Network?
-  private let verification: JobSpec.Verification?
-  private let hasImage: Bool
+  private let terms: NodeTerms
 
-  init(_ spec: JobSpec, ranks: Int) {
+  init(_ spec: JobSpec, of owner: JobOwner? = nil, ranks: Int) {
     gang = spec.gang
     gang.ranks = ranks
+    terms = NodeTerms(spec, owner: owner)
+  }
+}
+
+/// The part of a spec that a filter looks at: specs with the same terms leave out the same nodes. What a
+/// rule of `PlacementFilter` looks at belongs here.
+struct NodeTerms: Sendable, Hashable {
+  private let labels: [String: String]?
+  private let mostMicrodollarsPerHour: Int?
+  /// Prices are those of a GPU or of a core.
+  private let wantsGPUs: Bool
+  private let network: JobSpec.Network?
+  private let verification: JobSpec.Verification?
+  private let isolation: JobSpec.Isolation?
+  private let hasImage: Bool
+  private let owner: JobOwner?
+
+  /// - Parameter owner: whose job it is; `nil` where no node looks at that.
+  init(_ spec: JobSpec, owner: JobOwner?) {
+    self.owner = owner
+    isolation = spec.isolation
+    labels = spec.gang.terms?.labels
+    mostMicrodollarsPerHour = spec.gang.terms?.mostMicrodollarsPerHour
+    wantsGPUs = spec.gang.resources.gpus > 0
     network = spec.network
     verification = spec.verification
     hasImage = spec.image != nil

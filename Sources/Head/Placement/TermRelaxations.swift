@@ -2,10 +2,12 @@ internal import IorunContract
 internal import IorunCore
 internal import IorunScheduler
 
-/// The single changes of a job's own terms (labels, price, network, proofs) with which it would be
+/// The single changes of a job's own terms (labels, price, network, proofs, isolation) with which it would be
 /// placed. Each is tried by the decision that refused.
 struct TermRelaxations {
   let spec: JobSpec
+  /// Whose job it is.
+  let owner: JobOwner
   let inventory: Inventory
   let offers: [NodeOffer]
   /// Whether running jobs are thought away.
@@ -17,23 +19,33 @@ struct TermRelaxations {
   /// The changes, for a person, such as `leave out label gpu=a100`.
   var changes: [String] {
     // Nodes that no term leaves out are judged by the scheduler alone.
-    guard !inventory.request(spec).barred.isEmpty else { return [] }
+    guard !inventory.request(spec, of: owner).barred.isEmpty else { return [] }
     let room = whenIdle ? offers.map(\.idle) : offers
-    let found = [anyProof(room), otherNetwork(room), dearer(room)] + otherLabels(room)
+    let found =
+      [anyIsolation(room), anyProof(room), otherNetwork(room), dearer(room)] + otherLabels(room)
     return Array(found.compactMap(\.self).prefix(Self.mostChanges))
   }
 
   private func fits(_ changed: JobSpec, _ room: [NodeOffer]) -> Bool {
-    inventory.placer.fits(inventory.request(changed), on: room)
+    inventory.placer.fits(inventory.request(changed, of: owner), on: room)
   }
 
   private func anyProof(_ room: [NodeOffer]) -> String? {
-    guard spec.verification != .any, inventory.nodes.contains(where: \.isUnproved) else {
+    guard spec.verification != .any,
+      spec.verification == .required || inventory.nodes.contains(where: \.lacksProofs)
+    else {
       return nil
     }
     var changed = spec
     changed.verification = .any
     return fits(changed, room) ? "set verification to any" : nil
+  }
+
+  private func anyIsolation(_ room: [NodeOffer]) -> String? {
+    guard spec.isolation == .required else { return nil }
+    var changed = spec
+    changed.isolation = .any
+    return fits(changed, room) ? "set isolation to any" : nil
   }
 
   private func otherNetwork(_ room: [NodeOffer]) -> String? {

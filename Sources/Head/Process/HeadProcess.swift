@@ -24,6 +24,7 @@ public struct HeadProcess: Sendable {
   private let linkChanges: AsyncStream<(PeerID, LinkBoard.Change)>
   private let relay: RelayServer?
   private let http: HTTPServer?
+  private let logger: Logger
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
 
@@ -101,6 +102,7 @@ public struct HeadProcess: Sendable {
       of: (PeerID, LinkBoard.Change).self, bufferingPolicy: .bufferingNewest(65_536))
     endpoint.links.onChange { changes.continuation.yield(($0, $1)) }
     linkChanges = changes.stream
+    self.logger = logger
     self.endpoint = endpoint
     relay = await Self.serveRelay(services, listen: listen, logger: logger)
     http = try await Self.serveHTTP(services, on: options.http, stateFolder: stateFolder)
@@ -141,6 +143,8 @@ public struct HeadProcess: Sendable {
       case .up: await services.connection(of: peer, isUp: true, wasClosed: false)
       case .down(let wasClosed):
         await services.connection(of: peer, isUp: false, wasClosed: wasClosed)
+      case .limited:
+        logger.warning("\(peer.short) sends more than is taken of one peer: the rest is dropped")
       }
     }
   }

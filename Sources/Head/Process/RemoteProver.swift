@@ -9,12 +9,36 @@ struct RemoteProver: ProverService {
   private static let limit = Duration.seconds(5)
   /// Kernels are tested and rates measured first.
   private static let profileLimit = Duration.seconds(60)
+  /// Machine code is made for GPUs at the first time, and products grow until they fill one.
+  private static let gpuLimit = Duration.seconds(180)
+  /// Filling is timed by the director.
+  private static let fillLimit = Duration.seconds(EpochSchedule.windowSeconds)
 
   let prover: Prover
 
   func profile(caller: PeerID) async throws -> ProverProfile {
     try await MeshActorSystem.$callTimeout.withValue(Self.profileLimit) {
       try await prover.profile()
+    }
+  }
+
+  func gpus(caller: PeerID) async throws -> [ProverProfile] {
+    try await MeshActorSystem.$callTimeout.withValue(Self.gpuLimit) { try await prover.gpus() }
+  }
+
+  func prepare(_ table: TableOrder, caller: PeerID) async throws -> ProofStart {
+    try await MeshActorSystem.$callTimeout.withValue(Self.fillLimit) {
+      try await prover.prepare(table)
+    }
+  }
+
+  func echo(_ request: EchoProbe.Request, caller: PeerID) async throws -> EchoProbe.Reply {
+    try await bounded { try await prover.echo(request) }
+  }
+
+  func disk(caller: PeerID) async throws -> DiskProbe.Result {
+    try await MeshActorSystem.$callTimeout.withValue(Self.profileLimit) {
+      try await prover.disk()
     }
   }
 

@@ -15,7 +15,7 @@ extension ProofDirector: ProofService {
     try authoriser.check(caller, may: .offerNode)
     let device = try own(challenge, of: caller)
     try count(device.id)
-    guard device.open?.challenge == challenge else {
+    guard device.round(of: challenge) != nil else {
       throw Self.refused(try known(challenge) ? .late : .challengeNotIssued)
     }
     do {
@@ -41,16 +41,17 @@ extension ProofDirector: ProofService {
       return verdict
     }
     try count(device.id)
-    guard let open = device.open, open.challenge == challenge else {
+    let kind = challenge.puzzle.kind
+    guard let open = device.round(of: challenge) else {
       verdict.refusal = try known(challenge) ? .late : .challengeNotIssued
       return verdict
     }
-    devices[device.id]?.open?.answering += 1
+    devices[device.id]?.opens[kind]?.answering += 1
     do {
       verdict = try await desks.submit(proof, epoch: epoch, nowMilliseconds: arrival)
     } catch {
       // The head's fault: never the device's.
-      guard devices[device.id]?.open?.challenge == challenge else { throw error }
+      guard devices[device.id]?.round(of: challenge) != nil else { throw error }
       devices[device.id]?.open = nil
       if !open.isLaneCheck { apply(.verifierFailed(round: challenge.round), to: device.id) }
       devices[device.id]?.needsRun = true
@@ -58,20 +59,29 @@ extension ProofDirector: ProofService {
       throw error
     }
     // A round that was closed, or given up for a job, meanwhile is over.
-    guard devices[device.id]?.open?.challenge == challenge else { return verdict }
-    devices[device.id]?.open?.answering -= 1
+    guard devices[device.id]?.round(of: challenge) != nil else { return verdict }
+    devices[device.id]?.opens[kind]?.answering -= 1
     switch verdict.refusal {
     // Anybody could have made these: the device's own answer may still come.
     case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?, .replayed?:
       return verdict
     default: break
     }
-    devices[device.id]?.open = nil
-    note(ProofRecord(verdict: verdict, expectedRate: open.expectedRate, time: clock.now()))
-    apply(
-      open.isLaneCheck
-        ? .laneCheck(passed: verdict.isAccepted)
-        : .judged(verdict, expectedRate: open.expectedRate), to: device.id)
+    devices[device.id]?.opens[kind] = nil
+    var record = ProofRecord(
+      verdict: verdict, expectedRate: open.expected.rate, expectedBy: open.expected.source,
+      time: clock.now())
+    switch challenge.puzzle {
+    case .memory(let puzzle), .gpuMemory(let puzzle):
+      record.memory = Bytes(UInt64(32 * puzzle.labels))
+    case .hash, .lane, .product: break
+    }
+    note(record)
+    if open.isLaneCheck {
+      checkedLanes(of: device.id, passed: verdict.isAccepted)
+    } else {
+      apply(.judged(verdict, expectedRate: open.expected.rate), to: device.id)
+    }
     // The next round goes out while this one is written.
     perform()
     try await flush()
@@ -80,8 +90,9 @@ extension ProofDirector: ProofService {
 
   func gaveWay(_ challenge: [UInt8], caller: PeerID) async throws {
     try authoriser.check(caller, may: .offerNode)
-    guard let id = deviceOf[caller] else { return }
-    isBusy(challenge, of: id)
+    for id in [deviceOf[caller]].compactMap(\.self) + (gpusOf[caller] ?? []) {
+      isBusy(challenge, of: id)
+    }
     await flushLater()
   }
 

@@ -46,17 +46,33 @@ extension ProofDirector {
   private func visible(to caller: PeerID) async throws -> [DeviceStatus] {
     let nodes = await directory.snapshot()
     let role = authoriser.peers.role(of: caller)
-    return nodes.compactMap { node in
-      guard let id = deviceOf[node.id], let device = devices[id],
-        role != .supplier || authoriser.mayReach(node.id, caller)
-      else { return nil }
-      return DeviceStatus(
-        device: id, node: node.id, nodeName: node.facts.name, mark: node.mark ?? DeviceMark(),
-        isHired: device.state.isHired, profile: device.record.profile,
-        latest: (latest[id] ?? [:]).values.sorted {
-          $0.verdict.kind.rawValue < $1.verdict.kind.rawValue
-        })
+    return nodes.flatMap { node -> [DeviceStatus] in
+      guard role != .supplier || authoriser.mayReach(node.id, caller) else { return [] }
+      let own = deviceOf[node.id].flatMap { devices[$0] }
+      let gpus = node.facts.gpus.enumerated().map { index, gpu in
+        (
+          gpusOf[node.id]?.lazy.compactMap { self.devices[$0] }.first {
+            $0.record.profile.gpu?.uuid == gpu.uuid
+          }, "\(node.facts.name)/gpu\(index)", node.gpuMarks[gpu.uuid]
+        )
+      }
+      return ([(own, node.facts.name, node.mark)] + gpus).compactMap { device, name, mark in
+        device.map { status($0, named: name, mark) }
+      }
     }
+  }
+
+  private func status(_ device: Device, named name: String, _ mark: DeviceMark?) -> DeviceStatus {
+    DeviceStatus(
+      device: device.id, node: device.node, nodeName: name, mark: mark ?? DeviceMark(),
+      isHired: device.state.isHired, profile: device.record.profile,
+      capabilities: Dictionary(
+        device.state.kinds.map { ($0, device.state.capabilities[$0] ?? .undecided) },
+        uniquingKeysWith: { $1 }),
+      connection: device.record.connection,
+      latest: (latest[device.id] ?? [:]).values.sorted {
+        $0.verdict.kind.rawValue < $1.verdict.kind.rawValue
+      })
   }
 }
 
@@ -79,8 +95,7 @@ extension ProofDirector {
 
   /// What is on record of a device. Throws `notFound`.
   func record(of id: DeviceID) async throws -> DeviceStatus {
-    let node = try node(of: id)
-    guard let status = try await visible(to: head).first(where: { $0.node == node }) else {
+    guard let status = try await visible(to: head).first(where: { $0.device == id }) else {
       throw IorunError(.notFound, "no device \(id) is known", remedy: "Join its node first")
     }
     return status

@@ -15,8 +15,10 @@ actor ProofDirector {
   /// A round that is out.
   struct OpenRound {
     let challenge: Challenge
-    let expectedRate: Double
+    let expected: ModelCatalogue.Expectation
     let isLaneCheck: Bool
+    /// On the head's clock.
+    let issuedAt: Duration
     /// On the head's clock: after it the round counts as unanswered.
     let closesAt: Duration
     /// Answers that are being checked: the round does not close under them.
@@ -25,8 +27,18 @@ actor ProofDirector {
 
   struct Device {
     var record: DeviceRecord
-    var open: OpenRound?
+    /// The rounds that are out: one, and for a GPU both halves of it.
+    var opens: [PuzzleKind: OpenRound] = [:]
+    /// What its memory is filled with.
+    var table: Table?
+    /// Those that were called at the same instant because they could be one with it.
+    var cohort: Set<DeviceID> = []
     var limit: AnswerLimit
+    /// Its connection is being probed; when that began last.
+    var isProbing = false
+    var probedAt: Duration?
+    /// Jobs of this head have it, or had it until now.
+    var wasLeased = false
     /// When the node said that jobs have it, which the head need not know of.
     var saidBusyAt: Duration?
     /// It is to be run out of turn: it is new, or a run was broken off by the head's fault.
@@ -40,6 +52,21 @@ actor ProofDirector {
     var id: DeviceID { record.id }
     var node: PeerID { record.node }
     var state: DeviceState { record.state }
+    /// True for a GPU, which is another device than its node.
+    var isGPU: Bool { record.profile.gpu != nil }
+    /// True from when a table is sent for until it is full.
+    var isFilling: Bool {
+      state.openKind?.needsTable == true && table?.isReady == false && table?.closesAt != nil
+    }
+    /// A round that is out; `nil` gives all of them up.
+    var open: OpenRound? {
+      get { opens.min { $0.key.rawValue < $1.key.rawValue }?.value }
+      set { opens = newValue.map { [$0.challenge.puzzle.kind: $0] } ?? [:] }
+    }
+    /// The round that a challenge is, while it is out.
+    func round(of challenge: Challenge) -> OpenRound? {
+      opens[challenge.puzzle.kind].flatMap { $0.challenge == challenge ? $0 : nil }
+    }
   }
 
   let head: PeerID
@@ -58,6 +85,8 @@ actor ProofDirector {
 
   var devices: [DeviceID: Device] = [:]
   var deviceOf: [PeerID: DeviceID] = [:]
+  /// Nodes' GPUs, each a device of its own.
+  var gpusOf: [PeerID: Set<DeviceID>] = [:]
   /// The newest record of each kind of each device.
   var latest: [DeviceID: [PuzzleKind: ProofRecord]] = [:]
   /// Verdicts of this epoch and the one before, by place: the first of each stands.
@@ -72,10 +101,17 @@ actor ProofDirector {
   var bursts: [(at: Double, devices: [DeviceID])] = []
   /// Nodes that are being asked who they are, and when others may be asked again.
   var asking: Set<PeerID> = []
+  /// The same for their GPUs.
+  var askingGPUs: Set<PeerID> = []
+  var askGPUsAgainAt: [PeerID: Duration] = [:]
   var askAgainAt: [PeerID: Duration] = [:]
   /// Round trips in milliseconds, where they were measured.
   var tripsToNodes: [PeerID: Double] = [:]
+  /// The processors' names, as the nodes say them.
+  var processors: [PeerID: String] = [:]
   var actions: [(device: DeviceID, action: DeviceState.Action)] = []
+  /// Devices that get their second try.
+  var reruns: [DeviceID] = []
   /// The epoch before which logs are closed and old records are gone.
   private var tidiedEpoch: Int64 = -1
   private var batch = ProofBatch()
@@ -105,7 +141,7 @@ actor ProofDirector {
     for record in try await store.devices() {
       devices[record.id] = Device(
         record: record, limit: AnswerLimit(aMinute: settings.answersAMinute, now: now), metAt: now)
-      deviceOf[record.node] = record.id
+      link(record)
     }
     for record in try await store.verdicts(since: epoch - 1) { keep(record) }
   }
@@ -121,8 +157,7 @@ actor ProofDirector {
       apply(.verifierFailed(round: device.state.issued - 1), to: device.id)
       devices[device.id]?.needsRun = true
     }
-    await directory.set(
-      marks: Dictionary(uniqueKeysWithValues: devices.values.map { ($0.node, $0.record.mark) }))
+    await show(devices.values.map(\.record))
     await flushLater()
   }
 
@@ -138,17 +173,22 @@ actor ProofDirector {
     tripsToNodes = Dictionary(
       nodes.lazy.compactMap { node in node.roundTripMilliseconds.map { (node.id, $0) } },
       uniquingKeysWith: { $1 })
+    processors = Dictionary(
+      nodes.lazy.map { ($0.id, $0.facts.cpuModel) }, uniquingKeysWith: { $1 })
     // No suspension from here on: what is decided is decided on one state.
     // A machine that its owner keeps is not asked: a proof would take all of it.
     let alive = Dictionary(
       uniqueKeysWithValues: nodes.lazy.filter { $0.state == .alive && $0.ownerHold == nil }
         .map { ($0.id, $0) })
     meet(alive)
+    meetGPUs(alive)
     noteHired(held, alive)
     beginWindow(alive)
+    dropInterrupted(nodes)
     closeRounds()
     callOutOfTurn(alive)
     perform()
+    probeConnections(alive)
     await flushLater()
     await tidy()
   }
@@ -170,6 +210,7 @@ actor ProofDirector {
       if case .record(let transition) = action {
         batch.transitions.append((transition, now))
         (mark.reason, mark.since) = (transition.reason.name, now)
+        if case .rerun = transition.reason { reruns.append(id) }
       } else {
         actions.append((id, action))
       }
@@ -202,7 +243,30 @@ actor ProofDirector {
     latest[record.verdict.device, default: [:]][record.verdict.kind] = record
   }
 
+  /// Which node a device is, or belongs to.
+  func link(_ record: DeviceRecord) {
+    if record.profile.gpu == nil {
+      deviceOf[record.node] = record.id
+    } else {
+      gpusOf[record.node, default: []].insert(record.id)
+    }
+  }
+
   // MARK: The disk
+
+  /// Marks count, and are shown, from now on.
+  private func show(_ records: [DeviceRecord]) async {
+    var (marks, gpuMarks): ([PeerID: DeviceMark], [PeerID: [String: DeviceMark]]) = ([:], [:])
+    for record in records {
+      if let gpu = record.profile.gpu {
+        gpuMarks[record.node, default: [:]][gpu.uuid] = record.mark
+      } else {
+        marks[record.node] = record.mark
+      }
+    }
+    await directory.set(marks: marks)
+    if !gpuMarks.isEmpty { await directory.set(gpuMarks: gpuMarks) }
+  }
 
   /// Returns once everything so far is on disk, and shown. Throws what the store throws; what could
   /// not be written is written with the next try.
@@ -216,9 +280,7 @@ actor ProofDirector {
     let result = await task.result
     writing = nil
     guard case .failure(let error) = result else {
-      await directory.set(
-        marks: Dictionary(
-          taken.devices.values.map { ($0.node, $0.mark) }, uniquingKeysWith: { $1 }))
+      await show(Array(taken.devices.values))
       return
     }
     batch.devices.merge(taken.devices) { newer, _ in newer }

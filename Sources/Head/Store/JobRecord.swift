@@ -74,5 +74,5 @@ enum JobEnding: Hashable, Codable, Sendable {
 
 extension JobSpec.Gang {
   /// True where a gang that loses a node is mended and does not fail.
-  var isMended: Bool { terms?.onLoss == .replace || terms?.onLoss == .shrink }
+  var isMended: Bool { terms?.onLoss ?? .fail != .fail }
 }

@@ -19,6 +19,8 @@ struct RankRecord: Sendable, Hashable {
   var tunnel: TunnelMember?
   var cause: ExitCause?
   var lastLines: [String] = []
+  /// What it used, once it has ended and its node said so.
+  var usage: RankUsage?
 
   var rank: Int { lease.rank }
   var isEnded: Bool { state == .ended }
@@ -26,6 +28,7 @@ struct RankRecord: Sendable, Hashable {
   /// The same in a client's words.
   var status: RankStatus {
     RankStatus(
-      rank: rank, node: node, nodeName: nodeName, state: state, cause: cause, lastLines: lastLines)
+      rank: rank, node: node, nodeName: nodeName, state: state, cause: cause, lastLines: lastLines,
+      usage: usage)
   }
 }

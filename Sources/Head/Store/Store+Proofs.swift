@@ -9,6 +9,7 @@ struct DeviceRecord: Sendable, Hashable {
   var profile: ProverProfile
   var state: DeviceState
   var mark: DeviceMark
+  var connection: ConnectionRecord?
 
   var id: DeviceID { profile.device }
 }
@@ -31,7 +32,8 @@ extension Store {
           node: try row.named("node"),
           profile: try StoredJSON.value(ProverProfile.self, row["profile"]),
           state: try StoredJSON.value(DeviceState.self, row["state"]),
-          mark: try StoredJSON.value(DeviceMark.self, row["mark"]))
+          mark: try StoredJSON.value(DeviceMark.self, row["mark"]),
+          connection: try StoredJSON.value(optional: ConnectionRecord.self, row["connection"]))
       }
     }
   }
@@ -39,17 +41,22 @@ extension Store {
   func save(_ batch: ProofBatch) async throws {
     try await write { db in
       for device in batch.devices.values {
-        // A node is one device: whoever lost its key is another one from then on.
+        // A node is one device, and so is each GPU: whoever lost its key is another one from then
+        // on.
+        let gpu = device.profile.gpu?.uuid ?? ""
         try db.execute(
-          sql: "DELETE FROM devices WHERE node = ? AND id != ?",
-          arguments: [device.node.description, device.id.description])
+          sql: "DELETE FROM devices WHERE node = ? AND gpu = ? AND id != ?",
+          arguments: [device.node.description, gpu, device.id.description])
         try db.execute(
           sql: """
-            INSERT OR REPLACE INTO devices (id, node, profile, state, mark) VALUES (?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO devices (id, node, gpu, profile, state, mark, connection)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
             """,
           arguments: [
-            device.id.description, device.node.description, try StoredJSON.text(device.profile),
-            try StoredJSON.text(device.state), try StoredJSON.text(device.mark),
+            device.id.description, device.node.description, gpu,
+            try StoredJSON.text(device.profile), try StoredJSON.text(device.state),
+            try StoredJSON.text(device.mark),
+            try StoredJSON.text(optional: device.connection),
           ])
       }
       for record in batch.verdicts {
@@ -71,6 +78,15 @@ extension Store {
           arguments: [
             entry.device.description, entry.epoch, try StoredJSON.text(entry), time,
           ])
+      }
+    }
+  }
+
+  /// Forgets devices that are there no more; what is on record of them stays.
+  func forget(devices: [DeviceID]) async throws {
+    try await write { db in
+      for id in devices {
+        try db.execute(sql: "DELETE FROM devices WHERE id = ?", arguments: [id.description])
       }
     }
   }

@@ -18,11 +18,12 @@ extension Store {
     try db.execute(
       sql: """
         INSERT INTO ranks (job, attempt, rank, node, node_name, address, gpu_indices, epoch, state,
-          stop_cause, executor, port, tunnel, cause, last_lines)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          stop_cause, executor, port, tunnel, cause, last_lines, usage)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job, attempt, rank) DO UPDATE SET state = excluded.state,
           stop_cause = excluded.stop_cause, executor = excluded.executor, port = excluded.port,
-          tunnel = excluded.tunnel, cause = excluded.cause, last_lines = excluded.last_lines
+          tunnel = excluded.tunnel, cause = excluded.cause, last_lines = excluded.last_lines,
+          usage = excluded.usage
         """,
       arguments: [
         rank.lease.job.description, rank.lease.attempt, rank.lease.rank, rank.node.description,
@@ -31,6 +32,7 @@ extension Store {
         rank.executor?.description, rank.port.map { Int($0) },
         try StoredJSON.text(optional: rank.tunnel),
         try StoredJSON.text(optional: rank.cause), try StoredJSON.text(rank.lastLines),
+        try StoredJSON.text(optional: rank.usage),
       ])
   }
 
@@ -52,6 +54,7 @@ extension Store {
     rank.port = (row["port"] as Int?).flatMap { UInt16(exactly: $0) }
     rank.tunnel = try StoredJSON.value(optional: TunnelMember.self, row["tunnel"])
     rank.cause = try StoredJSON.value(optional: ExitCause.self, row["cause"])
+    rank.usage = try StoredJSON.value(optional: RankUsage.self, row["usage"])
     rank.lastLines = try StoredJSON.value([String].self, row["last_lines"])
     return rank
   }

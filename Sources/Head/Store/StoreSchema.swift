@@ -10,6 +10,10 @@ enum StoreSchema {
     migrator.registerMigration("2: owners and labels") { try $0.execute(sql: second) }
     migrator.registerMigration("proofs of work") { try $0.execute(sql: proofs) }
     migrator.registerMigration("markets") { try $0.execute(sql: markets) }
+    migrator.registerMigration("a rating for each capability") { try $0.execute(sql: ratings) }
+    migrator.registerMigration("what probes found") { try $0.execute(sql: probes) }
+    migrator.registerMigration("what ranks used") { try $0.execute(sql: usage) }
+    migrator.registerMigration("devices of GPUs") { try $0.execute(sql: gpuDevices) }
     return migrator
   }
 
@@ -48,6 +52,34 @@ enum StoreSchema {
     ) STRICT;
     """
 
+  /// Devices are rated anew within the hour; what led to the old marks had one rating for all.
+  private static let ratings = """
+    DELETE FROM devices;
+    DELETE FROM transitions;
+    """
+
+  private static let probes = """
+    ALTER TABLE devices ADD COLUMN connection TEXT;
+    """
+
+  /// A node is one device, and each of its GPUs another.
+  private static let gpuDevices = """
+    CREATE TABLE devices_with_gpus (
+      id TEXT PRIMARY KEY NOT NULL,
+      node TEXT NOT NULL,
+      gpu TEXT NOT NULL DEFAULT '',
+      profile TEXT NOT NULL,
+      state TEXT NOT NULL,
+      mark TEXT NOT NULL,
+      connection TEXT,
+      UNIQUE (node, gpu)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO devices_with_gpus (id, node, profile, state, mark, connection)
+      SELECT id, node, profile, state, mark, connection FROM devices;
+    DROP TABLE devices;
+    ALTER TABLE devices_with_gpus RENAME TO devices;
+    """
+
   private static let markets = """
     ALTER TABLE nodes ADD COLUMN promised_s REAL NOT NULL DEFAULT 0;
     ALTER TABLE nodes ADD COLUMN served_s REAL NOT NULL DEFAULT 0;
@@ -59,6 +91,10 @@ enum StoreSchema {
       usage TEXT,
       quota TEXT
     ) STRICT, WITHOUT ROWID;
+    """
+
+  private static let usage = """
+    ALTER TABLE ranks ADD COLUMN usage TEXT;
     """
 
   private static let gangNetworks = """

@@ -116,9 +116,19 @@ struct MeshEngine: Sendable {
     _ payload: [UInt8], to peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime,
     into actions: inout [Action]
   ) {
+    send([payload], to: peer, in: trafficClass, now: now, into: &actions)
+  }
+
+  /// Queues payloads of one class for a peer, in their order.
+  mutating func send(
+    _ payloads: [[UInt8]], to peer: PeerID, in trafficClass: TrafficClass, now: MonotonicTime,
+    into actions: inout [Action]
+  ) {
     guard peer != local else {
-      actions.append(.deliver(from: local, trafficClass, payload))
-      actions.append(.freed(local, byteCount: payload.count))
+      for payload in payloads {
+        actions.append(.deliver(from: local, trafficClass, payload))
+        actions.append(.freed(local, byteCount: payload.count))
+      }
       return
     }
     let isNew = sessions.index(forKey: peer) == nil
@@ -126,7 +136,7 @@ struct MeshEngine: Sendable {
       begin(with: peer, now: now)
     }
     update(peer, into: &actions) { session, actions in
-      session.send(payload, in: trafficClass, now: now, into: &actions)
+      session.send(payloads, in: trafficClass, now: now, into: &actions)
       if isNew { session.tick(now: now, into: &actions) }
     }
   }

@@ -39,8 +39,10 @@ public struct RoundTripMatrix: Sendable {
       loss -= loss / 16
       newest = sample
       recent = (recent + [sample]).suffix(3)
-      if now - windowBegan >= RoundTripMatrix.window {
-        minima = (sample, minima.present)
+      let age = now - windowBegan
+      if age >= RoundTripMatrix.window {
+        // What is older than two windows says nothing of the way as it is now.
+        minima = (sample, age >= RoundTripMatrix.window * 2 ? sample : minima.present)
         windowBegan = now
       } else {
         minima.present = min(minima.present, sample)

@@ -96,16 +96,16 @@ struct Session: Sendable {
   /// The packet that asks the other side who it is.
   var question: Packet { make(.open, .control) }
 
-  /// Queues a payload and sends what may go.
+  /// Queues payloads and sends what may go.
   mutating func send(
-    _ payload: [UInt8], in trafficClass: TrafficClass, now: MonotonicTime,
+    _ payloads: [[UInt8]], in trafficClass: TrafficClass, now: MonotonicTime,
     into actions: inout [Action]
   ) {
     if case .opening(_, let retryAt) = phase, !hasUnacknowledged {
       // The patience is for payloads: a session that was opened ahead of them has lost none of it.
       phase = .opening(since: now, retryAt: retryAt)
     }
-    channels[trafficClass.rawValue].enqueue(payload)
+    for payload in payloads { channels[trafficClass.rawValue].enqueue(payload) }
     flush(trafficClass, now: now, into: &actions)
   }
 

@@ -21,7 +21,8 @@ final class Acceptor: LinkOwner {
   static let silence = Duration.seconds(5)
   /// The same while the other end's kernel acknowledges: its process gets no processor.
   static let silenceOfStarved = Duration.seconds(30)
-  /// After so long without bytes the kernel is asked for acknowledgements.
+  /// After so long without bytes, and half as long again as is usual, the kernel is asked for
+  /// acknowledgements.
   static let quiet = Duration.milliseconds(400)
   /// For so long an acknowledgement proves that a connection stands: the kernel asks for one each
   /// second (`HardenedSocket`).
@@ -33,27 +34,7 @@ final class Acceptor: LinkOwner {
   /// How many processes of one peer may be linked at once.
   static let instancesPerPeer = 256
 
-  /// Where libzmq sends answers to a connection.
-  private typealias Route = [UInt8]
-
-  private struct Link {
-    let id: MeshEngine.LinkID
-    /// The process's place on the mesh.
-    let address: PeerID
-    /// Whose process it is.
-    let principal: PeerID
-    /// What ZAP said on the greeting; every later message must say the same.
-    let userID: String
-    let connection: UInt64
-    /// The version of the wire protocol that both speak.
-    let version: UInt32
-    /// Until when its certificate is good, in seconds since 1970 (UTC), where it had to show one.
-    var goodUntil: Double?
-    var lastHeard: MonotonicTime
-    /// The descriptor of its connection, for looking at only: it is libzmq's.
-    var descriptor: Int32?
-    var outbox = LinkOutbox()
-  }
+  private typealias Link = AcceptedLink
 
   let socket: ZMQSocket
   let addresses: [String]
@@ -78,17 +59,23 @@ final class Acceptor: LinkOwner {
   private var closing: [Int32] = []
   /// The connection of the message at hand, where its route has no link.
   private var descriptor: Int32?
+  private let message = ZMQMessage()
+  /// Heartbeats that are to be answered.
+  private var heartbeats: [(Route, token: UInt64)] = []
   let monitor: ListenerMonitor
+  private var pauses = ListenerPauses()
   private let board: LinkBoard
   /// Peers that were revoked while they were connected: whatever they send is dropped.
   private var expelled: Set<PeerID> = []
+  private var limiter: MessageLimiter
 
   /// - Throws: `addressInUse`.
   init(
     addresses: [String], identity: CurveKey, admits: @escaping KeyAdmission,
     credentials: LinkCredentials? = nil, security: LinkSecurity, board: LinkBoard,
-    versions: ProtocolVersions
+    versions: ProtocolVersions, limits: MessageLimiter.Limits
   ) throws {
+    limiter = MessageLimiter(limits)
     self.versions = versions
     self.credentials = credentials
     self.security = security
@@ -110,34 +97,68 @@ final class Acceptor: LinkOwner {
   /// Takes what has arrived.
   func receive(now: MonotonicTime, nextLink: inout MeshEngine.LinkID, into events: inout [Event]) {
     closing += monitor.ended()
+    pauses.begin(at: monitor.takeStarved(), of: socket, now: now)
     var bytes = 0
     for _ in 0..<Self.messagesPerTurn where bytes < Self.bytesPerTurn {
-      guard let parts = socket.receive(partLimit: 3, unless: { links[$0] != nil })
-      else {
+      guard message.receive(from: socket) else {
         // All that closed connections had sent is taken.
         endClosed(into: &events)
         return
       }
-      bytes += parts.last?.bytes.count ?? 0
-      guard (2...3).contains(parts.count), let userID = userID(parts) else { continue }
-      let route = parts[0].bytes
-      guard let frames = try? frames(of: parts) else {
+      guard message.count > 1 else { continue }
+      let size = message.bytes(1).count + (message.count > 2 ? message.bytes(2).count : 0)
+      bytes += size
+      let route = Route(message.bytes(0))
+      let link = links.index(forKey: route).flatMap { isFrom(links.values[$0]) ? $0 : nil }
+      guard let sender = sender(link), isTaken(from: sender, at: route, now: now) else { continue }
+      if message.count == 2, let link, let token = HeartbeatCodec.ping(message.bytes(1)) {
+        limiter.took(messages: 1, bytes: size, from: sender)
+        links.values[link].hear(now: now)
+        heartbeats.append((route, token))
+        continue
+      }
+      guard let frames = try? frames() else {
         // An admitted peer that sends garbage is broken or hostile: its link ends here.
         end(route, into: &events)
         continue
       }
-      descriptor = parts[1].descriptor
+      limiter.took(messages: frames.count, bytes: size, from: sender)
+      descriptor = links.index(forKey: route) == nil ? message.descriptor : nil
       for frame in frames {
-        handle(frame, userID, route, now: now, nextLink: &nextLink, into: &events)
+        handle(frame, route, now: now, nextLink: &nextLink, into: &events)
       }
     }
   }
 
-  private func frames(of parts: [ZMQSocket.Part]) throws -> [Frame] {
-    try parts[1].bytes.withUnsafeBytes { bytes in
-      try FrameCodec.decode(bytes, tail: parts.count > 2 ? parts[2].bytes : nil)
-    }
+  /// Whom the message at hand counts for; `nil` where it is of nobody.
+  private func sender(_ link: Dictionary<Route, Link>.Index?) -> MessageLimiter.Sender? {
+    if let link, let sender = links.values[link].sender { return sender }
+    let peer = link.map { links.values[$0].principal } ?? userID().flatMap { PeerID($0) }
+    guard let peer else { return nil }
+    let sender = limiter.sender(peer, at: message.origin)
+    if let link { links.values[link].sender = sender }
+    return sender
   }
+
+  /// False where a peer has sent more than it may; it is told so now and then.
+  private func isTaken(
+    from sender: MessageLimiter.Sender, at route: Route, now: MonotonicTime
+  ) -> Bool {
+    guard case .dropped(let isNews) = limiter.verdict(on: sender, now: now) else { return true }
+    if isNews {
+      refuse(route, MessageLimiter.refusal)
+      board.isLimited(sender.peer)
+    }
+    return false
+  }
+
+  private func frames() throws -> [Frame] {
+    try FrameCodec.decode(
+      message.bytes(1), tail: message.count > 2 ? Array(message.bytes(2)) : nil)
+  }
+
+  /// How many heartbeats wait for their answers until `flush`.
+  var heartbeatCount: Int { heartbeats.count }
 
   func send(_ packet: Packet, over link: MeshEngine.LinkID) {
     guard let route = routes[link] else { return }
@@ -146,6 +167,7 @@ final class Acceptor: LinkOwner {
 
   /// Hands everything that waits to libzmq.
   func flush() {
+    answerHeartbeats()
     guard !unsent.isEmpty else { return }
     for route in unsent.take() {
       links[route]?.outbox.flush { [socket] message in
@@ -153,6 +175,18 @@ final class Acceptor: LinkOwner {
       }
       if links[route]?.outbox.isEmpty == false { unsent.append(route) }
     }
+  }
+
+  private func answerHeartbeats() {
+    guard !heartbeats.isEmpty else { return }
+    for (route, token) in heartbeats {
+      let isSent = HeartbeatCodec.withPong(token: token) { [socket] pong in
+        socket.send(route, more: true) && socket.send(pong)
+      }
+      // With what else waits for that link.
+      if !isSent { put(.pong(token: token), into: route) }
+    }
+    heartbeats.removeAll(keepingCapacity: true)
   }
 
   private func put(_ frame: Frame, into route: Route) {
@@ -165,13 +199,14 @@ final class Acceptor: LinkOwner {
   /// when it dials again.
   func sweep(now: MonotonicTime, into events: inout [Event]) {
     newcomers.sweep(now)
+    pauses.end(of: socket, now: now)
     let moment = credentials?.now()
     var heard: [PeerID: MonotonicTime] = [:]
     var acknowledged: [PeerID: MonotonicTime] = [:]
     for (route, link) in links {
       let isOver = moment.map { $0 >= link.goodUntil ?? .infinity } ?? false
       let silence = now - link.lastHeard
-      let age = silence > Self.quiet ? Self.acknowledgementAge(link.descriptor) : nil
+      let age = link.isQuiet(for: silence) ? Self.acknowledgementAge(link.descriptor) : nil
       let isAcknowledged = age.map { $0 < Self.acknowledgementLasts } ?? false
       if silence > (isAcknowledged ? Self.silenceOfStarved : Self.silence) || isOver {
         end(route, into: &events)
@@ -232,15 +267,24 @@ final class Acceptor: LinkOwner {
     socket.close()
   }
 
-  private func userID(_ parts: [ZMQSocket.Part]) -> String? {
+  /// Whom the message at hand is from.
+  private func userID() -> String? {
     switch security {
-    case .curve: parts[1].userID
-    case .plaintextForBenchmark: String(decoding: parts[0].bytes.dropFirst(), as: UTF8.self)
+    case .curve: message.userID
+    case .plaintextForBenchmark: String(decoding: message.bytes(0).dropFirst(), as: UTF8.self)
+    }
+  }
+
+  /// True where the message at hand, which came over a link's route, is from whom the link is to.
+  private func isFrom(_ link: Link) -> Bool {
+    switch security {
+    case .curve: message.isFrom(link.userID)
+    case .plaintextForBenchmark: true
     }
   }
 
   private func handle(
-    _ frame: Frame, _ userID: String, _ route: Route, now: MonotonicTime,
+    _ frame: Frame, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
     if case .hello(
@@ -248,7 +292,8 @@ final class Acceptor: LinkOwner {
       frame
     {
       do throws(IorunError) {
-        guard let principal = PeerID(userID), !expelled.contains(principal) else { return }
+        guard let userID = userID(), let principal = PeerID(userID), !expelled.contains(principal)
+        else { return }
         let version = try version(newest: newest, oldest: oldest)
         nextLink += 1
         if let newcomer {
@@ -271,15 +316,15 @@ final class Acceptor: LinkOwner {
       return
     }
     // Anything but a greeting counts only on a connection that has greeted.
-    guard let link = links[route], link.userID == userID else {
-      if case .packet(let packet) = frame {
+    guard let index = links.index(forKey: route), isFrom(links.values[index]) else {
+      if case .packet(let packet) = frame, let userID = userID() {
         _ = newcomers.keep(packet, from: route, userID: userID)
       }
       return
     }
-    links[route]?.lastHeard = now
+    links.values[index].hear(now: now)
     switch frame {
-    case .packet(let packet): events.append(.packet(link.id, packet))
+    case .packet(let packet): events.append(.packet(links.values[index].id, packet))
     case .ping(let token): put(.pong(token: token), into: route)
     case .hello, .welcome, .refusal, .pong: return
     }
@@ -365,7 +410,7 @@ final class Acceptor: LinkOwner {
     }
     return Link(
       id: number, address: address, principal: principal, userID: userID,
-      connection: connection, version: version, lastHeard: now)
+      connection: connection, version: version, now: now)
   }
 
   private func accept(

@@ -15,6 +15,8 @@ final class Dialler: LinkOwner {
     case down(MeshEngine.LinkID)
     case packet(MeshEngine.LinkID, Packet)
     case failed(IorunError)
+    /// The other side says what is wrong on a link that goes on.
+    case warned(IorunError)
   }
 
   static let heartbeat = Duration.seconds(1)
@@ -51,11 +53,14 @@ final class Dialler: LinkOwner {
   /// Until when the other side's certificate is good, in seconds since 1970 (UTC), where it had to
   /// show one.
   private var goodUntil: Double?
+  private var limiter: MessageLimiter
+  /// Whom messages count for. Carriers have no bound: they bring what many have sent.
+  private let sender: MessageLimiter.Sender
 
   init(
     _ uplink: MeshUplink, as purpose: LinkPurpose, telling state: UplinkMonitor,
     identity: CurveKey, instance: UInt64, security: LinkSecurity, versions: ProtocolVersions,
-    now: MonotonicTime
+    limits: MessageLimiter.Limits, now: MonotonicTime
   ) {
     self.versions = versions
     self.uplink = uplink
@@ -66,6 +71,10 @@ final class Dialler: LinkOwner {
     self.security = security
     isKnown = uplink.introduction == nil
     peer = CurveKey.peer(of: uplink.key)
+    limiter = MessageLimiter(limits)
+    let host = uplink.address.split(separator: "/").dropFirst().first ?? ""
+    sender = limiter.sender(
+      peer, at: purpose == .direct && uplink.address.hasPrefix("tcp:") ? Array(host.utf8) : [])
     phase = .waiting(until: now)
     // Grows over restarts of this process too, as long as the clock does not go back.
     connection = UInt64(max(0, Date().timeIntervalSince1970 * 1_000_000))
@@ -126,7 +135,14 @@ final class Dialler: LinkOwner {
 
   /// Takes what has arrived, from the peer and from libzmq's monitor.
   func receive(now: MonotonicTime, into events: inout [Event]) {
-    while let parts = socket?.receive(partLimit: 2) {
+    var count = 0, bytesTaken = 0
+    while count < Acceptor.messagesPerTurn, bytesTaken < Acceptor.bytesPerTurn,
+      let parts = socket?.receive(partLimit: 2)
+    {
+      count += 1
+      let size = parts.reduce(0) { $0 + $1.bytes.count }
+      bytesTaken += size
+      guard limiter.verdict(on: sender, now: now) == .taken else { continue }
       let tail = parts.count > 1 ? parts[1].bytes : nil
       guard let bytes = parts.first?.bytes,
         let frames = try? bytes.withUnsafeBytes({ try FrameCodec.decode($0, tail: tail) })
@@ -136,6 +152,7 @@ final class Dialler: LinkOwner {
           now: now, into: &events)
         return
       }
+      limiter.took(messages: frames.count, bytes: size, from: sender)
       for frame in frames { handle(frame, now: now, into: &events) }
     }
     while let parts = monitor?.receive(partLimit: 2) {
@@ -217,9 +234,9 @@ final class Dialler: LinkOwner {
       backoff = Self.firstBackoff
       events.append(.up(link, peer))
     case (.refusal(let code, let message, let remedy), .connecting):
-      var error = IorunError(.init(rawValue: code), String(message.prefix(500)))
-      error.remedy = remedy.isEmpty ? nil : String(remedy.prefix(500))
-      fail(error, now: now, into: &events)
+      fail(Self.error(code, message, remedy), now: now, into: &events)
+    case (.refusal(let code, let message, let remedy), .up):
+      events.append(.warned(Self.error(code, message, remedy)))
     case (.packet(let packet), .up(let link, _, let pingAt)):
       phase = .up(link, lastHeard: now, pingAt: pingAt)
       events.append(.packet(link, packet))
@@ -228,6 +245,12 @@ final class Dialler: LinkOwner {
       roundTrip = now - MonotonicTime(nanoseconds: Int64(bitPattern: token))
     default: return
     }
+  }
+
+  private static func error(_ code: Int, _ message: String, _ remedy: String) -> IorunError {
+    IorunError(
+      .init(rawValue: code), String(message.prefix(500)),
+      remedy: remedy.isEmpty ? nil : String(remedy.prefix(500)))
   }
 
   private func observe(

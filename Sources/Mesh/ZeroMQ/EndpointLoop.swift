@@ -23,6 +23,7 @@ final class EndpointLoop {
   /// Whose process lives at an address, for addresses that are not the peer's own id.
   private var principals: [PeerID: PeerID] = [:]
   private var events: [LinkSockets.Event] = []
+  private var together: [[UInt8]] = []
   private var actions: [MeshEngine.Action] = []
   private var inbound: [InboundPayload] = []
   private var lost: [(PeerID, IorunError)] = []
@@ -30,6 +31,7 @@ final class EndpointLoop {
   private var nextReceiverTick = MonotonicTime(nanoseconds: 0)
   private var nextEngineTick = MonotonicTime(nanoseconds: 0)
   private var newcomerAdmission: NewcomerAdmission?
+  private var pacing = HeartbeatPacing()
   private var stopBy: MonotonicTime?
   private var stopped: [@Sendable () -> Void] = []
 
@@ -58,11 +60,16 @@ final class EndpointLoop {
       var commands = mailbox.takeOrSleep()
       // Sockets are read without waiting in any case: with work at hand a poll would tell nothing.
       // Whoever brings a job after this look wakes the thread, which is noted to be asleep.
-      if commands.isEmpty, !executor.hasJobs { poll(timeout: timeout(Self.now())) }
+      if commands.isEmpty, !executor.hasJobs {
+        if pacing.pauses { pause() } else { poll(timeout: timeout(Self.now())) }
+      }
       commands += mailbox.takeAwake()
       let now = Self.now()
       receiveFrames(now: now)
-      for command in commands { perform(command, now: now) }
+      pacing.took(
+        heartbeats: sockets.heartbeatCount,
+        other: !actions.isEmpty || !commands.isEmpty || executor.hasJobs, now: now)
+      perform(commands, now: now)
       runTimers(now: now, receiver: receiver)
       carryOut()
       deliver(to: receiver)
@@ -80,7 +87,7 @@ final class EndpointLoop {
   private func runJobs(now: MonotonicTime, receiver: any TransportReceiver) {
     guard executor.hasJobs else { return }
     executor.runJobs(limit: Self.jobsPerTurn)
-    for command in mailbox.takeAwake() { perform(command, now: now) }
+    perform(mailbox.takeAwake(), now: now)
     carryOut()
     deliver(to: receiver)
   }
@@ -109,6 +116,13 @@ final class EndpointLoop {
     sockets.appendPollItems(to: &items)
     zmq_poll(&items, Int32(items.count), timeout)
     if items[0].revents != 0 { _ = iorun_eventfd_drain(mailbox.descriptor) }
+  }
+
+  /// Sleeps for a moment, whatever comes over the sockets; a command or a job ends it.
+  private func pause() {
+    var item = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
+    guard Glibc.poll(&item, 1, HeartbeatPacing.pauseMilliseconds) > 0 else { return }
+    _ = iorun_eventfd_drain(mailbox.descriptor)
   }
 
   private func timeout(_ now: MonotonicTime) -> Int {
@@ -168,12 +182,52 @@ final class EndpointLoop {
     }
   }
 
+  /// Carries out what other threads asked for. What they are done with comes first, so that what is
+  /// sent says so, and what goes to one peer goes as one: a session is looked up and its deadline
+  /// found once for many payloads.
+  private func perform(_ commands: [EndpointMailbox.Command], now: MonotonicTime) {
+    guard !commands.isEmpty else { return }
+    noteConsumed(commands, now: now)
+    var to: (peer: PeerID, trafficClass: TrafficClass)?
+    for command in commands {
+      switch command {
+      case .send(let payload, let peer, let trafficClass):
+        if let present = to, present != (peer, trafficClass) { sendTogether(present, now: now) }
+        to = (peer, trafficClass)
+        together.append(payload)
+      case .consumed: continue
+      default:
+        if let present = to.take() { sendTogether(present, now: now) }
+        perform(command, now: now)
+      }
+    }
+    if let to { sendTogether(to, now: now) }
+  }
+
+  private func sendTogether(_ to: (peer: PeerID, trafficClass: TrafficClass), now: MonotonicTime) {
+    guard !together.isEmpty else { return }
+    engine.send(together, to: to.peer, in: to.trafficClass, now: now, into: &actions)
+    together.removeAll(keepingCapacity: true)
+  }
+
+  private func noteConsumed(_ commands: [EndpointMailbox.Command], now: MonotonicTime) {
+    var from: (peer: PeerID, trafficClass: TrafficClass)?
+    var sum = 0
+    for case .consumed(let byteCount, let peer, let trafficClass) in commands {
+      if let present = from, present != (peer, trafficClass) {
+        engine.consumed(sum, from: present.peer, in: present.trafficClass, now: now)
+        sum = 0
+      }
+      from = (peer, trafficClass)
+      sum += byteCount
+    }
+    guard let from else { return }
+    engine.consumed(sum, from: from.peer, in: from.trafficClass, now: now)
+  }
+
   private func perform(_ command: EndpointMailbox.Command, now: MonotonicTime) {
     switch command {
-    case .send(let payload, let peer, let trafficClass):
-      engine.send(payload, to: peer, in: trafficClass, now: now, into: &actions)
-    case .consumed(let byteCount, let peer, let trafficClass):
-      engine.consumed(byteCount, from: peer, in: trafficClass, now: now)
+    case .send, .consumed: return
     case .relays(let table): engine.setRelays(table)
     case .newcomers(let admission): newcomerAdmission = admission
     case .decided(let link, let refusal):

@@ -6,11 +6,7 @@
 /// a command of the same key many times a second. What a
 /// handshake costs before this looks (0.8 ms of libzmq's thread) is for a packet filter to bound.
 struct HandshakeLimiter: Sendable {
-  /// Handshakes at once, and in a second from then on.
-  struct Rate: Sendable {
-    let burst: Double
-    let perSecond: Double
-  }
+  typealias Rate = TokenBucket.Rate
 
   /// Of one admitted key at one address: several nodes behind one router may share a ticket.
   static let key = Rate(burst: 240, perSecond: 2)
@@ -30,21 +26,19 @@ struct HandshakeLimiter: Sendable {
     case stranger([UInt8])
   }
 
-  private struct Bucket: Sendable {
-    var tokens: Double
-    var at: MonotonicTime
-  }
+  private var buckets: [Name: TokenBucket] = [:]
 
-  private var buckets: [Name: Bucket] = [:]
+  /// True for loopback and Unix sockets; `address` is the IP address as text, empty for the latter.
+  static func isLocal(_ address: [UInt8]) -> Bool {
+    address.isEmpty || address.starts(with: Array("127.".utf8))
+      || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
+  }
 
   /// Counts a handshake; false where it is one too many. `key` is `nil` for a key that nobody admits,
   /// `address` the IP address as text, empty for a Unix socket.
   mutating func takes(key: [UInt8]?, address: [UInt8], now: MonotonicTime) -> Bool {
     if buckets.count >= Self.bucketLimit { makeRoom(now) }
-    let isLocal =
-      address.isEmpty || address.starts(with: Array("127.".utf8))
-      || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
-    guard !isLocal else { return true }
+    guard !Self.isLocal(address) else { return true }
     // What one address is refused takes nothing from what the key has elsewhere.
     let isInTime =
       key.map {
@@ -54,15 +48,7 @@ struct HandshakeLimiter: Sendable {
   }
 
   private mutating func take(_ name: Name, _ rate: Rate, _ now: MonotonicTime) -> Bool {
-    var bucket = buckets[name] ?? Bucket(tokens: rate.burst, at: now)
-    bucket.tokens = min(
-      rate.burst, bucket.tokens + Double((now - bucket.at).wholeNanoseconds) * 1e-9 * rate.perSecond
-    )
-    bucket.at = now
-    let isInTime = bucket.tokens >= 1
-    if isInTime { bucket.tokens -= 1 }
-    buckets[name] = bucket
-    return isInTime
+    buckets[name, default: TokenBucket(rate, now: now)].take(rate, now: now)
   }
 
   private mutating func makeRoom(_ now: MonotonicTime) {

@@ -12,6 +12,9 @@ public final class LinkBoard: Sendable {
     /// It is gone. `wasClosed`: the peer's kernel closed it; else it was silent for too long, or sent
     /// what no peer sends.
     case down(wasClosed: Bool)
+    /// It sends more than is taken of a peer, or all at its address together do; told now and then. Of
+    /// people's commands, too.
+    case limited
   }
 
   /// Called on the I/O thread, in order: must not block.
@@ -65,6 +68,8 @@ public final class LinkBoard: Sendable {
     }
     handler?(peer, .down(wasClosed: wasClosed))
   }
+
+  func isLimited(_ peer: PeerID) { state.withLock { $0.handler }?(peer, .limited) }
 
   func heard(_ times: [PeerID: MonotonicTime], acknowledged: [PeerID: MonotonicTime]) {
     state.withLock { state in

@@ -22,6 +22,7 @@ final class LinkSockets {
   private let security: LinkSecurity
   private let board: LinkBoard
   private let versions: ProtocolVersions
+  private let limits: MessageLimiter.Limits
   /// The adjacent peer that knows the way to everybody else.
   let uplink: PeerID?
   private var diallers: [PeerID: Dialler] = [:]
@@ -35,8 +36,10 @@ final class LinkSockets {
 
   init(
     identity: CurveKey, instance: UInt64, security: LinkSecurity, uplink: MeshUplink?,
-    uplinkMonitor: UplinkMonitor, board: LinkBoard, versions: ProtocolVersions
+    uplinkMonitor: UplinkMonitor, board: LinkBoard, versions: ProtocolVersions,
+    limits: MessageLimiter.Limits = MessageLimiter.Limits()
   ) {
+    self.limits = limits
     self.versions = versions
     self.identity = identity
     self.instance = instance
@@ -47,7 +50,7 @@ final class LinkSockets {
       add(
         Dialler(
           uplink, as: .carrier, telling: uplinkMonitor, identity: identity, instance: instance,
-          security: security, versions: versions, now: EndpointLoop.now()))
+          security: security, versions: versions, limits: limits, now: EndpointLoop.now()))
     }
   }
 
@@ -74,7 +77,7 @@ final class LinkSockets {
   ) throws -> LinkListener {
     let acceptor = try Acceptor(
       addresses: addresses, identity: identity, admits: admits, credentials: credentials,
-      security: security, board: board, versions: versions)
+      security: security, board: board, versions: versions, limits: limits)
     nextListener += 1
     acceptors[nextListener] = acceptor
     return LinkListener(number: nextListener, addresses: acceptor.addresses)
@@ -98,7 +101,7 @@ final class LinkSockets {
     add(
       Dialler(
         link, as: purpose, telling: monitor, identity: identity, instance: instance,
-        security: security, versions: versions, now: now))
+        security: security, versions: versions, limits: limits, now: now))
   }
 
   func hangUp(_ peer: PeerID, into events: inout [Event]) {
@@ -132,6 +135,9 @@ final class LinkSockets {
       takeAccepted(acceptor, into: &events)
     }
   }
+
+  /// How many heartbeats wait for their answers until `flush`.
+  var heartbeatCount: Int { acceptors.values.reduce(0) { $0 + $1.heartbeatCount } }
 
   /// Takes what has arrived, and does what is due.
   func receive(now: MonotonicTime, into events: inout [Event]) {
@@ -190,6 +196,7 @@ final class LinkSockets {
         events.append(.down(link))
       case .packet(let link, let packet): events.append(.packet(link, packet))
       case .failed(let error): dialler.state.failed(error)
+      case .warned(let error): dialler.state.warned(error)
       }
     }
     dialled.removeAll(keepingCapacity: true)

@@ -7,15 +7,22 @@ internal import IorunCore
 ///
 /// The kernel uses a descriptor again, but only after its connection has ended, of which the monitor
 /// tells first. Whoever notes a new connection's descriptor takes what the monitor has told before.
+///
+/// It tells, too, where nobody could be let in because this process has no descriptor left: libzmq would
+/// try again at once, and for ever.
 final class ListenerMonitor {
   let socket: ZMQSocket
+  private var starved: Set<String> = []
   private let listener: ZMQSocket
 
   /// Watches `listener`. Before it is bound.
   init(_ listener: ZMQSocket) throws {
     self.listener = listener
     let address = "inproc://ended-\(UInt(bitPattern: ObjectIdentifier(listener)))"
-    guard zmq_socket_monitor(listener.handle, address, ZMQ_EVENT_DISCONNECTED) == 0 else {
+    guard
+      zmq_socket_monitor(listener.handle, address, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED)
+        == 0
+    else {
       throw ZMQContext.lastError("watch a socket")
     }
     socket = try ZMQSocket(ZMQ_PAIR)
@@ -29,12 +36,26 @@ final class ListenerMonitor {
     var descriptors: [Int32] = []
     while let parts = socket.receive(partLimit: 2) {
       guard parts.count == 2, parts[0].bytes.count == 6 else { continue }
-      let value = parts[0].bytes.withUnsafeBytes {
-        $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self)
+      let (event, value) = parts[0].bytes.withUnsafeBytes {
+        (
+          $0.loadUnaligned(as: UInt16.self),
+          Int32(bitPattern: $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
+        )
       }
-      descriptors.append(Int32(bitPattern: value))
+      if Int32(event) == ZMQ_EVENT_DISCONNECTED {
+        descriptors.append(value)
+      } else if value == EMFILE || value == ENFILE {
+        starved.insert(String(decoding: parts[1].bytes, as: UTF8.self))
+      }
     }
     return descriptors
+  }
+
+  /// The addresses at which no descriptor was left for a connection, since the last time. Known once
+  /// `ended` has read them.
+  func takeStarved() -> Set<String> {
+    defer { starved.removeAll() }
+    return starved
   }
 
   func close() {

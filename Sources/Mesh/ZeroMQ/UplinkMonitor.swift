@@ -7,6 +7,7 @@ public final class UplinkMonitor: Sendable {
   private struct State {
     var isUp = false
     var lastFailure: IorunError?
+    var lastWarning: IorunError?
     var roundTrip: Duration?
     /// By number; `nil` until the waiter's continuation is there.
     var waiters: [UInt64: CheckedContinuation<Void, any Error>?] = [:]
@@ -28,6 +29,10 @@ public final class UplinkMonitor: Sendable {
 
   /// Why the last attempt failed, while there is no link.
   public var lastFailure: IorunError? { state.withLock { $0.lastFailure } }
+
+  /// What the other side said last of a link that went on, for example that more is sent over it than
+  /// it takes (`overloaded`).
+  public var lastWarning: IorunError? { state.withLock { $0.lastWarning } }
 
   /// Returns when the link is up.
   ///
@@ -98,6 +103,8 @@ public final class UplinkMonitor: Sendable {
     }
     for waiter in waiters { waiter.resume(throwing: error) }
   }
+
+  func warned(_ error: IorunError) { state.withLock { $0.lastWarning = error } }
 
   func measured(_ roundTrip: Duration) { state.withLock { $0.roundTrip = roundTrip } }
 

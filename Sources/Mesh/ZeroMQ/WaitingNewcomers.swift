@@ -6,7 +6,7 @@ internal import IorunWire
 struct WaitingNewcomers: Sendable {
   /// One who waits.
   struct Waiting: Sendable {
-    let route: [UInt8]
+    let route: Route
     /// What ZAP said: the ticket.
     let userID: String
     let peer: PeerID
@@ -26,14 +26,14 @@ struct WaitingNewcomers: Sendable {
   static let packetBytes = 4096
 
   private var waiting: [MeshEngine.LinkID: Waiting] = [:]
-  private var linkOf: [[UInt8]: MeshEngine.LinkID] = [:]
+  private var linkOf: [Route: MeshEngine.LinkID] = [:]
 
   /// True where no more may wait.
   var isFull: Bool { waiting.count >= Self.limit }
 
   /// Lets one wait for the link of that number; one who waits on the same connection waits no more.
   mutating func add(
-    _ link: MeshEngine.LinkID, route: [UInt8], userID: String, peer: PeerID, connection: UInt64,
+    _ link: MeshEngine.LinkID, route: Route, userID: String, peer: PeerID, connection: UInt64,
     instance: UInt64, version: UInt32, now: MonotonicTime
   ) {
     forget(route)
@@ -44,7 +44,7 @@ struct WaitingNewcomers: Sendable {
   }
 
   /// Keeps a packet of one who waits; false where nobody waits on that connection.
-  mutating func keep(_ packet: Packet, from route: [UInt8], userID: String) -> Bool {
+  mutating func keep(_ packet: Packet, from route: Route, userID: String) -> Bool {
     guard !linkOf.isEmpty, let link = linkOf[route], let one = waiting[link],
       one.userID == userID
     else { return false }
@@ -62,7 +62,7 @@ struct WaitingNewcomers: Sendable {
   }
 
   /// That connection is gone: whoever waited on it waits no more.
-  mutating func forget(_ route: [UInt8]) {
+  mutating func forget(_ route: Route) {
     if let link = linkOf.removeValue(forKey: route) { waiting[link] = nil }
   }
 

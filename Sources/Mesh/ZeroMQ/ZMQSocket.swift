@@ -37,6 +37,10 @@ final class ZMQSocket {
     try check(zmq_bind(handle, address), "listen on \(address)")
   }
 
+  func unbind(_ address: String) throws {
+    try check(zmq_unbind(handle, address), "stop listening on \(address)")
+  }
+
   func connect(_ address: String) throws {
     try check(zmq_connect(handle, address), "connect to \(address)")
   }
@@ -54,19 +58,28 @@ final class ZMQSocket {
     zmq_send(handle, bytes, bytes.count, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0
   }
 
+  /// Sends one part from where it lies.
+  func send(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    zmq_send(handle, bytes.baseAddress, bytes.count, ZMQ_DONTWAIT) >= 0
+  }
+
+  /// Sends where the next part goes to; false where the route is not known, or takes nothing now.
+  func send(_ route: Route, more: Bool) -> Bool {
+    route.withBytes {
+      zmq_send(handle, $0.baseAddress, $0.count, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0
+    }
+  }
+
   /// One received message part.
   struct Part {
     var bytes: [UInt8]
     /// What ZAP answered as User-Id for the connection it came over: of a message's second part.
     var userID: String?
-    /// The descriptor of that connection, where it was asked for.
-    var descriptor: Int32?
   }
 
   /// Receives one whole message of at most `limit` parts; `nil` where none waits. A message with
-  /// more parts is read to its end and returned empty. `knows` says of a message's first part whether
-  /// its connection is known already: then its descriptor is not asked for.
-  func receive(partLimit limit: Int, unless knows: ([UInt8]) -> Bool = { _ in true }) -> [Part]? {
+  /// more parts is read to its end and returned empty.
+  func receive(partLimit limit: Int) -> [Part]? {
     var parts: [Part] = []
     while true {
       var message = zmq_msg_t()
@@ -81,13 +94,7 @@ final class ZMQSocket {
         // One part tells it; a connection's messages have one sender.
         let userID =
           parts.count == 1 ? zmq_msg_gets(&message, "User-Id").map { String(cString: $0) } : nil
-        var part = Part(bytes: bytes, userID: userID)
-        if let first = parts.first, !knows(first.bytes) {
-          // Deprecated in name, but the one way to tell which connection a message came over.
-          let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
-          if descriptor >= 0 { part.descriptor = descriptor }
-        }
-        parts.append(part)
+        parts.append(Part(bytes: bytes, userID: userID))
       }
       if zmq_msg_more(&message) == 0 { return parts.count > limit ? [] : parts }
     }

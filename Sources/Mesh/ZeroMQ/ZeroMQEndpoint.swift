@@ -69,10 +69,21 @@ public final class ZeroMQEndpoint: MeshTransport {
       instance: instance, security: .curve)
   }
 
-  package init(
+  package convenience init(
     identity: CurveKey, listening: [String], admits: @escaping KeyAdmission, uplink: MeshUplink?,
     instance: UInt64 = MeshInstance.only, security: LinkSecurity,
     versions: ProtocolVersions = IorunVersion.wireProtocols
+  ) throws {
+    try self.init(
+      identity: identity, listening: listening, admits: admits, uplink: uplink,
+      instance: instance, security: security, versions: versions,
+      limits: MessageLimiter.Limits())
+  }
+
+  init(
+    identity: CurveKey, listening: [String], admits: @escaping KeyAdmission, uplink: MeshUplink?,
+    instance: UInt64 = MeshInstance.only, security: LinkSecurity = .curve,
+    versions: ProtocolVersions = IorunVersion.wireProtocols, limits: MessageLimiter.Limits
   ) throws {
     self.identity = identity
     localPeer = MeshInstance.address(of: instance, of: identity.peer)
@@ -81,7 +92,7 @@ public final class ZeroMQEndpoint: MeshTransport {
     uplinkPeer = uplink.map { CurveKey.peer(of: $0.key) }
     let sockets = LinkSockets(
       identity: identity, instance: instance, security: security, uplink: uplink,
-      uplinkMonitor: uplinkMonitor, board: links, versions: versions)
+      uplinkMonitor: uplinkMonitor, board: links, versions: versions, limits: limits)
     addresses = listening.isEmpty ? [] : try sockets.listen(on: listening, admits: admits).addresses
     if security == .curve, let address = addresses.first {
       try StrangerTest.run(at: address, serverKey: identity.publicKey)

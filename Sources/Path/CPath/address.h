@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "CPath.h"
 
@@ -54,6 +55,62 @@ static inline int same_address(const struct iorun_path_address *one,
                                const struct iorun_path_address *other) {
   return one->length == other->length && one->port == other->port &&
          memcmp(one->bytes, other->bytes, one->length) == 0;
+}
+
+// Room for one number, and for the address of this machine that a datagram came to or goes from.
+struct control_space {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    struct cmsghdr align;
+  };
+};
+
+// The address of this machine that a datagram came to; length 0 where the kernel does not say.
+static inline void local_address(struct msghdr *message, struct iorun_path_address *out) {
+  out->length = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+       header = CMSG_NXTHDR(message, header)) {
+    if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
+      struct in6_pktinfo info;
+      memcpy(&info, CMSG_DATA(header), sizeof info);
+      struct sockaddr_storage place = {.ss_family = AF_INET6};
+      ((struct sockaddr_in6 *)&place)->sin6_addr = info.ipi6_addr;
+      from_kernel(&place, out);
+    } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
+      struct in_pktinfo info;
+      memcpy(&info, CMSG_DATA(header), sizeof info);
+      out->length = 4;
+      memcpy(out->bytes, &info.ipi_addr, 4);
+    }
+  }
+}
+
+// Lets a datagram go from `source`, which an answer must do on a machine with several addresses: NATs
+// and firewalls let in only what comes from where something was sent. Appends to the controls.
+static inline void put_source(struct msghdr *message, struct control_space *controls,
+                              const struct iorun_path_address *source, int family) {
+  if (!source || source->length == 0) return;
+  size_t used = message->msg_controllen;
+  struct cmsghdr *header = (struct cmsghdr *)(controls->bytes + used);
+  message->msg_control = controls->bytes;
+  if (family == AF_INET) {
+    struct in_pktinfo info = {0};
+    memcpy(&info.ipi_spec_dst, source->bytes, 4);
+    header->cmsg_level = IPPROTO_IP;
+    header->cmsg_type = IP_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof info);
+    memcpy(CMSG_DATA(header), &info, sizeof info);
+    message->msg_controllen = used + CMSG_SPACE(sizeof info);
+    return;
+  }
+  struct sockaddr_storage place;
+  to_kernel(source, family, &place);
+  struct in6_pktinfo info = {.ipi6_addr = ((struct sockaddr_in6 *)&place)->sin6_addr};
+  header->cmsg_level = IPPROTO_IPV6;
+  header->cmsg_type = IPV6_PKTINFO;
+  header->cmsg_len = CMSG_LEN(sizeof info);
+  memcpy(CMSG_DATA(header), &info, sizeof info);
+  message->msg_controllen = used + CMSG_SPACE(sizeof info);
 }
 
 #endif

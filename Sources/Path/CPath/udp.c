@@ -54,8 +54,22 @@ int iorun_udp_port(int fd) {
   return address.port;
 }
 
+void iorun_udp_tell_local(int fd) {
+  int on = 1;
+  if (family_of(fd) == AF_INET6)
+    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+  else
+    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+}
+
 ssize_t iorun_udp_send(int fd, const struct iorun_path_address *to, const void *bytes, size_t count,
                        int ttl) {
+  return iorun_udp_send_from(fd, NULL, to, bytes, count, ttl);
+}
+
+ssize_t iorun_udp_send_from(int fd, const struct iorun_path_address *source,
+                            const struct iorun_path_address *to, const void *bytes, size_t count,
+                            int ttl) {
   struct sockaddr_storage place;
   int family = family_of(fd);
   socklen_t length = to_kernel(to, family, &place);
@@ -63,13 +77,10 @@ ssize_t iorun_udp_send(int fd, const struct iorun_path_address *to, const void *
   struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
   struct msghdr message = {
       .msg_name = &place, .msg_namelen = length, .msg_iov = &part, .msg_iovlen = 1};
-  union {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-  } control = {0};
+  struct control_space control = {0};
   if (ttl > 0) {
     message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
+    message.msg_controllen = CMSG_SPACE(sizeof(int));
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     // A mapped IPv4 address takes IPv4's option, on an IPv6 socket, too.
     header->cmsg_level = to->length == 4 ? IPPROTO_IP : IPPROTO_IPV6;
@@ -77,6 +88,7 @@ ssize_t iorun_udp_send(int fd, const struct iorun_path_address *to, const void *
     header->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(header), &ttl, sizeof ttl);
   }
+  put_source(&message, &control, source, family);
   ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
   // An earlier datagram's ICMP answer is reported here, and is not about this one.
   if (sent < 0 && (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH))
@@ -85,11 +97,25 @@ ssize_t iorun_udp_send(int fd, const struct iorun_path_address *to, const void *
 }
 
 ssize_t iorun_udp_receive(int fd, struct iorun_path_address *from, void *bytes, size_t room) {
+  struct iorun_path_address local;
+  return iorun_udp_receive_at(fd, from, &local, bytes, room);
+}
+
+ssize_t iorun_udp_receive_at(int fd, struct iorun_path_address *from,
+                             struct iorun_path_address *local, void *bytes, size_t room) {
   struct sockaddr_storage place;
-  socklen_t length = sizeof place;
-  ssize_t count = recvfrom(fd, bytes, room, 0, (struct sockaddr *)&place, &length);
+  struct control_space control;
+  struct iovec part = {.iov_base = bytes, .iov_len = room};
+  struct msghdr message = {.msg_name = &place,
+                           .msg_namelen = sizeof place,
+                           .msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  ssize_t count = recvmsg(fd, &message, 0);
   if (count < 0) return -errno;
   from_kernel(&place, from);
+  local_address(&message, local);
   return count;
 }
 

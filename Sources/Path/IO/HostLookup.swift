@@ -6,11 +6,18 @@ public enum HostLookup {
   /// The addresses of `host`, a name or numbers, with `port`; at most eight, none where the name is
   /// unknown. May take seconds; runs off the cooperative pool.
   public static func addresses(of host: String, port: UInt16) async -> [SocketAddress] {
-    var text = host[...]
-    if text.first == "[", text.last == "]" { text = text.dropFirst().dropLast() }
-    if let numeric = SocketAddress(host: String(text), port: port) { return [numeric] }
-    let name = String(text)
+    let name = bare(host[...])
+    if let numeric = SocketAddress(host: name, port: port) { return [numeric] }
     return (try? await Blocking.run { lookUp(name, port) }) ?? []
+  }
+
+  /// The host of `host:port`; of an IPv6 address what stands in the brackets.
+  public static func host(of address: String) -> String {
+    bare(address.lastIndex(of: ":").map { address[..<$0] } ?? address[...])
+  }
+
+  private static func bare(_ host: Substring) -> String {
+    host.first == "[" && host.last == "]" ? String(host.dropFirst().dropLast()) : String(host)
   }
 
   private static func lookUp(_ name: String, _ port: UInt16) -> [SocketAddress] {

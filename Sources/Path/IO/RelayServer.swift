@@ -81,6 +81,7 @@ public final class RelayServer: Sendable {
     nonisolated(unsafe) let owned = relay
     let thread = Thread { [weak self] in
       iorun_relay_name_thread()
+      iorun_udp_tell_local(other)
       Self.run(owned, desk, [descriptor, other, silent], stop) { counters, bytes in
         self?.note(counters, bytes)
       }
@@ -151,7 +152,8 @@ public final class RelayServer: Sendable {
           Array($0.prefix(Int(controls[index].count)))
         }
         for action in desk.receive(bytes, from: from, now: now, unixSeconds: unix) {
-          perform(action, relay, asked: descriptor, silent: silent)
+          perform(
+            action, relay, at: controls[index].local, asked: descriptor, silent: silent)
         }
       }
       if polled[1].revents != 0 {
@@ -165,13 +167,16 @@ public final class RelayServer: Sendable {
     }
   }
 
+  /// `local` is the address of this machine that was asked: answers come from there.
   private static func perform(
-    _ action: RelayDesk.Action, _ relay: OpaquePointer, asked: Int32, silent: Int32
+    _ action: RelayDesk.Action, _ relay: OpaquePointer, at local: iorun_path_address,
+    asked: Int32, silent: Int32
   ) {
     switch action {
     case .reply(let bytes, let address, let fromSilentPort):
-      var native = address.native
-      _ = iorun_udp_send(fromSilentPort ? silent : asked, &native, bytes, bytes.count, 0)
+      var (native, local) = (address.native, local)
+      _ = iorun_udp_send_from(
+        fromSilentPort ? silent : asked, &local, &native, bytes, bytes.count, 0)
     case .install(let slot, let leg, let tag, let address, let expiresAt, let rate):
       var native = address.native
       _ = iorun_relay_install(
@@ -184,15 +189,16 @@ public final class RelayServer: Sendable {
     _ other: Int32, _ silent: Int32, _ relay: OpaquePointer, _ desk: inout RelayDesk,
     now: Duration, unixSeconds: UInt64
   ) {
-    var (from, buffer) = (iorun_path_address(), [UInt8](repeating: 0, count: 2048))
+    var (from, local) = (iorun_path_address(), iorun_path_address())
+    var buffer = [UInt8](repeating: 0, count: 2048)
     for _ in 0..<64 {
-      let count = iorun_udp_receive(other, &from, &buffer, buffer.count)
+      let count = iorun_udp_receive_at(other, &from, &local, &buffer, buffer.count)
       guard count >= 0, let address = SocketAddress(from) else { return }
       let actions = desk.receive(
         Array(buffer.prefix(count)), from: address, now: now, unixSeconds: unixSeconds)
       for action in actions {
         guard case .reply = action, actions.count == 1 else { continue }
-        perform(action, relay, asked: other, silent: silent)
+        perform(action, relay, at: local, asked: other, silent: silent)
       }
     }
   }

@@ -61,12 +61,13 @@ public struct KernelBench: Sendable {
   public func run(threads: [Int], progress: (Row) -> Void = { _ in }) throws -> [Row] {
     try KernelSelfTest.run()
     var rows: [Row] = []
+    var alone: [Kernel: Double] = [:]
     func add(_ more: [Row]) {
       rows += more
       more.forEach(progress)
     }
     for count in threads {
-      add(hashRows(count))
+      add(hashRows(count, alone: &alone))
       add(laneRows(count))
       add(productRows(count))
     }
@@ -113,7 +114,26 @@ public struct KernelBench: Sendable {
       referenceName: reference?.name, cycles: cycles)
   }
 
-  private func hashRows(_ threads: Int) -> [Row] {
+  /// Hashes a second that the bare instructions of a kernel allow on so many threads at once, each on registers of
+  /// its own.
+  private func mixRate(_ threads: Int, of kernel: Kernel) -> Double {
+    var best = 0.0
+    for _ in 0..<trials {
+      let sum = Mutex(0.0)
+      let group = DispatchGroup()
+      for thread in 0..<threads {
+        DispatchQueue(label: "iorun.pow.limit.\(thread)").async(group: group) {
+          let nanoseconds = kernel == .shaNI ? iorun_pow_mix_ns() : iorun_pow_vector_mix_ns()
+          if nanoseconds > 0 { sum.withLock { $0 += 1e9 / nanoseconds } }
+        }
+      }
+      group.wait()
+      best = max(best, sum.withLock { $0 })
+    }
+    return best
+  }
+
+  private func hashRows(_ threads: Int, alone: inout [Kernel: Double]) -> [Row] {
     let message = [UInt8](repeating: 7, count: 80)
     let openSSL = rate(threads) { _ in
       var hasher = SHA256.Hasher()
@@ -138,8 +158,20 @@ public struct KernelBench: Sendable {
           "cpu.hash/\(kernel.rawValue)", threads, rate, "hashes/s",
           reference: ("OpenSSL EVP, context kept", openSSL), cycles: hz / rate))
       if kernel == .shaNI || kernel == .avx512 {
-        let mix = kernel == .shaNI ? iorun_pow_mix_ns() : iorun_pow_vector_mix_ns()
-        let limit = Double(threads) * 1e9 / mix
+        let limit = mixRate(threads, of: kernel)
+        // What the cores themselves gain by being several, without any of this code.
+        if threads > 1 {
+          rows.append(
+            row(
+              "limit/\(kernel.rawValue)-instructions", threads, limit, "hashes/s",
+              reference: ("the same on one thread", mixRate(1, of: kernel))))
+          rows.append(
+            row(
+              "cpu.hash/\(kernel.rawValue)", threads, rate, "hashes/s",
+              reference: ("the same on one thread", alone[kernel] ?? 0)))
+        } else {
+          alone[kernel] = rate
+        }
         rows.append(
           row(
             "cpu.hash/\(kernel.rawValue)", threads, rate, "hashes/s",
@@ -176,6 +208,16 @@ public struct KernelBench: Sendable {
           row(
             "cpu.lane/\(kernel.rawValue)/\(lanes)-lanes", threads, rate, "steps/s",
             reference: ("OpenSSL EVP, one chain", openSSL), cycles: hz / rate))
+        guard kernel == .shaNI else { continue }
+        // One lane waits for its own rounds; three use up what the core does of all instructions.
+        let (name, bound) =
+          lanes == 1
+          ? ("32 rounds one after the other", Double(threads) * 1e9 / iorun_pow_rounds_ns())
+          : ("instruction mix", mixRate(threads, of: kernel))
+        rows.append(
+          row(
+            "cpu.lane/\(kernel.rawValue)/\(lanes)-lanes", threads, rate, "steps/s",
+            reference: (name, bound), cycles: hz / rate))
       }
     }
     return rows

@@ -14,19 +14,80 @@ static inline void philox(uint32_t x[4], uint32_t k0, uint32_t k1) {
   }
 }
 
-void iorun_pow_rows(const uint32_t key[2], uint32_t layer, uint32_t side, uint32_t first,
-                    uint32_t count, uint32_t n, uint8_t *rows) {
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+// x times `by` in each of eight lanes: the high halves, and the low ones.
+__attribute__((target("avx2"))) static inline __m256i multiply(__m256i x, __m256i by,
+                                                              __m256i *low) {
+  __m256i even = _mm256_mul_epu32(x, by), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), by);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+  return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+}
+
+// Sixteen blocks of a line at once, in two halves that hide each other's latency: a vector has a word
+// of each of eight.
+__attribute__((target("avx2"))) static void blocks_avx2(const uint32_t key[2], uint32_t layer,
+                                                        uint32_t side, uint32_t line,
+                                                        uint32_t block, uint32_t mask,
+                                                        uint8_t *out) {
+  __m256i x[2][4], m0 = _mm256_set1_epi32((int)0xD2511F53u), m1 = _mm256_set1_epi32((int)0xCD9E8D57u);
+  for (int half = 0; half < 2; half++) {
+    x[half][0] = _mm256_add_epi32(_mm256_set1_epi32((int)(block + 8 * half)),
+                                  _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    x[half][1] = _mm256_set1_epi32((int)line), x[half][2] = _mm256_set1_epi32((int)side);
+    x[half][3] = _mm256_set1_epi32((int)layer);
+  }
+  uint32_t k0 = key[0], k1 = key[1];
+  _Pragma("clang loop unroll(full)") for (int round = 0; round < 10; round++) {
+    __m256i key0 = _mm256_set1_epi32((int)k0), key1 = _mm256_set1_epi32((int)k1);
+    _Pragma("clang loop unroll(full)") for (int half = 0; half < 2; half++) {
+      __m256i *y = x[half], low0, low1;
+      __m256i high0 = multiply(y[0], m0, &low0), high1 = multiply(y[2], m1, &low1);
+      y[0] = _mm256_xor_si256(_mm256_xor_si256(high1, y[1]), key0);
+      y[2] = _mm256_xor_si256(_mm256_xor_si256(high0, y[3]), key1);
+      y[1] = low1, y[3] = low0;
+    }
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  __m256i kept = _mm256_set1_epi32((int)mask);
+  _Pragma("clang loop unroll(full)") for (int half = 0; half < 2; half++, out += 128) {
+    // Back to four words a block: blocks 0 and 4, 1 and 5, and so on lie side by side.
+    __m256i *y = x[half];
+    __m256i a = _mm256_unpacklo_epi32(y[0], y[1]), b = _mm256_unpackhi_epi32(y[0], y[1]);
+    __m256i c = _mm256_unpacklo_epi32(y[2], y[3]), d = _mm256_unpackhi_epi32(y[2], y[3]);
+    __m256i pairs[4] = {_mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c),
+                        _mm256_unpacklo_epi64(b, d), _mm256_unpackhi_epi64(b, d)};
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++) {
+      __m256i pair = _mm256_and_si256(pairs[i], kept);
+      _mm_storeu_si128((__m128i *)(out + 16 * i), _mm256_castsi256_si128(pair));
+      _mm_storeu_si128((__m128i *)(out + 16 * (i + 4)), _mm256_extracti128_si256(pair, 1));
+    }
+  }
+}
+#endif
+
+void iorun_pow_rows(int kernel, const uint32_t key[2], uint32_t layer, uint32_t side,
+                    uint32_t first, uint32_t count, uint32_t n, uint8_t *rows) {
   uint32_t mask = side == 0 ? 0x7f7f7f7f : 0xffffffff;
-  for (uint32_t i = 0; i < count; i++)
-    for (uint32_t block = 0; block < n / 16; block++) {
+  int wide = (kernel == IORUN_POW_AVX2 || kernel == IORUN_POW_VNNI) && iorun_pow_has(IORUN_POW_AVX2);
+  for (uint32_t i = 0; i < count; i++) {
+    uint8_t *out = rows + (uint64_t)i * n;
+    uint32_t block = 0;
+#if defined(__x86_64__)
+    for (; wide && block + 16 <= n / 16; block += 16, out += 256)
+      blocks_avx2(key, layer, side, first + i, block, mask, out);
+#endif
+    (void)wide;
+    for (; block < n / 16; block++, out += 16) {
       uint32_t x[4] = {block, first + i, side, layer};
       philox(x, key[0], key[1]);
-      uint8_t *out = rows + (uint64_t)i * n + 16 * block;
       for (int word = 0; word < 4; word++) {
         x[word] &= mask;
         for (int byte = 0; byte < 4; byte++) out[4 * word + byte] = (uint8_t)(x[word] >> 8 * byte);
       }
     }
+  }
 }
 
 // Packed: for every `group` rows, for every four of n, the four bytes of each row.
@@ -55,8 +116,6 @@ static void tile_scalar(const uint8_t *a, const int8_t *b, uint32_t depth, int32
 }
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 // The sums begin at zero and meet c at the end: its lines come while the products are made.
 __attribute__((target("avx2"))) static void tile_avx2(const uint8_t *a, const int8_t *b,
                                                       uint32_t depth, int32_t *c,

@@ -74,6 +74,33 @@ public struct ModelCatalogue: Hashable, Codable, Sendable {
     models.first { $0.name.lowercased() == name.lowercased() }
   }
 
+  /// Throws `malformed` where a rate is none, a figure has no source, or two models have one name.
+  public func check() throws {
+    func refuse(_ name: String, _ why: String) -> IorunError {
+      IorunError(
+        .malformed, "the catalogue's '\(name.prefix(80))' \(why)",
+        remedy: "Compare it with what `iorun pow catalogue --json` prints")
+    }
+    var names: Set<String> = []
+    for model in models {
+      guard names.insert(model.name.lowercased()).inserted else {
+        throw refuse(model.name, "is there twice")
+      }
+      for rate in model.rates {
+        guard rate.median.isFinite, rate.median > 0, rate.devices > 0,
+          rate.spread.map({ $0.isFinite && $0 >= 0 }) ?? true
+        else { throw refuse(model.name, "has a rate of \(rate.kind.rawValue) that is none") }
+        guard !rate.source.isEmpty else {
+          throw refuse(model.name, "does not say where its rate of \(rate.kind.rawValue) is from")
+        }
+      }
+      let hasFigures = model.memoryBytes != nil || model.peakMultiplicationsPerSecond != nil
+      guard !hasFigures || !(model.source ?? "").isEmpty else {
+        throw refuse(model.name, "does not say where its memory or its peak is from")
+      }
+    }
+  }
+
   /// Puts a model in, or in the place of the one of its name.
   public mutating func insert(_ model: Model) {
     self = ModelCatalogue(models: models.filter { $0.name != model.name } + [model])
@@ -81,6 +108,50 @@ public struct ModelCatalogue: Hashable, Codable, Sendable {
 }
 
 extension ModelCatalogue {
+  /// What a device is measured against, and who says so.
+  public struct Expectation: Hashable, Sendable {
+    /// In the kind's unit.
+    public var rate: Double
+    /// The model and the source of its figure; `nil` where it is the device's own claim.
+    public var source: String?
+
+    /// Describes an expectation.
+    public init(rate: Double, source: String? = nil) { (self.rate, self.source) = (rate, source) }
+  }
+
+  /// What the cores of a device must do. A model's rate counts once it is from
+  /// ``Calibration/minimumDevices`` devices, and only where it is above what the device claims: a
+  /// device may be more than its model, and is then verified for no more than it shows, but it cannot
+  /// be one of a known model and claim less. A name alone makes no device faster: who says another
+  /// one's is measured against that.
+  ///
+  /// - Parameters:
+  ///   - model: the processor's name, as the device says it.
+  ///   - kind: the kind of work.
+  ///   - cores: how many of its cores work.
+  ///   - claimed: what these do by the device's own word.
+  public func expectation(
+    of model: String, _ kind: PuzzleKind, cores: Int, claimed: Double
+  ) -> Expectation {
+    expectation(of: model, isCore: true, kind, count: cores, claimed: claimed)
+  }
+
+  /// The same of a GPU.
+  public func expectation(ofGPU model: String, _ kind: PuzzleKind, claimed: Double) -> Expectation {
+    expectation(of: model, isCore: false, kind, count: 1, claimed: claimed)
+  }
+
+  private func expectation(
+    of model: String, isCore: Bool, _ kind: PuzzleKind, count: Int, claimed: Double
+  ) -> Expectation {
+    guard let entry = self[model], entry.isCore == isCore, let rate = entry.rate(kind),
+      rate.devices >= Calibration.minimumDevices, rate.median.isFinite,
+      rate.median * Double(count) > claimed
+    else { return Expectation(rate: claimed) }
+    return Expectation(
+      rate: rate.median * Double(count), source: "\(entry.name): \(rate.source)")
+  }
+
   /// What this version comes with. GPUs have their makers' figures only: no GPU has run these kernels
   /// yet, so none can be verified by rate until `iorun pow calibrate` has measurements.
   public static let builtIn = ModelCatalogue(models: [

@@ -69,18 +69,18 @@ public struct Challenge: Hashable, Sendable {
   /// The seed of a memory puzzle's labels, the same in all rounds of an epoch: a table is filled
   /// once, before the walks over it are timed.
   public var tableSeed: Digest? {
-    let (puzzle, purpose): (MemoryPuzzle, String)
+    let (puzzle, isOnGPU): (MemoryPuzzle, Bool)
     // Another name: a table in the machine's memory must not serve for one in a GPU's.
     switch self.puzzle {
-    case .memory(let memory): (puzzle, purpose) = (memory, "table")
-    case .gpuMemory(let memory): (puzzle, purpose) = (memory, "gpu-table")
+    case .memory(let memory): (puzzle, isOnGPU) = (memory, false)
+    case .gpuMemory(let memory): (puzzle, isOnGPU) = (memory, true)
     case .hash, .lane, .product: return nil
     }
-    let text = [
-      "iorun/\(Self.version)", purpose, device.description, "\(epoch)", beacon.description,
-      "labels=\(puzzle.labels)", "label_steps=\(puzzle.labelSteps)",
-    ].joined(separator: "|")
-    return SHA256.digest(of: Array(text.utf8))
+    // The sizes were checked with the puzzle's.
+    return try? TableOrder(
+      device: device, epoch: epoch, beacon: beacon, labels: puzzle.labels,
+      labelSteps: puzzle.labelSteps, isOnGPU: isOnGPU
+    ).seed
   }
 
   /// The 64 bytes before every nonce of a hash puzzle: the seed, and the digest of the device's key.

@@ -237,8 +237,11 @@ public struct ProductPuzzle: Hashable, Sendable {
 
   /// What is accepted, in steps of 128.
   public static let allowedSize = 128...32_768
-  /// What is accepted; all layers together have at most 2^23 tiles.
+  /// What is accepted; all layers together have at most ``mostTiles``.
   public static let allowedLayers = 1...1024
+  /// Tiles of all layers: their trees take at most 2 GiB, and a round of the largest matrices is some
+  /// seconds of the fastest GPUs.
+  public static let mostTiles = 1 << 25
   /// What is accepted.
   public static let allowedOpenings = 1...128
 
@@ -249,7 +252,7 @@ public struct ProductPuzzle: Hashable, Sendable {
     try Limit.check(openings, in: Self.allowedOpenings, "openings")
     (self.size, self.layers, self.openings) = (size, layers, openings)
     try Limit.check(size % 128, in: 0...0, "size modulo 128")
-    try Limit.check(tileCount * layers, in: 1...(1 << 23), "tiles")
+    try Limit.check(tileCount * layers, in: 1...Self.mostTiles, "tiles")
   }
 
   /// Tiles of one layer.

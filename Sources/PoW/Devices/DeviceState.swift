@@ -23,8 +23,15 @@ public struct DeviceState: Hashable, Codable, Sendable {
     case judged(Verdict, expectedRate: Double)
     /// The deadline of a round passed without an answer.
     case unanswered(round: Int)
+    /// The device says that it has not the memory that it states.
+    case lacksMemory(round: Int)
     /// The verifier could not judge, by its own fault.
     case verifierFailed(round: Int)
+    /// The device was gone in the middle of a round: its process was killed, or it was cut off.
+    case interrupted(round: Int)
+    /// It is run again beside a device that it could be one with, which gets its second try. No try of
+    /// its own.
+    case runBeside(epoch: Int64)
     /// A job took the device, or gave it back.
     case hired(Bool)
     /// A hired device answered its heartbeat's lane check, or did not.
@@ -35,8 +42,8 @@ public struct DeviceState: Hashable, Codable, Sendable {
 
   /// What is to be done.
   public enum Action: Hashable, Sendable {
-    /// Issue the challenges of a round.
-    case challenge(epoch: Int64, round: Int)
+    /// Issue a round's challenge, of that kind of work.
+    case challenge(epoch: Int64, round: Int, kind: PuzzleKind)
     /// Check a hired device with a second of lanes only.
     case checkLanes(epoch: Int64)
     /// Write a transition to the log.
@@ -52,7 +59,9 @@ public struct DeviceState: Hashable, Codable, Sendable {
   /// The epoch whose window is or was open.
   public private(set) var epoch: Int64?
   /// The rounds of that window.
-  public private(set) var test: RateTest
+  public private(set) var rating: DeviceRating
+  /// What the last run that decided on it said of each kind of work.
+  public private(set) var capabilities: [PuzzleKind: RateTest.Decision] = [:]
   /// True once the device had its second try in this window.
   public private(set) var hasRerun = false
   /// Rounds that were issued in this window.
@@ -61,18 +70,29 @@ public struct DeviceState: Hashable, Codable, Sendable {
   public private(set) var heldEpochs = 0
   /// The most of these.
   public static let maximumHeldEpochs = 24
-  /// True while a round is out.
-  public private(set) var isOpen = false
-  private var carried = 0.0
-  private var lanesFailed = 0
-  private let rule: RateTest.Rule
-
-  /// A device that nobody knows yet.
-  public init(_ device: DeviceID, rule: RateTest.Rule = RateTest.Rule()) {
-    self.device = device
-    self.rule = rule
-    test = RateTest(rule: rule)
+  /// The rounds of an epoch's runs; the last that a challenge can have is the lane checks' of hired
+  /// devices.
+  public static let rounds = 0..<Challenge.allowedRounds.upperBound
+  /// The kind of the round that is out; `nil` while none is.
+  public private(set) var openKind: PuzzleKind? {
+    didSet { if openKind == nil { alsoOpen = nil } }
   }
+  /// What is out at the same instant, as the other half of the round (``PuzzleKind/besides``).
+  public private(set) var alsoOpen: PuzzleKind?
+  private var carried: [PuzzleKind: Double] = [:]
+  private var lanesFailed = 0
+  /// What a run asks for, in that order.
+  public let kinds: [PuzzleKind]
+
+  /// A device that nobody knows yet, and what its runs ask for.
+  public init(_ device: DeviceID, kinds: [PuzzleKind] = [.lane, .hash]) {
+    self.device = device
+    self.kinds = kinds
+    rating = DeviceRating(kinds)
+  }
+
+  /// True while a round is out.
+  public var isOpen: Bool { openKind != nil }
 
   /// True where jobs may be placed on the device in `epoch`.
   public func isVerified(inEpoch epoch: Int64) -> Bool {
@@ -87,16 +107,32 @@ public struct DeviceState: Hashable, Codable, Sendable {
       guard next == epoch else { return begin(next) }
       guard !isHired, !isOpen else { return [] }
       hasRerun = false
-      test = RateTest(rule: rule)
+      rating = DeviceRating(kinds, carried: carried)
       return nextRound(next)
     case .judged(let verdict, let expected): return judge(verdict, expected)
     case .unanswered(let round):
       guard isOpen, round == issued - 1 else { return [] }
       return fail(.unanswered)
+    case .lacksMemory(let round):
+      guard isOpen, round == issued - 1 else { return [] }
+      return fail(.noMemory, of: openKind)
     case .verifierFailed(let round):
       guard isOpen, round == issued - 1 else { return [] }
-      isOpen = false
+      openKind = nil
       return move(to: keptStatus(), .verifierFailed)
+    case .interrupted(let round):
+      guard isOpen, round == issued - 1 else { return [] }
+      openKind = nil
+      // Nobody gets rid of bad rounds by going away.
+      carried = rating.carried.mapValues { max(0, $0) }
+      return move(to: keptStatus(), .interrupted)
+    case .runBeside(let next):
+      guard next == epoch, !isHired else { return [] }
+      // What is under way begins anew: its rounds so far had the machine to themselves. The bad ones
+      // count on.
+      rating = DeviceRating(
+        kinds, carried: isOpen ? rating.carried.mapValues { max(0, $0) } : [:])
+      return nextRound(next)
     case .hired(let isHired): return hire(isHired)
     case .laneCheck(let passed): return checkLanes(passed)
     case .windowEnded: return end()
@@ -107,14 +143,14 @@ public struct DeviceState: Hashable, Codable, Sendable {
     guard next > epoch ?? -1 else { return [] }
     epoch = next
     (hasRerun, issued) = (false, 0)
-    test = RateTest(rule: rule, carried: carried)
+    rating = DeviceRating(kinds, carried: carried)
     var actions: [Action] = []
     // A hired device's mark is prolonged by its lane checks: one that lacks them expires, too.
     if case .verified(let last) = status, last < next {
       actions += move(to: .pending, .expired)
     }
     if isHired {
-      isOpen = false
+      openKind = nil
       return actions + [.checkLanes(epoch: next)]
     }
     return actions + nextRound(next)
@@ -123,47 +159,59 @@ public struct DeviceState: Hashable, Codable, Sendable {
   /// Nothing where the epoch has no rounds left: whoever is hired and given back all the time waits
   /// for the next window.
   private mutating func nextRound(_ epoch: Int64) -> [Action] {
-    isOpen = Challenge.allowedRounds.contains(issued)
-    guard isOpen else { return [] }
+    openKind = Self.rounds.contains(issued) ? rating.next : nil
+    guard let kind = openKind else { return [] }
+    alsoOpen = kind.besides.flatMap { rating[$0] == nil ? nil : $0 }
     issued += 1
-    return [.challenge(epoch: epoch, round: issued - 1)]
+    return [.challenge(epoch: epoch, round: issued - 1, kind: kind)]
   }
 
   private mutating func judge(_ verdict: Verdict, _ expected: Double) -> [Action] {
-    guard isOpen, let epoch, verdict.device == device, verdict.epoch == epoch,
-      verdict.round == issued - 1
+    let kind = verdict.kind
+    guard let epoch, verdict.device == device, verdict.epoch == epoch,
+      verdict.round == issued - 1, kind == openKind || kind == alsoOpen
     else { return [] }
-    if let refusal = verdict.refusal { return fail(.refused(refusal)) }
-    test.add(measured: verdict.rate, expected: expected)
-    switch test.decision {
-    case .undecided where !test.isOver: return nextRound(epoch)
+    if let refusal = verdict.refusal { return fail(.refused(refusal), of: kind) }
+    rating.add(kind, measured: verdict.rate, expected: expected)
+    // The other half of the round is still out.
+    if let alsoOpen, rating.decision != .failed {
+      openKind = kind == openKind ? alsoOpen : openKind
+      self.alsoOpen = nil
+      return []
+    }
+    switch rating.decision {
+    case .undecided where rating.next != nil: return nextRound(epoch)
     case .undecided:
-      isOpen = false
-      carried = test.evidence
+      openKind = nil
+      carried = rating.carried
       return move(to: keptStatus(), .undecided)
     case .verified:
-      isOpen = false
-      carried = 0
-      return move(to: .verified(untilEpoch: epoch + 1), test.isMismatch ? .mismatch : .rates)
-    case .failed: return fail(.slow)
+      openKind = nil
+      carried = [:]
+      return move(to: .verified(untilEpoch: epoch + 1), rating.isMismatch ? .mismatch : .rates)
+    case .failed: return fail(.slow, of: kind)
     }
   }
 
   /// A failure gets one more run at once, from the beginning: a fault of memory or a disturbance is
   /// no fraud. What a device carried over from earlier epochs stays.
-  private mutating func fail(_ reason: Transition.Reason) -> [Action] {
+  private mutating func fail(_ reason: Transition.Reason, of kind: PuzzleKind? = nil) -> [Action] {
     guard let epoch else { return [] }
-    let before = test
+    let before = rating
     if !hasRerun {
       hasRerun = true
-      test = RateTest(rule: rule)
+      rating = DeviceRating(kinds)
       let transition = Transition(
         device: device, epoch: epoch, from: status, to: status,
-        reason: .rerun(after: reason.name), test: before)
+        reason: .rerun(after: reason.name), rating: before)
       return [.record(transition)] + nextRound(epoch)
     }
-    isOpen = false
-    carried = 0
+    // What it was asked for when it gave no answer, or a wrong one.
+    for kind in kind.map({ [$0] }) ?? [openKind, alsoOpen].compactMap(\.self) {
+      capabilities[kind] = .failed
+    }
+    openKind = nil
+    carried = [:]
     return move(to: .failed, reason)
   }
 
@@ -172,14 +220,14 @@ public struct DeviceState: Hashable, Codable, Sendable {
     isHired = now
     if now {
       // A job comes first: a round that is under way is given up without a mark.
-      isOpen = false
+      openKind = nil
       lanesFailed = 0
       return []
     }
     guard let epoch else { return [] }
     // The end of a lease: a full run, before it is paid for.
     hasRerun = false
-    test = RateTest(rule: rule)
+    rating = DeviceRating(kinds)
     return nextRound(epoch)
   }
 
@@ -202,8 +250,8 @@ public struct DeviceState: Hashable, Codable, Sendable {
 
   private mutating func end() -> [Action] {
     guard isOpen else { return [] }
-    isOpen = false
-    carried = test.evidence
+    openKind = nil
+    carried = rating.carried
     return move(to: keptStatus(), .undecided)
   }
 
@@ -222,8 +270,9 @@ public struct DeviceState: Hashable, Codable, Sendable {
     guard let epoch else { return [] }
     if case .verified = next, reason == .rates || reason == .mismatch { heldEpochs = 0 }
     let transition = Transition(
-      device: device, epoch: epoch, from: status, to: next, reason: reason, test: test)
+      device: device, epoch: epoch, from: status, to: next, reason: reason, rating: rating)
     status = next
+    capabilities.merge(rating.decided) { $1 }
     return [.record(transition)]
   }
 }

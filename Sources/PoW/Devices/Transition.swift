@@ -18,8 +18,12 @@ public struct Transition: Hashable, Codable, Sendable {
     case refused(Refusal)
     /// No answer came in time.
     case unanswered
+    /// It has not the memory that it states.
+    case noMemory
     /// The verifier could not judge; the device is not marked for it.
     case verifierFailed
+    /// The device was gone in the middle of a round, and is not marked for it.
+    case interrupted
     /// The mark was good until an epoch that is over.
     case expired
     /// A hired device failed two lane checks in a row.
@@ -38,7 +42,9 @@ public struct Transition: Hashable, Codable, Sendable {
       case .undecided: "undecided"
       case .refused(let refusal): "refused:\(refusal.rawValue)"
       case .unanswered: "unanswered"
+      case .noMemory: "no_memory"
       case .verifierFailed: "verifier_failed"
+      case .interrupted: "interrupted"
       case .expired: "expired"
       case .lanesFailed: "lanes_failed"
       case .claimChanged: "claim_changed"
@@ -57,28 +63,32 @@ public struct Transition: Hashable, Codable, Sendable {
   public let to: DeviceState.Status
   /// Why.
   public let reason: Reason
-  /// The rounds that led there.
-  public let test: RateTest
+  /// The rounds that led there, of each kind of work.
+  public let rating: DeviceRating
 
   /// Describes a transition.
   public init(
     device: DeviceID, epoch: Int64, from: DeviceState.Status, to: DeviceState.Status,
-    reason: Reason, test: RateTest
+    reason: Reason, rating: DeviceRating
   ) {
     self.device = device
     self.epoch = epoch
     self.from = from
     self.to = to
     self.reason = reason
-    self.test = test
+    self.rating = rating
   }
 
-  /// The entry as a leaf of the hour's tree: fields between bars, numbers with six decimals.
+  /// The entry as a leaf of the hour's tree: fields between bars, numbers with six decimals. The last
+  /// field has, for each kind of work, its evidence and the logarithms of its ratios.
   public var text: String {
-    let ratios = test.logarithms.map(Self.decimal).joined(separator: ",")
+    let capabilities = rating.capabilities.map { capability in
+      let ratios = capability.test.logarithms.map(Self.decimal).joined(separator: ",")
+      return "\(capability.kind.rawValue):\(Self.decimal(capability.test.evidence)):\(ratios)"
+    }
     return [
       "iorun/\(Challenge.version)", "transition", device.description, "\(epoch)", Self.name(from),
-      Self.name(to), reason.name, Self.decimal(test.evidence), ratios,
+      Self.name(to), reason.name, capabilities.joined(separator: ";"),
     ].joined(separator: "|")
   }
 

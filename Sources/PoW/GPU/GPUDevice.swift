@@ -32,6 +32,7 @@ public final class GPUDevice: @unchecked Sendable {
   /// What the driver says of it.
   public let description: Description
   private let handle: OpaquePointer
+  private let resolver: iorun_gpu_resolver?
 
   /// The GPUs of this machine. Throws `gpuMissing` where there is no driver, or one that is too old.
   public static func all() throws -> [Description] { try all(resolver: nil) }
@@ -63,8 +64,24 @@ public final class GPUDevice: @unchecked Sendable {
     try self.init(index: index, resolver: nil, nvml: nil)
   }
 
-  init(index: Int, resolver: iorun_gpu_resolver?, nvml: iorun_gpu_resolver?) throws {
-    description = try Self.describe(index, resolver: resolver)
+  /// Opens the GPU of this machine with that UUID, which nothing else computes on. Throws as `init(index:)`.
+  public convenience init(uuid: String) throws {
+    guard let index = try Self.all().first(where: { $0.uuid == uuid })?.index else {
+      throw IorunError(
+        .gpuMissing, "the CUDA driver knows no GPU \(uuid.prefix(80))",
+        remedy: "See what nvidia-smi says")
+    }
+    try self.init(index: index)
+  }
+
+  /// Opens once more what this process has open, with a queue of its own: work of both goes on at once.
+  /// Throws `gpuFault`.
+  convenience init(beside other: GPUDevice) throws {
+    try self.init(description: other.description, resolver: other.resolver)
+  }
+
+  convenience init(index: Int, resolver: iorun_gpu_resolver?, nvml: iorun_gpu_resolver?) throws {
+    let description = try Self.describe(index, resolver: resolver)
     // Before there is a context of our own. Without NVML nobody knows, and the rates will tell.
     if let processes = try? GPUCondition(of: description.uuid, resolver: nvml).processes,
       processes > 0
@@ -75,10 +92,15 @@ public final class GPUDevice: @unchecked Sendable {
           + "on GPU \(index) (\(description.name))",
         remedy: "Wait for it to end, or stop it; nvidia-smi shows which it is")
     }
+    try self.init(description: description, resolver: resolver)
+  }
+
+  private init(description: Description, resolver: iorun_gpu_resolver?) throws {
+    (self.description, self.resolver) = (description, resolver)
     var opened: OpaquePointer?
     try Self.check(
-      iorun_gpu_open(resolver, Int32(clamping: index), &opened),
-      "GPU \(index) (\(description.name)) could not be opened")
+      iorun_gpu_open(resolver, Int32(clamping: description.index), &opened),
+      "GPU \(description.index) (\(description.name)) could not be opened")
     guard let opened else {
       throw IorunError(.internalFault, "a GPU was opened and is not there")
     }

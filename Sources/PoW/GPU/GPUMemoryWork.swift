@@ -19,9 +19,6 @@ public final class GPULabelTable: Sendable {
 /// Fills a GPU's memory with labels where they are not there yet, then walks over them, a thread a
 /// walker; the trees over the ways are the machine's own work.
 final class GPUMemoryWork: PuzzleWork {
-  /// Labels between two looks at the control: so many that a large GPU is full.
-  private static let block = 1 << 19
-
   private let puzzle: MemoryPuzzle
   private let seed: [UInt8]
   private let gpu: GPUDevice
@@ -66,7 +63,7 @@ final class GPUMemoryWork: PuzzleWork {
 
   func run(phase: Int, thread: Int, of threads: Int, _ control: WorkControl) throws {
     switch phase {
-    case 0 where thread == 0 && !isFilled: try fill(control)
+    case 0 where thread == 0 && !isFilled: try table.fill(labelSteps: puzzle.labelSteps, control)
     case 1 where thread == 0: try walk(control)
     case 2: makeTrees(control)
     default: break
@@ -75,19 +72,6 @@ final class GPUMemoryWork: PuzzleWork {
 
   private static func key(_ seed: [UInt8]) -> [UInt64] {
     Words.words(seed.prefix(16)).map { UInt64($0) }
-  }
-
-  private func fill(_ control: WorkControl) throws {
-    let key = Self.key(table.seed.bytes)
-    for first in stride(from: 0, to: puzzle.labels, by: Self.block) {
-      guard control.pass() else { return }
-      let count = min(Self.block, puzzle.labels - first)
-      try gpu.start(
-        IORUN_GPU_FILL, count: count,
-        key + [UInt64(first), UInt64(count), UInt64(puzzle.labelSteps), table.memory.address])
-      try gpu.wait()
-      control.add(UInt64(count * puzzle.labelSteps))
-    }
   }
 
   private func walk(_ control: WorkControl) throws {

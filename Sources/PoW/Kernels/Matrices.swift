@@ -28,27 +28,53 @@ struct Matrices: Sendable {
   }
 
   private func lines(side: UInt32, _ first: Int, _ count: Int) -> [UInt8] {
-    if kernel == .swift { return portableLines(side: side, first, count) }
-    return [UInt8](unsafeUninitializedCapacity: count * size) { buffer, filled in
-      iorun_pow_rows(
-        key, layer, side, UInt32(first), UInt32(count), UInt32(size), buffer.baseAddress)
+    [UInt8](unsafeUninitializedCapacity: count * size) { buffer, filled in
+      guard let start = buffer.baseAddress else { return }
+      write(side: side, first, count, to: start)
       filled = count * size
     }
   }
 
-  /// Orders rows of A as ``product(_:_:rows:columns:into:)`` wants them.
-  func packedRows(from first: Int, count: Int) -> [UInt8] {
-    let plain = rows(from: first, count: count)
-    return [UInt8](unsafeUninitializedCapacity: plain.count) { buffer, filled in
-      iorun_pow_pack_a(plain, UInt32(count), UInt32(size), buffer.baseAddress)
-      filled = plain.count
+  private func write(
+    side: UInt32, _ first: Int, _ count: Int, to out: UnsafeMutablePointer<UInt8>
+  ) {
+    if kernel == .swift {
+      for (place, byte) in portableLines(side: side, first, count).enumerated() {
+        out[place] = byte
+      }
+    } else {
+      iorun_pow_rows(
+        kernel.code, key, layer, side, UInt32(first), UInt32(count), UInt32(size), out)
     }
   }
 
-  /// Writes columns of B, ordered as ``product(_:_:rows:columns:into:)`` wants them.
+  /// Orders rows of A, in fours, as ``product(_:_:rows:columns:into:)`` wants them.
+  func packedRows(from first: Int, count: Int) -> [UInt8] {
+    let group = 4
+    var plain = [UInt8](repeating: 0, count: group * size)
+    return [UInt8](unsafeUninitializedCapacity: count * size) { buffer, filled in
+      guard let start = buffer.baseAddress else { return }
+      // Few at a time: they are still in the first cache when they are ordered.
+      for row in stride(from: 0, to: count, by: group) {
+        write(side: 0, first + row, group, to: &plain)
+        iorun_pow_pack_a(plain, UInt32(group), UInt32(size), start + row * size)
+      }
+      filled = count * size
+    }
+  }
+
+  /// Writes columns of B, in sixteens, ordered as ``product(_:_:rows:columns:into:)`` wants them.
   func packColumns(from first: Int, count: Int, into packed: UnsafeMutablePointer<Int8>) {
-    let plain = columns(from: first, count: count)
-    iorun_pow_pack_b(plain, UInt32(count), UInt32(size), packed)
+    let group = 16
+    var plain = [UInt8](repeating: 0, count: group * size)
+    for column in stride(from: 0, to: count, by: group) {
+      write(side: 1, first + column, group, to: &plain)
+      plain.withUnsafeBytes { bytes in
+        iorun_pow_pack_b(
+          bytes.baseAddress?.assumingMemoryBound(to: Int8.self), UInt32(group), UInt32(size),
+          packed + column * size)
+      }
+    }
   }
 
   /// The product of packed rows and columns, row by row.

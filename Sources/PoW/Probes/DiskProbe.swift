@@ -23,6 +23,25 @@ public struct DiskProbe: Sendable {
     /// False where the file system knows no `O_DIRECT`, and its cache was measured as well.
     public var isDirect: Bool
 
+    /// Describes a measurement.
+    public init(
+      capacityBytes: UInt64, freeBytes: UInt64, writeBytesPerSecond: Double,
+      readBytesPerSecond: Double, randomReadsPerSecond: Double, isDirect: Bool
+    ) {
+      (self.capacityBytes, self.freeBytes) = (capacityBytes, freeBytes)
+      self.writeBytesPerSecond = writeBytesPerSecond
+      self.readBytesPerSecond = readBytesPerSecond
+      self.randomReadsPerSecond = randomReadsPerSecond
+      self.isDirect = isDirect
+    }
+
+    /// False for rates that are none: a device says them itself.
+    public var isPlausible: Bool {
+      [writeBytesPerSecond, readBytesPerSecond, randomReadsPerSecond].allSatisfy {
+        $0.isFinite && $0 >= 0
+      } && freeBytes <= capacityBytes
+    }
+
     private enum CodingKeys: String, CodingKey {
       case capacityBytes = "capacity_bytes"
       case freeBytes = "free_bytes"

@@ -4,15 +4,12 @@ internal import Synchronization
 
 /// Fills the table where it is not there yet, then walks over it, 48 walkers a core.
 final class MemoryWork: PuzzleWork {
-  /// Steps of labels between two looks at the control: about a millisecond.
-  private static let blockSteps = 1 << 15
-
   private let puzzle: MemoryPuzzle
   private let seed: [UInt8]
   private let table: LabelTable
-  private let isFilled: Bool
+  /// `nil` where the table is full already.
+  private let filling: TableWork?
   private let kernel: Kernel
-  private let next = Atomic<Int>(0)
   private let trees: Mutex<[CoreWalk?]>
 
   /// The states between the segments of a core's walkers, and the tree over them.
@@ -28,11 +25,12 @@ final class MemoryWork: PuzzleWork {
     self.puzzle = puzzle
     self.kernel = kernel
     seed = challenge.seed.bytes
-    isFilled = table?.seed == tableSeed && table?.count == puzzle.labels
-    if let table, isFilled {
-      self.table = table
+    if let table, table.seed == tableSeed, table.count == puzzle.labels {
+      (self.table, filling) = (table, nil)
     } else {
-      self.table = try LabelTable(seed: tableSeed, count: puzzle.labels)
+      let work = try TableWork(
+        seed: tableSeed, labels: puzzle.labels, labelSteps: puzzle.labelSteps, kernel: kernel)
+      (self.table, filling) = (work.table, work)
     }
     trees = Mutex(Array(repeating: nil, count: puzzle.cores))
   }
@@ -40,34 +38,19 @@ final class MemoryWork: PuzzleWork {
   let phases = 2
 
   var total: UInt64? {
-    UInt64(puzzle.steps + (isFilled ? 0 : puzzle.labels * puzzle.labelSteps))
+    UInt64(puzzle.steps) + (filling?.total ?? 0)
   }
 
   func begin(phase: Int) {}
 
-  func run(phase: Int, thread: Int, of threads: Int, _ control: WorkControl) {
+  func run(phase: Int, thread: Int, of threads: Int, _ control: WorkControl) throws {
     if phase == 0 {
-      if !isFilled { fill(control) }
+      try filling?.run(phase: 0, thread: thread, of: threads, control)
       return
     }
     for core in stride(from: thread, to: puzzle.cores, by: threads) {
       guard let walk = walk(core, control) else { return }
       trees.withLock { $0[core] = walk }
-    }
-  }
-
-  private func fill(_ control: WorkControl) {
-    let chain = Chain(seed: table.seed.bytes, kernel: kernel)
-    // A multiple of three: the kernels interleave so many.
-    let block = 3 * max(1, Self.blockSteps / 3 / puzzle.labelSteps)
-    while control.pass() {
-      let first = next.wrappingAdd(block, ordering: .relaxed).oldValue
-      guard first < puzzle.labels else { return }
-      let count = min(block, puzzle.labels - first)
-      chain.fill(
-        table.base + 8 * first, first: UInt64(first), count: count,
-        steps: UInt32(puzzle.labelSteps))
-      control.add(UInt64(count * puzzle.labelSteps))
     }
   }
 

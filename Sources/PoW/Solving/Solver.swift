@@ -59,6 +59,39 @@ public final class Solver: Sendable {
       }
   }
 
+  /// Makes a solver that fills a table and does no more; `solve()` gives it as the `table` of a
+  /// commitment without roots.
+  ///
+  /// - Parameters:
+  ///   - order: the labels.
+  ///   - threads: how many cores to take: 1 to 512, and the nearest of these for anything else.
+  ///   - memory: bytes that the table may take.
+  ///   - hasRoom: asked on any thread after every 64 MiB: false ends the work with
+  ///     `noMemoryForProof`, before the system ends somebody's process.
+  /// - Throws: `noMemoryForProof` where the table is larger than `memory`, or cannot be had.
+  public convenience init(
+    filling order: TableOrder, threads: Int, memory: Int, kernel: Kernel? = nil,
+    hasRoom: @escaping @Sendable () -> Bool = { true }
+  ) throws {
+    guard order.byteCount <= memory else {
+      throw IorunError(
+        .noMemoryForProof,
+        "the table takes \(Bytes(UInt64(order.byteCount))) of memory, "
+          + "\(Bytes(UInt64(max(0, memory)))) are allowed",
+        remedy: "Free some memory, or offer less")
+    }
+    self.init(
+      try TableWork(
+        seed: order.seed, labels: order.labels, labelSteps: order.labelSteps,
+        kernel: kernel ?? .fastestChain, hasRoom: hasRoom), threads: threads)
+  }
+
+  /// Makes a solver that fills a GPU's memory, and does no more: the `gpuTable` of a commitment without
+  /// roots. Throws `noMemoryForProof`.
+  public convenience init(filling order: TableOrder, on gpu: GPUDevice) throws {
+    self.init(try GPUTableWork(order, on: gpu), threads: 1)
+  }
+
   /// Makes a solver of work that is there already.
   init(_ work: any PuzzleWork, threads: Int) {
     self.work = work

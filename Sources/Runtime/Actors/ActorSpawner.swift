@@ -82,6 +82,7 @@ final class ActorSpawner: Sendable {
     }
     let lease = isShared ? try await sharedHost(demand) : try await process.lease(demand)
     let peer = try process.peers.peer(ProcessAddress(node: lease.node, worker: lease.worker))
+    try GrantedGPUs.tell(peer, lease)
     try process.objects.lend(start.objects, to: peer.address)
     try peer.send(.createActor) { frame in
       frame.append(id: actor)

@@ -66,6 +66,33 @@ public struct ClusterCallDecoder: DistributedTargetInvocationDecoder {
   public mutating func decodeReturnType() throws -> (any Any.Type)? { nil }
 }
 
+/// The coding of a call of a cluster's actor.
+struct ClusterCallCoding: CallCoding {
+  let payload: Payload
+  let process: ClusterProcess
+
+  func arguments() -> ClusterCallDecoder { ClusterCallDecoder(payload, process: process) }
+
+  func encode<Value: Codable>(_ value: Value) throws -> Payload { try Payload(value, in: process) }
+}
+
+extension DistributedMethod {
+  /// Calls the method of a cluster's actor; what the caller is to hear.
+  nonisolated(nonsending) func reply(
+    to arguments: Payload, by actor: any DistributedActor, in process: ClusterProcess
+  ) async -> PeerReply {
+    do {
+      let coding = ClusterCallCoding(payload: arguments, process: process)
+      return try await call(on: actor, coding).map { .value($0) } ?? .nothing
+    } catch {
+      let failure: any Error =
+        error is ExecuteDistributedTargetError
+        ? IorunError.noSuchMethod(of: "the actor", cause: error) : error
+      return .failure(process.errors.encode(failure))
+    }
+  }
+}
+
 /// Sends the result of one incoming call back to its caller.
 public struct ClusterResultHandler: DistributedTargetInvocationResultHandler {
   /// What results must be.

@@ -56,41 +56,36 @@ final class DistributedMethod: @unchecked Sendable {
 
   private static let argumentLimit: Int32 = 1000
 
-  /// Calls the method; what the caller is to hear.
-  nonisolated(nonsending) func reply(
-    to arguments: Payload, by actor: any DistributedActor, in process: ClusterProcess
-  ) async -> PeerReply {
-    do {
-      if let type = value { return .value(try await call(type, arguments, actor, process)) }
-      // Room for a value without size.
-      try await call(arguments, actor, process, UnsafeMutableRawPointer(name.baseAddress))
-      return .nothing
-    } catch {
-      let failure: any Error =
-        error is ExecuteDistributedTargetError
-        ? IorunError.noSuchMethod(of: "the actor", cause: error) : error
-      return .failure(process.errors.encode(failure))
-    }
+  /// Calls the method.
+  ///
+  /// - Returns: its value, encoded; `nil` for a method without one.
+  /// - Throws: what the method and `coding` throw; `ExecuteDistributedTargetError` where Swift finds no
+  ///   such method.
+  nonisolated(nonsending) func call<Coding: CallCoding>(
+    on actor: any DistributedActor, _ coding: Coding
+  ) async throws -> Coding.Encoded? {
+    if let type = value { return try await call(type, actor, coding) }
+    // Room for a value without size.
+    try await execute(actor, coding, UnsafeMutableRawPointer(name.baseAddress))
+    return nil
   }
 
-  nonisolated(nonsending) private func call<Value: Codable>(
-    _ type: Value.Type, _ arguments: Payload, _ actor: any DistributedActor,
-    _ process: ClusterProcess
-  ) async throws -> Payload {
+  nonisolated(nonsending) private func call<Value: Codable, Coding: CallCoding>(
+    _ type: Value.Type, _ actor: any DistributedActor, _ coding: Coding
+  ) async throws -> Coding.Encoded {
     let room = UnsafeMutablePointer<Value>.allocate(capacity: 1)
     defer { room.deallocate() }
-    try await call(arguments, actor, process, UnsafeMutableRawPointer(room))
+    try await execute(actor, coding, UnsafeMutableRawPointer(room))
     defer { room.deinitialize(count: 1) }
-    return try Payload(room.pointee, in: process)
+    return try coding.encode(room.pointee)
   }
 
   /// `room` is for one value of the method's type, which it has afterwards.
-  nonisolated(nonsending) private func call(
-    _ payload: Payload, _ actor: any DistributedActor, _ process: ClusterProcess,
-    _ room: UnsafeMutableRawPointer?
+  nonisolated(nonsending) private func execute<Coding: CallCoding>(
+    _ actor: any DistributedActor, _ coding: Coding, _ room: UnsafeMutableRawPointer?
   ) async throws {
+    var decoder = coding.arguments()
     guard let start = name.baseAddress, let types = arguments.baseAddress, let room else { return }
-    var decoder = ClusterCallDecoder(payload, process: process)
     // The method has written before it returns, and nobody else knows of the room.
     nonisolated(unsafe) let result = room
     nonisolated(unsafe) let argumentTypes = UnsafeMutableRawPointer(types)
@@ -100,6 +95,14 @@ final class DistributedMethod: @unchecked Sendable {
       argumentTypes: argumentTypes, resultBuffer: result, substitutions: nil,
       witnessTables: nil, numWitnessTables: 0)
   }
+}
+
+/// One call's arguments, and how its value becomes what travels.
+protocol CallCoding: Sendable {
+  associatedtype Decoder: DistributedTargetInvocationDecoder
+  associatedtype Encoded
+  func arguments() -> Decoder
+  func encode<Value: Codable>(_ value: Value) throws -> Encoded
 }
 
 /// The compiler knows this function by its link name, and calls it in the runtime's own way.
@@ -139,11 +142,13 @@ final class MethodTable: Sendable {
     if let method = state.withLock({ $0.methods[key] }) { return method }
     let prefix = state.withLock { state in
       if let prefix = state.prefixes[key.type] { return prefix }
-      let prefix = _mangledTypeName(type).map { "$s" + $0 } ?? "no method"
+      // The dollar of the beginning would be taken for a private type's.
+      let prefix = _mangledTypeName(type) ?? "no method"
       state.prefixes[key.type] = prefix
       return prefix
     }
-    guard target.utf8.starts(with: prefix.utf8) else {
+    guard target.hasPrefix("$s"), MangledMethod.isMethod(String(target.dropFirst(2)), of: prefix)
+    else {
       throw IorunError.noSuchMethod(of: "the actor")
     }
     guard let method = DistributedMethod(target) else { return nil }

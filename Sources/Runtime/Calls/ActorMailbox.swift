@@ -24,28 +24,17 @@ final class ActorMailbox: Sendable {
   /// More cancellations than this at once count for nothing: their calls are executed.
   private static let cancellationLimit = 4096
 
-  /// What the mangled names of the actor's own methods begin with; see `owns`.
-  private let methodPrefix: String
   private let concurrency: Int
   /// Where calls run; `nil` for the pool.
   private let executor: (any TaskExecutor)?
   private unowned let system: MeshActorSystem
   private let state = Mutex(State())
 
-  init(
-    for type: (some DistributedActor).Type, concurrency: Int,
-    executor: (any TaskExecutor)?, system: MeshActorSystem
-  ) {
-    methodPrefix = _mangledTypeName(type).map { "$s" + $0 } ?? "no method"
+  init(concurrency: Int, executor: (any TaskExecutor)?, system: MeshActorSystem) {
     self.concurrency = max(1, concurrency)
     self.executor = executor
     self.system = system
   }
-
-  /// True where `target` is a method of this actor's type. Swift runs any method of the process that
-  /// a call names on the actor that it names, without a look at the type: bytes of one type would be
-  /// taken for another's.
-  func owns(_ target: String) -> Bool { target.utf8.starts(with: methodPrefix.utf8) }
 
   /// Appends a call. `actor` is kept alive until its queue is empty.
   func append(_ call: InboundCall, for actor: any DistributedActor) {

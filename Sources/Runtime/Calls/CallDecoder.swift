@@ -28,3 +28,15 @@ public struct CallDecoder: DistributedTargetInvocationDecoder {
   /// Not sent.
   public mutating func decodeReturnType() throws -> (any Any.Type)? { nil }
 }
+
+/// The coding of a call that came over the mesh.
+struct MeshCallCoding: CallCoding {
+  let call: Envelope.Call
+  let system: MeshActorSystem
+
+  func arguments() -> CallDecoder { CallDecoder(arguments: call.arguments, system: system) }
+
+  func encode<Value: Codable>(_ value: Value) throws -> [UInt8] {
+    try CBOREncoder.encode(value)
+  }
+}

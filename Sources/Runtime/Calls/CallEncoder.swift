@@ -2,15 +2,12 @@ public import Distributed
 internal import IorunCore
 internal import IorunWire
 
-/// Collects the arguments of one outgoing call as a CBOR sequence.
+/// Collects the arguments of one outgoing call as a CBOR sequence. An actor among them travels as its id.
 public struct CallEncoder: DistributedTargetInvocationEncoder {
   /// What arguments must be.
   public typealias SerializationRequirement = Codable & Sendable
 
-  private let userInfo: [CodingUserInfoKey: Any]
   var arguments: [UInt8] = []
-
-  init(system: MeshActorSystem) { userInfo = [.actorSystemKey: system] }
 
   /// Refuses: a peer must not name types for another to load.
   public mutating func recordGenericSubstitution<T>(_ type: T.Type) throws {
@@ -23,7 +20,7 @@ public struct CallEncoder: DistributedTargetInvocationEncoder {
   public mutating func recordArgument<Value: Codable & Sendable>(
     _ argument: RemoteCallArgument<Value>
   ) throws {
-    arguments += try CBOREncoder.encode(argument.value, userInfo: userInfo)
+    arguments += try CBOREncoder.encode(argument.value)
   }
 
   /// Nothing to record: the caller knows what its method throws.

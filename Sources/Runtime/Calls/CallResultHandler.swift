@@ -13,7 +13,7 @@ public struct CallResultHandler: DistributedTargetInvocationResultHandler {
   /// Sends a value.
   public func onReturn<Success: Codable & Sendable>(value: Success) async throws {
     do {
-      let bytes = try CBOREncoder.encode(value, userInfo: [.actorSystemKey: system])
+      let bytes = try CBOREncoder.encode(value)
       try system.reply(to: call, .value(bytes))
     } catch {
       try await onThrow(error: error)
@@ -27,7 +27,7 @@ public struct CallResultHandler: DistributedTargetInvocationResultHandler {
   public func onThrow<Failure: Error>(error: Failure) async throws {
     if error is ExecuteDistributedTargetError {
       // Not the method's own error: Swift found no such method.
-      system.refuse(call, .noSuchMethod(of: call.call.actor, cause: error))
+      system.refuse(call, IorunError.noSuchMethod(of: call.call.actor, cause: error))
       return
     }
     try system.reply(to: call, .failure(system.errors.encode(error)))

@@ -43,11 +43,6 @@ struct InboundDispatcher: TransportReceiver {
         inbound, IorunError(.actorNotFound, "no actor named '\(call.actor.prefix(64))' is here"))
       return
     }
-    guard mailbox.owns(call.target) else {
-      consumed(payload)
-      system.refuse(inbound, .noSuchMethod(of: call.actor))
-      return
-    }
     mailbox.append(inbound, for: actor)
   }
 
@@ -60,21 +55,25 @@ struct InboundDispatcher: TransportReceiver {
 extension MeshActorSystem {
   /// Executes a call and sends its outcome.
   func execute(_ inbound: InboundCall, on actor: any DistributedActor) async {
-    var decoder = CallDecoder(arguments: inbound.call.arguments, system: self)
+    defer { transport.consumed(inbound.byteCount, from: inbound.caller, in: inbound.trafficClass) }
     do {
-      try await executeDistributedTarget(
-        on: actor, target: RemoteCallTarget(inbound.call.target), invocationDecoder: &decoder,
-        handler: CallResultHandler(system: self, call: inbound))
-    } catch let error as IorunError {
-      refuse(inbound, error)
+      guard let method = try methods.method(inbound.call.target, of: type(of: actor)) else {
+        var decoder = CallDecoder(arguments: inbound.call.arguments, system: self)
+        return try await executeDistributedTarget(
+          on: actor, target: RemoteCallTarget(inbound.call.target), invocationDecoder: &decoder,
+          handler: CallResultHandler(system: self, call: inbound))
+      }
+      let value = try await method.call(on: actor, MeshCallCoding(call: inbound.call, system: self))
+      try reply(to: inbound, value.map { .value($0) } ?? .nothing)
+    } catch  where error is ExecuteDistributedTargetError {
+      refuse(inbound, IorunError.noSuchMethod(of: inbound.call.actor, cause: error))
     } catch {
-      refuse(inbound, .noSuchMethod(of: inbound.call.actor, cause: error))
+      refuse(inbound, error)
     }
-    transport.consumed(inbound.byteCount, from: inbound.caller, in: inbound.trafficClass)
   }
 
   /// Answers a call with an error.
-  func refuse(_ inbound: InboundCall, _ error: IorunError) {
+  func refuse(_ inbound: InboundCall, _ error: any Error) {
     do {
       try reply(to: inbound, .failure(errors.encode(error)))
     } catch {

@@ -1,5 +1,5 @@
 internal import Distributed
-public import IorunCore
+internal import IorunCore
 public import IorunWire
 internal import Synchronization
 
@@ -253,34 +253,6 @@ public struct Cluster: Sendable {
   public func remove(_ group: PlacementGroup) async throws {
     _ = try await process.hub.request(.groupRemove, PlacementGroup.Named(group: group.id))
   }
-
-  // MARK: The cluster
-
-  /// The nodes.
-  public var nodes: [ClusterNode] { get async throws { try await process.nodes() } }
-
-  /// Where this program runs.
-  public var context: RuntimeContext {
-    RuntimeContext(
-      node: process.address.node, worker: process.worker, job: process.welcome.job,
-      namespace: process.namespace, isDriver: process.role == "driver", task: TaskContext.current)
-  }
-}
-
-/// Where a program runs: see `Cluster.context`.
-public struct RuntimeContext: Sendable {
-  /// The node.
-  public let node: NodeID
-  /// The process.
-  public let worker: WorkerID
-  /// The runtime job.
-  public let job: String
-  /// The namespace of its actors' names.
-  public let namespace: String
-  /// True in the driver.
-  public let isDriver: Bool
-  /// The task that runs here, if one does.
-  public let task: TaskContext?
 }
 
 /// Gives a reference's handle.

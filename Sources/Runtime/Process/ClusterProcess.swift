@@ -47,7 +47,11 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     let cause: ProcessLoss?
   }
   private struct NodeLost: Decodable { let node: NodeID, reason: String? }
-  private struct Assign: Decodable { let actor: RuntimeActorID, creator: ProcessAddress? }
+  private struct Assign: Decodable {
+    let actor: RuntimeActorID
+    let creator: ProcessAddress?
+    let gpus: [Int]?
+  }
   private struct Exiting: Encodable { let intended: Bool, reason: String }
   private struct Lines: Decodable {
     let pid: Int?
@@ -72,6 +76,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
   let executor: ClusterExecutor
   let hub = HubLink()
   let replies = ReplyTable()
+  let gpus = GrantedGPUs()
   let stopped = WaitGate()
   private let registration: (tasks: [TaskRegistration], actors: [ActorRegistration])
   private var connection: Connection?
@@ -330,6 +335,7 @@ final class ClusterProcess: @unchecked Sendable, HubLink.Delegate {
     case .actor: directory.update(try message.decode(RuntimeActorStatus.self))
     case .assign:
       let assign = try message.decode(Assign.self)
+      gpus.take(assign.gpus ?? [])
       try spawner.assigned(assign.actor, creator: assign.creator, message.blob)
     case .log: print(try message.decode(Lines.self))
     case .stop:

@@ -28,6 +28,9 @@ struct FrameDispatcher: Sendable {
       } else {
         hosted?.end(IorunError(.actorNotFound, "the actor was killed"))
       }
+    case .leaseInfo:
+      var cursor = FrameCursor(frame.body)
+      try process.gpus.take(&cursor)
     case .steal: try process.runner.steal(number, by: peer)
     case .stolen: try process.tasks.stolen(frame, from: peer)
     case .fetch: try fetch(frame, from: peer)

@@ -34,6 +34,8 @@ extension LocalKind {
   static let streamCredit = Self(rawValue: 0x1d)
   /// The owner of a task gives it up; `flags` 1: end the process.
   static let cancelTask = Self(rawValue: 0x1e)
+  /// What the lease that the receiver serves was given: its GPUs.
+  static let leaseInfo = Self(rawValue: 0x1f)
 }
 
 /// How something ended.

@@ -37,6 +37,7 @@ public final class MeshActorSystem: DistributedActorSystem {
   let transport: any MeshTransport
   let calls = CallTable()
   let errors = ErrorRegistry()
+  let methods = MethodTable()
   let logger = Logger(label: "iorun.runtime")
   private let state = Mutex(State())
 
@@ -137,7 +138,7 @@ public final class MeshActorSystem: DistributedActorSystem {
   public func actorReady<Act>(_ actor: Act) where Act: DistributedActor, Act.ID == ActorID {
     let traits = Act.self as? any MailboxTraits.Type
     let mailbox = ActorMailbox(
-      for: Act.self, concurrency: traits?.maxConcurrentCalls ?? 1,
+      concurrency: traits?.maxConcurrentCalls ?? 1,
       executor: traits?.runsOnTransport == true ? transport.taskExecutor : nil, system: self)
     state.withLock { state in
       state.reserved.remove(actor.id.name)
@@ -157,7 +158,7 @@ public final class MeshActorSystem: DistributedActorSystem {
   }
 
   /// Begins a call.
-  public func makeInvocationEncoder() -> CallEncoder { CallEncoder(system: self) }
+  public func makeInvocationEncoder() -> CallEncoder { CallEncoder() }
 
   // MARK: Inbound
 

@@ -61,6 +61,7 @@ extension TaskQueue {
     let peer: Peer
     do {
       peer = try process.peers.peer(ProcessAddress(node: grant.node, worker: grant.worker))
+      try GrantedGPUs.tell(peer, grant)
     } catch {
       // Its process is gone already.
       return giveBack(grant, broken: true)

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { most_inherited = 8, most_spaces = 8 };
@@ -113,6 +114,10 @@ static int take_step(const struct iorun_box_step *step) {
     case iorun_box_give:
       return lchown(step->target, (uid_t)step->flags, (gid_t)step->flags) < 0 ? errno : 0;
     case iorun_box_new_groups: return unshare(CLONE_NEWCGROUP) < 0 ? errno : 0;
+    case iorun_box_write: {
+      int reason = write_text(step->target, step->source);
+      return step->flags != 0 ? 0 : reason;
+    }
     default: return EINVAL;
   }
 }
@@ -308,4 +313,10 @@ int iorun_box_spawn(const struct iorun_box_launch *launch, pid_t *pid, int *step
   close(report[0]);
   if (reason == 0) *pid = child;
   return reason;
+}
+
+int iorun_group_is_delegated(const char *folder) {
+  char value = 0;
+  if (getxattr(folder, "trusted.delegate", &value, 1) == 1 && value == '1') return 1;
+  return getxattr(folder, "user.delegate", &value, 1) == 1 && value == '1';
 }

@@ -76,6 +76,37 @@ struct CDIRegistry {
   }
 }
 
+extension CDIRegistry {
+  /// The device of `kind` that is this node of the host and no other of its kind: of descriptions like
+  /// `all` there may be several nodes.
+  func name(ofNode path: String, kind: String, prefix: String) -> String? {
+    for file in files where file.kind == kind {
+      let device = file.devices.first { device in
+        let nodes = (device.containerEdits.deviceNodes ?? []).map { $0.hostPath ?? $0.path }
+        let own = nodes.filter { node in
+          node.hasPrefix(prefix) && !node.dropFirst(prefix.count).isEmpty
+            && node.dropFirst(prefix.count).allSatisfy(\.isNumber)
+        }
+        return own == [path]
+      }
+      if let device { return "\(kind)=\(device.name)" }
+    }
+    return nil
+  }
+}
+
+/// Devices that the host's CDI files describe.
+public enum DescribedDevice {
+  /// The description of the NVIDIA GPU with this device file, as ``SandboxSpec/describedDevices`` has it:
+  /// `nvidia.com/gpu=…`; `nil` where none has that one alone. Reads files.
+  ///
+  /// - Parameter folders: where the files are; `nil` for the host's own.
+  public static func nvidia(node: String, folders: [String]? = nil) -> String? {
+    CDIRegistry(folders: folders ?? CDIRegistry.folders)
+      .name(ofNode: node, kind: "nvidia.com/gpu", prefix: "/dev/nvidia")
+  }
+}
+
 extension OCIConfiguration {
   /// Adds what one device needs.
   mutating func apply(_ edits: CDIRegistry.Edits) throws {

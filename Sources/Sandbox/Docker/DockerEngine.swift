@@ -80,13 +80,20 @@ struct DockerEngine: Sendable {
   /// Attaches to a container's streams: the connection is theirs from then on, and `rest` what came
   /// of them already.
   func attach(_ path: String) throws -> Attachment {
+    try open("POST", path, "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0")
+  }
+
+  /// Listens to an answer that has no end: `rest` is the beginning of its body, which comes in chunks.
+  func listen(_ path: String) throws -> Attachment {
+    try open("GET", path, "Accept: application/json")
+  }
+
+  private func open(_ method: String, _ path: String, _ fields: String) throws -> Attachment {
     let connection = try connect()
     let head = """
-      POST \(Self.version)\(path) HTTP/1.1\r
+      \(method) \(Self.version)\(path) HTTP/1.1\r
       Host: docker\r
-      Connection: Upgrade\r
-      Upgrade: tcp\r
-      Content-Length: 0\r
+      \(fields)\r
       \r
 
       """
@@ -104,7 +111,8 @@ struct DockerEngine: Sendable {
       guard answer == 101 || answer == 200 else { break }
       return Attachment(connection: connection, rest: Array(bytes[(end + 4)...]))
     }
-    throw IorunError(.sandboxFailed, "the Docker daemon does not attach to a container's streams")
+    throw IorunError(
+      .sandboxFailed, "the Docker daemon opens no stream for \(method) \(path.prefix(60))")
   }
 
   private func connect() throws -> OpenFile {

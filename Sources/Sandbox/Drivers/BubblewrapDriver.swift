@@ -54,10 +54,13 @@ public struct BubblewrapDriver: SandboxDriver {
       folder: "/", streams: streams, inherited: spec.inherited + [options, filter], group: group,
       limits: Self.limits(spec.limits), steps: stage.steps, network: network,
       user: host.isRoot ? spec.hostUser : 0)
+    CrashPoint.pass(.sandboxLimited)
     do {
       try group.allowDevices(spec.devices.map { try DeviceNumber(node: $0) })
+      let pid = try launch.start()
+      CrashPoint.pass(.sandboxStarted)
       return SandboxProcess(
-        pid: try launch.start(), group: group, limits: spec.limits,
+        pid: pid, group: group, limits: spec.limits,
         understand: SandboxDriverEnd.understand)
     } catch {
       group.remove()

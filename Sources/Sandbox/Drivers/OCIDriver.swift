@@ -79,9 +79,12 @@ public struct OCIDriver: SandboxDriver {
       try? FileManager.default.removeItem(atPath: bundle)
       try? FileManager.default.removeItem(atPath: runtimeState + "/" + spec.name)
     }
+    CrashPoint.pass(.sandboxLimited)
     do {
+      let pid = try launch.start()
+      CrashPoint.pass(.sandboxStarted)
       return SandboxProcess(
-        pid: try launch.start(), group: group, limits: spec.limits,
+        pid: pid, group: group, limits: spec.limits,
         understand: { Self.understand($0, log: log) }, tidy: tidy)
     } catch {
       tidy()
@@ -149,16 +152,29 @@ extension OCIConfiguration.Device {
 
 /// Shows an OCI runtime the sandbox's control groups as the roots of their hierarchies.
 enum OCIControlGroups {
+  /// The runtime's own group in version 2, and that of whoever enters later.
+  static let leaf = "runtime"
+
   static func steps(_ layout: ControlGroupLayout) -> [SandboxLaunch.Step] {
     let place = "/sys/fs/cgroup"
     let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
     var steps = [SandboxLaunch.Step(kind: iorun_box_new_groups, target: "")]
     guard !layout.version1.isEmpty else {
-      return steps + [
+      steps += [
         .init(
           kind: iorun_box_mount, target: place, source: "cgroup2", type: "cgroup2",
-          flags: flags)
+          flags: flags),
+        // The runtime goes into a group of its own: its program's beside it gets controllers only from
+        // one without processes. What the host does not give, the runtime then misses itself.
+        .init(kind: iorun_box_make_folder, target: place + "/" + leaf, flags: 0o755),
+        .init(kind: iorun_box_write, target: place + "/" + leaf + "/cgroup.procs", source: "0"),
       ]
+      return steps
+        + ["memory", "pids", "cpu"].map {
+          .init(
+            kind: iorun_box_write, target: place + "/cgroup.subtree_control", source: "+" + $0,
+            flags: 1)
+        }
     }
     steps.append(
       .init(

@@ -1,3 +1,4 @@
+internal import CShim
 internal import Foundation
 internal import IorunCore
 
@@ -39,6 +40,29 @@ extension SandboxProcess {
     ).start()
   }
 
+  /// Sends SIGKILL to the process that has this id inside; nothing where there is none. For those whose
+  /// id on the host is not known: it reads of every process of the sandbox. Blocks shortly.
+  public func kill(inside id: Int32) {
+    guard let group else { return }
+    for member in group.members() where Self.ids(of: member).last == Int(id) {
+      let descriptor = iorun_pidfd_open(member)
+      guard descriptor >= 0 else { continue }
+      // Looked at again: it may have ended, and its id be another's, before there was a descriptor.
+      if Self.ids(of: member).last == Int(id), group.members().contains(member) {
+        _ = iorun_pidfd_signal(descriptor, SIGKILL)
+      }
+      close(descriptor)
+    }
+  }
+
+  /// A process's ids, from this process's namespace down to its own.
+  private static func ids(of pid: pid_t) -> [Int] {
+    let status = ControlGroup.text("/proc/\(pid)/status")
+    guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("NSpid:") })
+    else { return [] }
+    return line.split(whereSeparator: \.isWhitespace).dropFirst().compactMap { Int($0) }
+  }
+
   private static var hasEnded: IorunError {
     IorunError(.notFound, "the sandbox has ended")
   }
@@ -47,10 +71,7 @@ extension SandboxProcess {
   /// but for the driver's own, which is 1 there.
   private static func oldest(in group: ControlGroup) -> pid_t? {
     group.members().compactMap { pid -> (inside: Int, pid: pid_t)? in
-      let status = ControlGroup.text("/proc/\(pid)/status")
-      guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("NSpid:") })
-      else { return nil }
-      let ids = line.split(whereSeparator: \.isWhitespace).dropFirst().compactMap { Int($0) }
+      let ids = ids(of: pid)
       guard ids.count > 1, let inside = ids.last, inside > 1 else { return nil }
       return (inside, pid)
     }.min { $0.inside < $1.inside }?.pid

@@ -19,6 +19,8 @@ public final class EgressRouter: Sendable {
   public let hasIPv6: Bool
   /// The machine's network namespace; -1: the present one.
   let network: Int32
+  /// `nil` where this machine has no place for it.
+  private let claim: EgressClaim?
   private let slots = Mutex(Set<Int>())
 
   static let slotCount = 16_384
@@ -52,30 +54,27 @@ public final class EgressRouter: Sendable {
     _ = try EgressFirewall(.none, interface: Self.interfacePrefix, outside: names, addresses: [])
     self.outside = names
     self.resolvers = resolvers ?? Self.systemResolvers()
+    // Before the machine is changed: whoever cleans up meanwhile must see that somebody needs it.
+    claim = EgressClaim(network: network)
+    claim?.hold()
     hasIPv6 = try Self.forward(from: names, network: network)
     Self.removeLeftovers(network: network)
   }
 
   /// Removes the tables of sandboxes whose interface is gone: of an agent that was killed. Interfaces go
-  /// with their namespace, that is with the last process in it.
+  /// with their namespace, that is with the last process in it. Where no agent of this machine lives that
+  /// leads sandboxes out, its interfaces forward no more either.
   public static func removeLeftovers(network: Int32 = -1) {
     let tables = (try? run("nft", ["list", "tables"], network: network)) ?? ""
-    for line in tables.split(separator: "\n") {
-      guard let name = line.split(separator: " ").last,
-        name.hasPrefix(EgressFirewall.tablePrefix)
-      else { continue }
+    let names = tables.split(separator: "\n").compactMap { $0.split(separator: " ").last }
+    for name in names where name.hasPrefix(EgressFirewall.tablePrefix) {
       let interface = String(name.dropFirst(EgressFirewall.tablePrefix.count))
       if (try? run("ip", ["link", "show", "dev", interface], network: network)) == nil {
         _ = try? run("nft", ["delete", "table", "inet", String(name)], network: network)
       }
     }
-  }
-
-  /// Whether any sandbox of this machine, of whichever agent, has a way out now. Blocks shortly.
-  public static func hasSandboxes(network: Int32 = -1) -> Bool {
-    let links =
-      (try? run("ip", ["-oneline", "link", "show", "type", "veth"], network: network)) ?? ""
-    return links.contains(" " + interfacePrefix)
+    guard names.contains(where: { $0.hasPrefix(gateTable) }) else { return }
+    EgressClaim(network: network)?.ifLast { shutGates(network: network) }
   }
 
   /// Runs one of the programs that set up networks, as ``HelperProgram``. Throws `sandboxFailed`.
@@ -101,13 +100,23 @@ public final class EgressRouter: Sendable {
   /// Gives it back.
   func returnSlot(_ slot: Int) { slots.withLock { _ = $0.remove(slot) } }
 
-  /// Lets the machine's interfaces forward no more, where this agent, or one before it, made them.
-  /// Call it once no sandbox has a network any more.
+  /// Lets the machine's interfaces forward no more, where this agent, or one before it, made them, and no
+  /// other agent that lives needs that. Call it once no sandbox of this router has a network any more.
   public func close() {
+    if let claim {
+      claim.ifLast { Self.shutGates(network: network) }
+    } else {
+      Self.shutGates(network: network)
+    }
+  }
+
+  // The names of those that a gate speaks of are the ones that it was put up for.
+  private static func shutGates(network: Int32) {
     let script = """
-      for table in \(Self.gateTable) \(Self.gateTable)6; do
+      for table in \(gateTable) \(gateTable)6; do
         list=$(nft list table inet $table 2>/dev/null) || continue
-        for name in \(outside.joined(separator: " ")); do
+        for path in /proc/sys/net/ipv4/conf/*; do
+          name=${path##*/}
           case "$list" in *"\\"$name\\""*) ;; *) continue ;; esac
           case $table in
             *6) echo 0 > /proc/sys/net/ipv6/conf/$name/force_forwarding ;;
@@ -117,7 +126,7 @@ public final class EgressRouter: Sendable {
         nft delete table inet $table
       done
       """
-    _ = try? Self.run("sh", [], input: script, network: network)
+    _ = try? run("sh", [], input: script, network: network)
   }
 
   // Says that the interfaces forward, and keeps from them all that is no answer to a sandbox, where

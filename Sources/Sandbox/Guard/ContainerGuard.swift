@@ -12,12 +12,9 @@ internal import Synchronization
 /// proves nothing.
 public final class ContainerGuard: Sendable {
   private struct State {
-    var isStopping = false
     var hasEvents = false
     /// Processes frozen and to be killed, and when.
     var frozen: [(pidfd: Int32, at: Duration)] = []
-    var hasEnded = false
-    var waiters: [CheckedContinuation<Void, Never>] = []
   }
 
   private let classifier: ProcessClassifier
@@ -26,8 +23,10 @@ public final class ContainerGuard: Sendable {
   private let scanInterval: Duration
   private let leases: @Sendable () -> Set<String>
   private let devices: @Sendable () -> Set<String>
+  private let deviceUsers: @Sendable () -> [Int32: Set<String>]
   private let report: @Sendable (GuardIncident) -> Void
   private let state = Mutex(State())
+  private let end = GuardEnd()
   private let origin = ContinuousClock.now
 
   /// Begins to watch, on a thread of its own.
@@ -36,11 +35,14 @@ public final class ContainerGuard: Sendable {
   ///   - scope: which processes it looks at at all.
   ///   - leases: the names of the sandboxes that run now.
   ///   - devices: the paths of the devices that are leased now.
+  ///   - deviceUsers: which processes compute on which of these, by their drivers; asked at each scan,
+  ///     because a process need not keep a device's file open under that name.
   ///   - report: called on the guard's thread for everything that is not ignored; must not block.
   public init(
     _ policy: GuardPolicy, scope: GuardScope, groupName: String,
     scanInterval: Duration = .seconds(5), leases: @escaping @Sendable () -> Set<String>,
     devices: @escaping @Sendable () -> Set<String> = { [] },
+    deviceUsers: @escaping @Sendable () -> [Int32: Set<String>] = { [:] },
     report: @escaping @Sendable (GuardIncident) -> Void
   ) {
     self.policy = policy
@@ -48,13 +50,15 @@ public final class ContainerGuard: Sendable {
     self.scanInterval = scanInterval
     self.leases = leases
     self.devices = devices
+    self.deviceUsers = deviceUsers
     self.report = report
     // The machine's namespaces are those of its first process, where we may see them.
-    let first = ProcessFacts.read(1)?.namespaces ?? [:]
-    let own = ProcessFacts.read(getpid())?.namespaces ?? [:]
+    let first = ProcessFacts.read(1)
+    let own = ProcessFacts.read(getpid())
+    let machine = first?.namespaces.count == ProcessFacts.kinds.count ? first : own
     classifier = ProcessClassifier(
-      hostNamespaces: first.count == ProcessFacts.kinds.count ? first : own,
-      groupName: groupName)
+      hostNamespaces: machine?.namespaces ?? [:], groupName: groupName,
+      hasOverlayRoot: machine?.hasOverlayRoot ?? true)
     let events = iorun_proc_events_open()
     state.withLock { $0.hasEvents = events >= 0 }
     let thread = Thread { [self] in watch(events) }
@@ -62,20 +66,19 @@ public final class ContainerGuard: Sendable {
     thread.start()
   }
 
+  /// Why the kernel would tell nothing of processes here; `nil` where it would.
+  public static func eventsFault() -> String? {
+    let events = iorun_proc_events_open()
+    guard events >= 0 else { return String(cString: strerror(-events)) }
+    close(events)
+    return nil
+  }
+
   /// Whether the kernel tells of each process; else there are only the scans.
   public var hasEvents: Bool { state.withLock { $0.hasEvents } }
 
   /// Ends it, and kills what is frozen. Returns once its thread is done.
-  public func stop() async {
-    await withCheckedContinuation { continuation in
-      let isDone = state.withLock { state in
-        state.isStopping = true
-        if !state.hasEnded { state.waiters.append(continuation) }
-        return state.hasEnded
-      }
-      if isDone { continuation.resume() }
-    }
-  }
+  public func stop() async { await end.wait() }
 
   private func watch(_ descriptor: Int32) {
     var ledger = GuardLedger(policy, untouchable: Self.ancestors(of: getpid()))
@@ -83,7 +86,7 @@ public final class ContainerGuard: Sendable {
     var known: [Int32: ProcessFacts] = [:]
     var events = [iorun_proc_event](repeating: iorun_proc_event(), count: 256)
     var nextScan = Duration.zero
-    while !state.withLock({ $0.isStopping }) {
+    while !end.isWanted {
       if now >= nextScan {
         scan(&ledger, &known)
         nextScan = now + scanInterval
@@ -104,12 +107,7 @@ public final class ContainerGuard: Sendable {
     }
     killFrozen(before: .seconds(Int64.max / 2))
     if descriptor >= 0 { close(descriptor) }
-    let waiters = state.withLock { state in
-      state.hasEnded = true
-      defer { state.waiters = [] }
-      return state.waiters
-    }
-    for waiter in waiters { waiter.resume() }
+    end.reached()
   }
 
   private var now: Duration { ContinuousClock.now - origin }
@@ -118,19 +116,23 @@ public final class ContainerGuard: Sendable {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     let pids = Set(names.compactMap { Int32($0) })
     known = known.filter { pids.contains($0.key) }
-    for pid in pids { look(pid, wasEvent: false, &ledger, &known) }
+    let users = devices().isEmpty ? [:] : deviceUsers()
+    for pid in pids {
+      look(pid, wasEvent: false, computesOn: users[pid] ?? [], &ledger, &known)
+    }
   }
 
   private func look(
-    _ pid: Int32, wasEvent: Bool, _ ledger: inout GuardLedger,
+    _ pid: Int32, wasEvent: Bool, computesOn: Set<String> = [], _ ledger: inout GuardLedger,
     _ known: inout [Int32: ProcessFacts]
   ) {
     // The descriptor first: what is read and what is stopped is the same process, or neither.
     let pidfd = iorun_pidfd_open(pid)
     defer { if pidfd >= 0 { close(pidfd) } }
-    guard pidfd >= 0, let facts = ProcessFacts.read(pid, devices: devices()),
-      scope.contains(facts), known[pid] != facts
-    else { return }
+    let leased = devices()
+    guard pidfd >= 0, var facts = ProcessFacts.read(pid, devices: leased) else { return }
+    facts.devices.formUnion(computesOn.intersection(leased))
+    guard scope.contains(facts), known[pid] != facts else { return }
     let kind = classifier.classify(facts, leases: leases())
     let decision = ledger.decide(facts, kind, now: now)
     if decision == .stop { freeze(pidfd) }

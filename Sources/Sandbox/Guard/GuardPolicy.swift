@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// What the guard does about containers that are not the network's.
 public struct GuardPolicy: Sendable, Codable, Hashable {
   /// How strict.
@@ -55,7 +57,11 @@ public struct GuardLedger: Sendable {
 
   static let tooMany = "too many were stopped within a minute"
   static let sessionPrograms: Set<String> = [
-    "sshd", "login", "systemd", "systemd-logind", "init", "gdm", "sddm", "Xorg", "gnome-shell",
+    "sshd", "login", "systemd", "systemd-logind", "init", "gdm", "sddm", "Xorg", "Xwayland",
+    "gnome-shell", "kwin_wayland", "kwin_x11", "plasmashell", "sway",
+    // What looks after GPUs has them open without using them.
+    "nvidia-persistenced", "nvidia-powerd", "nvidia-smi", "nv-hostengine", "nv-fabricmanager",
+    "dcgm-exporter",
   ]
 
   /// Begins with nothing stopped.
@@ -76,10 +82,15 @@ public struct GuardLedger: Sendable {
       return usesLeasedDevice ? .report(reason: "allowed, but uses a leased device") : .ignore
     }
     let name = facts.program.split(separator: "/").last.map(String.init) ?? ""
-    if untouchable.contains(facts.pid) || Self.sessionPrograms.contains(name)
-      || facts.groups.contains("/session-")
+    // A container's program can have any name.
+    let isNamed =
+      Self.sessionPrograms.contains(name)
+      && !ProcessClassifier.groupMarks.contains(where: facts.groups.contains)
+    if untouchable.contains(facts.pid) || isNamed
+      || facts.groups.contains("/session-") || Self.isOfDesktop(facts.groups)
     {
-      return .report(reason: "never touched: the agent's own, or a person's session")
+      return .report(
+        reason: "never touched: the agent's own, a person's session, or what looks after GPUs")
     }
     guard policy.mode == .exclusive || usesLeasedDevice else {
       return .report(reason: "the machine is shared")
@@ -91,6 +102,21 @@ public struct GuardLedger: Sendable {
     }
     stops.append(now)
     return .stop
+  }
+}
+
+extension GuardLedger {
+  /// True for what a person's desktop runs: systemd puts its applications, which are sandboxes of their
+  /// own where they are Flatpaks or browsers, below the user's own manager
+  /// (https://systemd.io/DESKTOP_ENVIRONMENTS). A container that a user starts there is none of it.
+  static func isOfDesktop(_ groups: String) -> Bool {
+    groups.split(separator: "\n").contains { line in
+      guard let user = line.range(of: "/user@") else { return false }
+      let below = line[user.upperBound...]
+      let slices = ["/app.slice/", "/session.slice/", "/background.slice/"]
+      return slices.contains(where: below.contains)
+        && !ProcessClassifier.groupMarks.contains(where: below.contains)
+    }
   }
 }
 

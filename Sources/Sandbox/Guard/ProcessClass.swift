@@ -16,9 +16,14 @@ public struct ProcessClassifier: Sendable {
   public var hostNamespaces: [String: String]
   /// The control group of all our sandboxes.
   public var groupName: String
+  /// Whether the machine's own root is an overlay, as that of live systems is: then one says nothing.
+  public var hasOverlayRoot: Bool
 
   /// Describes the machine. `groupName` as in ``SandboxHost/groupName``.
-  public init(hostNamespaces: [String: String], groupName: String) {
+  public init(
+    hostNamespaces: [String: String], groupName: String, hasOverlayRoot: Bool = false
+  ) {
+    self.hasOverlayRoot = hasOverlayRoot
     self.hostNamespaces = hostNamespaces
     self.groupName = groupName
   }
@@ -44,12 +49,15 @@ public struct ProcessClassifier: Sendable {
       return .runtime
     }
     if Self.groupMarks.contains(where: facts.groups.contains) { return .container }
-    // One namespace alone means nothing: services have mounts of their own, browsers process ids.
-    let differ = ["pid", "mnt"].allSatisfy { kind in
+    func differs(_ kind: String) -> Bool {
       guard let own = facts.namespaces[kind], let host = hostNamespaces[kind] else { return false }
       return own != host
     }
-    return differ ? .container : .host
+    // One namespace alone means nothing: services have mounts of their own, browsers process ids. A root
+    // of layers is an image's, also where the container shares the machine's process ids.
+    let isContainer =
+      differs("mnt") && (differs("pid") || (facts.hasOverlayRoot && !hasOverlayRoot))
+    return isContainer ? .container : .host
   }
 
   // The lease's part of ".../GROUP/LEASE/...".

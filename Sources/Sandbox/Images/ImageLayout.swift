@@ -206,7 +206,7 @@ public struct ImageLayout: Sendable {
       throw IorunError(.fileMissing, "\(arguments[0]) is missing", remedy: "Install it")
     }
     let errors = try SandboxCapture()
-    // As nobody, with no more to write than the limit and an hour to do it.
+    // As nobody, with no more to write than the limit; its time is that of the sandbox around it.
     let launch = SandboxLaunch(
       path: program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"], folder: "/",
       streams: SandboxStreams(

@@ -1,6 +1,7 @@
 internal import CShim
 internal import Foundation
 internal import IorunCore
+internal import Synchronization
 
 /// The control groups of one sandbox, in every hierarchy that the host has: they limit it, count what
 /// it used, and hold everything that it ever started, so that nothing of it can be left.
@@ -14,6 +15,9 @@ public final class ControlGroup: Sendable {
 
   /// The controllers that version 2 has here; the others' files are those of version 1.
   private let version2: Set<String>
+  /// Where it is listed, in ``ownNames(parent:)``.
+  private let parent: String
+  private let name: String
   private let outOfMemory: OutOfMemoryCounter?
 
   /// Makes the groups `parent/name` below this process's own and sets the limits.
@@ -29,6 +33,8 @@ public final class ControlGroup: Sendable {
   ) throws {
     let folders = Self.makeFolders(layout, parent: parent, name: name)
     self.folders = folders
+    self.parent = parent
+    self.name = name
     version2 = Set(folders["unified"].map { Self.words($0 + "/cgroup.controllers") } ?? [])
     var missing = Set(SandboxLimit.allCases)
     do {
@@ -50,6 +56,16 @@ public final class ControlGroup: Sendable {
     outOfMemory =
       version2.contains("memory")
       ? nil : folders["memory"].flatMap { OutOfMemoryCounter(folder: $0) }
+    Self.own.withLock { _ = $0[parent, default: []].insert(name) }
+  }
+
+  /// The groups that this process has made and not removed, by their parents.
+  private static let own = Mutex<[String: Set<String>]>([:])
+
+  /// The names of the groups below `parent` that this process made and has not removed: its sandboxes
+  /// that run now.
+  public static func ownNames(parent: String) -> Set<String> {
+    own.withLock { $0[parent] ?? [] }
   }
 
   private static func makeFolders(
@@ -87,7 +103,7 @@ public final class ControlGroup: Sendable {
   func openMembership() throws -> [Int32] {
     var descriptors: [Int32] = []
     for folder in Set(folders.values).sorted() {
-      let path = folder + "/cgroup.procs"
+      let path = Self.enterable(folder) + "/cgroup.procs"
       let descriptor = open(path, O_WRONLY | O_CLOEXEC)
       guard descriptor >= 0 else {
         let number = errno
@@ -97,6 +113,15 @@ public final class ControlGroup: Sendable {
       descriptors.append(descriptor)
     }
     return descriptors
+  }
+
+  // Where an OCI runtime has given the controllers of version 2 to its group below, processes that come
+  // later need one of their own beside it.
+  private static func enterable(_ folder: String) -> String {
+    guard !words(folder + "/cgroup.subtree_control").isEmpty else { return folder }
+    let leaf = folder + "/" + OCIControlGroups.leaf
+    mkdir(leaf, 0o755)
+    return leaf
   }
 
   /// What has been used until now. Read it before ``remove()``.
@@ -169,6 +194,7 @@ public final class ControlGroup: Sendable {
   /// Removes the groups; no process may be left in them.
   public func remove() {
     for folder in Set(folders.values) { Self.removeTree(folder) }
+    Self.own.withLock { _ = $0[parent]?.remove(name) }
   }
 
   /// Ends and removes every sandbox's groups below `parent`: what an agent that died left behind.
@@ -196,6 +222,8 @@ public final class ControlGroup: Sendable {
   }
 
   private init(leftover name: String, _ layout: ControlGroupLayout, parent: String) {
+    self.parent = parent
+    self.name = name
     var folders = layout.version1
     folders["unified"] = layout.unified
     self.folders = folders.mapValues { $0 + "/" + parent + "/" + name }

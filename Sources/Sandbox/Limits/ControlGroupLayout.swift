@@ -5,6 +5,8 @@ public struct ControlGroupLayout: Hashable, Sendable {
   public var version1: [String: String]
   /// The folder of this process's group in version 2.
   public var unified: String?
+  /// Where version 2 is mounted.
+  var unifiedMount: String?
 
   /// Reads `/proc/self/mountinfo` and `/proc/self/cgroup`. None where they cannot be read.
   public static func current() -> ControlGroupLayout {
@@ -41,6 +43,7 @@ public struct ControlGroupLayout: Hashable, Sendable {
       case "cgroup2":
         guard unified == nil, let path = paths[""] else { continue }
         unified = Self.join(folder, path, root: root)
+        unifiedMount = folder
       default: break
       }
     }

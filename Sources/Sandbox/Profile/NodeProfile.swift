@@ -168,7 +168,7 @@ extension NodeProfile {
     return ProfileCheck(
       name: "sandbox", outcome: fit.isEmpty ? .failed : .passed,
       found: fit.isEmpty
-        ? (faults.isEmpty ? "none installed" : faults.joined(separator: "; "))
+        ? (faults.isEmpty ? "none that works" : faults.joined(separator: "; "))
         : fit.joined(separator: ", "),
       wanted: "one that passes its self-test",
       remedy: fit.isEmpty

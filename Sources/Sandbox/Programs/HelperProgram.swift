@@ -2,8 +2,18 @@ internal import CShim
 internal import Foundation
 internal import IorunCore
 
-/// Runs a program of the machine's to its end, with an empty environment but `PATH`.
-enum HelperProgram {
+/// Runs a program of the machine's to its end.
+public enum HelperProgram {
+  /// How a program ended.
+  public struct End: Sendable {
+    /// Its exit status; 128 and the signal's number where one ended it.
+    public var status: Int32
+    /// What it printed, at most as much as was asked for.
+    public var output: String
+    /// What it printed as errors, likewise.
+    public var errors: String
+  }
+
   /// What a program reads.
   enum Input {
     case nothing
@@ -37,21 +47,69 @@ enum HelperProgram {
     let capture = try SandboxCapture()
     let source = try input.open(for: name)
     defer { if source >= 0 { close(source) } }
-    let launch = SandboxLaunch(
-      path: path, arguments: [path] + arguments,
-      environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-      folder: "/",
-      streams: SandboxStreams(
-        input: source, output: capture.streams.output, errors: capture.streams.errors),
-      network: network, outOfMemoryScore: 0)
+    let launch = Self.launch(path, arguments, environment, capture.streams, source, network)
     let pid = try launch.start()
-    var status: Int32 = 0
-    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    let status = wait(pid, within: nil)
     let text = try capture.text(limit: 64 << 10)
     guard status == 0 else {
-      throw IorunError(code, "\(name) failed (status \(status >> 8)): \(text.prefix(400))")
+      throw IorunError(code, "\(name) failed (status \(status)): \(text.prefix(400))")
     }
     return text
+  }
+
+  /// Runs a program that is asked something, and ends it where it takes too long. Blocks until it is over.
+  ///
+  /// - Parameters:
+  ///   - path: its file.
+  ///   - variables: its environment; `nil` for `PATH` alone.
+  ///   - limit: the most bytes of what it prints that are returned.
+  ///   - time: after it `SIGKILL` comes.
+  /// - Throws: `spawnFailed` where it cannot be started.
+  public static func ask(
+    _ path: String, _ arguments: [String], environment variables: [String: String]? = nil,
+    limit: Int = 64 << 10, within time: Duration
+  ) throws -> End {
+    let (output, errors) = (try SandboxCapture(), try SandboxCapture())
+    let streams = SandboxStreams(output: output.streams.output, errors: errors.streams.errors)
+    let pid = try launch(path, arguments, variables ?? environment, streams, -1, -1).start()
+    let status = wait(pid, within: time)
+    return End(
+      status: status, output: try output.text(limit: limit), errors: try errors.text(limit: limit))
+  }
+
+  private static let environment = [
+    "PATH": InstalledProgram.folders.joined(separator: ":")
+  ]
+
+  private static func launch(
+    _ path: String, _ arguments: [String], _ variables: [String: String],
+    _ streams: SandboxStreams, _ input: Int32, _ network: Int32
+  ) -> SandboxLaunch {
+    SandboxLaunch(
+      path: path, arguments: [path] + arguments, environment: variables, folder: "/",
+      streams: SandboxStreams(input: input, output: streams.output, errors: streams.errors),
+      network: network, outOfMemoryScore: 0)
+  }
+
+  /// Returns the exit status, or 128 and a signal's number.
+  private static func wait(_ pid: pid_t, within time: Duration?) -> Int32 {
+    if let time {
+      // Readable once the process has ended.
+      let descriptor = iorun_pidfd_open(pid)
+      defer { if descriptor >= 0 { close(descriptor) } }
+      let end = ContinuousClock.now + time
+      while descriptor >= 0 {
+        var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let left = max(.zero, end - ContinuousClock.now) / .milliseconds(1)
+        let result = poll(&event, 1, Int32(min(left.rounded(.up), 1e9)))
+        if result < 0 && errno == EINTR { continue }
+        if result == 0 { kill(pid, SIGKILL) }
+        break
+      }
+    }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f)
   }
 }
 

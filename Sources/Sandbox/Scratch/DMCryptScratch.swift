@@ -23,12 +23,14 @@ public struct DMCryptScratch: EncryptedScratch {
     let name = Self.mapping(for: folder)
     let undo: @Sendable () throws -> Void = {
       try ScratchMounts.unmount(mount)
+      CrashPoint.pass(.scratchUnmounted)
       if access("/dev/mapper/" + name, F_OK) == 0 {
         _ = try HelperProgram.run("cryptsetup", ["close", name])
       }
       for loop in ScratchMounts.loops(on: image) {
         _ = try HelperProgram.run("losetup", ["-d", loop])
       }
+      CrashPoint.pass(.scratchShredded)
       try FileManager.default.removeItem(atPath: folder)
     }
     for path in [folder, mount] { try SandboxFolder.make(path, mode: 0o700) }
@@ -44,14 +46,18 @@ public struct DMCryptScratch: EncryptedScratch {
           "open", "--type", "plain", "--cipher", "aes-xts-plain64", "--key-size", "512",
           "--key-file", "-", loop, name,
         ], input: .key(key))
+      CrashPoint.pass(.scratchEncrypted)
       try ScratchMounts.makeFileSystem("/dev/mapper/" + name)
+      CrashPoint.pass(.scratchFormatted)
       _ = try HelperProgram.run(
         "mount", ["-o", "nosuid,nodev,noatime", "/dev/mapper/" + name, mount])
     } catch {
       try? undo()
       throw error
     }
+    CrashPoint.pass(.scratchMounted)
     chmod(mount, 0o755)
-    return ScratchMount(path: mount, kind: kind, undo: undo)
+    return ScratchMount(
+      path: mount, kind: kind, isHeld: { access("/dev/mapper/" + name, F_OK) == 0 }, undo: undo)
   }
 }

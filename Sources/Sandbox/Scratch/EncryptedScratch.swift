@@ -32,12 +32,27 @@ public struct ScratchMount: Sendable {
   public let path: String
   /// How it is encrypted.
   public let kind: ScratchKind
+  private let isHeld: @Sendable () -> Bool
   private let undo: @Sendable () throws -> Void
 
-  init(path: String, kind: ScratchKind, undo: @escaping @Sendable () throws -> Void) {
+  /// - Parameter isHeld: whether somebody still has the key.
+  init(
+    path: String, kind: ScratchKind, isHeld: @escaping @Sendable () -> Bool = { true },
+    undo: @escaping @Sendable () throws -> Void
+  ) {
     self.path = path
     self.kind = kind
+    self.isHeld = isHeld
     self.undo = undo
+  }
+
+  /// Whether it is still mounted and its key is held, as far as can be seen without writing: to write a
+  /// canary to the disk and read it back, as when it was opened, takes some ten milliseconds.
+  var isUsable: Bool {
+    var inside = stat()
+    var around = stat()
+    return stat(path, &inside) == 0 && stat(path + "/..", &around) == 0
+      && inside.st_dev != around.st_dev && isHeld()
   }
 
   /// Ends it: the key is forgotten, the ciphertext removed. No process may use it any more. Blocks

@@ -20,9 +20,11 @@ public struct GocryptfsScratch: EncryptedScratch {
     let image = plain + "/image"
     let undo: @Sendable () throws -> Void = {
       try ScratchMounts.unmount(mount)
+      CrashPoint.pass(.scratchUnmounted)
       try ScratchMounts.waitForLoop(image)
       // Ends gocryptfs, and with it the key.
       try ScratchMounts.unmount(plain)
+      CrashPoint.pass(.scratchShredded)
       try FileManager.default.removeItem(atPath: folder)
     }
     for path in [folder, cipher, plain, mount] { try SandboxFolder.make(path, mode: 0o700) }
@@ -36,14 +38,19 @@ public struct GocryptfsScratch: EncryptedScratch {
       defer { HelperProgram.wipe(&key) }
       _ = try HelperProgram.run(
         "gocryptfs", ["-q", "-masterkey=stdin", "-nosyslog", cipher, plain], input: .key(key))
+      CrashPoint.pass(.scratchEncrypted)
       try ScratchMounts.makeImage(image, size: size)
       try ScratchMounts.makeFileSystem(image)
+      CrashPoint.pass(.scratchFormatted)
       _ = try HelperProgram.run("mount", ["-o", "loop,nosuid,nodev,noatime", image, mount])
     } catch {
       try? undo()
       throw error
     }
+    CrashPoint.pass(.scratchMounted)
     chmod(mount, 0o755)
-    return ScratchMount(path: mount, kind: kind, undo: undo)
+    // Its process answers, or the kernel says that it is gone.
+    let isHeld: @Sendable () -> Bool = { (try? OpenFile(image, O_RDONLY)) != nil }
+    return ScratchMount(path: mount, kind: kind, isHeld: isHeld, undo: undo)
   }
 }

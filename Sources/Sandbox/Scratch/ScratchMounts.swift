@@ -66,6 +66,34 @@ enum ScratchMounts {
     }
   }
 
+  /// From now on what is unmounted below `folder` goes from each copy of this process's mounts, too. A
+  /// sandbox that starts while another one's scratch is mounted has such a copy, and would hold it for as
+  /// long as it runs where the machine's mounts are private, as in containers (mount_namespaces(7)).
+  ///
+  /// - Returns: false where it cannot be done.
+  static func share(_ folder: String) -> Bool {
+    guard mount(folder, folder, nil, UInt(MS_BIND), nil) == 0 else { return false }
+    if mount(nil, folder, nil, UInt(MS_SHARED), nil) == 0 { return true }
+    unshare(folder)
+    return false
+  }
+
+  /// The end of `share`, any number of times. A disk that the machine's owner mounted there stays.
+  static func unshare(_ folder: String) {
+    while isShared(folder), umount2(folder, Int32(MNT_DETACH)) == 0 {}
+  }
+
+  /// True where a folder is mounted onto itself: the device is that of the mount around it.
+  private static func isShared(_ folder: String) -> Bool {
+    let mounts = ControlGroup.text("/proc/self/mountinfo").split(separator: "\n").map {
+      $0.split(separator: " ", maxSplits: 5)
+    }.filter { $0.count > 5 }
+    guard let own = mounts.last(where: { $0[4] == folder }),
+      let around = mounts.first(where: { $0[0] == own[1] })
+    else { return false }
+    return own[2] == around[2]
+  }
+
   /// Tears down what a dead agent left below `folder`: mounts, loop devices, mappings, ciphertext.
   /// Their keys end with them. Throws `scratchFailed` for what is in use.
   static func removeLeftovers(below folder: String) throws {
@@ -77,6 +105,7 @@ enum ScratchMounts {
         umount2(mount, Int32(MNT_DETACH))
       }
     }
+    unshare(folder)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
       let image = folder + "/" + name + "/image"
       let mapping = DMCryptScratch.mapping(for: folder + "/" + name)

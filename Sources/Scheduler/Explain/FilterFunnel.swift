@@ -97,9 +97,9 @@ public struct FilterFunnel: Sendable, Hashable {
 }
 
 /// Round trips for people, in tenths of a millisecond and rounded up: what is written is enough.
-enum RoundTripWords {
+public enum RoundTripWords {
   /// For example `20 ms` or `14.2 ms`.
-  static func text(_ milliseconds: Float) -> String {
+  public static func text(_ milliseconds: Float) -> String {
     milliseconds.isFinite ? "\(bare(milliseconds)) ms" : "unknown"
   }
 

@@ -1,3 +1,5 @@
+public import IorunCore
+
 /// A choice that is made again on fresh measurements: round trips that were only foretold decide who is
 /// worth measuring, and never who is chosen.
 ///
@@ -80,5 +82,28 @@ public struct GroupRefinement: Sendable {
     // Proved among the candidates only.
     choice.lowerBoundMilliseconds = 0
     return choice
+  }
+}
+
+extension GangPlacer {
+  /// The sites that are worth measuring before a gang that wants to be near itself is placed: those it
+  /// would take by what is known, and spares; and the nodes with room in each, ascending.
+  ///
+  /// - Returns: `nil` where no sites hold the gang.
+  public func refinement(
+    of request: GangRequest, on offers: [NodeOffer]
+  ) -> (refinement: GroupRefinement, nodes: [Int: [PeerID]])? {
+    var capacities = [Int](repeating: 0, count: sites.matrix.count)
+    var nodes: [Int: [PeerID]] = [:]
+    for offer in offers where request.allows(offer) {
+      guard let site = sites.siteOf[offer.node] else { continue }
+      let slots = offer.freeRoom(gpuModel: request.gpuModel)
+        .slots(for: request.resources, limit: request.ranks)
+      guard slots > 0 else { continue }
+      capacities[site] += slots
+      nodes[site, default: []].append(offer.node)
+    }
+    let refinement = GroupRefinement(sites.matrix, capacities: capacities, devices: request.ranks)
+    return refinement.map { ($0, nodes.mapValues { $0.sorted() }) }
   }
 }

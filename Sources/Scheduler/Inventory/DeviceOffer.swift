@@ -52,10 +52,13 @@ public struct DeviceOffer: Sendable, Hashable {
     self.labels = labels
   }
 
-  private static let mostDevices = 1024
-  private static let mostMilliCPUs = 4_096_000
+  /// The most accelerators of a machine.
+  static let mostDevices = 1024
+  /// The most thousandths of cores of a machine.
+  static let mostMilliCPUs = 4_096_000
   private static let mostBytes = Bytes.gibi(1 << 20)
-  private static let mostMicrodollars = 1_000_000_000
+  /// The highest price of an hour, in millionths of a dollar.
+  static let mostMicrodollars = 1_000_000_000
   private static let longestText = 256
   private static let mostLabels = 64
 

@@ -8,6 +8,22 @@ public enum HardwareClass: UInt8, Sendable, Hashable, CaseIterable {
   case workstation
   /// An accelerator for data centres.
   case dataCentre
+
+  /// By the maker's name of an accelerator; empty for none. What no word tells is taken for one of a
+  /// data centre, whose names are bare numbers: `NVIDIA H100 80GB HBM3`.
+  public init(model: String) {
+    let name = model.lowercased()
+    func has(_ words: String...) -> Bool { words.contains { name.contains($0) } }
+    if name.isEmpty {
+      self = .cpu
+    } else if has("quadro", "rtx a", "radeon pro", "rtx pro", "ada generation") {
+      self = .workstation
+    } else if has("geforce", "rtx", "gtx", "titan", "radeon rx", "arc ") {
+      self = .consumer
+    } else {
+      self = .dataCentre
+    }
+  }
 }
 
 /// How far a device's claims were checked.

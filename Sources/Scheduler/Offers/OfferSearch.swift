@@ -1,7 +1,8 @@
 internal import IorunCore
 
 /// Offers for a demand that differ in price, longest round trip and reliability, and of which none is
-/// beaten by another in all three (Pareto). For each of some longest round trips, from the shortest
+/// beaten by another in all three (Pareto). Where there are fewer than ``fewest`` of these, the next best
+/// on other devices stand beside them, marked as what they are. For each of some longest round trips, from the shortest
 /// possible one up, the cheapest group within it is sought, among all devices and among reliable ones.
 ///
 /// The shortest round trip is exact, or its gap is told. The cheapest groups are found by a greedy
@@ -9,6 +10,10 @@ internal import IorunCore
 public struct OfferSearch: Sendable {
   /// The most offers of an answer.
   public static let most = 8
+  /// The fewest, where so many different sets of devices would do.
+  public static let fewest = 3
+  /// How many devices are left out, one after the other, to find other sets.
+  private static let mostLeftOut = 24
   /// Which part of the devices is left out as the least reliable.
   private static let reliabilityQuantiles = [0, 0.5, 0.9]
 
@@ -17,9 +22,17 @@ public struct OfferSearch: Sendable {
   /// Looks in an inventory.
   public init(_ planner: GangPlanner) { self.planner = planner }
 
-  /// At most ``most`` offers, by price; none where the demand cannot be met.
+  /// At most ``most`` offers, by price, and after them alternatives; none where the demand cannot be met.
   public func offers(_ demand: GangDemand) -> [GangOffer] {
     guard demand.objection == nil else { return [] }
+    var found = search(demand)
+    let best = thinned(Self.undominated(found))
+    guard !best.isEmpty, best.count < Self.fewest else { return best }
+    for choice in best.map(\.choice) { found += others(than: choice, demand) }
+    return best + alternatives(to: best, among: found, count: Self.fewest - best.count)
+  }
+
+  private func search(_ demand: GangDemand) -> [GangChoice] {
     var found: [GangChoice] = []
     for floor in floors(demand) {
       var demand = demand
@@ -29,7 +42,68 @@ public struct OfferSearch: Sendable {
       }
       found += choices(demand)
     }
-    return thinned(Self.undominated(found))
+    return found
+  }
+
+  /// What is found without all the devices of a choice, then without those of what was found, too; and
+  /// without one of the choice's each time.
+  private func others(than choice: GangChoice, _ demand: GangDemand) -> [GangChoice] {
+    let devices = Self.devices(of: choice)
+    func without(_ leftOut: Set<PeerID>) -> [GangChoice] {
+      var demand = demand
+      for kind in demand.bundles.indices {
+        demand.bundles[kind].filter.excluded.formUnion(leftOut)
+      }
+      return choices(demand)
+    }
+    var found: [GangChoice] = []
+    var used = Set(devices)
+    for _ in 1..<Self.fewest {
+      let more = without(used)
+      guard let best = Self.undominated(more).first else { break }
+      found += more
+      used.formUnion(Self.devices(of: best))
+    }
+    guard devices.count > 1 else { return found }
+    return found + devices.prefix(Self.mostLeftOut).flatMap { without([$0]) }
+  }
+
+  /// The next best of what was found: on other devices than each of the offers, and than each other.
+  private func alternatives(
+    to offers: [GangOffer], among found: [GangChoice], count: Int
+  ) -> [GangOffer] {
+    var seen = Set(offers.map { Self.devices(of: $0.choice) })
+    var left = found.filter { seen.insert(Self.devices(of: $0)).inserted }
+    var alternatives: [GangOffer] = []
+    while alternatives.count < count, !left.isEmpty {
+      // Layer by layer: what none of the others beats goes first.
+      let layer = Self.undominated(left)
+      let kept = Set(layer.map(Self.devices))
+      left.removeAll { kept.contains(Self.devices(of: $0)) }
+      for choice in layer.prefix(count - alternatives.count) {
+        let isBeaten = offers.contains { Self.beats($0.choice, choice) }
+        alternatives.append(
+          GangOffer(
+            choice: choice,
+            words: isBeaten
+              ? "an alternative on other nodes, beaten by an offer above"
+              : "an alternative on other nodes, as good", isDominated: isBeaten))
+      }
+    }
+    return alternatives
+  }
+
+  private static func devices(of choice: GangChoice) -> [PeerID] {
+    Set(choice.members.map(\.device)).sorted()
+  }
+
+  /// True where one is not worse in anything, and better in something.
+  private static func beats(_ one: GangChoice, _ other: GangChoice) -> Bool {
+    one.microdollarsPerHour <= other.microdollarsPerHour
+      && one.maxRTTMilliseconds <= other.maxRTTMilliseconds && one.reliability >= other.reliability
+      && (one.microdollarsPerHour < other.microdollarsPerHour
+        || one.maxRTTMilliseconds < other.maxRTTMilliseconds
+        || one.reliability > other.reliability)
   }
 
   /// The reliabilities from which on devices are looked at.

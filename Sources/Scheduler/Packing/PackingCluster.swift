@@ -79,11 +79,25 @@ public struct PackingCluster: Sendable {
     return Placement(node: node, gpus: gpus)
   }
 
+  /// True where a node has room for a task of a shape, whatever is better.
+  public func hasRoom(for shape: PackingShape, on node: Int) -> Bool {
+    rooms.indices.contains(node) && rooms[node].fits(shape)
+  }
+
   /// A task has ended.
   public mutating func remove(_ shape: PackingShape, from placement: Placement) {
     rooms[placement.node].take(shape, gpus: placement.gpus, sign: -1)
     noteChange(of: placement.node)
     catchUpLaggard()
+  }
+
+  /// What nodes, changes and scores take in memory, in bytes; the mix is some kilobytes beside it.
+  public var byteCount: Int {
+    rooms.capacity * MemoryLayout<NodeRoom>.stride + potentials.capacity
+      * MemoryLayout<Float>.stride
+      + lastChange.capacity * MemoryLayout<Int>.stride + changes.capacity
+      * MemoryLayout<Int32>.stride
+      + scores.reduce(0) { $0 + $1.tree.byteCount + MemoryLayout<ShapeScores>.stride }
   }
 
   /// Thousandths of GPUs that are free, and how many of these a task of the mix could not use.

@@ -3,7 +3,7 @@ internal import IorunCore
 /// Scores nodes for a single rank by how useful what it leaves over stays to the mix that is asked for:
 /// `NodePotential` on the offers of a live network.
 public struct PackingScore: Sendable {
-  private let potential: NodePotential
+  let potential: NodePotential
   /// The GPU models of the network in lower case; a model's place here is its hardware class.
   private let models: [String]
 
@@ -34,12 +34,18 @@ public struct PackingScore: Sendable {
   /// From 1, where GPUs become of no use, over 51, where nothing changes, to 101; 0 where the rank has
   /// no room, or is nothing that packing knows.
   func score(_ resources: ResourceSet, gpuModel: String?, on offer: NodeOffer) -> UInt8 {
-    guard
-      let shape = PackingShape(resources, like: (gpuModel ?? "").lowercased(), among: models)
-    else { return 0 }
-    let room = NodeRoom(offer, models: models)
+    guard let shape = shape(resources, gpuModel: gpuModel) else { return 0 }
+    let room = room(of: offer)
     return potential.evaluate(shape, on: room, before: potential.value(room)).score
   }
+
+  /// A rank as a shape; `nil` for amounts that packing does not know.
+  func shape(_ resources: ResourceSet, gpuModel: String?) -> PackingShape? {
+    PackingShape(resources, like: (gpuModel ?? "").lowercased(), among: models)
+  }
+
+  /// What is free on a node.
+  func room(of offer: NodeOffer) -> NodeRoom { NodeRoom(offer, models: models) }
 }
 
 extension PackingShape {

@@ -15,6 +15,9 @@ struct ScoreTree: Sendable {
     } while size > 1
   }
 
+  /// What it takes in memory, in bytes.
+  var byteCount: Int { levels.reduce(0) { $0 + $1.capacity } }
+
   /// The score of a node.
   subscript(node: Int) -> UInt8 { levels[0][node] }
 

@@ -40,7 +40,7 @@ public struct GroupPlacement: Sendable {
     }
 
     func mayUse(_ node: RuntimeNode, for bundle: Int) -> Bool {
-      guard node.isPlaceable else { return false }
+      guard node.isPlaceable, node.bar == nil else { return false }
       return bundle < selectors.count ? selectors[bundle].matches(node.labels) : true
     }
 

@@ -7,7 +7,7 @@ struct InfeasibleDemand {
   let nodes: [RuntimeNode]
 
   private enum Finding: Hashable {
-    case notAlive, otherNode, unlabelled(String), tooSmall(String), fits
+    case notAlive, barred(String), otherNode, unlabelled(String), tooSmall(String), fits
   }
 
   /// The refusal in words.
@@ -24,7 +24,8 @@ struct InfeasibleDemand {
 
   private func finding(_ node: RuntimeNode) -> Finding {
     if !node.isPlaceable { return .notAlive }
-    if case .node(let wished, soft: false) = request.strategy, node.node != wished {
+    if let bar = node.bar { return .barred(bar) }
+    if case .node(let wished, soft: false, _) = request.strategy, node.node != wished {
       return .otherNode
     }
     if let selector = request.selectors.first,
@@ -45,7 +46,7 @@ struct InfeasibleDemand {
 
   private func order(_ finding: Finding) -> Int {
     switch finding {
-    case .notAlive: 0
+    case .notAlive, .barred: 0
     case .otherNode: 1
     case .unlabelled: 2
     case .tooSmall: 3
@@ -57,9 +58,10 @@ struct InfeasibleDemand {
     let verb = nodes.count == 1 ? "has" : "have"
     switch finding {
     case .notAlive: return "\(nodes.count) not alive"
+    case .barred(let reason): return "\(nodes.count) \(reason)"
     case .otherNode: return "\(nodes.count) other than the node asked for"
     case .unlabelled(let term): return "\(nodes.count) without the label \(term)"
-    case .fits: return "\(nodes.count) that would fit"
+    case .fits: return "\(nodes.count) \(failsWhenBusy ? "without room now" : "that would fit")"
     case .tooSmall(let name):
       guard let largest = largest(name, nodes), largest.total[name] > 0 else {
         return "\(nodes.count) \(verb) no \(name)"
@@ -70,11 +72,17 @@ struct InfeasibleDemand {
     }
   }
 
+  /// True where the node that is wished for could take it once something has ended there.
+  private var failsWhenBusy: Bool {
+    guard case .node(let wished, _, failsWhenBusy: true) = request.strategy else { return false }
+    return nodes.contains { $0.node == wished && finding($0) == .fits }
+  }
+
   private var advice: String {
     let usable = nodes.filter { node in
       switch finding(node) {
       case .tooSmall, .fits: true
-      case .notAlive, .otherNode, .unlabelled: false
+      case .notAlive, .barred, .otherNode, .unlabelled: false
       }
     }
     // One resource alone is in the way on some node: to ask for less of it helps.
@@ -88,7 +96,8 @@ struct InfeasibleDemand {
       }
     }
     if let best { return best.words }
-    if case .node(_, soft: false) = request.strategy {
+    if failsWhenBusy { return "try again later, or let it wait" }
+    if case .node(_, soft: false, _) = request.strategy {
       return "name a node that is alive, or make the affinity soft"
     }
     if usable.isEmpty, !request.selectors.allSatisfy(\.isEmpty),

@@ -11,8 +11,8 @@ public struct LeasePlacement: Sendable {
     case standard
     /// The next node after `last`, in the order of their names.
     case spread(last: NodeID?)
-    /// One node; where `soft`, any other if that one never can.
-    case node(NodeID, soft: Bool)
+    /// One node; where `soft`, any other if that one never can. `failsWhenBusy`: it is not waited for.
+    case node(NodeID, soft: Bool, failsWhenBusy: Bool = false)
   }
 
   /// What is asked for.
@@ -63,7 +63,7 @@ public struct LeasePlacement: Sendable {
     var isFeasible = false
     for selector in selectors {
       let able = nodes.filter { node in
-        node.isPlaceable && node.total.covers(request.resources)
+        node.isPlaceable && node.bar == nil && node.total.covers(request.resources)
           && selector?.matches(node.labels) ?? true
       }
       let (candidates, mayWait) = candidates(able, request.strategy)
@@ -79,10 +79,12 @@ public struct LeasePlacement: Sendable {
 
   /// The nodes to choose from, and whether it is worth to wait for one of them.
   private func candidates(_ able: [RuntimeNode], _ strategy: Strategy) -> ([RuntimeNode], Bool) {
-    guard case .node(let wished, let soft) = strategy else { return (able, !able.isEmpty) }
+    guard case .node(let wished, let soft, let failsWhenBusy) = strategy else {
+      return (able, !able.isEmpty)
+    }
     let named = able.filter { $0.node == wished }
     if named.isEmpty, soft { return (able, !able.isEmpty) }
-    return (named, !named.isEmpty)
+    return (named, !named.isEmpty && !failsWhenBusy)
   }
 
   private func best(_ free: [RuntimeNode], _ request: Request) -> RuntimeNode? {

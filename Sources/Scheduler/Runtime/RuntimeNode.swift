@@ -14,14 +14,18 @@ public struct RuntimeNode: Sendable, Hashable {
   public var labels: [String: String]
   /// True where it may be given new work.
   public var isPlaceable: Bool
+  /// Why it takes nothing of the job that asks, whatever room it has; `nil` where it does.
+  public var bar: String?
   /// The round trip between it and the head; `nil` where none was measured yet.
   public var roundTripMilliseconds: Double?
 
   /// Describes a node.
   public init(
     node: NodeID, name: String, total: ResourceAmounts, available: ResourceAmounts,
-    labels: [String: String] = [:], isPlaceable: Bool = true, roundTripMilliseconds: Double? = nil
+    labels: [String: String] = [:], isPlaceable: Bool = true, roundTripMilliseconds: Double? = nil,
+    bar: String? = nil
   ) {
+    self.bar = bar
     self.node = node
     self.name = name
     self.total = total

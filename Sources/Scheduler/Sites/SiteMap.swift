@@ -18,6 +18,9 @@ public struct SiteMap: Sendable {
   private static let usable: Float = 0.5
   /// Measurements kept of a pair of sites, and of a device with a site.
   private static let kept = 9
+  /// For how long, in seconds, what was measured between sites says how far they are: one that comes
+  /// later than that after the last takes the place of all before.
+  public static let sampleLifeSeconds = 300.0
   private static let mostPartners = 64
 
   /// How a round trip between sites is known.
@@ -66,6 +69,9 @@ public struct SiteMap: Sendable {
   private var check = LocationCheck()
   /// Round trips between members of two sites, the lower number first.
   private var between: [SIMD2<Int32>: [Float]] = [:]
+  /// When that was measured last, in the caller's seconds.
+  private var betweenAt: [SIMD2<Int32>: Double] = [:]
+  private var countries = CountryTrips()
   private(set) var doubted: [Int: LocationCheck.Verdict] = [:]
 
   /// A map without devices.
@@ -117,24 +123,46 @@ public struct SiteMap: Sendable {
 
   /// A round trip was measured. What is not a positive number, a device with itself and unknown devices
   /// are ignored.
-  public mutating func measured(_ one: Int, _ other: Int, milliseconds: Float) {
+  ///
+  /// - Parameter now: when, in seconds from any moment; `nil` where ages do not matter.
+  public mutating func measured(
+    _ one: Int, _ other: Int, milliseconds: Float, atSeconds now: Double? = nil
+  ) {
     guard one != other, milliseconds.isFinite, milliseconds > 0, let here = devices[one],
       let there = devices[other]
     else { return }
     if check.measured(one, other, milliseconds: milliseconds) { doubted = check.verdicts }
     remember(one, other, milliseconds)
     remember(other, one, milliseconds)
+    learn(here, there, isDoubted: doubted[one] != nil || doubted[other] != nil, milliseconds)
     if here.site == there.site {
       if milliseconds > Self.leaveRoundTripMilliseconds {
         settle(max(one, other))
       }
     } else {
-      note(milliseconds, between: here.site, there.site)
+      note(milliseconds, between: here.site, there.site, at: now)
       guard milliseconds <= Self.siteRoundTripMilliseconds else { return }
       // Who is with fewer others moves, or the later one.
       let (few, many) = (sites[here.site].members.count, sites[there.site].members.count)
       settle(few == many ? max(one, other) : few < many ? one : other)
     }
+  }
+
+  /// When the round trip between two sites was measured last, as it was told; `nil` where that was not.
+  public func measuredAtSeconds(_ one: Int, _ other: Int) -> Double? {
+    betweenAt[Self.pair(one, other)]
+  }
+
+  /// What is usual between the countries of two devices.
+  private mutating func learn(
+    _ here: Device, _ there: Device, isDoubted: Bool, _ milliseconds: Float
+  ) {
+    let (from, to) = (here.place.country, there.place.country)
+    guard !isDoubted, !from.isEmpty, !to.isEmpty,
+      let usual = countries.usual(
+        from, to, suppliers: (here.supplier, there.supplier), milliseconds: milliseconds)
+    else { return }
+    prior.set(from, to, milliseconds: usual)
   }
 
   /// The round trip between two sites, and how it is known; infinite where it is not.
@@ -257,6 +285,7 @@ public struct SiteMap: Sendable {
     emptySites.append(site)
     facilities = facilities.filter { $0.value != site }
     between = between.filter { $0.key.x != Int32(site) && $0.key.y != Int32(site) }
+    betweenAt = betweenAt.filter { $0.key.x != Int32(site) && $0.key.y != Int32(site) }
   }
 
   // MARK: - What is known of sites
@@ -281,8 +310,14 @@ public struct SiteMap: Sendable {
     devices[device]?.roundTrips[other] = milliseconds
   }
 
-  private mutating func note(_ milliseconds: Float, between one: Int, _ other: Int) {
+  private mutating func note(
+    _ milliseconds: Float, between one: Int, _ other: Int, at now: Double? = nil
+  ) {
     var samples = between[Self.pair(one, other), default: []]
+    if let now {
+      let last = betweenAt.updateValue(now, forKey: Self.pair(one, other))
+      if let last, now - last > Self.sampleLifeSeconds { samples = [] }
+    }
     if samples.count >= Self.kept { samples.removeFirst() }
     samples.append(milliseconds)
     between[Self.pair(one, other)] = samples

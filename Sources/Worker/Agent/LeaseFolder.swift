@@ -10,6 +10,8 @@ struct LeaseFolder: Sendable, Hashable {
   let root: String
   /// The scratch of a rank in a sandbox, which has its working folder; `nil` for an ordinary process.
   var scratch: String?
+  /// Where logs of ranks in sandboxes are; `nil` for an ordinary process.
+  var logs: String?
 
   /// The folder of a lease below a node's state folder.
   init(_ lease: LeaseID, stateFolder: String) {
@@ -25,7 +27,9 @@ struct LeaseFolder: Sendable, Hashable {
   /// The rank's `TMPDIR` as an ordinary process.
   var temporary: String { root + "/tmp" }
   /// What the rank printed.
-  var log: String { root + "/log" }
+  var log: String {
+    logs.map { "\($0)/\((root as NSString).lastPathComponent)" } ?? root + "/log"
+  }
 
   /// Makes the folders anew, readable by this user alone. Throws `diskFull` or `fileSystem`.
   func make() throws {
@@ -42,7 +46,13 @@ struct LeaseFolder: Sendable, Hashable {
   }
 
   /// Removes everything. Throws `fileSystem`.
-  func remove() throws { try Self.remove(root) }
+  func remove() throws {
+    if logs != nil {
+      try Self.remove(log)
+      try Self.remove(log + LogMark.suffix)
+    }
+    try Self.remove(root)
+  }
 
   /// Removes the folders that an agent left that was killed. Its ranks were killed with it; where
   /// one is still on its way out, the removal is tried again.
@@ -52,7 +62,8 @@ struct LeaseFolder: Sendable, Hashable {
     }
   }
 
-  private static func all(_ stateFolder: String) -> String { stateFolder + "/leases" }
+  /// The folder of all leases' folders.
+  static func all(_ stateFolder: String) -> String { stateFolder + "/leases" }
 
   private static func remove(_ path: String) throws {
     var failure: any Error = CocoaError(.fileWriteUnknown)

@@ -1,5 +1,6 @@
 import IorunContract
 import IorunCore
+import IorunSandbox
 
 /// Sends one rank's log to the head, byte by byte in order, for as long as it takes.
 struct LogSender: Sendable {
@@ -21,13 +22,20 @@ struct LogSender: Sendable {
   /// `fileSystem` where the log cannot be read.
   func run() async throws {
     var sent: Int64 = 0
+    var mark = LogMark(lease: lease, epoch: epoch)
+    var isMarked = false
     // Growth is signalled after it happened, so a look after each signal misses nothing.
     for await _ in log.growth {
       while sent < log.length {
         let offset = sent
-        let bytes = try await Blocking.run { [log] in
-          try log.read(from: offset, atMost: Self.chunkSize)
+        // It only spares the next agent some bytes: one that lags behind is as good.
+        let isNews = !isMarked || mark.sent < offset
+        (mark.sent, isMarked) = (max(mark.sent, offset), true)
+        let bytes = try await Blocking.run { [log, mark] in
+          if isNews { try? mark.write(beside: log.file) }
+          return try log.read(from: offset, atMost: Self.chunkSize)
         }
+        CrashPoint.pass(.logRead)
         let length = try await retry {
           try await head.appendLog(lease, epoch: epoch, offset: offset, bytes: bytes)
         }

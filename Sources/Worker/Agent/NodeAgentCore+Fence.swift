@@ -64,6 +64,9 @@ extension NodeAgentCore {
   /// elsewhere. What they had printed and their ends are told when it is back.
   private func fence(at moment: Duration) {
     let text = "for \(moment / .seconds(1)) s"
+    if let fenceAfter, moment >= fenceAfter {
+      fenceRuntime?("the head was out of the node's reach \(text)")
+    }
     let due = held.filter { fence(of: $0.value).map { $0 <= moment } ?? false }.keys.sorted()
     if !due.isEmpty {
       logger.warning("the head was silent \(text): \(due.count) ranks are stopped")

@@ -26,4 +26,13 @@ extension NodeAgentCore {
   func endWork(reason: String) {
     for lease in held.keys { stop(lease, cause: .nodeLost(reason: reason)) }
   }
+
+  /// Stops the rank that a GPU is lent to; false where it is lent to none.
+  func endWork(onGPU index: Int, reason: String) -> Bool {
+    let holders = table.entries.values.filter {
+      !$0.state.isEnded && $0.grant.gpuIndices.contains(index)
+    }
+    for entry in holders { stop(entry.grant.id, cause: .nodeLost(reason: reason)) }
+    return !holders.isEmpty
+  }
 }

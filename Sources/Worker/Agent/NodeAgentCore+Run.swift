@@ -8,17 +8,21 @@ extension NodeAgentCore {
   /// to the head like any other.
   func launch(_ id: LeaseID, _ gang: GangStart) async {
     guard let lease = held[id] else { return }
+    CrashPoint.pass(.leaseStarting)
     lease.changed.yield()
     let file = lease.folder.log
     let cap = RankLog.Cap(size: settings.logLimit, setting: settings.logLimitSetting)
     do {
-      let launch = try launch(lease, gang, try await network(lease, gang))
+      let network = try await network(lease, gang)
+      CrashPoint.pass(.leaseConnected)
+      let launch = try launch(lease, gang, network)
       let begun = lease.log
       let (process, log) = try await Blocking.run {
         let log = try begun ?? RankLog(file: file, cap: cap)
         return (try RankProcess.start(launch, log: log), log)
       }
       held[id]?.process = process
+      CrashPoint.pass(.leaseRunning)
       held[id]?.launch = launch
       held[id]?.life = Task { await self.follow(id, process, log) }
       if let seconds = lease.grant.spec.timeoutSeconds { limit(id, to: seconds) }
@@ -26,7 +30,10 @@ extension NodeAgentCore {
       if held[id]?.stopCause != nil { terminate(id) }
     } catch {
       let reason = (error as? IorunError)?.message ?? String(describing: error)
-      finish(id, .notStarted(reason: reason), outputs: nil, lastLines: [])
+      // An image's way here is told in the log.
+      let log = lease.log
+      let lines = (try? await Blocking.run { log?.lastLines(50) }) ?? []
+      finish(id, .notStarted(reason: reason), outputs: nil, lastLines: lines)
     }
   }
 
@@ -44,6 +51,7 @@ extension NodeAgentCore {
 
   private func terminate(_ id: LeaseID) {
     guard let process = held[id]?.process, held[id]?.termination == nil else { return }
+    CrashPoint.pass(.leaseStopping)
     var grace = settings.stopGrace
     if case .nodeLost = held[id]?.stopCause, held[id]?.grant.spec.fenceSeconds != nil {
       grace = min(grace, Self.ownFenceGrace)
@@ -86,13 +94,16 @@ extension NodeAgentCore {
     var executor = lease.executor ?? [:]
     if sealed != nil {
       executor[ExecutorEnvironment.agentAddress] = "ipc://" + RankSeal.agentSocket
-      // The node's runtime is not to be reached from a sandbox.
-      executor["IORUN_HUB"] = nil
+      // An image has an interpreter and a SDK of its own, and this node's workers have not.
+      executor["IORUN_HUB"] = lease.image == nil && sealedJobs != nil ? SealedJobs.hub : nil
     }
+    // The interpreter of the node's other work, which a driver's workers must have, too.
+    let shown = lease.image == nil ? sealed?.programs : nil
     let environment = RankEnvironment(
       grant: lease.grant, gang: gang, folder: lease.folder, facts: facts,
-      searchPath: settings.searchPath, executor: executor,
-      interface: network?.interface, image: lease.image?.defaults.environment ?? [])
+      searchPath: shown?.searchPath ?? settings.searchPath, executor: executor,
+      interface: network?.interface, image: lease.image?.defaults.environment ?? [],
+      packages: shown?.packages)
     let seal = try sealed.map { sealed in
       guard let network else {
         throw IorunError(.internalFault, "a rank in a sandbox has no network")
@@ -101,9 +112,20 @@ extension NodeAgentCore {
         lease.grant, network: network, environment: RankProcess.supervisorEnvironment,
         image: lease.image)
     }
-    return RankProcess.Launch(
-      supervisor: settings.supervisor, command: command, environment: environment.variables,
+    var variables = environment.variables
+    if lease.image != nil, !lease.grant.gpuIndices.isEmpty {
+      let own = variables["LD_LIBRARY_PATH"]
+      variables["LD_LIBRARY_PATH"] = GPULibraries.searchPath(before: own)
+    }
+    var launch = RankProcess.Launch(
+      supervisor: settings.supervisor, command: command, environment: variables,
       folder: lease.folder.workSeen, network: network, seal: seal)
+    if var seal, lease.image == nil, let sealedJobs {
+      let seat = try sealedJobs.seat(lease.grant.id, in: &seal)
+      launch.seal = seal
+      launch.shared = [seat.arena.descriptor]
+    }
+    return launch
   }
 
   /// From a started process to its end at the head: the whole log first, then the outputs, then
@@ -114,6 +136,7 @@ extension NodeAgentCore {
       lease: id, epoch: lease.grant.epoch, log: log, head: head, retry: retry)
     let sending = lease.sending ?? Task { try await sender.run() }
     let end = await process.end()
+    CrashPoint.pass(.leaseEnded)
     held[id]?.timeout?.cancel()
     // Before the outputs are looked at: nobody may write to them any more.
     await guests?.rankEnded(id, end.cause)
@@ -135,6 +158,7 @@ extension NodeAgentCore {
           try await self.content.collect(
             lease.grant.spec.outputs, from: lease.folder.work)
         }
+        CrashPoint.pass(.leaseCollected)
       } catch is CancellationError {
         return
       } catch {
@@ -143,17 +167,20 @@ extension NodeAgentCore {
         lines.append("[iorun] the rank ended well, but its outputs could not be kept: \(error)")
       }
     }
-    finish(id, cause, outputs: outputs, lastLines: lines)
+    await gpuKeeper?.release(id)
+    finish(id, cause, outputs: outputs, lastLines: lines, usage: end.usage)
   }
 
   private func finish(
-    _ id: LeaseID, _ cause: ExitCause, outputs: OutputList?, lastLines: [String]
+    _ id: LeaseID, _ cause: ExitCause, outputs: OutputList?, lastLines: [String],
+    usage: RankUsage? = nil
   ) {
     do {
-      try table.end(id, cause: cause, outputs: outputs, lastLines: lastLines)
+      try table.end(id, cause: cause, outputs: outputs, lastLines: lastLines, usage: usage)
     } catch {
       logger.error("a lease ended out of turn", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
+    CrashPoint.pass(.leaseFinished)
     machine.release(id)
     held[id]?.timeout?.cancel()
     held[id]?.changed.yield()
@@ -204,6 +231,7 @@ extension NodeAgentCore {
 
   private func giveBack(_ id: LeaseID) async {
     guard let lease = held[id] else { return }
+    CrashPoint.pass(.leaseReturning)
     lease.preparation?.cancel()
     _ = await lease.preparation?.result
     // A process that is being started must be known before it can be killed.
@@ -219,15 +247,20 @@ extension NodeAgentCore {
     await held[id]?.life?.value
     await guests?.rankEnded(id, lease.stopCause ?? .cancelled)
     await held[id]?.termination?.value
+    await gpuKeeper?.release(id)
     let folder = held[id]?.folder ?? lease.folder
     do {
+      sealedJobs?.leave(id)
       if let sealed { try await Blocking.run { try sealed.close(id) } }
+      CrashPoint.pass(.leaseScratchClosed)
       try await Blocking.run { try folder.remove() }
+      CrashPoint.pass(.leaseFolderRemoved)
     } catch {
       logger.error("a lease's folder is left", metadata: ["lease": "\(id)", "error": "\(error)"])
     }
     await networks.release(id)
     await images?.release(id)
+    CrashPoint.pass(.leaseDisconnected)
     if held[id]?.executor != nil { await executors.release(id) }
     machine.release(id)
     table.remove(id)

@@ -16,6 +16,10 @@ public actor NodeAgentCore: AgentService {
   let networks: any LeaseNetworks
   /// `nil` where ranks run as ordinary processes.
   let sealed: SealedRanks?
+  /// Lets ranks in sandboxes drive tasks and actors.
+  let sealedJobs: SealedJobs?
+  /// `nil` where ranks run as ordinary processes: who runs these trusts them.
+  let gpuKeeper: GPUKeeper?
   /// `nil` where ranks run as ordinary processes, which have no root of their own.
   let images: ImageStore?
   let settings: AgentSettings
@@ -30,6 +34,8 @@ public actor NodeAgentCore: AgentService {
   /// People who reach into ranks.
   var guests: (any RankGuests)?
   var fenceAfter: Duration?
+  /// Ends the machine's other work for the network when the node's fence passes; it is told why.
+  var fenceRuntime: (@Sendable (String) -> Void)?
   /// What the records of its proofs say of this node, as the head told it last; `nil` where the head
   /// asks for none.
   var mark: DeviceMark?
@@ -46,19 +52,21 @@ public actor NodeAgentCore: AgentService {
   ) {
     self.init(
       facts: facts, headID: headID, head: head, content: content, executors: executors,
-      machine: machine, networks: networks, sealed: nil, images: nil, settings: settings,
-      clock: clock,
-      logger: logger)
+      machine: machine, networks: networks, sealed: nil, sealedJobs: nil, images: nil,
+      settings: settings, clock: clock, logger: logger)
   }
 
   init(
     facts: NodeFacts, headID: PeerID, head: any HeadLink, content: any LeaseContent,
     executors: ExecutorSource, machine: MachineShare, networks: any LeaseNetworks,
-    sealed: SealedRanks?, images: ImageStore?, settings: AgentSettings,
+    sealed: SealedRanks?, sealedJobs: SealedJobs?, images: ImageStore?,
+    gpuKeeper: GPUKeeper? = nil, settings: AgentSettings,
     clock: any Clock<Duration> = ContinuousClock(), logger: Logger
   ) {
     self.images = images
+    self.gpuKeeper = gpuKeeper
     self.sealed = sealed
+    self.sealedJobs = sealedJobs
     self.facts = facts
     self.headID = headID
     self.head = head
@@ -79,6 +87,9 @@ public actor NodeAgentCore: AgentService {
     try await Blocking.run { try LeaseFolder.removeLeftovers(stateFolder: folder) }
   }
 
+  /// Makes ahead what leases will want, until the node is shut down.
+  func makeAhead() { sealed?.begin() }
+
   /// Every lease, for a registration.
   public func currentReports() -> [LeaseReport] { table.reports }
 
@@ -96,6 +107,8 @@ public actor NodeAgentCore: AgentService {
         group.addTask { await self.remove(lease, cause: .nodeLost(reason: "the node was stopped")) }
       }
     }
+    // In a task of its own: the node's is cancelled by now, and then nothing blocking would begin.
+    if let sealed { await Task { try? await Blocking.run { sealed.end() } }.value }
   }
 
   // MARK: AgentService
@@ -147,6 +160,9 @@ public actor NodeAgentCore: AgentService {
 
   /// Completes the pair: who lets people in is told when a rank ends.
   func attach(_ guests: any RankGuests) { self.guests = guests }
+
+  /// Completes the pair: the node's runtime side ends with its ranks when the head is silent.
+  func attach(fencing runtime: @escaping @Sendable (String) -> Void) { fenceRuntime = runtime }
 
   /// A rank as people may reach it, while its process runs.
   func view(of id: LeaseID) -> RankView? {

@@ -10,7 +10,16 @@ public struct NVML: GPUProvider {
   public init(library: String = "libnvidia-ml.so.1") { self.library = library }
 
   /// All GPUs in NVML's order, which is PCI bus order.
-  public func gpus() -> [NodeFacts.GPU] {
+  public func gpus() -> [NodeFacts.GPU] { look { $0.gpu($1) } }
+
+  /// What `nvmlDeviceGetMinorNumber` says: the order of the device files is that in which the driver met
+  /// the devices, and not NVML's.
+  public func minorNumbers() -> [String: Int] {
+    Dictionary(look { $0.minorNumber($1) }.map { ($0.uuid, $0.minor) }) { first, _ in first }
+  }
+
+  /// Asks about each device.
+  private func look<Found>(_ ask: (Functions, UInt32) -> Found?) -> [Found] {
     guard let handle = dlopen(library, RTLD_NOW | RTLD_LOCAL) else { return [] }
     defer { dlclose(handle) }
     guard let functions = Functions(handle), functions.initialize() == Self.success else {
@@ -20,8 +29,11 @@ public struct NVML: GPUProvider {
     var count: UInt32 = 0
     guard functions.count(&count) == Self.success else { return [] }
     // A bound: no machine has more, and a broken driver must not keep the node from starting.
-    return (0..<min(count, 1024)).compactMap(functions.gpu)
+    return (0..<min(count, 1024)).compactMap { ask(functions, $0) }
   }
+
+  /// What goes on at each.
+  public func states() -> [GPUState] { look { $0.state($1) } }
 
   private static let success: Int32 = 0
 
@@ -38,8 +50,18 @@ public struct NVML: GPUProvider {
     typealias Count = @convention(c) (UnsafeMutablePointer<UInt32>) -> Int32
     typealias Device = @convention(c) (UInt32, UnsafeMutablePointer<OpaquePointer?>) -> Int32
     typealias Text = @convention(c) (OpaquePointer, UnsafeMutablePointer<CChar>, UInt32) -> Int32
+    typealias Number = @convention(c) (OpaquePointer, UnsafeMutablePointer<UInt32>) -> Int32
     typealias MemoryInfo = @convention(c) (OpaquePointer, UnsafeMutableRawPointer) -> Int32
+    typealias Sensor = @convention(c) (OpaquePointer, Int32, UnsafeMutablePointer<UInt32>) -> Int32
+    typealias Processes =
+      @convention(c) (
+        OpaquePointer, UnsafeMutablePointer<UInt32>, UnsafeMutableRawPointer
+      ) -> Int32
 
+    // Drivers may lack these.
+    let minor: Number?
+    let temperature: Sensor?
+    let processes: Processes?
     let initialize: Plain
     let shutdown: Plain
     let count: Count
@@ -57,6 +79,16 @@ public struct NVML: GPUProvider {
         let uuid = dlsym(handle, "nvmlDeviceGetUUID"),
         let memory = dlsym(handle, "nvmlDeviceGetMemoryInfo")
       else { return nil }
+      minor = dlsym(handle, "nvmlDeviceGetMinorNumber").map {
+        unsafeBitCast($0, to: Number.self)
+      }
+      temperature = dlsym(handle, "nvmlDeviceGetTemperature").map {
+        unsafeBitCast($0, to: Sensor.self)
+      }
+      // Both have `nvmlProcessInfo_v2_t`; the first version's is shorter.
+      processes = ["_v3", "_v2"].lazy.compactMap {
+        dlsym(handle, "nvmlDeviceGetComputeRunningProcesses" + $0)
+      }.first.map { unsafeBitCast($0, to: Processes.self) }
       self.initialize = unsafeBitCast(initialize, to: Plain.self)
       self.shutdown = unsafeBitCast(shutdown, to: Plain.self)
       self.count = unsafeBitCast(count, to: Count.self)
@@ -64,6 +96,26 @@ public struct NVML: GPUProvider {
       self.name = unsafeBitCast(name, to: Text.self)
       self.uuid = unsafeBitCast(uuid, to: Text.self)
       self.memory = unsafeBitCast(memory, to: MemoryInfo.self)
+    }
+
+    func minorNumber(_ index: UInt32) -> (uuid: String, minor: Int)? {
+      var handle: OpaquePointer?
+      guard device(index, &handle) == NVML.success, let handle,
+        let uuid = text(uuid, of: handle), let number = minorNumber(of: handle)
+      else { return nil }
+      return (uuid, number)
+    }
+
+    private func minorNumber(of device: OpaquePointer) -> Int? {
+      var number: UInt32 = 0
+      // 255 is /dev/nvidiactl.
+      guard let minor, minor(device, &number) == NVML.success, number < 255 else { return nil }
+      return Int(number)
+    }
+
+    /// Its place in NVML's order says nothing of its file: a guess would blame, or spare, another's.
+    private func deviceFile(_ device: OpaquePointer) -> String? {
+      minorNumber(of: device).map { "/dev/nvidia\($0)" }
     }
 
     func gpu(_ index: UInt32) -> NodeFacts.GPU? {
@@ -74,6 +126,38 @@ public struct NVML: GPUProvider {
       var bytes = Memory()
       guard memory(handle, &bytes) == NVML.success else { return nil }
       return NodeFacts.GPU(model: model, uuid: uuid, memory: Bytes(bytes.total))
+    }
+
+    func state(_ index: UInt32) -> GPUState? {
+      var handle: OpaquePointer?
+      guard device(index, &handle) == NVML.success, let handle else { return nil }
+      var degrees: UInt32 = 0
+      // 0 is NVML_TEMPERATURE_GPU.
+      let isTold = temperature.map { $0(handle, 0, &degrees) == NVML.success } ?? false
+      return GPUState(
+        index: Int(index), temperatureCelsius: isTold ? Int(clamping: degrees) : nil,
+        processes: uses(handle), path: deviceFile(handle))
+    }
+
+    /// `nvmlProcessInfo_v2_t`: a process id, its memory, and two numbers of a partition: 24 bytes.
+    private func uses(_ device: OpaquePointer) -> [GPUState.Use] {
+      guard let processes else { return [] }
+      var count: UInt32 = 256
+      var buffer = [UInt8](repeating: 0, count: Int(count) * 24)
+      let result = buffer.withUnsafeMutableBytes { bytes in
+        bytes.baseAddress.map { processes(device, &count, $0) } ?? -1
+      }
+      guard result == NVML.success, count <= 256 else { return [] }
+      return buffer.withUnsafeBytes { bytes in
+        (0..<Int(count)).map { place in
+          let memory = bytes.loadUnaligned(fromByteOffset: place * 24 + 8, as: UInt64.self)
+          return GPUState.Use(
+            pid: Int32(
+              bitPattern: bytes.loadUnaligned(fromByteOffset: place * 24, as: UInt32.self)),
+            // All ones: not available.
+            memory: memory == .max ? .zero : Bytes(memory))
+        }
+      }
     }
 
     private func text(_ function: Text, of device: OpaquePointer) -> String? {

@@ -18,6 +18,10 @@ public struct HostCheck: Hashable, Sendable {
     case install([String])
     /// Give a file to nobody but its owner.
     case makePrivate(String)
+    /// Load a module of the kernel's.
+    case loadModule(String)
+    /// Set one of the kernel's settings, now and after each start: its name and value.
+    case setKernel(String, String)
   }
 
   /// What was looked at, in a word or two.

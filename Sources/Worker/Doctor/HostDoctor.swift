@@ -4,7 +4,7 @@ internal import IorunContract
 internal import IorunCore
 public import IorunSandbox
 
-/// Looks at a machine that is, or is to be, a node.
+/// Looks at a machine that is, or is to be, a node. What keeps work apart is tried and not only looked for.
 public struct HostDoctor: Sendable {
   private let stateFolder: String
   private let profile: NodeProfile
@@ -23,25 +23,39 @@ public struct HostDoctor: Sendable {
     self.isInstalled = isInstalled
   }
 
-  /// Everything, in the order in which it is printed. Takes a second.
+  /// Everything, in the order in which it is printed. Takes some seconds: canaries run.
   ///
   /// - Parameter roundTripMilliseconds: to the nearest relay; `nil` where that is not known.
+  /// - Throws: `fileSystem` where the canaries have no place.
   public func examine(roundTripMilliseconds: Double?) async throws -> [HostCheck] {
+    let found = try await HostCanaries(folder: existing(stateFolder)).run()
     let plane = await DataPlaneProbe().find().facts
-    return try await Blocking.run {
-      profileChecks(roundTripMilliseconds) + [
-        sandboxPrograms, scratchPrograms, userNamespaces, controlGroups, tunnels(plane), openFiles,
-      ] + keys
-    }
+    return try await Blocking.run { checks(found, plane, roundTripMilliseconds) }
   }
 
-  /// What buyers are promised: the profile, a sandbox, encrypted scratch. Takes a moment.
-  public func examineOffer(
-    roundTripMilliseconds: Double?, rates: LinkRates?
+  /// What the findings mean.
+  func checks(
+    _ found: HostCanaries.Findings, _ plane: NodeFacts.DataPlane?, _ roundTripMilliseconds: Double?
+  ) -> [HostCheck] {
+    let isolation =
+      found.isRoot
+      ? isolationChecks(found.drivers, found.scratch).map { mended($0) } + faults(found.drivers)
+        + [diskCipher(found)]
+      : [notTried("sandbox"), notTried("encrypted scratch")]
+    return profileChecks(roundTripMilliseconds) + isolation + [
+      userNamespaces, controlGroups(found.drivers), tunnels(plane), egress(found), events(found),
+      openFiles,
+    ] + keys
+  }
+
+  /// What buyers are promised: the profile, and, where they were tried, a sandbox and encrypted scratch.
+  /// Takes a moment.
+  func examineOffer(
+    roundTripMilliseconds: Double?, rates: LinkRates?, found: IsolationFindings?
   ) async throws -> [HostCheck] {
     try await Blocking.run {
       profileChecks(roundTripMilliseconds, rates: rates, withRates: true)
-        + [sandboxPrograms, scratchPrograms]
+        + (found.map { isolationChecks($0.reports, $0.scratch).map { mended($0) } } ?? [])
     }
   }
 
@@ -53,12 +67,95 @@ public struct HostDoctor: Sendable {
       downloadBitsPerSecond: rates?.downloadBitsPerSecond,
       uploadBitsPerSecond: rates?.uploadBitsPerSecond,
       roundTrip: roundTripMilliseconds.map { .microseconds(Int64($0 * 1000)) })
-    // A machine that is in no network has nobody to measure rates with; the sandbox is the agent's.
+    // A machine that is in no network has nobody to measure rates with.
     let names = ["memory", "disk", "ping"] + (withRates ? ["download", "upload"] : [])
-    return profile.check(machine).filter { names.contains($0.name) }.map {
-      HostCheck(
-        $0.name, .init($0.outcome), found: $0.found, wanted: $0.wanted, remedy: $0.remedy)
+    return profile.check(machine).filter { names.contains($0.name) }.map { HostCheck($0) }
+  }
+
+  private func isolationChecks(
+    _ reports: [SandboxReport], _ scratch: ScratchKind?
+  ) -> [HostCheck] {
+    let machine = IorunSandbox.NodeMeasurements(
+      drivers: reports.filter { $0.kind != .docker }.map { .init($0) }, scratch: scratch)
+    return profile.check(machine).filter { ["sandbox", "encrypted scratch"].contains($0.name) }
+      .map { HostCheck($0) }
+  }
+
+  /// With what can be done about it by itself; without a sandbox nothing of strangers' runs at all.
+  private func mended(_ check: HostCheck) -> HostCheck {
+    var check = check
+    guard check.outcome != .passed else { return check }
+    let programs: [(program: String, package: String)] =
+      check.name == "sandbox"
+      ? ["bwrap", "crun", "runc"].contains(where: isInstalled)
+        ? [] : [("bwrap", "bubblewrap"), ("crun", "crun")]
+      : [("gocryptfs", "gocryptfs"), ("fusermount3", "fuse3"), ("mkfs.ext4", "e2fsprogs")]
+    let missing = programs.filter { !isInstalled($0.program) }.map(\.package)
+    if check.name == "sandbox" { check.outcome = .failed }
+    if !missing.isEmpty { check.fix = .install(missing) }
+    return check
+  }
+
+  private func notTried(_ name: String) -> HostCheck {
+    HostCheck(
+      name, .failed, found: "not tried: only root makes sandboxes", wanted: "one that works here",
+      remedy: "Run `iorun doctor`, and the node, as root: it takes only its owner's work otherwise")
+  }
+
+  /// What each driver lacks that does not pass.
+  private func faults(_ reports: [SandboxReport]) -> [HostCheck] {
+    reports.filter { !$0.isFitForStrangers }.map { report in
+      let name = (report.program as NSString).lastPathComponent
+      return HostCheck(
+        "driver \(name)", .limited,
+        found: NodeMeasurements.Driver(report).faults.joined(separator: ", "),
+        wanted: "every check of its canary",
+        remedy: "Update \(name), or use another one: nodes take the first that passes")
     }
+  }
+
+  private func diskCipher(_ found: HostCanaries.Findings) -> HostCheck {
+    let wanted = "scratch by the kernel's own cipher"
+    guard found.scratch != .dmCrypt else {
+      return HostCheck("dm-crypt", .passed, found: "works", wanted: wanted)
+    }
+    let hasModule = access("/sys/module/dm_crypt", F_OK) == 0
+    let isLoadable = isInstalled("modprobe")
+    return HostCheck(
+      "dm-crypt", .limited,
+      found: found.scratchRefusals[.dmCrypt].map { String($0.prefix(300)) } ?? "not tried",
+      wanted: wanted,
+      remedy: "Install cryptsetup-bin, and load the kernel's module dm-crypt (modprobe dm-crypt)",
+      fix: !isInstalled("cryptsetup")
+        ? .install(["cryptsetup-bin"])
+        : !hasModule && isLoadable ? .loadModule("dm-crypt") : nil)
+  }
+
+  private func egress(_ found: HostCanaries.Findings) -> HostCheck {
+    let wanted = "jobs with network: internet"
+    guard found.isRoot else {
+      return HostCheck(
+        "internet", .limited, found: "not tried: only root makes networks", wanted: wanted,
+        remedy: "Run `iorun doctor` as root")
+    }
+    guard let fault = found.egressFault else {
+      return HostCheck("internet", .passed, found: "led out of a sandbox", wanted: wanted)
+    }
+    let missing = [("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables")]
+      .filter { !isInstalled($0.0) }.map(\.1)
+    return HostCheck(
+      "internet", .limited, found: fault.message, wanted: wanted,
+      remedy: fault.remedy ?? "Install iproute2 and nftables",
+      fix: missing.isEmpty ? nil : .install(Set(missing).sorted()))
+  }
+
+  private func events(_ found: HostCanaries.Findings) -> HostCheck {
+    HostCheck(
+      "guard", found.eventsFault == nil ? .passed : .limited,
+      found: found.eventsFault.map { "looks every 5 seconds only: \($0)" } ?? "hears of processes",
+      wanted: "the kernel's word of each process that begins",
+      remedy: found.eventsFault == nil
+        ? nil : "Run the node as root outside of a container, with a kernel that has PROC_EVENTS")
   }
 
   private var memory: Bytes? {
@@ -67,55 +164,45 @@ public struct HostDoctor: Sendable {
       .split(separator: " ").dropFirst().first.flatMap { UInt64($0) }.map { .kibi($0) }
   }
 
-  private var sandboxPrograms: HostCheck {
-    let found = ["crun", "runc", "bwrap"].filter(isInstalled)
-    return HostCheck(
-      "sandbox", found.isEmpty ? .failed : .passed,
-      found: found.isEmpty ? "none" : found.joined(separator: ", "), wanted: "crun, runc or bwrap",
-      remedy: found.isEmpty
-        ? "Install bubblewrap and crun: without one, strangers' work is not taken" : nil,
-      fix: found.isEmpty ? .install(["bubblewrap", "crun"]) : nil)
-  }
-
-  private var scratchPrograms: HostCheck {
-    let missing = [
-      ("gocryptfs", "gocryptfs"), ("fusermount3", "fuse3"), ("mkfs.ext4", "e2fsprogs"),
-    ]
-    .filter { !isInstalled($0.0) }
-    return HostCheck(
-      "encrypted scratch", missing.isEmpty ? .passed : .limited,
-      found: missing.isEmpty
-        ? "on disk" : "in memory only: no \(missing.map(\.0).joined(separator: ", "))",
-      wanted: "on disk",
-      remedy: missing.isEmpty ? nil : "Install \(missing.map(\.1).joined(separator: ", "))",
-      fix: missing.isEmpty ? nil : .install(missing.map(\.1)))
-  }
-
   private var userNamespaces: HostCheck {
-    let limit = number("/proc/sys/user/max_user_namespaces")
-    let isAllowed = number("/proc/sys/kernel/unprivileged_userns_clone") ?? 1
-    let works = (limit ?? 0) > 0 && (isAllowed > 0 || getuid() == 0)
+    let key = "user.max_user_namespaces"
+    let works = (number("/proc/sys/user/max_user_namespaces") ?? 0) > 0
+    // Root needs no leave for them.
+    let isAllowed = number("/proc/sys/kernel/unprivileged_userns_clone") != 0 || getuid() == 0
     return HostCheck(
-      "user namespaces", works ? .passed : .failed, found: works ? "allowed" : "not allowed",
-      wanted: "allowed",
-      remedy: works
+      "user namespaces", works && isAllowed ? .passed : .failed,
+      found: works && isAllowed ? "allowed" : "not allowed", wanted: "allowed",
+      remedy: works && isAllowed
         ? nil
-        : "Set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=15000 by sysctl")
+        : "Set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=15000 by sysctl",
+      fix: works
+        ? isAllowed ? nil : .setKernel("kernel.unprivileged_userns_clone", "1")
+        : .setKernel(key, "15000"))
   }
 
-  private var controlGroups: HostCheck {
+  /// What the canaries were limited by, where one passed; else what the kernel has.
+  private func controlGroups(_ reports: [SandboxReport]) -> HostCheck {
     let layout = ControlGroupLayout.current()
     let names = layout.version1.keys.sorted().filter { ["cpu", "memory", "pids"].contains($0) }
     let kinds = [
       layout.unified == nil ? nil : "version 2",
       names.isEmpty ? nil : "version 1: \(names.joined(separator: ", "))",
     ].compactMap { $0 }
-    let isEnough = layout.unified != nil || names.count == 3
+    let used = reports.first { $0.isFitForStrangers }
+    let missing = (used?.missingLimits ?? []).map(\.rawValue).sorted()
+    let isEnough = used.map { $0.missingLimits.isEmpty } ?? false
+    let lack =
+      used == nil
+      ? " (no canary was limited by them)"
+      : missing.isEmpty ? "" : " (no limit of \(missing.joined(separator: ", ")))"
     return HostCheck(
       "control groups", kinds.isEmpty ? .failed : isEnough ? .passed : .limited,
-      found: kinds.isEmpty ? "none" : kinds.joined(separator: "; "), wanted: "cpu, memory, pids",
+      found: (kinds.isEmpty ? "none" : kinds.joined(separator: "; ")) + lack,
+      wanted: "limits of cpu, memory and processes",
       remedy: isEnough
-        ? nil : "Boot with systemd.unified_cgroup_hierarchy=1, or mount the missing controllers")
+        ? nil
+        : "Run the node as a service with Delegate=yes (`iorun join --service`), or boot with "
+          + "systemd.unified_cgroup_hierarchy=1, or mount the missing controllers")
   }
 
   private func tunnels(_ plane: NodeFacts.DataPlane?) -> HostCheck {
@@ -168,13 +255,16 @@ public struct HostDoctor: Sendable {
   }
 }
 
-extension HostCheck.Outcome {
-  fileprivate init(_ outcome: ProfileCheck.Outcome) {
-    self =
-      switch outcome {
+extension HostCheck {
+  /// A line of the profile.
+  fileprivate init(_ check: ProfileCheck) {
+    let outcome: Outcome =
+      switch check.outcome {
       case .passed: .passed
       case .failed: .limited
       case .unknown: .unknown
       }
+    self.init(
+      check.name, outcome, found: check.found, wanted: check.wanted, remedy: check.remedy)
   }
 }

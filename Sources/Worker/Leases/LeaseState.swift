@@ -12,14 +12,16 @@ enum LeaseState: Hashable, Sendable {
   /// It was told to start: its process runs, or its end is being collected.
   case running(LeasePrepared)
   /// Nothing of it runs any more; its outputs are at the head.
-  case ended(LeasePrepared, cause: ExitCause, outputs: OutputList?, lastLines: [String])
+  case ended(
+    LeasePrepared, cause: ExitCause, outputs: OutputList?, lastLines: [String],
+    usage: RankUsage? = nil)
 
   /// The identity of the rank's process, once it has one.
   var executor: PeerID? {
     switch self {
     case .reserved: nil
     case .preparing(let executor): executor
-    case .prepared(let prepared), .running(let prepared), .ended(let prepared, _, _, _):
+    case .prepared(let prepared), .running(let prepared), .ended(let prepared, _, _, _, _):
       prepared.executor
     }
   }
@@ -37,12 +39,17 @@ enum LeaseState: Hashable, Sendable {
     if case .ended = self { true } else { false }
   }
 
+  /// What it used, once it has ended.
+  var usage: RankUsage? {
+    if case .ended(_, _, _, _, let usage) = self { usage } else { nil }
+  }
+
   /// The same in the head's words.
   var reported: LeaseReport.State {
     switch self {
     case .reserved, .preparing, .prepared: .prepared
     case .running: .running
-    case .ended(_, let cause, let outputs, let lastLines):
+    case .ended(_, let cause, let outputs, let lastLines, _):
       .ended(cause, outputs: outputs, lastLines: lastLines)
     }
   }

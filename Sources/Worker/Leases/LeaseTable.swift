@@ -38,7 +38,8 @@ struct LeaseTable: Sendable {
   func report(_ id: LeaseID) -> LeaseReport? {
     guard let entry = entries[id], let executor = entry.state.executor else { return nil }
     return LeaseReport(
-      id: id, epoch: entry.grant.epoch, executor: executor, state: entry.state.reported)
+      id: id, epoch: entry.grant.epoch, executor: executor, state: entry.state.reported,
+      usage: entry.state.usage)
   }
 
   /// The leases that a grant overrules: the same one under an older epoch, and those of the job's
@@ -133,11 +134,13 @@ struct LeaseTable: Sendable {
 
   /// Nothing of the lease runs any more. The first end stays.
   mutating func end(
-    _ id: LeaseID, cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = []
+    _ id: LeaseID, cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = [],
+    usage: RankUsage? = nil
   ) throws {
     switch try entry(id).state {
     case .prepared(let prepared), .running(let prepared):
-      entries[id]?.state = .ended(prepared, cause: cause, outputs: outputs, lastLines: lastLines)
+      entries[id]?.state = .ended(
+        prepared, cause: cause, outputs: outputs, lastLines: lastLines, usage: usage)
     case .reserved, .preparing:
       throw IorunError(.wrongState, "lease \(id) was never prepared")
     case .ended: break
@@ -146,8 +149,9 @@ struct LeaseTable: Sendable {
 
   /// Puts another end in the place of one that the head will never take.
   mutating func replaceEnd(of id: LeaseID, cause: ExitCause, lastLines: [String]) {
-    guard case .ended(let prepared, _, _, _) = entries[id]?.state else { return }
-    entries[id]?.state = .ended(prepared, cause: cause, outputs: nil, lastLines: lastLines)
+    guard case .ended(let prepared, _, _, _, let usage) = entries[id]?.state else { return }
+    entries[id]?.state = .ended(
+      prepared, cause: cause, outputs: nil, lastLines: lastLines, usage: usage)
   }
 
   /// Frees everything that a lease holds.

@@ -16,9 +16,16 @@ public struct DataPlaneProbe: Sendable {
   /// Tries these, the best first.
   public init(backends: [any TunnelBackend] = Self.standard) { self.backends = backends }
 
-  /// Every backend, the fastest first.
-  public static var standard: [any TunnelBackend] {
-    [KernelWireGuard(), SwiftWireGuardBackend(), WireGuardGo()]
+  /// Every backend, the best for this machine first.
+  public static var standard: [any TunnelBackend] { ranked(on: ownAddresses()) }
+
+  /// Every backend, the best first. The kernel's is the fastest, but it keeps its socket to itself, so
+  /// that no way through a NAT or by a relay can be found for it: it comes first only on a machine that
+  /// others reach at an address of its own.
+  static func ranked(on addresses: [IPAddress]) -> [any TunnelBackend] {
+    let isPublic = addresses.contains { !SocketAddress($0, port: 1).isPrivate }
+    let (kernel, ours) = (KernelWireGuard(), SwiftWireGuardBackend())
+    return isPublic ? [kernel, ours, WireGuardGo()] : [ours, kernel, WireGuardGo()]
   }
 
   /// Tries namespaces, the firewall and the tunnels. Leaves nothing behind; takes some milliseconds.

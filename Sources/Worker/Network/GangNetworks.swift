@@ -1,6 +1,7 @@
 import Foundation
 public import IorunContract
 public import IorunCore
+internal import IorunSandbox
 public import IorunTunnel
 public import Logging
 
@@ -30,6 +31,7 @@ public actor GangNetworks: LeaseNetworks {
   private let addresses: @Sendable () -> [IPAddress]
   private let stateFolder: String
   private let internet: InternetAccess?
+  private let limits: EgressLimits?
   private let logger: Logger
   private var held: [GangID: Held] = [:]
   /// Networks that are being removed: one of the same name is not made meanwhile.
@@ -46,12 +48,14 @@ public actor GangNetworks: LeaseNetworks {
       internet: nil, logger: logger)
   }
 
-  /// The same; `internet` leads those gangs out that ask for it.
+  /// The same; `internet` leads those gangs out that ask for it, `limits` are the rates of each one's
+  /// tunnel.
   init(
     backend: any TunnelBackend, paths: any GangPaths = DirectPaths(), facts: NodeFacts,
     addresses: @escaping @Sendable () -> [IPAddress], stateFolder: String,
-    internet: InternetAccess?, logger: Logger
+    internet: InternetAccess?, limits: EgressLimits? = nil, logger: Logger
   ) {
+    self.limits = limits
     self.internet = internet
     self.backend = backend
     self.paths = paths
@@ -148,7 +152,8 @@ public actor GangNetworks: LeaseNetworks {
     if isOpen, internet == nil { throw InternetAccess.refusal }
     let folder = "\(Self.folder(stateFolder))/\(gang.job)-\(gang.attempt)"
     let local = try await LocalGangNetwork(
-      seat, backend: backend, folder: folder, internet: isOpen ? internet : nil)
+      seat, backend: backend, folder: folder, internet: isOpen ? internet : nil,
+      limits: limits)
     guard let device = local.device, var member = local.member else { return local }
     let own = [IPAddress(facts.address)].compactMap { $0 } + addresses()
     var endpoints: [SocketAddress] = []

@@ -16,25 +16,28 @@ final class InternetAccess: Sendable {
   /// Describes it.
   ///
   /// - Parameters:
-  ///   - megabitsPerSecond: the most that one gang sends, and receives; `nil` for as much as there is.
+  ///   - megabitsPerSecond: the most that one gang sends, and receives; `nil` for what `profile` says.
+  ///   - profile: what the machine's line is said to carry; `nil`: no limit.
   ///   - makeRouter: for tests, whose internet is another.
   init(
-    megabitsPerSecond: Int? = nil,
+    megabitsPerSecond: Int? = nil, profile: NodeProfile? = nil,
     makeRouter: @escaping @Sendable () throws -> EgressRouter = { try EgressRouter() }
   ) {
     let rate = megabitsPerSecond.map { Bytes(UInt64(max(1, $0)) * 125_000) }
-    limits = EgressLimits(sentPerSecond: rate, receivedPerSecond: rate)
+    limits = EgressLimits(
+      sentPerSecond: rate ?? profile.map { Bytes($0.uploadBitsPerSecond / 8) },
+      receivedPerSecond: rate ?? profile.map { Bytes($0.downloadBitsPerSecond / 8) })
     self.makeRouter = makeRouter
   }
 
   /// The node's, where it can have one: as root, with the programs, and a default route. Looks, and
   /// changes nothing.
-  static func find(megabitsPerSecond: Int?) -> InternetAccess? {
+  static func find(megabitsPerSecond: Int?, profile: NodeProfile? = nil) -> InternetAccess? {
     guard megabitsPerSecond != 0, geteuid() == 0,
       ["ip", "nft", "tc", "sh"].allSatisfy({ InstalledProgram.find($0) != nil }),
       hasDefaultRoute
     else { return nil }
-    return InternetAccess(megabitsPerSecond: megabitsPerSecond)
+    return InternetAccess(megabitsPerSecond: megabitsPerSecond, profile: profile)
   }
 
   /// Leads a gang's namespace out. Throws `networkSetup`: it is the node's fault and not the job's.
@@ -58,13 +61,13 @@ final class InternetAccess: Sendable {
     }
   }
 
-  /// The node ends: the machine forwards no more, unless another node of it still needs that.
+  /// The node ends: the machine forwards no more, unless another agent of it still needs that.
   func close() {
     let last = router.withLock { router in
       defer { router = nil }
       return router
     }
-    if let last, !EgressRouter.hasSandboxes() { last.close() }
+    last?.close()
   }
 
   /// What a gang hears that asks for what this node has not.

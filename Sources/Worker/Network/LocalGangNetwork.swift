@@ -27,10 +27,10 @@ struct LocalGangNetwork: Sendable {
 
   /// Makes the namespace with its loopback interface and its firewall, then the tunnel into it: at no
   /// time is there a way in or out that the firewall does not guard. `internet` leads it to the
-  /// internet, too. Throws `networkSetup`, `addressInUse`, `fileSystem`, `diskFull`.
+  /// internet, too; `limits` are the tunnel's rates. Throws `networkSetup`, `addressInUse`, `fileSystem`, `diskFull`.
   init(
     _ seat: OverlaySeat, backend: any TunnelBackend, folder: String,
-    internet: InternetAccess? = nil
+    internet: InternetAccess? = nil, limits: EgressLimits? = nil
   ) async throws {
     self.seat = seat
     self.folder = folder
@@ -74,6 +74,19 @@ struct LocalGangNetwork: Sendable {
         .networkSetup, "no tunnel by \(backend.name) could be made for a gang's network",
         remedy: (error as? IorunError)?.remedy, cause: error)
     }
+    if let limits {
+      do {
+        try await Blocking.run { [namespace] in
+          try limits.apply(to: GangNetworks.interface, in: namespace.descriptor)
+        }
+      } catch {
+        await device?.close()
+        outside?.close()
+        throw IorunError(
+          .networkSetup, "a gang's network cannot be kept to the rate that this node lends",
+          remedy: "Install iproute2 and nftables, or join with --gang-mbps 0", cause: error)
+      }
+    }
     member = TunnelMember(publicKey: try key.publicKey.bytes, endpoints: [])
   }
 
@@ -113,7 +126,18 @@ struct LocalGangNetwork: Sendable {
       ends.append(end)
     }
     await paths.attach(id, device: device, own: seat.node, peers: peers)
+    try await fitWays(gang.members)
     return ends
+  }
+
+  /// Narrows the tunnel to what the ways of all its members carry whole.
+  private func fitWays(_ members: [TunnelMember]) async throws {
+    let narrowest = members.compactMap(\.pathMTU).min().map { TunnelConfig.mtu(onPath: $0) }
+    guard let mtu = narrowest, mtu < TunnelConfig.defaultMTU else { return }
+    try await Blocking.run { [namespace] in
+      let routes = try RouteSocket(in: namespace)
+      try routes.bringUp(routes.link(GangNetworks.interface), mtu: mtu)
+    }
   }
 
   /// Returns when there is a session with every one of `peers`, or after `patience`: a node that is

@@ -86,10 +86,7 @@ final class NodeCredentials: Sendable {
   /// Asks the head for a fresh certificate where one is due, or keys or revocations have changed.
   /// Returns the peers that this node hears to be revoked for the first time.
   func renew(ifNewer sequence: Int64, from admissions: Admissions) async -> Set<PeerID> {
-    let isDue = state.withLock { state in
-      now() >= state.renewAt || sequence > (state.trust?.bundle.sequence ?? -1)
-    }
-    guard isDue else { return [] }
+    guard isDue(ifNewer: sequence) else { return [] }
     let before = revoked
     do {
       let fresh = try await MeshActorSystem.$callTimeout.withValue(.seconds(5)) {
@@ -101,6 +98,13 @@ final class NodeCredentials: Sendable {
       logger.warning("the certificate could not be renewed: \(error)")
     }
     return revoked.subtracting(before)
+  }
+
+  /// True where the certificate's half-life is near or over, or the head has told of a newer list.
+  func isDue(ifNewer sequence: Int64) -> Bool {
+    state.withLock { state in
+      now() >= state.renewAt || sequence > (state.trust?.bundle.sequence ?? -1)
+    }
   }
 
   /// Takes what the head gave, and keeps it.

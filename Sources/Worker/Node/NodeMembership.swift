@@ -2,6 +2,7 @@ internal import Foundation
 public import IorunCore
 internal import IorunCrypto
 public import IorunMesh
+public import IorunSandbox
 
 /// What a node keeps of the network it joined, in its state folder beside its key.
 public struct NodeMembership: Codable, Sendable {
@@ -27,18 +28,32 @@ public struct NodeMembership: Codable, Sendable {
   /// `nil` for none.
   public var registries: [String]?
   /// The most that one job sends to the internet, and receives, in megabits a second; 0 for nothing,
-  /// `nil` for as much as there is.
+  /// `nil` for what the profile asks of the line.
   public var internetMegabitsPerSecond: Int?
+  /// How the machine is watched; `nil`: not.
+  public var guarding: GuardSettings?
+  /// What the machine is checked against; `nil`, as in the file of an earlier version: the standard.
+  public var profile: NodeProfile?
+  /// True where the machine is checked against nothing.
+  public var isUnchecked: Bool?
+  /// The most that one gang sends to its other nodes, and receives, in megabits a second; 0 for as much as
+  /// there is, `nil` for what a profile of the owner's own says.
+  public var gangMegabitsPerSecond: Int?
+  /// The most memory that the node offers; `nil` for all that is free when it starts.
+  public var memory: Bytes?
+  /// The most memory of each GPU that jobs may use; `nil` for all.
+  public var gpuMemory: Bytes?
 
   /// Describes a membership.
   public init(
     headAddress: String, headKey: [UInt8], name: String, address: String? = nil,
     milliCPUs: Int? = nil, offer: RuntimeOffer? = nil, metrics: String? = nil,
     claims: NodeClaims? = nil, isolation: NodeIsolation? = nil, registries: [String]? = nil,
-    internetMegabitsPerSecond: Int? = nil
+    internetMegabitsPerSecond: Int? = nil, guarding: GuardSettings? = nil
   ) {
     self.registries = registries
     self.internetMegabitsPerSecond = internetMegabitsPerSecond
+    self.guarding = guarding
     self.claims = claims
     self.isolation = isolation
     self.headAddress = headAddress
@@ -54,12 +69,14 @@ public struct NodeMembership: Codable, Sendable {
   public func changed(
     name: String?, address: String?, milliCPUs: Int?, offer: RuntimeOffer = RuntimeOffer(),
     claims: NodeClaims = NodeClaims(), isolation: NodeIsolation? = nil,
-    registries: [String]? = nil, internetMegabitsPerSecond: Int? = nil
+    registries: [String]? = nil, internetMegabitsPerSecond: Int? = nil,
+    guarding: GuardSettings? = nil
   ) -> NodeMembership {
     var changed = self
     changed.registries = registries ?? self.registries
     changed.internetMegabitsPerSecond =
       internetMegabitsPerSecond ?? self.internetMegabitsPerSecond
+    changed.guarding = guarding ?? self.guarding
     changed.isolation = isolation ?? self.isolation
     changed.name = name ?? self.name
     changed.address = address ?? self.address
@@ -68,6 +85,23 @@ public struct NodeMembership: Codable, Sendable {
     let said = (self.claims ?? NodeClaims()).changed(claims)
     changed.claims = said.isEmpty ? nil : said
     return changed
+  }
+
+  /// What the machine is checked against; `nil` for nothing.
+  public var asked: NodeProfile? { isUnchecked == true ? nil : profile ?? .standard }
+
+  /// The rates that each gang's tunnel is kept to; `nil` for what the line carries.
+  var gangLimits: EgressLimits? {
+    if let rate = gangMegabitsPerSecond {
+      let bytes = Bytes(UInt64(max(1, rate)) * 125_000)
+      return rate == 0 ? nil : EgressLimits(sentPerSecond: bytes, receivedPerSecond: bytes)
+    }
+    // A profile that the owner wrote says what this line carries; the standard one says nothing of it.
+    return profile.map {
+      EgressLimits(
+        sentPerSecond: Bytes($0.uploadBitsPerSecond / 8),
+        receivedPerSecond: Bytes($0.downloadBitsPerSecond / 8))
+    }
   }
 
   /// The uplink to dial.

@@ -17,6 +17,7 @@ public struct NodeProcess: Sendable {
   private let content: RemoteContent
   private let metrics: MetricsServer?
   private let hub: RuntimeHub
+  private let sealedJobs: SealedJobs?
   private let networks: GangNetworks?
   private let internet: InternetAccess?
   private let credentials: NodeCredentials
@@ -25,6 +26,9 @@ public struct NodeProcess: Sendable {
   private let paths: NodePathAgent
   private let prover: ProverCore
   private let keeper: OwnerKeeper
+  private let nodeGuard: NodeGuard?
+  private let findings: IsolationFindings?
+  private let leftLogs: [LeftLogs.Kept]
   private let headAddress: String
   private let startedAt = Date().timeIntervalSince1970
   // Distributed actors live as long as somebody holds them.
@@ -40,7 +44,9 @@ public struct NodeProcess: Sendable {
     logger: Logger = Logger(label: "iorun.node"),
     watched: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
   ) async throws {
-    keeper = OwnerKeeper(folder: stateFolder, logger: logger, changed: watched)
+    keeper = OwnerKeeper(
+      folder: stateFolder, gpus: gpus, gpuMemory: membership.gpuMemory, logger: logger,
+      changed: watched)
     headAddress = membership.headAddress
     let identity = try CurveKey.loadOrCreate(at: stateFolder + "/node.key")
     var uplink = try membership.uplink()
@@ -59,8 +65,10 @@ public struct NodeProcess: Sendable {
     let dataPlane = await DataPlaneProbe().find()
     var facts = try await Self.facts(membership, stateFolder: stateFolder, gpus: gpus)
     facts.dataPlane = dataPlane.facts
+    // Nodes of `iorun up` are their owner's alone: no limit but their line's.
     let internet = InternetAccess.find(
-      megabitsPerSecond: membership.internetMegabitsPerSecond)
+      megabitsPerSecond: membership.internetMegabitsPerSecond,
+      profile: membership.isolation == nil ? nil : membership.asked)
     facts.dataPlane?.leadsOut = internet != nil && dataPlane.backend != nil
     self.internet = internet
     facts.claims = membership.allClaims
@@ -68,28 +76,54 @@ public struct NodeProcess: Sendable {
     let networks = dataPlane.backend.map {
       GangNetworks(
         backend: $0, paths: gangPaths, facts: facts, addresses: DataPlaneProbe.ownAddresses,
-        stateFolder: stateFolder, internet: internet, logger: logger)
+        stateFolder: stateFolder, internet: internet, limits: membership.gangLimits, logger: logger)
     }
     let bare = facts
+    // A membership that says nothing is one of `iorun up`.
+    let isolation = membership.isolation ?? .open
+    let left = try await Blocking.run { LeftLogs(stateFolder: stateFolder) }
     let sealed = try await SealedRanks.open(
-      membership.isolation ?? .process, stateFolder: stateFolder, node: identity.peer,
-      facts: bare, program: supervisor,
+      isolation, stateFolder: stateFolder, node: identity.peer,
+      facts: bare, minors: facts.gpus.isEmpty ? [:] : gpus.minorNumbers(), program: supervisor,
       agentSocket: String(Self.socketAddress(stateFolder, identity.peer).dropFirst(6)),
       logger: logger)
     facts.sandbox = sealed?.kind
+    findings =
+      sealed?.findings ?? (isolation == .auto ? IsolationFindings(reports: [], scratch: nil) : nil)
+    facts.isolation = sealed?.findings.capability(
+      hasTunnels: dataPlane.backend != nil, leadsOut: facts.dataPlane?.leadsOut == true)
+    // Heads of earlier versions do not know what that means for the disk.
+    facts.disk = facts.capacity.disk
+    facts.runsStrangersBare = isolation == .open ? true : nil
     let known = facts
     let images = try await ImageStore.open(
-      for: sealed, membership, stateFolder: stateFolder, disk: facts.disk, internet: internet,
+      for: sealed, membership, stateFolder: stateFolder, disk: bare.disk, internet: internet,
       logger: logger)
-    let cache = try await ChunkCache.open(in: stateFolder)
+    nodeGuard = try membership.guarding.flatMap { wanted in
+      try NodeGuard(
+        wanted, groupName: SealedRanks.groupName(of: identity.peer),
+        devices: { sealed?.leasedDevices ?? [] }, gpus: gpus, logger: logger)
+    }
+    // What comes from the network is strangers': on a node with sandboxes none of it is kept as it is.
+    let kept = sealed?.vault.path ?? stateFolder
+    leftLogs = try await Blocking.run {
+      try left.keep(vaultLogs: sealed?.vault.logs, stateFolder: stateFolder)
+    }
+    let cache = try await ChunkCache.open(in: kept)
     let hubMailbox = try HubMailbox()
     let deviceKey = try Self.deviceKey(stateFolder)
     let board = BoardSerial.digest()
     let machine = Self.share(hubMailbox)
     var hubSettings = try Self.hubSettings(
       membership, facts: known, node: NodeID(identity.peer), agent: settings)
-    // Of ranks alone: the runtime's workers are ordinary processes.
-    hubSettings.labels["iorun.io/rank-isolation"] = facts.sandbox ?? "none"
+    let arenaBytes = hubSettings.arenaBytes
+    let sealedJobs = sealed.map {
+      SealedJobs(
+        beside: $0, node: NodeID(identity.peer), arenaBytes: arenaBytes, logger: logger)
+    }
+    hubSettings.sealed = sealedJobs
+    self.sealedJobs = sealedJobs
+    hubSettings.labels["iorun.io/isolation"] = facts.sandbox ?? "none"
     var parts:
       (
         agent: NodeAgentCore, registry: NodeRegistry, served: [any Sendable],
@@ -99,7 +133,7 @@ public struct NodeProcess: Sendable {
       let registry = try NodeRegistry.at(headID, using: system)
       let content = RemoteContent(try ContentExchange.at(headID, using: system))
       let programs = ProgramStore(
-        endpoint: content, cache: cache, folder: stateFolder + "/programs")
+        endpoint: content, cache: cache, folder: kept + "/programs")
       let agent = NodeAgentCore(
         facts: known, headID: headID,
         head: RemoteHead(registry: registry, logs: try LogSink.at(headID, using: system)),
@@ -114,9 +148,13 @@ public struct NodeProcess: Sendable {
             )
           }, release: { executors.release($0) }),
         machine: machine, networks: networks ?? NoLeaseNetworks() as any LeaseNetworks,
-        sealed: sealed, images: images, settings: settings, logger: logger)
+        sealed: sealed, sealedJobs: sealedJobs, images: images,
+        gpuKeeper: sealed.map { _ in GPUKeeper(.own(program: supervisor), logger: logger) },
+        settings: settings, logger: logger)
       let desk = AgentDesk(agent: agent, head: headID, executors: executors)
-      let bridge = HubBridge(mailbox: hubMailbox, head: headID, programs: programs)
+      let bridge = HubBridge(
+        mailbox: hubMailbox, head: headID,
+        files: DriverFiles(mailbox: hubMailbox, programs: programs))
       let paths = try NodePathAgent(
         head: headID, headAddress: membership.headAddress,
         rendezvous: try Rendezvous.at(headID, using: system),
@@ -125,11 +163,16 @@ public struct NodeProcess: Sendable {
           credentials: credentials.forLinks(key:),
           logger: logger),
         logger: logger)
+      let proofs = RemoteVerifier(proofs: try Proofs.at(headID, using: system))
+      let idle = IdleMachine.of(hubMailbox)
       let prover = ProverCore(
         key: deviceKey, head: headID,
-        verifier: RemoteVerifier(proofs: try Proofs.at(headID, using: system)),
-        machine: IdleMachine.of(hubMailbox), cores: known.milliCPUs / 1000, memory: known.memory,
-        board: board, logger: logger)
+        verifier: proofs, machine: idle, cores: known.milliCPUs / 1000, memory: known.memory,
+        board: board, folder: stateFolder,
+        gpus: try GPUProver.all(
+          known.gpus, key: deviceKey, board: board, program: supervisor, verifier: proofs,
+          machine: idle, logger: logger),
+        logger: logger)
       let served: [any Sendable] = [
         system.named(Prover.wellKnownName) { Prover(prover, actorSystem: system) },
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
@@ -159,6 +202,7 @@ public struct NodeProcess: Sendable {
       settings: hubSettings, mailbox: hubMailbox,
       cluster: try ClusterControl.at(headID, using: system), system: system, logger: logger)
     self.hub = hub
+    await agent.attach(fencing: { [hub] in hub.fence(reason: $0) })
     content = RemoteContent(try ContentExchange.at(headID, using: system))
     admissions = try Admissions.at(headID, using: system)
     prober = NodeProber(
@@ -190,7 +234,7 @@ public struct NodeProcess: Sendable {
     }
     return try await doctor.examineOffer(
       roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
-      rates: rates)
+      rates: rates, found: findings)
   }
 
   /// Serves until the task is cancelled, or until the owner wants the node to leave and nothing runs
@@ -200,11 +244,17 @@ public struct NodeProcess: Sendable {
   public func run() async throws {
     try await agent.removeLeftovers()
     try await networks?.removeLeftovers()
-    if internet != nil { try await Blocking.run { EgressRouter.removeLeftovers() } }
+    // Also where nobody is led out now: an agent before this one may have.
+    if geteuid() == 0 { try await Blocking.run { EgressRouter.removeLeftovers() } }
+    await agent.makeAhead()
+    // After the sandboxes' self-test, which looks like somebody else's container.
+    nodeGuard?.start()
     let measuring = Task { [prober] in await prober.run() }
     defer { measuring.cancel() }
     let search = Task { [paths] in await paths.run() }
     defer { search.cancel() }
+    let bringing = Task { [agent, leftLogs] in await agent.bring(leftLogs) }
+    defer { bringing.cancel() }
     await keeper.begin(try await Blocking.run { MachineMeter.now })
     await withTaskGroup { group in
       group.addTask { await self.keepConversing() }
@@ -214,15 +264,19 @@ public struct NodeProcess: Sendable {
       group.cancelAll()
     }
     measuring.cancel()
+    bringing.cancel()
     metrics?.stop()
+    await nodeGuard?.stop()
     await prover.shutDown()
     // Parcels to nodes that end at the same moment would be waited for; those that stay hear from the
     // head that this one is gone.
     let others = await hub.stop()
     for node in others { endpoint.forget(node) }
+    await sealedJobs?.shutDown()
     await agent.shutDown()
-    if let internet { _ = try? await Blocking.run { internet.close() } }
-    // In a task of its own, because this one is cancelled; bounded, because the head may be gone.
+    // In tasks of their own, because this one is cancelled, and then nothing blocking would begin.
+    if let internet { await Task { try? await Blocking.run { internet.close() } }.value }
+    // Bounded, because the head may be gone.
     await Task { [registry, logger] in
       do {
         try await MeshActorSystem.$callTimeout.withValue(.seconds(1)) { try await registry.leave() }
@@ -239,6 +293,8 @@ public struct NodeProcess: Sendable {
   public func close() async {
     metrics?.stop()
     await hub.stop()
+    await sealedJobs?.shutDown()
+    await agent.shutDown()
     await system.shutdown(within: .seconds(1))
   }
 
@@ -266,6 +322,9 @@ public struct NodeProcess: Sendable {
       endWork: { reason in
         hub.endWork(reason: reason)
         await agent.endWork(reason: reason)
+      },
+      endGPUWork: { index, reason in
+        if await !agent.endWork(onGPU: index, reason: reason) { hub.endWork(reason: reason) }
       })
   }
 
@@ -285,7 +344,8 @@ public struct NodeProcess: Sendable {
         roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
         startedAt: startedAt, updatedAt: Date().timeIntervalSince1970,
         milliCPUs: facts.milliCPUs, gpus: facts.gpus.count,
-        work: await agent.work + programs.sorted { $0.job < $1.job }, proof: await proof)
+        work: await agent.work + programs.sorted { $0.job < $1.job }, proof: await proof,
+        guardRecord: nodeGuard?.record, isolation: facts.isolation)
     }
   }
 
@@ -336,86 +396,5 @@ public struct NodeProcess: Sendable {
     _ limit: Duration = .seconds(5), _ call: () async throws -> Result
   ) async throws -> Result {
     try await MeshActorSystem.$callTimeout.withValue(limit, operation: call)
-  }
-
-  /// The key with which this device signs its proofs. Whoever loses it is another device.
-  private static func deviceKey(_ folder: String) throws -> SigningKey {
-    let path = folder + "/device.key"
-    do {
-      return try SigningKey(
-        rawRepresentation: PrivateFile.read(path, maximum: SigningKey.byteCount))
-    } catch let error as IorunError where error.code == .fileMissing {
-      let key = try SigningKey()
-      try PrivateFile.write(key.rawRepresentation, to: path)
-      return key
-    }
-  }
-
-  /// What the node offers to runtime jobs, and where their files go.
-  private static func hubSettings(
-    _ membership: NodeMembership, facts: NodeFacts, node: NodeID, agent: AgentSettings
-  ) throws -> HubSettings {
-    let offer = membership.offer ?? RuntimeOffer()
-    let arena = try ArenaFile.defaultSize(
-      memory: facts.memory, wish: offer.objectStoreMemory.map { Bytes(UInt64(max(0, $0))) })
-    return HubSettings(
-      folder: agent.stateFolder, node: node, name: facts.name, address: facts.address,
-      headAddress: membership.headAddress, total: try offer.total(facts, objectStore: arena),
-      gpuCount: offer.gpus ?? facts.gpus.count, labels: offer.labels(node, facts),
-      arenaBytes: arena,
-      launcher: RuntimeLauncher(
-        supervisor: agent.supervisor,
-        searchPath: ProcessInfo.processInfo.environment["PATH"] ?? agent.searchPath,
-        logLimit: agent.logLimit))
-  }
-
-  /// Ranks take from the hub's book of the machine.
-  private static func share(_ mailbox: HubMailbox) -> MachineShare {
-    MachineShare { grant in
-      let wanted = grant.spec.gang.resources
-      let unit = ResourceAmounts.unitsPerOne
-      let amounts = ResourceAmounts(units: [
-        ResourceAmounts.cpu: Int64(wanted.milliCPUs) * (unit / 1000),
-        ResourceAmounts.gpu: Int64(wanted.gpus) * unit,
-        ResourceAmounts.memory: Int64(clamping: wanted.memory.rawValue) * unit,
-      ])
-      try await RuntimeHub.reserve(grant.id, amounts, gpus: grant.gpuIndices, mailbox)
-    } release: { lease in
-      mailbox.post { $0.scheduler.unreserve(lease.description, $0) }
-    }
-  }
-
-  private static func facts(
-    _ membership: NodeMembership, stateFolder: String, gpus: any GPUProvider
-  ) async throws -> NodeFacts {
-    try await Blocking.run {
-      let place = try localAddress(membership)
-      var facts = HostDiscovery().facts(
-        name: membership.name, address: place.address, interface: place.interface,
-        stateFolder: stateFolder, gpus: gpus.gpus())
-      if let limit = membership.milliCPUs { facts.milliCPUs = limit }
-      return facts
-    }
-  }
-
-  private static func localAddress(_ membership: NodeMembership) throws -> LocalAddress {
-    if let address = membership.address {
-      guard let interface = LocalAddress.interface(carrying: address) else {
-        throw IorunError(
-          .addressInUse, "this machine has no address \(address)",
-          remedy: "Give one that `ip address` shows")
-      }
-      return LocalAddress(address: address, interface: interface)
-    }
-    let parts = membership.headAddress.split(separator: ":")
-    let host = parts.dropLast().joined(separator: ":").trimmingCharacters(in: ["[", "]"])
-    return try LocalAddress.toward(host: host, port: UInt16(parts.last ?? "") ?? 1)
-  }
-
-  /// A Unix socket's path has at most 107 bytes: a deep state folder gets a short one elsewhere.
-  private static func socketAddress(_ stateFolder: String, _ peer: PeerID) -> String {
-    let path = stateFolder + "/agent.sock"
-    if path.utf8.count <= 100 { return "ipc://" + path }
-    return "ipc://\(NSTemporaryDirectory())/iorun-\(peer).sock"
   }
 }

@@ -12,17 +12,23 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
   public var labels: [String: String]
   /// The size of the object store; `nil` for a share of the memory.
   public var objectStoreMemory: Int64?
+  /// The folder below which objects are spilled; `nil` for the node's own.
+  public var spillFolder: String?
 
   /// The least object store that is of any use.
   public static let leastObjectStore: Int64 = 16 << 20
+  /// What the node beside the head offers one of, under Ray's name: a task that asks for 0.001 of it
+  /// runs there.
+  public static let headNode = "node:__internal_head__"
   /// The most labels that a node has.
   public static let labelLimit = 256
 
   /// Describes an offer.
   public init(
     gpus: Int? = nil, resources: [String: Double] = [:], labels: [String: String] = [:],
-    objectStoreMemory: Int64? = nil
+    objectStoreMemory: Int64? = nil, spillFolder: String? = nil
   ) {
+    self.spillFolder = spillFolder
     self.gpus = gpus
     self.resources = resources
     self.labels = labels
@@ -37,11 +43,12 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
   /// - Throws: `specInvalid`, saying which option is wrong.
   public init(
     gpus: Int?, resourcesJSON resources: String?, labelsJSON labels: String?,
-    objectStoreMemory: Int64?
+    objectStoreMemory: Int64?, spillFolder: String? = nil
   ) throws {
     self.init(
       gpus: gpus, resources: try Self.object(resources, "--resources"),
-      labels: try Self.object(labels, "--labels"), objectStoreMemory: objectStoreMemory)
+      labels: try Self.object(labels, "--labels"), objectStoreMemory: objectStoreMemory,
+      spillFolder: spillFolder)
     try check()
   }
 
@@ -50,7 +57,8 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
     RuntimeOffer(
       gpus: other.gpus ?? gpus, resources: other.resources.isEmpty ? resources : other.resources,
       labels: other.labels.isEmpty ? labels : other.labels,
-      objectStoreMemory: other.objectStoreMemory ?? objectStoreMemory)
+      objectStoreMemory: other.objectStoreMemory ?? objectStoreMemory,
+      spillFolder: other.spillFolder ?? spillFolder)
   }
 
   /// Everything that the node offers to runtime jobs.
@@ -68,6 +76,10 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
     amounts[ResourceAmounts.objectStoreMemory] = Double(objectStore)
     // As Ray has it: a way to ask for one node by its address.
     amounts["node:\(facts.address)"] = 1
+    // And for one of a kind: the tasks that ask for it take 0.001 each.
+    if let type = acceleratorType(facts), amounts["accelerator_type:\(type)"] == nil {
+      amounts["accelerator_type:\(type)"] = 1
+    }
     return try ResourceAmounts(amounts: amounts)
   }
 
@@ -76,11 +88,19 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
     var all = labels
     for prefix in ["iorun.io", "ray.io"] {
       all["\(prefix)/node-id"] = node.description
-      if let gpu = facts.gpus.first { all["\(prefix)/accelerator-type"] = gpu.model }
     }
+    // Jobs ask for a model by its maker's name, tasks and actors by Ray's.
+    if let gpu = facts.gpus.first { all["iorun.io/accelerator-type"] = gpu.model }
+    if let type = acceleratorType(facts) { all["ray.io/accelerator-type"] = type }
     all["iorun.io/node-name"] = facts.name
     all["iorun.io/hostname"] = facts.hostname
     return all
+  }
+
+  /// The short name of the GPUs that the node offers; `nil` where it offers none that are there.
+  private func acceleratorType(_ facts: NodeFacts) -> String? {
+    guard gpus != 0, let gpu = facts.gpus.first else { return nil }
+    return AcceleratorType.name(model: gpu.model)
   }
 
   private func check() throws {
@@ -107,6 +127,9 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
     }
     guard labels.count <= Self.labelLimit else {
       throw Self.refusal("\(labels.count) labels", "at most \(Self.labelLimit)")
+    }
+    if let spillFolder, !spillFolder.hasPrefix("/") {
+      throw Self.refusal("--object-spilling-directory '\(spillFolder.prefix(100))'", "a whole path")
     }
     if let objectStoreMemory, objectStoreMemory < Self.leastObjectStore {
       throw Self.refusal(

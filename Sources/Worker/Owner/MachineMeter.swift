@@ -1,40 +1,63 @@
 internal import Foundation
 internal import Glibc
+internal import IorunCore
 
-/// Finds out what others than iorun do with the machine, from `/proc` and `/sys`.
+/// Finds out what others than iorun do with the machine, from `/proc` and `/sys`, from the drivers of
+/// GPUs, and from who is logged in.
 struct MachineMeter: Sendable {
   private let root: String
   private let agent: Int32
+  private let gpus: any GPUProvider
+  private let desktop: DesktopSessions
   /// Clock ticks in which any processor was busy, and in which the agent's processes were.
   private var last: (busy: UInt64, own: UInt64, at: ContinuousClock.Instant)?
 
   /// Looks at the files below `root`, as the agent with that process id.
-  init(root: String = "", agent: Int32 = getpid()) {
+  init(
+    root: String = "", agent: Int32 = getpid(), gpus: any GPUProvider = NVML(),
+    desktop: DesktopSessions? = nil
+  ) {
     self.root = root
+    self.gpus = gpus
+    self.desktop = desktop ?? DesktopSessions(root: root)
     self.agent = agent
   }
 
   /// A first look, which has no earlier one to compare with: the time of day and the heat.
   static var now: MachineUse {
     var meter = MachineMeter()
-    return meter.look(seesUse: false)
+    return meter.look(seesUse: false, seesGPUs: false)
   }
 
   /// What goes on now. Reads files: not for the cooperative pool.
   ///
   /// - Parameter seesUse: whether to find out what others do with the machine, for which every process
   ///   is looked at; where not, that is `nil`.
+  /// - Parameter seesGPUs: whether to ask GPUs' drivers, which takes a while.
   mutating func look(
-    seesUse: Bool, at now: ContinuousClock.Instant = .now, wallTime: time_t = time(nil)
+    seesUse: Bool, seesGPUs: Bool = true, at now: ContinuousClock.Instant = .now,
+    wallTime: time_t = time(nil)
   ) -> MachineUse {
     var moment = wallTime
     var calendar = tm()
     localtime_r(&moment, &calendar)
-    return MachineUse(
+    let states = seesGPUs ? gpus.states() : []
+    let processes = states.contains { !$0.processes.isEmpty } ? processes : [:]
+    var use = MachineUse(
       minuteOfDay: Int(calendar.tm_hour) * 60 + Int(calendar.tm_min),
       foreignCores: seesUse ? foreignCores(now) : nil,
       sinceTyping: seesUse ? sinceTyping(wallTime) : nil,
-      temperatureCelsius: temperature)
+      temperatureCelsius: ([temperature] + states.map(\.temperatureCelsius)).compactMap(\.self)
+        .max(),
+      foreignGPUProcesses: seesUse
+        ? Set(states.flatMap { $0.processes.map(\.pid) }.filter { !isOwn($0, processes) }).count
+        : nil,
+      hasDesktopUser: seesUse ? desktop.isUsed : nil)
+    for state in states {
+      use.ownGPUMemory[state.index] = state.processes.filter { isOwn($0.pid, processes) }
+        .map(\.memory).reduce(.zero, +)
+    }
+    return use
   }
 
   private mutating func foreignCores(_ now: ContinuousClock.Instant) -> Double? {
@@ -60,6 +83,13 @@ struct MachineMeter: Sendable {
 
   /// The time of the agent and of everything that descends from it.
   private var ownTicks: UInt64 {
+    let processes = processes
+    return processes.keys.reduce(0) { sum, pid in
+      isOwn(pid, processes) ? sum + (processes[pid]?.ticks ?? 0) : sum
+    }
+  }
+
+  private var processes: [Int32: (parent: Int32, ticks: UInt64)] {
     var processes: [Int32: (parent: Int32, ticks: UInt64)] = [:]
     let names = (try? FileManager.default.contentsOfDirectory(atPath: root + "/proc")) ?? []
     for name in names {
@@ -74,9 +104,7 @@ struct MachineMeter: Sendable {
       else { continue }
       processes[pid] = (parent, user + system)
     }
-    return processes.keys.reduce(0) { sum, pid in
-      isOwn(pid, processes) ? sum + (processes[pid]?.ticks ?? 0) : sum
-    }
+    return processes
   }
 
   private func isOwn(_ pid: Int32, _ processes: [Int32: (parent: Int32, ticks: UInt64)]) -> Bool {

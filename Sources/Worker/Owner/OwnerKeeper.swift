@@ -14,6 +14,8 @@ actor OwnerKeeper {
     var announce: @Sendable (NodeAvailability) async throws -> Void
     /// Ends what runs there, with the reason that its users hear.
     var endWork: @Sendable (String) async -> Void
+    /// Ends what runs on the GPU of that number, with the reason that its users hear.
+    var endGPUWork: @Sendable (Int, String) async -> Void = { _, _ in }
   }
 
   /// How often it looks.
@@ -35,14 +37,21 @@ actor OwnerKeeper {
   private var written: WorkerStatus?
   private var looksSinceWriting = 0
   private let folder: String
+  private let gpus: any GPUProvider
+  private let gpuMemory: Bytes?
   private let logger: Logger
   private let changed: @Sendable (WorkerStatus) -> Void
 
   /// Keeps a node whose folder that is. `changed` hears of each status that is written.
+  ///
+  /// - Parameter gpuMemory: the most of each GPU's memory that jobs may hold; `nil` for all.
   init(
-    folder: String, logger: Logger, changed: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
+    folder: String, gpus: any GPUProvider = NVML(), gpuMemory: Bytes? = nil, logger: Logger,
+    changed: @escaping @Sendable (WorkerStatus) -> Void = { _ in }
   ) {
     self.folder = folder
+    self.gpus = gpus
+    self.gpuMemory = gpuMemory
     self.logger = logger
     self.changed = changed
   }
@@ -63,19 +72,21 @@ actor OwnerKeeper {
   /// Keeps the node until its owner wants it to leave and nothing runs there any more, or until the
   /// task is cancelled.
   func run(_ node: Node) async {
-    var meter = MachineMeter()
+    var meter = MachineMeter(gpus: gpus)
     while !Task.isCancelled {
       read()
       // Nobody asks for it without that limit, and it is the dear part.
       let (looked, seesUse) = (meter, wishes.limits.idleMinutes != nil)
+      let seesGPUs = seesUse || gpuMemory != nil || wishes.limits.maximumCelsius != nil
       // Only a machine without threads throws here; then nothing is known of this moment.
       if let (use, after) = try? await Blocking.run({
         var meter = looked
-        let use = meter.look(seesUse: seesUse)
+        let use = meter.look(seesUse: seesUse, seesGPUs: seesGPUs)
         return (use, meter)
       }) {
         meter = after
         look(use, now: .now)
+        await keepGPUMemory(use, node)
       }
       await act(node)
       let status = await publish(node)
@@ -84,6 +95,16 @@ actor OwnerKeeper {
         return
       }
       guard (try? await Task.sleep(for: Self.pause)) != nil else { return }
+    }
+  }
+
+  /// Ends what holds more of a GPU than the owner lends: nothing but a MIG slice keeps a process from it.
+  func keepGPUMemory(_ use: MachineUse, _ node: Node) async {
+    guard let gpuMemory else { return }
+    for (index, held) in use.ownGPUMemory.sorted(by: { $0.key < $1.key }) where held > gpuMemory {
+      logger.warning("GPU \(index): jobs hold \(held), and the owner lends \(gpuMemory): ended")
+      await node.endGPUWork(
+        index, "it held \(held) of a GPU of which the machine's owner lends \(gpuMemory)")
     }
   }
 

@@ -45,6 +45,7 @@ public struct OwnerLimits: Hashable, Sendable, Codable {
   static func isInUse(_ use: MachineUse) -> Bool {
     use.foreignCores.map { $0 > idleCores } ?? true
       || use.sinceTyping.map { $0 < .seconds(60) } ?? false
+      || (use.foreignGPUProcesses ?? 0) > 0 || use.hasDesktopUser == true
   }
 }
 

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import IorunCore
+public import IorunCore
 internal import IorunCrypto
 
 /// What a node does for the network, for its owner: the agent keeps it in the node's folder.
@@ -54,6 +54,48 @@ public struct WorkerStatus: Hashable, Sendable, Codable {
     public var working: String?
     /// The last work; `nil` before any.
     public var last: Last?
+    /// The last work of each kind.
+    public var latest: [Last] = []
+  }
+
+  /// What the guard of the machine saw.
+  public struct GuardRecord: Hashable, Sendable, Codable {
+    /// One process that it did not leave alone, and the evidence.
+    public struct Incident: Hashable, Sendable, Codable {
+      /// Seconds since 1970 (UTC).
+      public var at: Double
+      /// Its id on the machine.
+      public var processID: Int32
+      /// The file of its program.
+      public var program: String
+      /// `container`, `runtime`, or `host` for one that only used a leased device.
+      public var kind: String
+      /// Whether it was stopped; else it was only reported.
+      public var isStopped: Bool
+      /// Why.
+      public var reason: String
+      /// SHA-256 over its arguments, which may hold secrets.
+      public var argumentsHash: String
+      /// Its control groups, as /proc/PID/cgroup has them.
+      public var groups: String
+      /// The namespaces that it is in, by kind.
+      public var namespaces: [String: String]
+      /// The leased devices that it had open.
+      public var devices: [String]
+    }
+
+    /// `shared` or `exclusive`.
+    public var mode: String
+    /// Whether it only says what it would stop.
+    public var isDryRun: Bool
+    /// Whether the kernel tells of each process as it begins; else they are looked for every 5 s.
+    public var hasKernelEvents = false
+    /// How many were stopped.
+    public var stopped = 0
+    /// How many were reported and left.
+    public var reported = 0
+    /// The latest, in order.
+    public var incidents: [Incident] = []
   }
 
   /// The agent's process.
@@ -82,6 +124,10 @@ public struct WorkerStatus: Hashable, Sendable, Codable {
   public var work: [Work]
   /// Its proofs; `nil` where the head asks for none.
   public var proof: Proof?
+  /// What the guard saw; `nil` where none watches.
+  public var guardRecord: GuardRecord?
+  /// How far work is kept apart there, as the network is told; `nil` without a sandbox.
+  public var isolation: NodeFacts.Isolation?
 
   private static let name = "/worker.json"
 

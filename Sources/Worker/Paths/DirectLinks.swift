@@ -14,6 +14,8 @@ actor DirectLinks {
   static let turn = Duration.seconds(15)
   /// How often an end tries that found no way.
   static let tryEvery = Duration.seconds(60)
+  /// So long after a peer was named its link is being made, and no way yet that could be reported.
+  static let making = Duration.seconds(3)
 
   private struct Known {
     var offer: LinkOffer
@@ -100,17 +102,31 @@ actor DirectLinks {
     for peer in known.keys { await look(peer, now) }
   }
 
-  /// The links as ways to be reported.
-  func summaries() -> [PathSummary] {
-    known.map { peer, known in
-      PathSummary(
+  /// The links as ways to be reported, as they are now.
+  func summaries() async -> [PathSummary] {
+    let now = self.now()
+    for peer in known.keys { await note(peer) }
+    return known.compactMap { peer, known in
+      guard known.isDirect || now - known.since > Self.making else { return nil }
+      return PathSummary(
         peer: peer, purpose: "session", isDirect: known.isDirect, roundTripMilliseconds: nil,
         address: nil)
     }
   }
 
+  /// True while links are being made: they are worth a look soon.
+  var areBeingMade: Bool {
+    let now = self.now()
+    return known.values.contains { !$0.isDirect && now - $0.since <= Self.making }
+  }
+
+  private func note(_ peer: PeerID) async {
+    let isDirect = (try? await endpoint.isDirect(to: peer)) ?? false
+    known[peer]?.isDirect = isDirect
+  }
+
   private func look(_ peer: PeerID, _ now: ContinuousClock.Instant) async {
-    known[peer]?.isDirect = (try? await endpoint.isDirect(to: peer)) ?? false
+    await note(peer)
     guard let entry = known[peer], !entry.isDirect,
       entry.offer.dials || now - entry.since > Self.turn,
       entry.triedAt.map({ now - $0 > Self.tryEvery }) ?? true

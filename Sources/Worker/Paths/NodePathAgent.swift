@@ -11,8 +11,12 @@ actor NodePathAgent: PathDeskService {
   static let gatherEvery = Duration.seconds(25)
   /// How often own addresses are looked at.
   static let lookEvery = Duration.seconds(5)
+  /// The same while links to other nodes are being made.
+  static let lookSoon = Duration.seconds(1)
   /// How often the head is told, where nothing has changed.
   static let reportEvery = Duration.seconds(20)
+  /// How often it is measured what packets the way out carries whole; at once where addresses change.
+  static let measureMTUEvery = Duration.seconds(600)
   /// How long a way that the head asked for is kept.
   static let meetingLife = Duration.seconds(600)
   static let meetingLimit = 256
@@ -29,6 +33,9 @@ actor NodePathAgent: PathDeskService {
   /// Ways of gangs' tunnels, by whoever keeps them.
   private var others: [String: @Sendable () async -> [PathSummary]] = [:]
   private var own: [SocketAddress] = []
+  /// The largest packet that reaches the nearest relay whole, since the addresses were these.
+  private(set) var pathMTU: Int?
+  private var measuredMTUAt: ContinuousClock.Instant?
   private var gatheredAt: ContinuousClock.Instant?
   private var told: (report: PathReport, at: ContinuousClock.Instant)?
 
@@ -50,7 +57,8 @@ actor NodePathAgent: PathDeskService {
     await place.keeper.start()
     while !Task.isCancelled {
       await look()
-      guard (try? await Task.sleep(for: Self.lookEvery)) != nil else { break }
+      let pause = await links.areBeingMade ? Self.lookSoon : Self.lookEvery
+      guard (try? await Task.sleep(for: pause)) != nil else { break }
     }
     await place.stop()
     socket.shut()
@@ -106,6 +114,7 @@ actor NodePathAgent: PathDeskService {
     let isDue = gatheredAt.map { now - $0 > Self.gatherEvery } ?? true
     do {
       if isDue || addresses != own {
+        if addresses != own { measuredMTUAt = nil }
         own = addresses
         relays = try await rendezvous.relays()
         await place.gather(relays)
@@ -118,10 +127,22 @@ actor NodePathAgent: PathDeskService {
       let offers = try await rendezvous.report(report)
       told = (report, now)
       await links.set(offers)
+      await measureMTU(now)
     } catch {
       // The head is away, or older than this: asked again with the next look.
       logger.debug("the head was not told of this node's paths: \(error)")
     }
+  }
+
+  private func measureMTU(_ now: ContinuousClock.Instant) async {
+    guard measuredMTUAt.map({ now - $0 > Self.measureMTUEvery }) ?? true else { return }
+    let times = await place.roundTrips
+    let nearest = await place.complete(relays).min {
+      times[$0.id.description, default: .infinity] < times[$1.id.description, default: .infinity]
+    }
+    guard let nearest, times[nearest.id.description] != nil else { return }
+    measuredMTUAt = now
+    pathMTU = await place.keeper.findMTU(to: nearest.target)
   }
 
   private func summaries() async -> [PathSummary] {

@@ -47,10 +47,11 @@ final class PathedGangPaths: GangPaths {
   func announce(_ member: TunnelMember, of gang: GangID, device: any TunnelDevice) async
     -> TunnelMember
   {
+    guard let agent = state.withLock({ $0.agent }) else { return member }
+    var announced = member
+    announced.pathMTU = await agent.pathMTU
     // The kernel's tunnel and wireguard-go keep their sockets to themselves: direct ways only.
-    guard let agent = state.withLock({ $0.agent }), let socket = device.socket,
-      let key = try? X25519()
-    else { return member }
+    guard let socket = device.socket, let key = try? X25519() else { return announced }
     let keeper = PathKeeper(channel: TunnelChannel(socket), key: key)
     let place = PathPlace(keeper: keeper, headAddress: headAddress)
     await keeper.start()
@@ -62,7 +63,6 @@ final class PathedGangPaths: GangPaths {
       }
     }
     state.withLock { $0.gangs[gang] = Held(place: place, tasks: [gathering]) }
-    var announced = member
     announced.pathKey = key.publicKey
     return announced
   }

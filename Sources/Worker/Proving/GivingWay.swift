@@ -1,21 +1,24 @@
 internal import IorunPoW
 internal import Synchronization
 
-/// The word that somebody wants the machine, on its way to the solver that has it. It may come on any
-/// thread, before there is a solver, and more than once.
+/// The word that somebody wants the machine, on its way to whoever has it: a solver, or a table that
+/// waits. It may come on any thread, before there is either, and more than once.
 final class GivingWay: Sendable {
-  private let state = Mutex<(solver: Solver?, isWanted: Bool)>((nil, false))
+  private let state = Mutex<(leave: (@Sendable () -> Void)?, isWanted: Bool)>((nil, false))
 
   /// True once the machine was wanted.
   var isWanted: Bool { state.withLock { $0.isWanted } }
 
   /// The solver that has to leave from now on. One that comes after the word is cancelled at once.
-  func use(_ solver: Solver) {
+  func use(_ solver: Solver) { use { solver.cancel() } }
+
+  /// What is done from now on when the word comes, or at once where it came already. Must not wait.
+  func use(_ leave: @escaping @Sendable () -> Void) {
     if state.withLock({ state in
-      state.solver = solver
+      state.leave = leave
       return state.isWanted
     }) {
-      solver.cancel()
+      leave()
     }
   }
 
@@ -23,7 +26,7 @@ final class GivingWay: Sendable {
   func want() {
     state.withLock { state in
       state.isWanted = true
-      return state.solver
-    }?.cancel()
+      return state.leave
+    }?()
   }
 }

@@ -18,26 +18,42 @@ actor ProverCore: ProverService {
     var task: Task<Void, Never>?
   }
 
-  private let key: SigningKey
+  /// A table that waits for the walks over it; the machine stays taken for it.
+  struct HeldTable {
+    let order: TableOrder
+    let table: LabelTable
+    let givingWay: GivingWay
+  }
+
+  let key: SigningKey
   private let head: PeerID
-  private let verifier: any VerifierLink
-  private let machine: IdleMachine
-  private let cores: Int
-  private let memory: Bytes
-  private let board: Digest?
-  private let calibration: Duration
+  private let verifier: PatientVerifier
+  let machine: IdleMachine
+  let freeMemory: FreeMemory
+  /// Where jobs' files are; `nil` where there is no disk to measure.
+  let folder: String?
+  var isMeasuringDisk = false
+  let cores: Int
+  let memory: Bytes
+  let board: Digest?
+  let calibration: Duration
+  /// Its GPUs, each a device of its own.
+  let gpus: [GPUProver]
   private let logger: Logger
   private var work: Work?
+  /// A table that is being filled.
+  var filling: (solver: Solver, task: Task<ProofStart, any Error>)?
+  var held: HeldTable?
+  /// Counts whenever the table is used, so that an old wait ends nothing.
+  var heldCount = 0
   private var last: ProofProgress?
-  /// Seconds since 1970 (UTC).
-  private var lastAt = 0.0
+  /// How the last work of each kind ended, for the owner.
+  private var ends: [PuzzleKind: WorkerStatus.Proof.Last] = [:]
   private var profile: Task<ProverProfile, any Error>?
-  private var isStopped = false
+  private(set) var isStopped = false
 
   /// The most steps of a lane in a check beside jobs: a few seconds of a core.
   static let mostStepsBesideJobs = 1 << 26
-  /// Tries to reach the head with an answer; the deadline is the head's affair.
-  private static let tries = 5
 
   /// Makes a prover that takes orders from `head` alone.
   ///
@@ -46,13 +62,17 @@ actor ProverCore: ProverService {
   init(
     key: SigningKey, head: PeerID, verifier: any VerifierLink, machine: IdleMachine, cores: Int,
     memory: Bytes, board: Digest? = nil, calibration: Duration = .milliseconds(300),
+    freeMemory: FreeMemory = .ofMachine, folder: String? = nil, gpus: [GPUProver] = [],
     logger: Logger = Logger(label: "iorun.prover")
   ) {
     self.board = board
+    self.gpus = gpus
     self.key = key
     self.head = head
-    self.verifier = verifier
+    self.verifier = PatientVerifier(link: verifier)
     self.machine = machine
+    self.freeMemory = freeMemory
+    self.folder = folder
     self.cores = min(max(1, cores), LanePuzzle.allowedCores.upperBound)
     self.memory = memory
     self.calibration = calibration
@@ -61,8 +81,11 @@ actor ProverCore: ProverService {
   }
 
   /// Ends what is under way; nothing is begun afterwards.
-  func shutDown() {
+  func shutDown() async {
     isStopped = true
+    for gpu in gpus { await gpu.shutDown() }
+    filling?.solver.cancel()
+    dropTable()
     work?.solver.cancel()
     // It may be waiting for a head that is gone.
     work?.task?.cancel()
@@ -86,22 +109,29 @@ actor ProverCore: ProverService {
 
   func start(_ challenge: Challenge, besideJobs: Bool, caller: PeerID) async throws -> ProofStart {
     try admit(caller)
-    guard challenge.device == device else {
-      throw IorunError(.malformed, "a challenge for device \(challenge.device), this is \(device)")
+    if let gpu = gpu(challenge.device) {
+      await leaveToGPUs()
+      return try await gpu.start(challenge)
     }
+    try check(isOwn: challenge.device)
+    await restGPUs()
     if besideJobs { try Self.checkIsSmall(challenge.puzzle) }
     if work?.challenge == challenge { return .started }
-    if let before = work {
-      before.solver.cancel()
-      await before.task?.value
+    await endWork()
+    guard !isStopped, work == nil, filling == nil else { return .busy }
+    let table = takeTable(for: challenge)
+    if challenge.puzzle.kind.needsTable, table == nil {
+      // It is walked over, not filled, while the head's clock runs.
+      try check(fits: challenge.puzzle.memoryByteCount)
+      return .busy
     }
-    guard !isStopped, work == nil else { return .busy }
     let solver = try Solver(
-      challenge, threads: besideJobs ? 1 : cores, memory: Int(clamping: memory.rawValue))
+      challenge, threads: besideJobs ? 1 : cores, memory: Int(clamping: memory.rawValue),
+      table: table?.table)
     work = Work(challenge: challenge, solver: solver)
-    let givingWay = GivingWay()
+    let givingWay = table?.givingWay ?? GivingWay()
     givingWay.use(solver)
-    if !besideJobs {
+    if !besideJobs, table == nil {
       let isTaken = await machine.take(Int64(challenge.puzzle.memoryByteCount), givingWay.want)
       guard isTaken, !isStopped else {
         if isTaken { machine.giveBack() }
@@ -126,6 +156,7 @@ actor ProverCore: ProverService {
 
   func hold(_ challenge: [UInt8], isHeld: Bool, caller: PeerID) async throws {
     try admit(caller)
+    for gpu in gpus where await gpu.hold(challenge, isHeld: isHeld) { return }
     guard let work, work.challenge.id == challenge else {
       throw IorunError(
         .notFound, "no work on that challenge is under way", remedy: "Start it again")
@@ -135,10 +166,26 @@ actor ProverCore: ProverService {
 
   func cancel(_ challenge: [UInt8], caller: PeerID) async throws {
     try admit(caller)
+    for gpu in gpus { await gpu.cancel(challenge) }
     guard let work, work.challenge.id == challenge else { return }
     work.solver.cancel()
     await work.task?.value
   }
+
+  /// What is under way is given up, and has ended when this returns.
+  func endWork() async {
+    if let before = work {
+      before.solver.cancel()
+      await before.task?.value
+    }
+    if let before = filling {
+      before.solver.cancel()
+      _ = await before.task.result
+    }
+  }
+
+  /// True while nothing is solved or filled.
+  var isIdle: Bool { work == nil && filling == nil }
 
   // MARK: Solving
 
@@ -153,113 +200,59 @@ actor ProverCore: ProverService {
         proof = try Proof(challenge, answer, signedBy: .device(key))
       case .committed(let done):
         let commitment = try Commitment(challenge, roots: done.roots, signedBy: .device(key))
-        let request = try await reach { try await self.verifier.commit(commitment) }
+        let request = try await verifier.commit(commitment)
         proof = try Proof(challenge, done.answer(to: request), signedBy: .device(key))
       }
-      if givingWay != nil { machine.giveBack() }
-      end.verdict = try await reach { try await self.verifier.submit(proof) }
+      leaveMachine(givingWay)
+      end.verdict = try await verifier.submit(proof)
     } catch let error as IorunError where error.code == .cancelled {
       end.state = .stopped
       end.reason = "the machine was wanted, or the verifier wanted no more of it"
-      if givingWay?.isWanted == true { await tellGaveWay(challenge) }
     } catch {
       end.state = .failed
       end.reason = (error as? IorunError)?.message ?? "\(error)"
       logger.warning("a proof came to no end: \(error)")
     }
-    if givingWay != nil { machine.giveBack() }
+    leaveMachine(givingWay)
     end.done = solver.progress.done
     end.total = solver.progress.total
     last = end
-    lastAt = Date().timeIntervalSince1970
+    ends[end.kind] = WorkerStatus.Proof.Last(end, at: Date().timeIntervalSince1970)
     if work?.challenge == challenge { work = nil }
+    // Nobody waits for that: the solver's memory is free once this returns.
+    if end.state == .stopped, givingWay?.isWanted == true {
+      Task { await self.tellGaveWay(challenge) }
+    }
+  }
+
+  /// The machine is free again, unless a table waits in it for the next walk.
+  private func leaveMachine(_ givingWay: GivingWay?) {
+    guard let givingWay else { return }
+    if let held, held.givingWay === givingWay {
+      keepTable(for: Self.patienceBetweenWalks)
+    } else {
+      machine.giveBack()
+    }
   }
 
   private func tellGaveWay(_ challenge: Challenge) async {
-    guard !isStopped else { return }
-    do {
-      try await reach { try await self.verifier.gaveWay(challenge.id) }
-    } catch {
-      logger.info("the head did not hear that a proof gave way: \(error)")
-    }
-  }
-
-  /// Calls the head again where it could not be reached: a short gap must not cost a round.
-  private func reach<Value: Sendable>(_ call: () async throws -> Value) async throws -> Value {
-    for pause in 0..<Self.tries {
-      do {
-        return try await call()
-      } catch let error as IorunError
-        where [.unreachable, .timedOut, .peerLost, .overloaded].contains(error.code)
-      {
-        try await Task.sleep(for: .milliseconds(200 << pause))
-      }
-    }
-    return try await call()
-  }
-
-  // MARK: The claim
-
-  /// Measures each kind of work with the solver that will prove it, so that claim and proof have the
-  /// same overheads.
-  private func measure() async throws -> ProverProfile {
-    try await Blocking.run { try KernelSelfTest.run() }
-    let givingWay = GivingWay()
-    guard work == nil, !isStopped, await machine.take(1 << 20, givingWay.want) else {
-      throw Self.isBusy
-    }
-    defer { machine.giveBack() }
-    do {
-      let milliseconds = max(1, Int(calibration / .milliseconds(1)))
-      let hash = try await rate(of: .hash(HashPuzzle(milliseconds: milliseconds)), givingWay)
-      // Twice: the first, of a few milliseconds, says how long the second has to be.
-      let short = try await rate(of: Self.lanes(cores: cores, steps: 1 << 16), givingWay)
-      let steps = short / Double(LanePuzzle.lanesPerCore * cores) * (calibration / .seconds(1))
-      let lane = try await rate(of: Self.lanes(cores: cores, steps: Int(steps)), givingWay)
-      return ProverProfile(
-        device: device, cores: cores, memory: memory, rates: [.hash: hash, .lane: lane],
-        board: board)
-    } catch let error as IorunError where error.code == .cancelled {
-      throw Self.isBusy
-    }
-  }
-
-  private static let isBusy = IorunError(
-    .overloaded, "jobs have this machine, and its rates are not measured yet",
-    remedy: "Wait until it is idle")
-
-  private func rate(of puzzle: Puzzle, _ givingWay: GivingWay) async throws -> Double {
-    let issuer = try ChallengeIssuer(secret: SecureRandom.bytes(ChallengeIssuer.secretByteCount))
-    let challenge = try issuer.challenge(
-      puzzle, for: device, epoch: 0, beacon: SHA256.digest(of: device.bytes), round: 0,
-      opensAtMilliseconds: 0, deadlineMilliseconds: 1)
-    let solver = try Solver(challenge, threads: cores, memory: Int(clamping: memory.rawValue))
-    givingWay.use(solver)
-    let start = ContinuousClock.now
-    _ = try await solver.solve()
-    let seconds = (ContinuousClock.now - start) / .seconds(1)
-    return Double(solver.progress.done) / max(seconds, 1e-6)
-  }
-
-  /// Short lanes, with nodes of the size that a whole round has: smaller ones would make the claim
-  /// too low.
-  private static func lanes(cores: Int, steps: Int) throws -> Puzzle {
-    let nodeSteps = 256
-    var depth = 1
-    while depth < 14, steps >> (depth + 1) > nodeSteps { depth += 1 }
-    return try .lane(LanePuzzle(cores: cores, depth: depth, nodeSteps: nodeSteps))
+    if !isStopped { await verifier.tellGaveWay(challenge.id, logger) }
   }
 
   /// What the machine's owner is told of its proofs.
   var ownersView: WorkerStatus.Proof {
-    WorkerStatus.Proof(
-      device: device.description, working: work?.challenge.puzzle.kind.rawValue,
-      last: last.map { last in
-        WorkerStatus.Proof.Last(
-          kind: last.kind.rawValue, state: last.state.rawValue,
-          isAccepted: last.verdict?.isAccepted, refusal: last.verdict?.refusal?.rawValue,
-          rate: last.verdict?.rate, unit: last.kind.unit, reason: last.reason, at: lastAt)
-      })
+    get async {
+      var (all, working) = (Array(ends.values), work?.challenge.puzzle.kind)
+      if filling != nil { working = working ?? .memory }
+      for gpu in gpus {
+        let view = await gpu.ownersView
+        all += view.ends
+        working = working ?? view.working
+      }
+      return WorkerStatus.Proof(
+        device: device.description, working: working?.rawValue, last: all.max { $0.at < $1.at },
+        latest: all.sorted { ($0.kind, $0.at) < ($1.kind, $1.at) })
+    }
   }
 
   private static func checkIsSmall(_ puzzle: Puzzle) throws {
@@ -270,7 +263,17 @@ actor ProverCore: ProverService {
     }
   }
 
-  private func admit(_ caller: PeerID) throws {
+  /// Throws `malformed` for another device's order.
+  func check(isOwn other: DeviceID) throws { try Self.check(other, is: device) }
+
+  /// The same of a GPU's.
+  static func check(_ other: DeviceID, is device: DeviceID) throws {
+    guard other == device else {
+      throw IorunError(.malformed, "an order for device \(other), this is \(device)")
+    }
+  }
+
+  func admit(_ caller: PeerID) throws {
     guard caller == head else {
       throw IorunError(
         .notAllowed, "only the node's head may ask for proofs, not \(caller.short)",

@@ -20,12 +20,15 @@ struct RankEnvironment: Sendable {
   var interface: String?
   /// What the image says, `NAME=VALUE`; names that iorun sets itself are left out.
   var image: [String] = []
+  /// A folder in which Python finds the SDK; `nil` where it needs none.
+  var packages: String?
 
   /// All variables. The user's may replace the base, never the rendezvous.
   var variables: [String: String] {
     base.merging(imageVariables) { _, images in images }
       .merging(grant.spec.environment) { _, users in users }
       .merging(rendezvous) { _, ours in ours }
+      .merging(submitted) { _, ours in ours }
       .merging(tunnel) { _, ours in ours }
       .merging(devices) { _, ours in ours }
       .merging(executor) { _, ours in ours }
@@ -34,13 +37,14 @@ struct RankEnvironment: Sendable {
   private var base: [String: String] {
     // A rank that takes more threads than it leased slows every other rank of the machine down.
     let threads = String(max(1, grant.spec.gang.resources.milliCPUs / 1000))
-    return [
+    let variables = [
       "PATH": searchPath, "HOME": folder.workSeen, "LANG": "C.UTF-8", "USER": "iorun",
       "LOGNAME": "iorun", "SHELL": "/bin/sh",
       "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
       // What a rank prints should be seen when it prints it.
       "PYTHONUNBUFFERED": "1",
     ]
+    return packages.map { variables.merging(["PYTHONPATH": $0]) { own, _ in own } } ?? variables
   }
 
   private var imageVariables: [String: String] {
@@ -75,6 +79,11 @@ struct RankEnvironment: Sendable {
       "IORUN_JOB": grant.id.job.description, "IORUN_ATTEMPT": String(grant.id.attempt),
       "IORUN_RANK": String(grant.id.rank), "IORUN_OUTPUT_DIR": folder.workSeen,
     ]
+  }
+
+  /// A driver of tasks and actors gives its workers the folder that came with the job.
+  private var submitted: [String: String] {
+    grant.workingFolder == nil ? [:] : ["IORUN_WORKING_DIR": folder.workSeen]
   }
 
   /// What programs must be told in a network of the gang's own: InfiniBand would go around it.

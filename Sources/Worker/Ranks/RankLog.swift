@@ -3,7 +3,8 @@ import Glibc
 import IorunCore
 import Synchronization
 
-/// What one rank printed, in a file that only grows, up to a cap. Written by the thread that reads
+/// What one rank printed, in a file that only grows, up to a cap. Beyond that the end is held in memory, and
+/// follows when the rank has ended: of a long log the middle is lost, never how it ended. Written by the thread that reads
 /// the rank's pipe, read by whoever sends it to the head. All calls but `length` and `isFinished`
 /// read or write the file, so they belong off the cooperative pool.
 final class RankLog: Sendable {
@@ -11,8 +12,10 @@ final class RankLog: Sendable {
   struct Cap: Sendable {
     /// The bytes kept.
     var size: Bytes
-    /// Where the cap is set, in the words of the last line.
+    /// Where the cap is set, in the words of the line at the cut.
     var setting: String
+    /// How many of the last bytes of a log that is larger are kept, beside `size`.
+    var end = 256 * 1024
 
     /// 64 MiB.
     static let standard = Cap(size: .mebi(64), setting: "the node")
@@ -22,12 +25,17 @@ final class RankLog: Sendable {
     var length: Int64 = 0
     var isFinished = false
     var isCut = false
+    /// What was printed last after the cut; at most twice what is kept.
+    var end: [UInt8] = []
+    /// How many bytes before `end` are lost.
+    var lost: Int64 = 0
     var endsLine = true
     /// Why the file does not have all that was printed.
     var failure: String?
   }
 
-  private let file: String
+  /// Where it is.
+  let file: String
   private let descriptor: Int32
   private let cap: Cap
   private let state = Mutex(State())
@@ -54,11 +62,12 @@ final class RankLog: Sendable {
   /// True once nothing more will come.
   var isFinished: Bool { state.withLock { $0.isFinished } }
 
-  /// Adds what the rank printed; beyond the cap, one line that says so and nothing more. Never
-  /// fails: a rank does not end because its node's disk is full, its log's last line says it.
+  /// Adds what the rank printed; at the cap, one line that says so, and what comes then is held for the
+  /// end. Never fails: a rank does not end because its node's disk is full, its log's last line says it.
   func append(_ bytes: UnsafeRawBufferPointer) {
     state.withLock { state in
-      guard !state.isCut, state.failure == nil, !bytes.isEmpty else { return }
+      guard state.failure == nil, !bytes.isEmpty else { return }
+      if state.isCut { return hold(bytes, &state) }
       let room = max(0, Int64(clamping: cap.size.rawValue) - state.length)
       let kept = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: room)))
       write(kept, &state)
@@ -67,8 +76,34 @@ final class RankLog: Sendable {
       let line = "[iorun] the log was cut here at \(cap.size); \(cap.setting) sets the limit\n"
       let text = Array(((state.endsLine ? "" : "\n") + line).utf8)
       text.withUnsafeBytes { write($0, &state) }
+      hold(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(kept.count)), &state)
     }
     growthContinuation.yield()
+  }
+
+  private func hold(_ bytes: UnsafeRawBufferPointer, _ state: inout State) {
+    guard let last = bytes.last else { return }
+    state.endsLine = last == UInt8(ascii: "\n")
+    state.end += bytes
+    let surplus = state.end.count - cap.end
+    guard surplus > cap.end else { return }
+    state.end.removeFirst(surplus)
+    state.lost += Int64(surplus)
+  }
+
+  /// What was held for the end, after a line that says how much is left out before it.
+  private func writeEnd(_ state: inout State) {
+    guard state.isCut, !state.end.isEmpty else { return }
+    let surplus = max(0, state.end.count - cap.end)
+    var end = state.end[surplus...]
+    var lost = state.lost + Int64(surplus)
+    if lost > 0, let line = end.firstIndex(of: UInt8(ascii: "\n")), line + 1 < end.endIndex {
+      lost += Int64(line + 1 - end.startIndex)
+      end = end[(line + 1)...]
+    }
+    let text = lost == 0 ? "" : "[iorun] \(lost) bytes are left out here; these are the last:\n"
+    (Array(text.utf8) + end).withUnsafeBytes { write($0, &state) }
+    state.end = []
   }
 
   /// Adds a line of iorun's own.
@@ -79,7 +114,10 @@ final class RankLog: Sendable {
 
   /// Nothing more will come.
   func finish() {
-    state.withLock { $0.isFinished = true }
+    state.withLock { state in
+      writeEnd(&state)
+      state.isFinished = true
+    }
     growthContinuation.yield()
     growthContinuation.finish()
   }

@@ -1,6 +1,7 @@
 import CShim
 import Foundation
 import Glibc
+import IorunContract
 import IorunCore
 import IorunSandbox
 import IorunTunnel
@@ -26,6 +27,8 @@ final class RankProcess: Sendable {
     var network: RankNetwork?
     /// The sandbox that the whole tree is in; `nil` for an ordinary process. It has `network` itself.
     var seal: RankSeal?
+    /// Descriptors that the command of a sandbox inherits, from 5 on; at most 2. They stay the caller's.
+    var shared: [Int32] = []
   }
 
   /// How the tree ended.
@@ -34,6 +37,8 @@ final class RankProcess: Sendable {
     var cause: ExitCause
     /// True where `terminate` or `kill` came before the command ended by itself.
     var wasAsked: Bool
+    /// What it used in its sandbox; `nil` for an ordinary process.
+    var usage: RankUsage?
   }
 
   private struct State {
@@ -81,7 +86,7 @@ final class RankProcess: Sendable {
       do {
         return try start(
           launch, in: seal, output: (output[0], output[1]), channel: channel[0],
-          inherited: [channel[1], variables], log: log)
+          inherited: [channel[1], variables] + launch.shared, log: log)
       } catch {
         for descriptor in [output[0], channel[0]] { close(descriptor) }
         throw error
@@ -241,12 +246,14 @@ final class RankProcess: Sendable {
       state.channel = nil
     }
     var status: Int32 = 0
+    var usage: RankUsage?
     if let box {
-      status = Self.status(of: box, log: pump.log)
+      (status, usage) = Self.status(of: box, scratch: launch.seal?.spec.scratch, log: pump.log)
     } else {
       while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
     }
-    let end = describe(record, supervisorStatus: status)
+    var end = describe(record, supervisorStatus: status)
+    end.usage = usage
     if record.end == nil, record.started != nil {
       pump.log.note("the rank's supervisor ended before the rank did")
     }
@@ -260,11 +267,14 @@ final class RankProcess: Sendable {
   }
 
   /// Waits for the end of a sandbox, of which nothing is left then, and notes the limits that it met.
-  /// Returns its end as wait(2) has it.
-  private static func status(of box: SandboxProcess, log: RankLog) -> Int32 {
+  /// Returns its end as wait(2) has it, and what was counted.
+  private static func status(
+    of box: SandboxProcess, scratch: String?, log: RankLog
+  ) -> (Int32, RankUsage?) {
     let last = Handover<SandboxExit>()
     Task { last.give(await box.wait()) }
-    guard let end = last.wait() else { return SIGKILL }
+    guard let end = last.wait() else { return (SIGKILL, nil) }
+    var usage = RankUsage(end)
     if end.isOutOfMemory {
       let peak = end.usage.peakMemory.map { ", the most at once was \($0)" } ?? ""
       log.note("it met its limit of memory: \(end.usage.outOfMemoryKills) processes killed\(peak)")
@@ -272,11 +282,25 @@ final class RankProcess: Sendable {
     if end.limitsHit.contains(.processes) {
       log.note("it met its limit of processes: \(end.usage.refusedProcesses) were refused")
     }
-    switch end.cause {
-    case .exited(let status): return status << 8
-    case .signalled(let signal): return signal
-    default: return SIGKILL
+    if let scratch, let size = Self.sizeIfFull(scratch) {
+      log.note("it met its limit of disk: its working folder is full, \(size)")
+      usage.limitsHit.append("disk")
     }
+    switch end.cause {
+    case .exited(let status): return (status << 8, usage)
+    case .signalled(let signal): return (signal, usage)
+    default: return (SIGKILL, usage)
+    }
+  }
+
+  /// The size of the file system at `path` where next to nothing fits into it any more: a write that
+  /// does not fit leaves the room free that it did not find enough.
+  private static func sizeIfFull(_ path: String) -> Bytes? {
+    var room = statvfs()
+    guard statvfs(path, &room) == 0 else { return nil }
+    let unit = UInt64(room.f_frsize)
+    let free = Bytes(UInt64(room.f_bavail) * unit)
+    return free < .mebi(2) || room.f_favail == 0 ? Bytes(UInt64(room.f_blocks) * unit) : nil
   }
 
   private func describe(_ record: RankPump.Records, supervisorStatus: Int32) -> End {

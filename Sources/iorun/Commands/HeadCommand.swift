@@ -54,6 +54,14 @@ struct HeadCommand: AsyncParsableCommand {
     help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
   var nodeKeys: [String] = []
 
+  @Option(
+    help: """
+      What models of processors do, beside what this version knows (iorun pow catalogue --json; iorun \
+      pow calibrate adds a model). A node that says to be a known model is measured against it.
+      """,
+    completion: .file())
+  var catalogue: String?
+
   @OptionGroup var owner: OwnerOptions
 
   func validate() throws {
@@ -92,10 +100,12 @@ struct HeadCommand: AsyncParsableCommand {
       }
       return key
     }
+    OpenFileLimit.raise()
     var options = HeadOptions()
     options.proofs.mode = try mode
     options.proofs.round = .seconds(proofRound)
     options.http = http
+    if let catalogue { options.proofs.catalogue = try PoWFiles.catalogue(catalogue) }
     let head = try await HeadProcess(
       stateFolder: folder.head, listen: listen, advertised: address,
       localOperator: client.publicKey, localNodes: keys, options: options)

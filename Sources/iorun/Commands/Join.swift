@@ -35,13 +35,14 @@ struct Join: AsyncParsableCommand {
 
   @Option(
     help: """
-      How ranks are kept apart from this machine: process (not at all, the default), bwrap or oci \
-      (sandboxes of bubblewrap, or of crun or runc; need root), or auto (the first of these that \
-      passes its self-test here).
+      How jobs are kept apart from this machine: auto (the default: sandboxes of crun, runc or \
+      bubblewrap, the first that passes its self-test; none: only your own jobs), oci or bwrap (such \
+      a one or no start; need root), process (no sandbox, and only your own jobs), or open (no \
+      sandbox, everybody's jobs: for a network of your own).
       """,
     transform: { text in
       guard let isolation = NodeIsolation(rawValue: text) else {
-        throw ValidationError("use process, bwrap, oci or auto")
+        throw ValidationError("use auto, bwrap, oci, process or open")
       }
       return isolation
     })
@@ -59,14 +60,32 @@ struct Join: AsyncParsableCommand {
     name: .customLong("internet-mbps"),
     help: ArgumentHelp(
       "The most that one job with network: internet sends, and receives, in megabits a second; 0: "
-        + "no job reaches the internet from here (default: as much as the line carries).",
+        + "no job reaches the internet from here (default: what the profile asks of the line, 250 and "
+        + "500; without a profile as much as it carries).",
       valueName: "Mb/s"))
   var internetMegabitsPerSecond: Int?
 
   @Option(
+    name: .customLong("gang-mbps"),
+    help: ArgumentHelp(
+      "The most that one job's network between nodes sends, and receives, in megabits a second; 0: as "
+        + "much as the line carries (default: what a --profile file says, else as much as it carries).",
+      valueName: "Mb/s"))
+  var gangMegabitsPerSecond: Int?
+
+  @Option(
+    name: .customLong("gpu-memory"),
+    help: """
+      The most memory of each GPU that jobs may hold, such as 20GiB (default: all of it); a job that holds \
+      more is ended.
+      """)
+  var gpuMemory: String?
+
+  @Option(
     help: ArgumentHelp(
       "What this machine is to be checked against, which never keeps it out: a JSON file, or none to "
-        + "check nothing (default: 12 GB of memory, 500 GB of disk, 500 and 250 Mb/s, 30 ms).",
+        + "check nothing (default: that of the last time, or 12 GB of memory, 500 GB of disk, 500 and "
+        + "250 Mb/s, 30 ms).",
       discussion: "Keys: memory_bytes, disk_bytes, download_megabits_per_second, "
         + "upload_megabits_per_second, round_trip_milliseconds.", valueName: "file|none"))
   var profile: String?
@@ -78,6 +97,8 @@ struct Join: AsyncParsableCommand {
     ))
   var service = false
 
+  @OptionGroup var guarding: GuardOptions
+
   @OptionGroup var offering: OfferOptions
 
   @OptionGroup var owner: OwnerOptions
@@ -86,20 +107,29 @@ struct Join: AsyncParsableCommand {
     if let internetMegabitsPerSecond, !(0...100_000).contains(internetMegabitsPerSecond) {
       throw ValidationError("--internet-mbps takes a number from 0 to 100000")
     }
+    if let gangMegabitsPerSecond, !(0...100_000).contains(gangMegabitsPerSecond) {
+      throw ValidationError("--gang-mbps takes a number from 0 to 100000")
+    }
     for registry in registries { _ = try OwnRegistry(registry) }
   }
 
   func run() async throws {
     let folder = state.folder.node
     try StateFolder.make(folder)
-    var asked: NodeProfile? = .standard
-    if let profile { asked = profile == "none" ? nil : try NodeProfile(file: profile) }
     let lock = try FileLock(folder + "/lock")
     let given =
       ticket ?? ticketFile.map { "@" + $0 } ?? ProcessInfo.processInfo.environment["IORUN_TICKET"]
     let (described, unused) = try membership(folder, ticket: given.map(TicketArgument.read))
     var membership = described
-    membership.metrics = offering.metrics
+    membership.metrics = offering.metrics ?? membership.metrics
+    if let profile {
+      membership.profile = profile == "none" ? nil : try NodeProfile(file: profile)
+      membership.isUnchecked = profile == "none" ? true : nil
+    }
+    membership.gangMegabitsPerSecond = gangMegabitsPerSecond ?? membership.gangMegabitsPerSecond
+    membership.memory = try offering.mostMemory() ?? membership.memory
+    membership.gpuMemory = try OfferOptions.bytes(gpuMemory, "--gpu-memory") ?? membership.gpuMemory
+    if unused == nil { try membership.save(to: folder) }
     if service {
       if let unused { try await admit(folder, membership, with: unused) }
       lock.unlock()
@@ -115,7 +145,8 @@ struct Join: AsyncParsableCommand {
     let line = WatchedLine()
     defer { line.end() }
     try await NodeCommand.serve(
-      folder, membership, with: unused, owner: try owner.watch(), profile: asked,
+      folder, membership, with: unused, owner: try owner.watch(),
+      profile: membership.asked,
       watched: { line.show(WorkerRendering.liveLine($0)) })
   }
 
@@ -147,24 +178,29 @@ struct Join: AsyncParsableCommand {
           .notRunning, "this machine has joined no network yet",
           remedy: "Join with a ticket: `iorun join TICKET`")
       }
-      let changed = known.changed(
+      var changed = known.changed(
         name: name, address: address, milliCPUs: offering.milliCPUs,
         offer: offer, claims: try offering.claims(), isolation: isolation,
         registries: registries.isEmpty ? nil : registries,
-        internetMegabitsPerSecond: internetMegabitsPerSecond)
-      try changed.save(to: folder)
+        internetMegabitsPerSecond: internetMegabitsPerSecond,
+        guarding: try guarding.settings(known: known.guarding))
+      changed.isolation = changed.isolation ?? .auto
       return (changed, nil)
     }
     let ticket = try Ticket(text)
     let nodeName = name ?? known?.name ?? ProcessInfo.processInfo.hostName
-    let membership = NodeMembership(
+    var membership = NodeMembership(
       headAddress: ticket.address, headKey: ticket.headKey, name: nodeName,
       address: address ?? known?.address, milliCPUs: offering.milliCPUs ?? known?.milliCPUs,
       offer: (known?.offer ?? RuntimeOffer()).changed(offer),
       claims: (known?.claims ?? NodeClaims()).changed(try offering.claims()),
-      isolation: isolation ?? known?.isolation,
+      isolation: isolation ?? known?.isolation ?? .auto,
       registries: registries.isEmpty ? known?.registries : registries,
-      internetMegabitsPerSecond: internetMegabitsPerSecond ?? known?.internetMegabitsPerSecond)
+      internetMegabitsPerSecond: internetMegabitsPerSecond ?? known?.internetMegabitsPerSecond,
+      guarding: try guarding.settings(known: known?.guarding))
+    (membership.profile, membership.isUnchecked) = (known?.profile, known?.isUnchecked)
+    (membership.memory, membership.gpuMemory) = (known?.memory, known?.gpuMemory)
+    membership.gangMegabitsPerSecond = known?.gangMegabitsPerSecond
     return (membership, ticket)
   }
 }

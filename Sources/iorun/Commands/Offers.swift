@@ -12,7 +12,8 @@ struct Offers: AsyncParsableCommand {
       iorun offers [options] -- COMMAND [ARGUMENT ...]
       """,
     discussion: """
-      Each offer is better than every other one in something. Nothing is reserved and nothing runs.
+      The first offer is where the job would be placed now; the others are by price, and each is
+      better than every other one in something. Nothing is reserved and nothing runs.
       Exit status: 2 when no set of nodes can run the job now.
       """)
 

@@ -40,6 +40,7 @@ struct RelayCommand: AsyncParsableCommand {
 
   func run() async throws {
     let given = streamPort ?? port
+    OpenFileLimit.raise()
     let server = try RelayServer(
       port: port, streamPort: given == 0 && streamPort != nil ? nil : given,
       secret: try SecureRandom.bytes(32))

@@ -97,6 +97,9 @@ struct Submit: AsyncParsableCommand {
       Output.write(try JSONOutput.line(PlanView(plan)))
     } else {
       Output.write(PlacementRendering.plan(plan))
+      if let offers = plan.offers, !offers.isEmpty {
+        Output.write("\n" + PlacementRendering.table(offers).render(Output.style))
+      }
       if let refusal = plan.refusal { Output.writeError("no placement: \(refusal)\n") }
     }
     if plan.refusal != nil { throw ExitCode(IorunClient.ExitStatus.noPlacement.rawValue) }

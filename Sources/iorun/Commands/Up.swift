@@ -36,7 +36,8 @@ struct Up: AsyncParsableCommand {
   func run() async throws {
     let network = LocalNetwork(state: state.folder, program: Program.path)
     let started = try await network.up(
-      nodes: nodes, port: port, milliCPUs: offering.milliCPUs, offer: try offering.offer(),
+      nodes: nodes, port: port, milliCPUs: offering.milliCPUs,
+      memory: try offering.mostMemory(), offer: try offering.offer(),
       claims: try offering.claims(), metrics: offering.metrics,
       owner: owner.ownerPID)
     let milliseconds = started.elapsed / .milliseconds(1)

@@ -35,6 +35,27 @@ import Testing
         """)
   }
 
+  @Test func `limits that a rank met are told with their figures`() {
+    let usage = RankUsage(
+      peakMemory: .mebi(128), outOfMemoryKills: 2, refusedProcesses: 3,
+      throttledMilliseconds: 61_000, limitsHit: ["cpu", "memory", "processes", "disk"])
+    let job = Samples.job(
+      .failed, ranks: [Samples.rank(0, .ended, cause: .exited(status: 137), usage: usage)])
+    let line = """
+      rank 0 on node-1 met its limit of disk, memory (2 processes killed, the most at once was \
+      128 MiB), processes (3 refused), cpu (waited 1m 1s)
+      """
+    #expect(JobRendering.failure(job).contains("  \(line)\n"))
+    #expect(JobRendering.details(job, now: 1100, style: .plain).hasSuffix("\n\n  \(line)\n"))
+    // A busy rank meets that of the processor, and nothing is wrong with it.
+    let busy = Samples.rank(
+      0, .ended, cause: .exited(status: 0),
+      usage: RankUsage(throttledMilliseconds: 5, limitsHit: ["cpu"]))
+    #expect(
+      !JobRendering.details(Samples.job(.succeeded, ranks: [busy]), now: 1100, style: .plain)
+        .contains("limit"))
+  }
+
   @Test func `jobs are a table of what people ask first`() {
     let text = JobRendering.table([Samples.job(.succeeded)], now: 1100).render(.plain)
     #expect(

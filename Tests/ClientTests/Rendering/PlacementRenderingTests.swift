@@ -14,7 +14,13 @@ import Testing
     #expect(waits.contains("waits: 3 nodes seen"), "\(waits)")
     let running = Samples.job(.running, ranks: [Samples.rank(0), Samples.rank(1)])
     let runs = PlacementRendering.explanation(
-      JobExplanation(job: running, plan: nil, sites: [0, 4], longestRoundTripMilliseconds: 14.23))
+      JobExplanation(
+        job: running, plan: nil, sites: [0, 4], longestRoundTripMilliseconds: 14.23,
+        choice: PlacementChoice(
+          strategy: .pack, fallback: 1, spares: [.init(node: Samples.peer, nodeName: "node-9")],
+          reasons: ["fallback 1: PACK, since SITE(5 ms) did not fit"])))
+    #expect(runs.contains("  why: fallback 1: PACK, since SITE(5 ms) did not fit"), "\(runs)")
+    #expect(runs.contains("  spares: node-9"), "\(runs)")
     #expect(runs.contains("in sites 0, 4, at most 14.2 ms apart"), "\(runs)")
     #expect(runs.contains("node-1 x1, node-2 x1"), "\(runs)")
   }

@@ -37,6 +37,23 @@ struct NATWorld {
   func cut() async throws { try await script("cut") }
   func mend() async throws { try await script("mend") }
 
+  /// Gives `a`, behind a router, another address in place of its own, as the router's new lease does.
+  func moveA() async throws {
+    let place = name("a")
+    let result = try await RunningCommand(
+      "/usr/bin/env",
+      [
+        "sh", "-ec",
+        """
+        ip -n \(place) addr del 192.168.1.2/24 dev eth0
+        ip -n \(place) addr add 192.168.1.77/24 dev eth0
+        ip -n \(place) route replace default via 192.168.1.1
+        """,
+      ], scratch: network.root + "/commands"
+    ).finish(within: .seconds(20))
+    try #require(result.status == 0, "\(result)")
+  }
+
   /// Starts iorun on one of the machines, with a state folder of its own.
   func start(
     _ arguments: [String], in place: String, state: String? = nil, input: String? = nil
@@ -61,6 +78,38 @@ struct NATWorld {
     let head = try start(
       ["head", "--listen", "192.0.2.2:7070", "--verification", "off"], in: "head")
     try await head.prints("tickets name 192.0.2.2:7070")
+  }
+
+  /// Drops what is for the head's own relay, UDP and the TCP port beside it, or no longer.
+  func silenceHeadsRelay(_ isSilent: Bool) async throws {
+    let rules =
+      isSilent
+      ? """
+      add table inet quiet; add chain inet quiet in { type filter hook input priority 0; }
+      add rule inet quiet in meta l4proto udp drop
+      """ : "delete table inet quiet"
+    let result = try await RunningCommand(
+      "/usr/bin/env", ["ip", "netns", "exec", name("head"), "nft", rules],
+      scratch: network.root + "/commands"
+    ).finish(within: .seconds(20))
+    try #require(result.status == 0, "\(result)")
+  }
+
+  /// Starts a relay on the router in the middle, whose addresses all reach.
+  func startRelay() async throws -> RunningCommand {
+    let relay = try start(
+      ["relay", "--head", "-", "--name", "middle", "--advertise", "192.0.2.1"], in: "r2",
+      state: "relay", input: try await ticket("supplier"))
+    try await eventually("nodes are told of the relay") {
+      let check = try await iorun("netcheck", "--json", in: "head").json()
+      let relays = check["relays"] as? [[String: Any]] ?? []
+      return relays.contains {
+        $0["name"] as? String == "middle" && $0["round_trip_milliseconds"] is Double
+      }
+    } detail: {
+      relay.errors
+    }
+    return relay
   }
 
   /// A ticket of a role.

@@ -45,10 +45,12 @@ final class SwitchTap: Sendable {
       guard size > 0 else { continue }
       let frame = Data(buffer.prefix(size))
       let found = patterns.filter { frame.range(of: $0.1) != nil }.map(\.0)
-      // Ethernet, IPv4 without options, UDP, then type 4 and three zero bytes.
+      // Ethernet, IPv4 without options or IPv6, UDP, then type 4 and three zero bytes.
+      let isV4 = size > 46 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17
+      let isV6 = size > 66 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == 17
+      let message = isV6 ? 62 : 42
       let isTunnelled =
-        size > 46 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17
-        && frame[42..<46].elementsEqual([4, 0, 0, 0])
+        (isV4 || isV6) && frame[message..<message + 4].elementsEqual([4, 0, 0, 0])
       seen.withLock { seen in
         seen.markers.formUnion(found)
         if isTunnelled { seen.tunnelled += 1 }

@@ -7,20 +7,26 @@ import WanLink
 struct SwitchedHosts: Sendable {
   let network: TestNetwork
   let namespaces: NetworkNamespaces
+  /// True where the hosts have IPv6 addresses and no others.
+  let isV6: Bool
   /// The hosts, in the order of their addresses. The first one is the head's.
   static let hosts = ["head", "a", "b", "c", "stranger"]
   static let port = 7070
 
   /// Makes the hosts, starts the head, runs `body`, and removes everything.
-  static func with(_ body: (SwitchedHosts) async throws -> Void) async throws {
+  static func with(
+    isV6: Bool = false, _ body: (SwitchedHosts) async throws -> Void
+  ) async throws {
     try await TestNetwork.with(nodes: 0) { network in
       try await NetworkNamespaces.with("switch", "head", "a", "b", "c", "stranger") { namespaces in
         try await namespaces.joinBySwitch(hosts, hub: "switch", subnet: "10.214.7")
-        let world = SwitchedHosts(network: network, namespaces: namespaces)
+        let world = SwitchedHosts(network: network, namespaces: namespaces, isV6: isV6)
+        if isV6 { try await world.giveV6Addresses() }
+        let address = isV6 ? "[\(v6Address("head"))]:\(port)" : "\(address("head")):\(port)"
         let head = try world.start(
-          ["head", "--listen", "0.0.0.0:\(port)", "--verification", "off"], in: "head",
-          state: "head")
-        try await head.prints("tickets name \(address("head")):\(port)")
+          ["head", "--listen", isV6 ? address : "0.0.0.0:\(port)", "--verification", "off"],
+          in: "head", state: "head")
+        try await head.prints("tickets name \(address)")
         try await body(world)
       }
     }
@@ -29,6 +35,20 @@ struct SwitchedHosts: Sendable {
   /// A host's address on the switch.
   static func address(_ host: String) -> String {
     "10.214.7.\((hosts.firstIndex(of: host) ?? 0) + 1)"
+  }
+
+  /// A host's address on the switch where there is no IPv4.
+  static func v6Address(_ host: String) -> String {
+    "fd42:214:7::\((hosts.firstIndex(of: host) ?? 0) + 1)"
+  }
+
+  private func giveV6Addresses() async throws {
+    for host in Self.hosts {
+      try await namespaces.run(in: host, "ip", "-4", "address", "flush", "dev", "eth-switch")
+      try await namespaces.run(
+        in: host, "ip", "-6", "address", "add", Self.v6Address(host) + "/64", "dev", "eth-switch",
+        "nodad")
+    }
   }
 
   /// Starts iorun on a host, with a state folder of that name.
@@ -65,7 +85,8 @@ struct SwitchedHosts: Sendable {
   @discardableResult
   func join(_ host: String, cpus: String = "1.5") async throws -> RunningCommand {
     let join = try start(
-      ["join", "-", "--name", host, "--cpus", cpus], in: host, state: host,
+      // `ip netns exec` hides the control groups, without which there is no sandbox.
+      ["join", "-", "--name", host, "--cpus", cpus, "--isolation", "open"], in: host, state: host,
       input: try await ticket("supplier"))
     try await isAlive(host, join)
     return join

@@ -85,6 +85,21 @@ final class TestNetwork: Sendable {
     return url.path
   }
 
+  /// Writes the spec of a training by two ranks of a core each, and returns its path.
+  func writeDigitsJob(epochs: Int) throws -> String {
+    try write(
+      """
+      name: train-digits
+      swift: {target: train-digits, arguments: [--epochs, "\(epochs)"]}
+      working_dir: \(Binaries.digits)
+      gang:
+        ranks: 2
+        resources: {cpus: 1, memory: 128MiB}
+      outputs: [metrics.json]
+      timeout: 90s
+      """, to: "job.yaml")
+  }
+
   /// The text of a file, empty where it is missing.
   func read(_ path: String) -> String {
     ProcessScan.text(path.hasPrefix("/") ? path : root + "/" + path)
@@ -121,6 +136,11 @@ final class TestNetwork: Sendable {
 
   /// Submits with `--detach` and returns the job's id.
   func detach(_ arguments: String..., state: String? = nil) async throws -> String {
+    try await detach(arguments, state: state)
+  }
+
+  /// The same with its arguments in a list.
+  func detach(_ arguments: [String], state: String? = nil) async throws -> String {
     let running = try start(["submit", "--detach", "--json"] + arguments, state: state)
     let result = try await running.finish()
     try #require(result.status == 0, "\(result)")

@@ -81,16 +81,29 @@ static int creates(int domain, int type, int protocol) {
 }
 
 static int connects(const char *address, int port) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  inet_pton(AF_INET, address, &to.sin_addr);
-  int result = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+  union {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+  } to = {.four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)}};
+  socklen_t length = sizeof to.four;
+  if (strchr(address, ':') != NULL) {
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    inet_pton(AF_INET6, address, &six.sin6_addr);
+    to.six = six;
+    length = sizeof to.six;
+  } else {
+    inet_pton(AF_INET, address, &to.four.sin_addr);
+  }
+  int fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int result = fd >= 0 && connect(fd, &to.any, length) == 0;
   if (fd >= 0 && !result && errno == EINPROGRESS) {
     // A connection that is still under way has a route, and that is already too much.
     int reason = 0;
     socklen_t size = sizeof reason;
     struct pollfd event = {.fd = fd, .events = POLLOUT};
-    int told = poll(&event, 1, 500);
+    // Longer than the kernel looks for a neighbour.
+    int told = poll(&event, 1, 5000);
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &size);
     result = told == 0 || reason == 0;
   }
@@ -125,6 +138,17 @@ static void processes_of_the_host(void) {
   tell(3, "read-memory-of-1", process_vm_readv(1, &local, 1, &remote, 1, 0) > 0);
   tell(3, "pidfd", syscall(SYS_pidfd_open, host, 0) >= 0);
   tell(3, "priority", setpriority(PRIO_PROCESS, (id_t)host, 19) == 0);
+  // Another task of the same agent, by the id that it has on the machine.
+  pid_t other = (pid_t)number("OTHER_TASK_PID");
+  if (other == 0) return;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/environ", (int)other);
+  tell(3, "other-task-seen", access(path, F_OK) == 0);
+  tell(3, "other-task-environment", reads(path));
+  tell(3, "other-task-kill", kill(other, SIGTERM) == 0);
+  tell(3, "other-task-ptrace", ptrace(PTRACE_SEIZE, other, 0, 0) == 0);
+  tell(3, "other-task-read-memory", process_vm_readv(other, &local, 1, &remote, 1, 0) > 0);
+  tell(3, "other-task-pidfd", syscall(SYS_pidfd_open, other, 0) >= 0);
 }
 
 static void mounts(void) {
@@ -194,6 +218,14 @@ static void sockets(void) {
   tell(9, "loopback-service", connects("127.0.0.1", (int)number("HOST_PORT")));
   tell(9, "private-address", connects("10.0.0.1", 80));
   tell(9, "public-address", connects("1.1.1.1", 443));
+  tell(9, "private-address-6", connects("fd00::1", 80));
+  tell(9, "mapped-address-6", connects("::ffff:10.0.0.1", 80));
+  if (number("HOST_PORT_6") != 0) {
+    tell(9, "loopback-service-6", connects("::1", (int)number("HOST_PORT_6")));
+  }
+  if (number("HOST_LAN_PORT") != 0) {
+    tell(9, "lan-address", connects(setting("HOST_LAN"), (int)number("HOST_LAN_PORT")));
+  }
   struct sockaddr_un to = {.sun_family = AF_UNIX};
   int length = snprintf(to.sun_path + 1, sizeof to.sun_path - 1, "%s", setting("HOST_ABSTRACT"));
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -373,11 +405,18 @@ static void orphan(void) {
   tell(20, "started-by-root", getuid() == 0);
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+  (void)arguments;
   // Outside of a sandbox some of these would do harm.
   if ((getuid() != 1000 && getuid() < 100000) || getpid() > 20 || setting("HOST_SECRET")[0] == 0) {
     fprintf(stderr, "run inside a sandbox only\n");
     return 64;
+  }
+  // The other task, which only has to be there.
+  if (count > 1) {
+    printf("here\n");
+    fflush(stdout);
+    for (;;) pause();
   }
   files_of_the_host();
   processes_of_the_host();

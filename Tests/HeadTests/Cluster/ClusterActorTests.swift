@@ -129,6 +129,25 @@ struct ClusterActorTests {
     }
   }
 
+  @Test("a kill without no_restart of an actor that has no process yet counts as a restart")
+  func killWaiting() async throws {
+    try await withRig(cpus: [1]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      _ = try await rig.create(.sample(1, job))
+      let spec = RuntimeActorSpec.sample(2, job, restarts: 1)
+      #expect(try await rig.create(spec).status.state == .pending)
+      let kill = {
+        try await rig.cluster.killActor(spec.actor, noRestart: false, caller: rig.nodes[0].id)
+      }
+      try await kill()
+      #expect(try await rig.status(spec.actor).state == .pending)
+      #expect(try await rig.status(spec.actor).restarts == 1)
+      try await kill()
+      #expect(try await rig.status(spec.actor).state == .dead)
+    }
+  }
+
   @Test("actors of a lost node begin anew elsewhere or are dead, and every node hears of the loss")
   func nodeLoss() async throws {
     try await withRig(cpus: [2, 2, 2]) { rig in
@@ -178,6 +197,53 @@ struct ClusterActorTests {
     }
   }
 
+  @Test("what a detached actor made lives on with it when the driver is gone, and ends with it")
+  func detachedFamily() async throws {
+    try await withRig(cpus: [8, 4]) { rig in
+      try await rig.registerBridges()
+      let job = try await rig.openJob()
+      func made(_ number: UInt64, by parent: UInt64) async throws -> RuntimeActorSpec {
+        let status = try await rig.status(RuntimeActorSpec.sample(parent, job).actor)
+        var spec = RuntimeActorSpec.sample(number, job)
+        spec.creator = ProcessAddress(
+          node: try #require(status.node), worker: try #require(status.worker))
+        _ = try await rig.create(spec)
+        return spec
+      }
+      func group(_ number: UInt64, by creator: ProcessAddress) async throws {
+        var spec = PlacementGroupSpec.sample(number, job, [.cpus(1)])
+        spec.creator = creator
+        let status = try await rig.cluster.createGroup(spec, caller: rig.nodes[0].id)
+        #expect(status.state == .created)
+      }
+      func groupCount() async throws -> Int {
+        let all: [PlacementGroupStatus] = try await rig.cluster.groups(
+          nil, name: nil, caller: rig.nodes[0].id)
+        return all.count
+      }
+      let plain = RuntimeActorSpec.sample(1, job)
+      let detached = RuntimeActorSpec.sample(2, job, detached: true)
+      for spec in [plain, detached] { _ = try await rig.create(spec) }
+      let goes = try await made(3, by: 1)
+      let stays = try await made(4, by: 2)
+      let grandchild = try await made(5, by: 4)
+      try await group(1, by: goes.creator)
+      try await group(2, by: grandchild.creator)
+      try await rig.cluster.closeJob(job.job, reason: "its driver ended", caller: rig.nodes[0].id)
+      for spec in [plain, goes] { #expect(try await rig.status(spec.actor).state == .dead) }
+      for spec in [detached, stays, grandchild] {
+        #expect(try await rig.status(spec.actor).state == .placed)
+      }
+      #expect(try await groupCount() == 1)
+      try await rig.cluster.killActor(detached.actor, noRestart: true, caller: rig.nodes[0].id)
+      for spec in [stays, grandchild] { #expect(try await rig.status(spec.actor).state == .dead) }
+      #expect(try await groupCount() == 0)
+      await expect(throwsCode: .notFound) {
+        try await rig.cluster.job(job.job, caller: rig.nodes[0].id)
+      }
+    }
+  }
+
   @Test("an actor that waits is placed when there is room, and its creator hears of it")
   func waits() async throws {
     try await withRig(cpus: [1]) { rig in
@@ -205,6 +271,14 @@ struct ClusterActorTests {
       try await rig.cluster.killActor(spec.actor, noRestart: true, caller: rig.nodes[0].id)
       #expect(try await rig.create(spec).status.state == .dead)
       #expect(await rig.bridge(0).calls.isEmpty)
+      // One that may begin anew has had its first restart.
+      for (number, restarts) in [(UInt64(2), 1), (3, 0)] {
+        let spec = RuntimeActorSpec.sample(number, job, restarts: restarts)
+        try await rig.cluster.killActor(spec.actor, noRestart: false, caller: rig.nodes[0].id)
+        let status = try await rig.create(spec).status
+        #expect(status.restarts == restarts)
+        #expect((status.state == .dead) == (restarts == 0))
+      }
     }
   }
 

@@ -100,6 +100,30 @@ struct JobLifecycleTests {
     #expect(job.record.state == .failed)
   }
 
+  @Test("a rank that is never prepared ends, the others stop, and its node is avoided")
+  func preparationPassed() {
+    var job = lifecycle()
+    _ = job.handle(.placed(members(1, 2), epoch: 5), at: 1)
+    _ = job.handle(prepared(1, 0), at: 2)
+    #expect(job.handle(.preparationPassed(attempt: 0, seconds: 9), at: 3) == [])
+    let actions = job.handle(.preparationPassed(attempt: 1, seconds: 9), at: 3)
+    #expect(
+      actions.suffix(2) == [
+        .forget(.sample(2), lease(1, 1)), .stop(.sample(1), lease(1, 0), .gangStopped),
+      ], "\(actions)")
+    #expect(job.record.state == .stopping && job.record.lostNodes == [.sample(2)])
+    #expect(job.ranks[1].cause == .notStarted(reason: "its node had not prepared it after 9 s"))
+    // Only what runs holds its place.
+    #expect(job.heldSeats.map(\.node) == [.sample(1)])
+    _ = job.handle(ended(1, 0, epoch: 5, .gangStopped), at: 4)
+    #expect(job.record.state == .queued && job.record.unstartedAttempts == 1)
+    // A gang that runs is none that prepares.
+    _ = job.handle(.placed(members(1, 3), epoch: 6), at: 5)
+    for rank in 0..<2 { _ = job.handle(prepared(2, rank), at: 6) }
+    #expect(job.handle(.preparationPassed(attempt: 2, seconds: 9), at: 7) == [])
+    #expect(job.record.state == .running)
+  }
+
   @Test("a gang whose first rank is still preparing at a failure waits for its answer")
   func failureWhilePreparing() {
     var job = lifecycle()

@@ -64,8 +64,13 @@ struct JobRunTests {
     try await withRig { (rig) async throws in
       let job = try await rig.wait(for: rig.submit(.sample(ranks: 3)).id, .running)
       for rank in 0..<3 { try await rig.runs(job, rank) }
-      try await rig.end(job, 1, .exited(status: 3), lastLines: ["ValueError: bad", ""])
+      let usage = RankUsage(
+        peakMemory: .mebi(128), outOfMemoryKills: 2, refusedProcesses: 0,
+        throttledMilliseconds: 250, limitsHit: ["cpu", "memory"])
+      try await rig.end(
+        job, 1, .exited(status: 3), lastLines: ["ValueError: bad", ""], usage: usage)
       let end = try await rig.wait(for: job.id, .failed)
+      #expect(end.ranks[1].usage == usage && end.ranks[0].usage == nil)
       #expect(end.exitStatus == 3)
       #expect(
         end.reason == "rank 1 on \(job.ranks[1].nodeName) exited with status 3: ValueError: bad")

@@ -97,6 +97,82 @@ struct MendingTests {
     }
   }
 
+  /// Two nodes beside each other, and others so many milliseconds from both.
+  private static func measure(_ rig: Rig, _ far: [Double]) async throws {
+    let ids = rig.nodes.map(\.id)
+    func trip(_ one: Int, _ other: Int) -> Double {
+      let farther = max(one, other)
+      return farther < 2 ? 1 : far[farther - 2]
+    }
+    for node in ids.indices {
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(
+          coordinate: NetworkCoordinate(),
+          peers: ids.indices.filter { $0 != node }.map { peer in
+            .init(peer: ids[peer], milliseconds: Array(repeating: trip(node, peer), count: 3))
+          }), caller: ids[node])
+    }
+  }
+
+  @Test("a gang that may degrades to places a little farther, and says so; one that may not waits")
+  func degraded() async throws {
+    for policy in [PlacementTerms.OnLoss.degrade, .replace] {
+      try await withRig(cpus: [2, 2, 2, 2]) { (rig) async throws in
+        try await Self.measure(rig, [12, 60])
+        var spec = Self.spec(ranks: 2, policy)
+        spec.gang.placement = .site(maxRoundTripMilliseconds: 10)
+        let job = try await rig.wait(for: rig.submit(spec).id, .running)
+        #expect(Set(job.ranks.map(\.nodeName)) == ["node-1", "node-2"])
+        for rank in 0..<2 { try await rig.runs(job, rank) }
+        _ = try await Self.lose(rig, job, 1)
+        guard policy == .degrade else {
+          try await rig.wait(for: job.id, .queued, advancing: .milliseconds(500))
+          return
+        }
+        let mended = try await rig.wait(
+          for: job.id, .running, attempt: 2, advancing: .milliseconds(500))
+        #expect(mended.ranks[0].node == job.ranks[0].node)
+        #expect(mended.ranks[1].nodeName == "node-3")
+        let choice = try await rig.services.placement.explain(job.id, caller: rig.buyer).choice
+        #expect(
+          choice?.reasons.first?.contains("degraded: 12 ms apart now") == true, "\(choice as Any)")
+      }
+    }
+  }
+
+  @Test("a gang that may moves as a whole where nothing near is free, before jobs that wait")
+  func migrated() async throws {
+    try await withRig(cpus: [2, 2, 2, 2]) { (rig) async throws in
+      try await Self.measure(rig, [50, 50])
+      let ids = rig.nodes.map(\.id)
+      for _ in 0..<9 {
+        _ = try await rig.services.nodes.measured(
+          NodeMeasurements(
+            coordinate: NetworkCoordinate(), peers: [.init(peer: ids[3], milliseconds: [1, 1, 1])]),
+          caller: ids[2])
+      }
+      var spec = Self.spec(ranks: 2, .migrate)
+      spec.gang.placement = .site(maxRoundTripMilliseconds: 10)
+      let blocker = try await rig.wait(for: rig.submit(.sample(ranks: 4, cpus: 2)).id, .running)
+      let gang = try await rig.submit(spec)
+      for rank in 0..<4 { try await rig.end(blocker, rank, .exited(status: 0)) }
+      let job = try await rig.wait(for: gang.id, .running, advancing: .milliseconds(500))
+      for rank in 0..<2 { try await rig.runs(job, rank) }
+      let others = Set(rig.nodes.map(\.facts.name)).subtracting(job.ranks.map(\.nodeName))
+      _ = try await Self.lose(rig, job, 1)
+      // It would take what is left if it were its turn.
+      var urgent = JobSpec.sample(ranks: 3, cpus: 2)
+      urgent.priority = 10
+      let waiting = try await rig.submit(urgent)
+      let moved = try await rig.wait(
+        for: job.id, .running, attempt: 2, advancing: .milliseconds(500))
+      #expect(Set(moved.ranks.map(\.nodeName)) == others)
+      #expect(try await rig.status(waiting.id).state == .queued)
+      let choice = try await rig.services.placement.explain(job.id, caller: rig.buyer).choice
+      #expect(choice?.reasons.first?.hasPrefix("moved") == true, "\(choice as Any)")
+    }
+  }
+
   @Test("a spare is held, nobody else gets it, and it takes the lost rank's place")
   func spare() async throws {
     try await withRig(cpus: [2, 2, 2]) { (rig) async throws in

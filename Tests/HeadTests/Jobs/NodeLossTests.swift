@@ -18,6 +18,26 @@ struct NodeLossTests {
     }
   }
 
+  @Test("a node that is alive and never gets a rank prepared does not hold the gang's other places")
+  func neverPrepared() async throws {
+    var options = HeadOptions()
+    options.prepareWithin = .seconds(30)
+    try await withRig(options: options) { (rig) async throws in
+      let slow = rig.nodes[1]
+      await slow.set(holdsPreparation: true)
+      let job = try await rig.submit(.sample(ranks: 2, cpus: 4))
+      let first = try await rig.wait(for: job.id, .preparing)
+      #expect(first.ranks.map(\.node).contains(slow.id))
+      let again = try await rig.wait(for: job.id, .running, attempt: 2, advancing: .seconds(1))
+      #expect(!again.ranks.map(\.node).contains(slow.id))
+      try await eventually("the slow node was not told to forget") {
+        await !slow.forgotten.isEmpty
+      }
+      for rank in 0..<2 { try await rig.end(again, rank, .exited(status: 0)) }
+      try await rig.wait(for: job.id, .succeeded)
+    }
+  }
+
   @Test("a node that falls silent loses its ranks and the job goes on without it")
   func silence() async throws {
     try await withRig { (rig) async throws in

@@ -50,6 +50,33 @@ struct PreemptionTests {
     }
   }
 
+  @Test("the committed hour is an hour: what is preemptible runs on for it, and not for longer")
+  func wholeHour() async throws {
+    #expect(HeadOptions().committedFor == .seconds(3600))
+    try await withRig(cpus: [2]) { (rig) async throws in
+      let low = try await rig.wait(
+        for: rig.submit(Self.spec(priority: 3, preemptible: true)).id, .running)
+      try await rig.runs(low, 0)
+      let urgent = try await rig.submit(Self.spec(priority: 8), by: rig.otherBuyer)
+      /// A minute goes by, and everybody is heard from.
+      func pass(minutes: Int) async throws {
+        for _ in 0..<minutes {
+          rig.time.advance(by: .seconds(60))
+          for node in rig.nodes { try await node.heartbeat() }
+          await rig.services.tick()
+        }
+      }
+      try await pass(minutes: 59)
+      #expect(try await rig.status(low.id).state == .running)
+      #expect(try await rig.status(urgent.id).state == .queued)
+      try await pass(minutes: 2)
+      try await rig.wait(for: urgent.id, .running, advancing: .milliseconds(500))
+      let stopped = try await rig.status(low.id)
+      #expect(stopped.state == .queued)
+      #expect(stopped.reason?.contains("stopped after 6") == true, "\(stopped)")
+    }
+  }
+
   @Test("what is not preemptible, and what is as urgent, runs on")
   func notPreempted() async throws {
     try await withRig(cpus: [2, 2], options: Self.options) { (rig) async throws in

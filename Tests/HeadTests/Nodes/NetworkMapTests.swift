@@ -39,6 +39,22 @@ struct NetworkMapTests {
     }
   }
 
+  @Test("how uneven a node's way to the head is, and how much is lost on it, is shown")
+  func unevenness() async throws {
+    try await withRig { (rig) async throws in
+      let node = rig.nodes[0].id
+      _ = try await rig.services.nodes.measured(
+        NodeMeasurements(
+          coordinate: NetworkCoordinate(),
+          peers: [.init(peer: rig.head, milliseconds: [10, 26, nil])]), caller: node)
+      let listed = try await rig.services.network.nodes(caller: rig.buyer)
+      // Each look counts a sixteenth: RFC 3550, 6.4.1.
+      #expect(listed.first { $0.id == node }?.jitterMilliseconds == 1)
+      #expect(listed.first { $0.id == node }?.lostPart == 1.0 / 16)
+      #expect(listed.first { $0.id == rig.nodes[1].id }?.jitterMilliseconds == nil)
+    }
+  }
+
   @Test("how fast bytes go is tried under a budget, and kept for its direction")
   func throughput() async throws {
     try await withRig { (rig) async throws in

@@ -43,9 +43,45 @@ struct SitePlacementTests {
       let explained = try await rig.services.placement.explain(job.id, caller: rig.buyer)
       #expect(explained.sites.count == 1)
       #expect(explained.plan == nil)
+      let choice = try #require(explained.choice)
+      #expect(choice.strategy == .site(maxRoundTripMilliseconds: 10) && choice.fallback == 0)
+      #expect(choice.optimalityGap == 0 && choice.longestRoundTripMilliseconds == 0)
+      #expect(choice.reasons.contains("all in one site"), "\(choice)")
+      #expect(choice.reasons.contains { $0.hasPrefix("2 of 3 nodes") }, "\(choice)")
+      #expect(plan.choice?.optimalityGap == 0)
+      #expect(plan.offers?.isEmpty == false)
+      // It is known for as long as the job is.
+      for rank in 0..<4 { try await rig.end(running, rank, .exited(status: 0)) }
+      try await rig.wait(for: job.id, .succeeded)
+      await rig.kill()
+      try await rig.open()
+      let kept = try await rig.services.placement.explain(job.id, caller: rig.buyer).choice
+      #expect(kept == choice)
       await expect(throwsCode: .notFound) {
         _ = try await rig.services.placement.explain(job.id, caller: rig.otherBuyer)
       }
+    }
+  }
+
+  @Test("a gang over several sites says how far from the best it can be, and names its spares")
+  func gap() async throws {
+    try await withRig { (rig) async throws in
+      try await Self.measure(rig)
+      var spec = Self.spec(ranks: 5, .site(maxRoundTripMilliseconds: nil))
+      spec.gang.terms = PlacementTerms()
+      spec.gang.terms?.fallbacks = [.pack]
+      spec.gang.terms?.spares = 2
+      let plan = try await rig.services.placement.plan(spec, caller: rig.buyer)
+      #expect(plan.choice?.longestRoundTripMilliseconds == 40)
+      #expect(plan.choice?.leastRoundTripMilliseconds == 40 && plan.choice?.optimalityGap == 0)
+      let job = try await rig.wait(for: rig.submit(spec).id, .running, advancing: .seconds(1))
+      let choice = try #require(
+        try await rig.services.placement.explain(job.id, caller: rig.buyer).choice)
+      #expect(choice.spares.isEmpty, "a spare is on another node")
+      #expect(choice.reasons.contains("no room for 2 of 2 spares"), "\(choice)")
+      #expect(
+        choice.reasons.contains("2 sites within 40 ms: no shorter round trip is possible"),
+        "\(choice)")
     }
   }
 
@@ -60,6 +96,8 @@ struct SitePlacementTests {
       }
       let explained = try await rig.services.placement.explain(job.id, caller: rig.buyer)
       #expect(explained.plan?.refusal?.contains("SITE(40ms)") == true, "\(explained)")
+      #expect(explained.plan?.funnel?.steps.map(\.words) == ["over maxRTT 10 ms"])
+      #expect(explained.choice == nil && explained.plan?.choice == nil)
       #expect(try await rig.services.placement.offers(spec, caller: rig.buyer).isEmpty)
       for _ in 0..<9 { try await Self.measure(rig, far: 6) }
       try await rig.wait(for: job.id, .running, advancing: .milliseconds(500))

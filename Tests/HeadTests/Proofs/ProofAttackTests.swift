@@ -36,7 +36,7 @@ struct ProofAttackTests {
       #expect(first.isAccepted)
       for _ in 0..<3 { #expect(try await rig.proofs.submit(proof, caller: node) == first) }
       #expect(try await rig.history().verdicts.count == 1)
-      #expect(await rig.director.devices[rig.device()]?.state.test.rounds == 1)
+      #expect(await rig.director.devices[rig.device()]?.state.rating.rounds == 1)
       // After a restart as well.
       await rig.kill()
       try await rig.open()
@@ -69,7 +69,7 @@ struct ProofAttackTests {
   func late() async throws {
     try await withOpenRound { rig, challenge in
       let proof = try await proof(rig, challenge)
-      try await rig.pass(.seconds(200))
+      try await rig.pass(.seconds(400))
       await rig.director.tick()
       #expect(try await rig.proofs.submit(proof, caller: rig.nodes[0].id).refusal == .late)
       #expect(try await rig.reasons() == ["rerun:unanswered"])
@@ -111,17 +111,17 @@ struct ProofAttackTests {
   @Test("guessed answers: rubbish that the device sealed itself is held against it")
   func rubbish() async throws {
     try await withOpenRound { rig, _ in
-      // The first is a lane puzzle's, of which nothing was committed to; the next a search's.
-      for refusal in [Refusal.wrongOpening, .wrongShape] {
+      // A lane puzzle's, of which nothing was committed to; the run after it begins with lanes, too.
+      for _ in 0..<2 {
         let open = try await rig.openChallenge()
         let rubbish = try Proof(
           open, .opened(roots: [], pieces: []), signedBy: .device(rig.prover().key))
         let verdict = try await rig.proofs.submit(rubbish, caller: rig.nodes[0].id)
-        #expect(verdict.refusal == refusal)
+        #expect(verdict.refusal == .wrongOpening)
       }
       #expect(try await rig.mark().status == .failed)
       #expect(
-        try await rig.reasons() == ["rerun:refused:wrong_opening", "refused:wrong_shape"])
+        try await rig.reasons() == ["rerun:refused:wrong_opening", "refused:wrong_opening"])
     }
   }
 
@@ -164,6 +164,52 @@ struct ProofAttackTests {
         try await rig.mark().status == .verified
       }
       #expect(try await rig.reasons().last == "rates")
+    }
+  }
+
+  @Test(
+    "prover killed in the middle: an interrupted run, not a failed one, and run again when back",
+    arguments: [true, false])
+  func proverKilled(comesBackAtOnce: Bool) async throws {
+    try await withOpenRound { rig, _ in
+      if comesBackAtOnce {
+        try await rig.pass(.seconds(1))
+        _ = try await rig.nodes[0].register(with: rig.services.nodes)
+        await rig.director.tick()
+      } else {
+        await rig.nodes[0].set(unreachable: true)
+        try await eventually("the head does not see that it is gone") {
+          try await rig.pass(.seconds(1))
+          await rig.services.tick()
+          return try await !rig.reasons().isEmpty
+        }
+      }
+      #expect(try await rig.reasons() == ["interrupted"])
+      #expect(try await rig.mark().status == .pending)
+      await rig.nodes[0].set(unreachable: false)
+      _ = try await rig.nodes[0].register(with: rig.services.nodes)
+      await rig.prover().set(isSilent: false)
+      try await rig.drive("it was not verified when it was back", step: .seconds(10)) {
+        try await rig.mark().status == .verified
+      }
+    }
+  }
+
+  @Test("several identities, one machine: who kept still is tried again beside the other")
+  func keptStill() async throws {
+    try await withRig(cpus: [1, 1], options: .proofs(.record)) { rig in
+      await rig.prover(1).set(isSilent: true)
+      try await rig.drive("it was not tried again", step: .seconds(20)) {
+        // The head asks who it is first.
+        guard await rig.director.devices[rig.device(1)] != nil else { return false }
+        return try await rig.reasons(1) == ["rerun:unanswered"]
+      }
+      let second = try #require(await rig.prover(1).started.last?.challenge)
+      try await eventually("the other is not run beside it") {
+        await rig.prover().started.contains {
+          $0.challenge.opensAtMilliseconds == second.opensAtMilliseconds
+        }
+      }
     }
   }
 

@@ -22,7 +22,7 @@ struct ProofDirectorTests {
       // Lanes' work is exact: the head measured what the claim says.
       let lanes = history.verdicts.filter { $0.verdict.kind == .lane }
       #expect(lanes.allSatisfy { (0.9...1.1).contains($0.ratio) })
-      #expect(Set(history.verdicts.map(\.verdict.kind)) == [.lane, .hash])
+      #expect(Set(history.verdicts.map(\.verdict.kind)) == [.lane, .hash, .memory])
       #expect(try await rig.reasons() == ["rates"])
     }
   }
@@ -148,6 +148,23 @@ struct ProofDirectorTests {
   }
 
   @Test(
+    "a job that says `verification: required` waits for a verified node where only records are kept, too"
+  )
+  func requiredByJob() async throws {
+    try await withRig(cpus: [2], options: .proofs(.record)) { rig in
+      var strict = JobSpec.sample(ranks: 1)
+      #expect(try await rig.services.placement.plan(strict, caller: rig.buyer).refusal == nil)
+      strict.verification = .required
+      let words = try #require(
+        try await rig.services.placement.plan(strict, caller: rig.buyer).refusal)
+      #expect(words.contains("1 not verified"))
+      let job = try await rig.submit(strict)
+      try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
+      try await rig.wait(for: job.id, .running, advancing: .milliseconds(100))
+    }
+  }
+
+  @Test(
     "enforce: tasks wait for a verified node, too, and are refused where even that would not do")
   func enforceTasks() async throws {
     try await withRig(cpus: [2], options: .proofs(.enforce)) { rig in
@@ -200,17 +217,15 @@ struct ProofDirectorTests {
     var options = HeadOptions.proofs(.record)
     options.proofs.round = .milliseconds(200)
     options.proofs.admissionRound = .milliseconds(50)
+    // The longer a search lasts, the more of the small claim's time is in it.
+    options.proofs.slack = .seconds(1800)
     try await withRig(cpus: [1], options: options) { rig in
-      await rig.prover().set(slowness: 2)
-      try await rig.drive("it was not run again") {
-        // It is unknown until it has said what it is.
-        guard await rig.director.devices[rig.device()] != nil else { return false }
-        return try await !rig.reasons().isEmpty
-      }
-      await rig.prover().set(slowness: 1)
+      await rig.prover().set(slowness: 2, inSearchesBelow: 200)
       try await rig.drive("it was not verified") { try await rig.mark().status == .verified }
       let searches = await rig.searches()
       #expect(searches.contains(50) && searches.last == 200)
+      let reasons = try await rig.reasons()
+      #expect(reasons == ["rerun:slow", "rates"])
     }
   }
 

@@ -13,11 +13,12 @@ extension HeadOptions {
     var options = HeadOptions()
     options.proofs.mode = mode
     options.proofs.round = .milliseconds(50)
+    options.proofs.fill = .milliseconds(50)
     options.proofs.laneCheck = .milliseconds(20)
     options.proofs.busyPause = .seconds(30)
     // What a prover tells of its work may be long on a fast machine: its claim is small, so that
     // whole milliseconds measure it well on a slow one.
-    options.proofs.slack = .seconds(60)
+    options.proofs.slack = .seconds(180)
     return options
   }
 }
@@ -31,8 +32,11 @@ extension Rig {
   /// True while a round is out that its prover works on.
   private var isRoundOut: Bool {
     get async {
-      for device in await director.devices.values where device.open != nil {
-        if await !provers[device.node]!.isSilent { return true }
+      for device in await director.devices.values {
+        let prover = provers[device.node]!
+        if await prover.isSilent { continue }
+        if device.open != nil { return true }
+        if device.isFilling, await !prover.isStuckFilling { return true }
       }
       return false
     }

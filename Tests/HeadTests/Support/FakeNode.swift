@@ -10,6 +10,7 @@ actor FakeNode: AgentService {
     var grant: LeaseGrant
     var state: LeaseReport.State = .prepared
     var gang: GangStart?
+    var usage: RankUsage?
   }
 
   let id: PeerID
@@ -36,6 +37,11 @@ actor FakeNode: AgentService {
     self.facts = facts
   }
 
+  /// Whether the job's grants say that it is not the owner's.
+  func isForeign(_ job: JobID) -> Bool {
+    held.values.contains { $0.grant.id.job == job && $0.grant.isForeign == true }
+  }
+
   var leases: [LeaseID] { held.keys.sorted() }
   var running: [LeaseID] { held.filter { $0.value.state == .running }.keys.sorted() }
   var reports: [LeaseReport] { leases.compactMap(report) }
@@ -56,7 +62,8 @@ actor FakeNode: AgentService {
   private func report(_ lease: LeaseID) -> LeaseReport? {
     held[lease].map {
       LeaseReport(
-        id: lease, epoch: $0.grant.epoch, executor: Self.executor(lease, on: id), state: $0.state)
+        id: lease, epoch: $0.grant.epoch, executor: Self.executor(lease, on: id), state: $0.state,
+        usage: $0.usage)
     }
   }
 
@@ -80,8 +87,10 @@ actor FakeNode: AgentService {
 
   /// A rank's process ends.
   func end(
-    _ lease: LeaseID, _ cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = []
+    _ lease: LeaseID, _ cause: ExitCause, outputs: OutputList? = nil, lastLines: [String] = [],
+    usage: RankUsage? = nil
   ) async throws {
+    held[lease]?.usage = usage
     held[lease]?.state = .ended(cause, outputs: outputs, lastLines: lastLines)
     try await tell(lease)
   }

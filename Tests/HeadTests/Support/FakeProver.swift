@@ -16,8 +16,35 @@ actor FakeProver: ProverService {
   private let time: ManualClock
   private var verifier: (any ProofService)?
   private var isStopped = false
+  /// Its GPUs, and how slow their products are.
+  private var gpus: [NodeFacts.GPU] = []
+  private(set) var gpuKeys: [String: SigningKey] = [:]
+  private var productSlowness = 1.0
+  private var gpuTables: [DeviceID: LabelTable] = [:]
 
   var slowness = 1.0
+  /// It is slow in searches that are shorter than this alone, in milliseconds; nil: in all its work.
+  private var slowBelow: Int?
+  /// The part of its memory that it has not; what it lacks of a table it makes anew with every step.
+  var missing = 0.0
+  /// It says that the machine has not the memory free.
+  var lacksMemory = false
+  /// Filling takes no time, unless this; never ends; is given up for jobs.
+  var fillTime = Duration.zero
+  var isStuckFilling = false
+  var isBusyFilling = false
+  private var memory = Bytes.gibi(8)
+  /// How often it was asked for its profile.
+  private(set) var profiles = 0
+  private var echoKey: SigningKey?
+  /// What the way there and back takes an echo: nothing, unless a test is about it and about no round,
+  /// which it would make longer.
+  private var trip = Duration.zero
+  private var diskResult: DiskProbe.Result? = DiskProbe.Result(
+    capacityBytes: 1 << 40, freeBytes: 1 << 39, writeBytesPerSecond: 5e8, readBytesPerSecond: 1e9,
+    randomReadsPerSecond: 1e4, isDirect: true)
+  private(set) var tables: [TableOrder] = []
+  private var table: LabelTable?
   var isBusy = false
   /// Solves, and hands nothing in.
   var isSilent = false
@@ -38,23 +65,112 @@ actor FakeProver: ProverService {
   nonisolated var device: DeviceID { DeviceID(key) }
 
   func set(verifier: any ProofService) { self.verifier = verifier }
-  func set(slowness: Double) { self.slowness = slowness }
+  func set(slowness: Double, inSearchesBelow milliseconds: Int? = nil) {
+    self.slowness = slowness
+    slowBelow = milliseconds
+  }
+  func set(missing: Double) { self.missing = missing }
+  func set(fillTime: Duration) { self.fillTime = fillTime }
+  func set(isStuckFilling: Bool) { self.isStuckFilling = isStuckFilling }
+  func set(isBusyFilling: Bool) { self.isBusyFilling = isBusyFilling }
+  func set(memory: Bytes) { self.memory = memory }
+  func set(lacksMemory: Bool) { self.lacksMemory = lacksMemory }
   func set(isBusy: Bool) { self.isBusy = isBusy }
   func set(isSilent: Bool) { self.isSilent = isSilent }
   func stop() { isStopped = true }
 
   func profile(caller: PeerID) async throws -> ProverProfile {
+    profiles += 1
     let rate = Self.rateOfCore * Double(cores)
     return ProverProfile(
-      device: device, cores: cores, memory: .gibi(1), rates: [.hash: rate, .lane: rate])
+      device: device, cores: cores, memory: memory,
+      rates: [.hash: rate, .lane: rate, .memory: rate])
+  }
+
+  func set(gpus: [NodeFacts.GPU], productSlowness: Double = 1) throws {
+    (self.gpus, self.productSlowness) = (gpus, productSlowness)
+    for gpu in gpus where gpuKeys[gpu.uuid] == nil { gpuKeys[gpu.uuid] = try SigningKey() }
+  }
+
+  private func gpuKey(_ device: DeviceID) -> SigningKey? {
+    gpuKeys.values.first { DeviceID($0) == device }
+  }
+
+  /// How long a round of the tests' options is, and rates of which one segment of 48 walks, or ten products of
+  /// the smallest matrices, take just that.
+  static let gpuRound = 0.05
+  static let gpuRates: [PuzzleKind: Double] = [
+    .gpuMemory: Double(48 * 1024) / gpuRound, .product: Double(10 * 128 * 128 * 128) / gpuRound,
+  ]
+
+  func gpus(caller: PeerID) async throws -> [ProverProfile] {
+    gpus.compactMap { gpu in
+      gpuKeys[gpu.uuid].map {
+        ProverProfile(
+          device: DeviceID($0), cores: 1, memory: gpu.memory, rates: Self.gpuRates,
+          gpu: GPUClaim(uuid: gpu.uuid, model: gpu.model, labelRate: 2e6))
+      }
+    }
+  }
+
+  /// Both halves of a round take the round's time; they are at work at the same instant.
+  private func solve(_ challenge: Challenge, onGPU key: SigningKey) async throws {
+    let solver = try Solver(
+      challenge, threads: 1, table: gpuTables[challenge.device])
+    guard !isSilent, let verifier, case .committed(let work) = try await solver.solve() else {
+      return
+    }
+    let isWalk = challenge.puzzle.kind == .gpuMemory
+    // What begins at the same instant ends at the same: each moves the clock no further than to its end.
+    let end =
+      Double(challenge.opensAtMilliseconds) / 1000
+      + Self.gpuRound * (isWalk ? slowness : productSlowness)
+    let left = end - (Rig.start + time.now.offset.inSeconds)
+    if left > 0 { time.advance(by: .seconds(left)) }
+    let commitment = try Commitment(challenge, roots: work.roots, signedBy: .device(key))
+    let request = try await verifier.commit(commitment, caller: node)
+    let proof = try Proof(challenge, work.answer(to: request), signedBy: .device(key))
+    verdicts.append(try await verifier.submit(proof, caller: node))
+  }
+
+  func set(diskResult: DiskProbe.Result?) { self.diskResult = diskResult }
+  func set(trip: Duration) { self.trip = trip }
+  func set(echoesAs echoKey: SigningKey?) { self.echoKey = echoKey }
+
+  func echo(_ request: EchoProbe.Request, caller: PeerID) async throws -> EchoProbe.Reply {
+    time.advance(by: trip)
+    return try request.reply(.device(echoKey ?? key))
+  }
+
+  func disk(caller: PeerID) async throws -> DiskProbe.Result {
+    guard let diskResult else { throw IorunError(.overloaded, "not now") }
+    return diskResult
+  }
+
+  func prepare(_ order: TableOrder, caller: PeerID) async throws -> ProofStart {
+    tables.append(order)
+    if lacksMemory { throw IorunError(.noMemoryForProof, "not that much is free") }
+    if isBusy || isBusyFilling { return .busy }
+    while isStuckFilling, !isStopped { try await Task.sleep(for: .milliseconds(5)) }
+    time.advance(by: fillTime)
+    if isSilent { throw IorunError(.timedOut, "no answer") }
+    let solver = try Solver(filling: order, threads: 2, memory: order.byteCount)
+    guard case .committed(let filled) = try await solver.solve() else { return .busy }
+    if order.isOnGPU { gpuTables[order.device] = filled.table } else { table = filled.table }
+    return .ready
   }
 
   func start(_ challenge: Challenge, besideJobs: Bool, caller: PeerID) async throws -> ProofStart {
-    guard challenge.device == device else {
+    let gpu = gpuKey(challenge.device)
+    guard challenge.device == device || gpu != nil else {
       throw IorunError(.malformed, "another device's challenge")
     }
     started.append((challenge, besideJobs))
     if isBusy, !besideJobs { return .busy }
+    if let gpu {
+      Task { try await self.solve(challenge, onGPU: gpu) }
+      return .started
+    }
     if !isStopped { Task { try await self.solve(challenge) } }
     return .started
   }
@@ -70,10 +186,14 @@ actor FakeProver: ProverService {
   func proof(
     _ challenge: Challenge, commit: (Commitment) async throws -> OpeningRequest
   ) async throws -> Proof {
-    let solver = try Solver(challenge, threads: 2)
+    let solver = try Solver(challenge, threads: 2, table: table)
     let solution = try await solver.solve()
-    let seconds = Double(solver.progress.done) / (Self.rateOfCore * Double(cores))
-    time.advance(by: .seconds(seconds * slowness))
+    var steps = Double(solver.progress.done)
+    if case .memory(let puzzle) = challenge.puzzle {
+      steps += missing * Double(puzzle.steps * puzzle.labelSteps)
+    }
+    let seconds = steps / (Self.rateOfCore * Double(cores))
+    time.advance(by: .seconds(seconds * slowness(challenge.puzzle)))
     switch solution {
     case .complete(let answer): return try Proof(challenge, answer, signedBy: .device(key))
     case .committed(let work):
@@ -81,6 +201,12 @@ actor FakeProver: ProverService {
       let answer = work.answer(to: try await commit(commitment))
       return try Proof(challenge, answer, signedBy: .device(key))
     }
+  }
+
+  private func slowness(_ puzzle: Puzzle) -> Double {
+    guard let slowBelow else { return slowness }
+    guard case .hash(let hash) = puzzle, hash.milliseconds < slowBelow else { return 1 }
+    return slowness
   }
 
   func progress(caller: PeerID) async throws -> ProofProgress? { nil }

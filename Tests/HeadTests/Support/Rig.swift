@@ -27,15 +27,18 @@ final class Rig: Sendable {
     return services
   }
   var jobs: any JobService { services.jobs }
+  /// Seconds since 1970 (UTC) when the test begins.
+  static let start = 278.0 * 3600 + 1
   var clock: HeadClock {
     let time = time
-    return HeadClock(time) { 1_000_000 + time.now.offset.inSeconds }
+    // An hour has just begun: no epoch of proofs ends in the middle of what a test does.
+    return HeadClock(time) { Self.start + time.now.offset.inSeconds }
   }
 
   /// `cpus`: a node for each entry, with so many cores. `planes`: what each node can do for gangs'
   /// networks; nothing where the list is shorter.
   init(
-    cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [],
+    cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [], gpus: [[NodeFacts.GPU]] = [],
     options: HeadOptions = HeadOptions()
   ) async throws {
     folder = NSTemporaryDirectory() + "iorun-head-\(UUID().uuidString)"
@@ -47,6 +50,7 @@ final class Rig: Sendable {
       let key = sampleKey(UInt8(100 + index))
       var facts = NodeFacts.sample("node-\(index + 1)", cpus: count)
       facts.dataPlane = planes.indices.contains(index) ? planes[index] : nil
+      facts.gpus = gpus.indices.contains(index) ? gpus[index] : []
       return FakeNode(id: try PeerDirectory.id(of: key), facts: facts)
     }
     bridges = Dictionary(
@@ -55,6 +59,7 @@ final class Rig: Sendable {
       uniqueKeysWithValues: try nodes.map { [time] node in
         (node.id, try FakeProver(node: node.id, cores: node.facts.milliCPUs / 1000, time: time))
       })
+    for (node, gpus) in zip(nodes, gpus) { try await provers[node.id]?.set(gpus: gpus) }
     try await open()
     for index in cpus.indices {
       _ = try await services.admit(
@@ -164,20 +169,20 @@ final class Rig: Sendable {
 
   func end(
     _ job: JobStatus, _ rank: Int, _ cause: ExitCause, outputs: OutputList? = nil,
-    lastLines: [String] = []
+    lastLines: [String] = [], usage: RankUsage? = nil
   ) async throws {
     try await runs(job, rank)
     try await node(of: job, rank).end(
-      lease(job, rank), cause, outputs: outputs, lastLines: lastLines)
+      lease(job, rank), cause, outputs: outputs, lastLines: lastLines, usage: usage)
   }
 }
 
 /// Runs a test with a head and closes it whatever happens.
 func withRig<Value>(
-  cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [],
+  cpus: [Int] = [4, 4, 4], planes: [NodeFacts.DataPlane] = [], gpus: [[NodeFacts.GPU]] = [],
   options: HeadOptions = HeadOptions(), _ body: (Rig) async throws -> Value
 ) async throws -> Value {
-  let rig = try await Rig(cpus: cpus, planes: planes, options: options)
+  let rig = try await Rig(cpus: cpus, planes: planes, gpus: gpus, options: options)
   let value: Value
   do {
     value = try await body(rig)

@@ -9,7 +9,7 @@ extension NodeFacts {
     NodeFacts(
       name: name, hostname: name, address: address, interface: "lo", milliCPUs: cpus * 1000,
       cpuModel: "a CPU", memory: .gibi(8), disk: .gibi(100), gpus: [], system: "Linux",
-      version: "0.1.0")
+      version: "0.1.0", runsStrangersBare: true)
   }
 }
 

@@ -48,7 +48,7 @@ struct TestAuthority {
   }
 }
 
-@Suite("Certificates and whom to believe")
+@Suite("Certificates and whom to believe", .timeLimit(.minutes(2)))
 struct NetworkTrustTests {
   private let now = TestAuthority.now
 

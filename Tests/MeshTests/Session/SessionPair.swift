@@ -78,12 +78,12 @@ struct SessionPair {
 
   mutating func send(_ payload: [UInt8], in trafficClass: TrafficClass = .actor) {
     let now = now
-    anna.step { $0.send(payload, in: trafficClass, now: now, into: &$1) }
+    anna.step { $0.send([payload], in: trafficClass, now: now, into: &$1) }
   }
 
   mutating func answer(_ payload: [UInt8]) {
     let now = now
-    bert.step { $0.send(payload, in: .actor, now: now, into: &$1) }
+    bert.step { $0.send([payload], in: .actor, now: now, into: &$1) }
   }
 
   mutating func tick() {

@@ -64,7 +64,7 @@ static void mma(int d[4], const unsigned a[4], const unsigned b[2]) {
 #include "../../../scripts/ptx/pow.cu"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t free_bytes = 1 << 30;
+static uint64_t free_bytes = 1 << 30, taken_bytes;
 static uint32_t processes;
 static int compute = 90, fault, allocations;
 
@@ -171,23 +171,32 @@ static int cu_memory(size_t *bytes, int) { return *bytes = 1 << 30, 0; }
 static int cu_retain(void **context, int) { return *context = &chosen, 0; }
 static int cu_release(int) { return 0; }
 static int cu_use(void *) { return 0; }
-static int cu_room(size_t *bytes, size_t *total) { return *bytes = free_bytes, *total = 1 << 30, 0; }
-static int cu_allocate(uint64_t *address, size_t bytes) {
-  if (bytes > free_bytes) return 2;
+static int cu_room(size_t *bytes, size_t *total) {
   pthread_mutex_lock(&lock);
-  allocations++;
+  *bytes = free_bytes > taken_bytes ? free_bytes - taken_bytes : 0, *total = 1 << 30;
+  pthread_mutex_unlock(&lock);
+  return 0;
+}
+// Before what it hands out stands how much that is.
+static const size_t before = 256;
+static int cu_allocate(uint64_t *address, size_t bytes) {
+  pthread_mutex_lock(&lock);
+  bool fits = taken_bytes + bytes <= free_bytes;
+  if (fits) allocations++, taken_bytes += bytes;
   pthread_mutex_unlock(&lock);
   void *memory = NULL;
-  if (posix_memalign(&memory, 256, bytes)) return 2;
+  if (!fits || posix_memalign(&memory, 256, before + bytes)) return 2;
   // As a GPU's memory: whatever was there.
-  memset(memory, 0xaa, bytes);
-  return *address = (uint64_t)(uintptr_t)memory, 0;
+  memset(memory, 0xaa, before + bytes);
+  *(size_t *)memory = bytes;
+  return *address = (uint64_t)(uintptr_t)memory + before, 0;
 }
 static int cu_free(uint64_t address) {
+  char *memory = (char *)(uintptr_t)address - before;
   pthread_mutex_lock(&lock);
-  allocations--;
+  allocations--, taken_bytes -= *(size_t *)memory;
   pthread_mutex_unlock(&lock);
-  free((void *)(uintptr_t)address);
+  free(memory);
   return 0;
 }
 static int cu_up(uint64_t to, const void *from, size_t bytes, void *) {

@@ -61,12 +61,47 @@ import Testing
   }
 
   @Test func `a method of another type, and what is none, is refused before it is looked up`() {
-    for target in [target("4openyyYaKFTE", Gate.self), "", "nonsense", "$s"] {
+    for target in [
+      target("4openyyYaKFTE", Gate.self), target("4glowyyYaKFTE", Lamp.Wick.self),
+      "", "nonsense", "$s",
+    ] {
       let error = #expect(throws: IorunError.self) {
         try process.actors.methods.method(target, of: Lamp.self)
       }
       #expect(error?.code == .targetNotFound)
     }
+  }
+
+  @Test func `a private type's method is its own, by the compiler's name for it`() throws {
+    let name = try #require(_mangledTypeName(Secret.self))
+    try #require(name.contains("yXZ"))
+    let module = try #require(name.split(separator: "$").first?.prefix { _ in true })
+    let place = module.lastIndex { !$0.isNumber }.map { module[...$0] } ?? ""
+    let hash = "33_" + String(repeating: "0123456789ABCDEF", count: 2) + "LL"
+    let own = "\(place)6Secret\(hash)C4tellSiyYaKFTE"
+    #expect(MangledMethod.isMethod(own, of: name))
+    // Both as Swift 6.3 wrote them for a private actor in a public one.
+    #expect(
+      MangledMethod.isMethod(
+        "1a4LampC6Hidden33_EFF83A1F47B777EA672D48C97C71346FLLC5wicksSiyYaKFTE",
+        of: "1a4LampC13$56185be31230yXZ6HiddenC"))
+    for other in [
+      "\(place)6SecretC4tellSiyYaKFTE", "\(place)5Other\(hash)C4tellSiyYaKFTE",
+      "\(place)6Secret\(hash)C4WickC4tellSiyYaKFTE", "\(place)6Secret", "",
+    ] { #expect(!MangledMethod.isMethod(other, of: name), "\(other)") }
+  }
+
+  /// Names as the compiler makes them.
+  @Test func `methods, those of extensions and those of nested types are told apart`() {
+    for name in [
+      "3addyS2i_SitYaKFTE", "10brightnessSiyYaKFTE", "3add1a1bS2i_SitYaKFTE",
+      "4load4from10Foundation4DataVSS_tYaKFTE", "5OtherE4turnyyYaKFTE", "0A4TurnyyYaKFTE",
+      "4turn33_0123456789ABCDEF0123456789ABCDEFLLyyYaKFTE", "", "9", "0", "99999999999add",
+    ] { #expect(!MangledMethod.isOfNestedType(Substring(name).utf8), "\(name)") }
+    for name in [
+      "4WickC4glowyyYaKFTE", "0A4WickC4glowyyYaKFTE", "5StateV4Wick",
+      "4Wick33_0123456789ABCDEF0123456789ABCDEFLLC4glowyyYaKFTE",
+    ] { #expect(MangledMethod.isOfNestedType(Substring(name).utf8), "\(name)") }
   }
 
   @Test func `damaged names are no methods, or methods that are not found`() async throws {
@@ -80,7 +115,7 @@ import Testing
       }
       let target = target(String(decoding: name, as: UTF8.self))
       _ = process.actors.methods.name(of: target)
-      _ = try process.actors.methods.method(target, of: Lamp.self)
+      _ = try? process.actors.methods.method(target, of: Lamp.self)
     }
   }
 
@@ -98,6 +133,17 @@ distributed actor Lamp {
   distributed func add(_ a: Int, _ b: Int) -> Int { a + b }
   distributed func turn() {}
   distributed func `break`() throws { throw IorunError(.wrongState, "it is broken") }
+
+  distributed actor Wick {
+    typealias ActorSystem = ClusterActorSystem
+    distributed func glow() {}
+  }
+
+}
+
+private distributed actor Secret {
+  typealias ActorSystem = ClusterActorSystem
+  distributed func tell() -> Int { 7 }
 }
 
 distributed actor Gate {

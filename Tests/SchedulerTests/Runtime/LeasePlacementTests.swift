@@ -69,6 +69,20 @@ struct LeasePlacementTests {
     #expect(reason.contains("lower num_cpus to 2"))
   }
 
+  @Test("a busy node is not waited for where that is asked")
+  func failsWhenBusy() {
+    var wished = RuntimeNode.sample(1, cpus: 2)
+    let request = LeasePlacement.Request(
+      resources: .cpus(1), strategy: .node(wished.node, soft: false, failsWhenBusy: true))
+    #expect(place(request, [wished]) == .place(wished.node))
+    wished.available = .cpus(0)
+    guard case .infeasible(let reason) = place(request, [wished]) else {
+      Issue.record("it was not refused")
+      return
+    }
+    #expect(reason.contains("1 without room now"))
+  }
+
   @Test("fallback selectors are tried in order")
   func fallback() throws {
     var here = RuntimeNode.sample(1, cpus: 4)

@@ -70,6 +70,32 @@ struct ClusterSimulationTests {
     #expect(try first.run() == second.run())
   }
 
+  @Test(
+    "arrivals that go back in time are taken in the order of their times",
+    arguments: ClusterSimulation.Policy.allCases)
+  func backwards(policy: ClusterSimulation.Policy) throws {
+    // Equal arrivals keep the order of the list, so there are none here.
+    var jobs = try Self.trace(5, gpus: 16)
+    for index in jobs.indices {
+      jobs[index].submittedAtSeconds += Double(index) / 1024
+    }
+    let settings = ClusterSimulation.Settings(gpus: 16)
+    var forwards = try ClusterSimulation(jobs: jobs, policy: policy, settings: settings)
+    var backwards = try ClusterSimulation(
+      jobs: jobs.reversed(), policy: policy, settings: settings)
+    backwards.events = []
+    let result = try backwards.run()
+    #expect(try forwards.run() == result)
+    for (job, state) in zip(backwards.jobs, backwards.states) {
+      #expect(try #require(state.endedAtSeconds) >= job.submittedAtSeconds + job.runtimeSeconds)
+    }
+    for time in [-1, -Double.infinity, .infinity, .nan] {
+      #expect(throws: IorunError.self) {
+        try SimulatedJob(submittedAtSeconds: time, runtimeSeconds: 1, gpus: 1, tenant: 0)
+      }
+    }
+  }
+
   @Test("with EASY the first that waits starts no later than without those that went past it")
   func easyDelaysNobody() throws {
     let jobs = [

@@ -134,4 +134,44 @@ struct SiteMapTests {
         listed == (there.contains(device) ? [map.site(of: device) ?? -1] : []), "seed \(seed)")
     }
   }
+
+  @Test("what was measured long ago gives way to what is measured now")
+  func stale() {
+    var map = SiteMap()
+    for device in 0..<2 { map.add(device, supplier: UInt32(device)) }
+    for second in 0..<9 { map.measured(0, 1, milliseconds: 10, atSeconds: Double(second)) }
+    let (one, other) = (map.site(of: 0) ?? -1, map.site(of: 1) ?? -1)
+    map.measured(0, 1, milliseconds: 80, atSeconds: 100)
+    #expect(map.roundTrip(one, other).milliseconds == 10, "a single delay is no distance")
+    #expect(map.measuredAtSeconds(one, other) == 100)
+    map.measured(0, 1, milliseconds: 80, atSeconds: 101 + SiteMap.sampleLifeSeconds)
+    #expect(map.roundTrip(one, other).milliseconds == 80)
+  }
+
+  @Test("countries of which others measured the way foretell it, and a liar has one voice")
+  func countries() {
+    var map = SiteMap()
+    let (german, american) = (DevicePlace(country: "DE"), DevicePlace(country: "US"))
+    // Three suppliers here, three there, and one that lies about twenty devices.
+    for device in 0..<3 {
+      map.add(device, place: german, supplier: UInt32(device))
+      map.add(10 + device, place: american, supplier: UInt32(10 + device))
+    }
+    for liar in 100..<120 { map.add(liar, place: american, supplier: 99) }
+    map.add(50, place: german, supplier: 50)
+    map.add(51, place: american, supplier: 51)
+    func trip() -> (milliseconds: Float, source: SiteMap.Source) {
+      map.roundTrip(map.site(of: 50) ?? -1, map.site(of: 51) ?? -1)
+    }
+    #expect(trip().source == .none && trip().milliseconds == .infinity)
+    for device in 0..<3 {
+      map.measured(device, 10 + device, milliseconds: 100 + Float(device))
+    }
+    #expect(trip().source == .prior && trip().milliseconds == 101)
+    for liar in 100..<120 { map.measured(0, liar, milliseconds: 9000) }
+    #expect(trip().milliseconds <= 102, "\(trip())")
+    // What is measured goes before it.
+    map.measured(50, 51, milliseconds: 130)
+    #expect(trip().source == .measured && trip().milliseconds == 130)
+  }
 }

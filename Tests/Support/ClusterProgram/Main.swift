@@ -11,10 +11,11 @@ struct ClusterProgram {
         tasks: [
           Square.self, Add.self, Halves.self, Refuse.self, Nested.self, DieUntil.self,
           Meet.self, Forever.self, Deaf.self, Numbers.self, References.self, Call.self,
-          Surroundings.self, Split.self, Made.self, Pid.self, Parent.self, Flood.self,
+          Surroundings.self, Split.self, Made.self, Pid.self, Devices.self, Parent.self, Flood.self,
         ],
         streams: [Produce.self, Counted.self],
-        actors: [Counter.self, Sequence.self, Stillborn.self, Door.self], errors: [NotTwelve.self],
+        actors: [Counter.self, Sequence.self, Stillborn.self, Door.self, Watcher.self],
+        errors: [NotTwelve.self],
         namespace: "check"
       ) { cluster in
         for name in names {

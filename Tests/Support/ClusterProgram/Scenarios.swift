@@ -186,6 +186,32 @@ let scenarios: [String: @Sendable (Cluster) async throws -> Void] = [
       try expect(try await named.add(2) == 2)
     }
   },
+  "gpus": { cluster in
+    try expect(try await cluster.resources["GPU"] == 3 && cluster.context.gpus == [])
+    let names = ["anna", "ben"]
+    for name in names {
+      _ = try await cluster.spawn(
+        Counter.self, 0, options: ActorOptions(name: name, detached: true))
+    }
+    let found = try await cluster.namedActors()
+    try expect(Set(found.map(\.name)) == Set(names) && found[0].namespace == "check")
+    for name in names {
+      try await cluster.kill(try await cluster.actor(Counter.self, named: name) as Counter)
+    }
+    // Each is told its own, and the program's libraries see no others.
+    let own = try await cluster.submit(Devices(), options: TaskOptions(gpus: 2)).value
+    try expect(own.count == 2 && Set(own).isSubset(of: [0, 1, 2]), "\(own)")
+    let watcher = try await cluster.spawn(Watcher.self, 0, options: ActorOptions(gpus: 1))
+    let held = try await watcher.devices()
+    try expect(held.count == 1, "\(held)")
+    let named = try await cluster.spawn(
+      Watcher.self, 0, options: ActorOptions(name: "w", maxRestarts: 1, gpus: 1))
+    let other = try await named.devices()
+    try expect(other.count == 1 && other != held, "\(held) \(other)")
+    let rest = try await cluster.submit(Devices(), options: TaskOptions(gpus: 1)).value
+    try expect(Set(rest + held + other) == [0, 1, 2], "\(rest) \(held) \(other)")
+    try expect(try await cluster.submit(Devices()).value == [])
+  },
   "groups": { cluster in
     let group = try await cluster.placementGroup([["CPU": 1]])
     let ref = try await cluster.submit(

@@ -51,6 +51,28 @@ struct DieUntil: RemoteTask {
   }
 }
 
+/// The GPUs that it was told of, which are those that a library would see.
+struct Devices: RemoteTask {
+  func run(in context: TaskContext) async throws -> [Int] { try Self.seen(context.cluster) }
+
+  static func seen(_ cluster: Cluster) throws -> [Int] {
+    let told = cluster.context.gpus
+    let visible = getenv("CUDA_VISIBLE_DEVICES").map { String(cString: $0) } ?? ""
+    guard visible == told.map(String.init).joined(separator: ",") else {
+      throw Wrong("told of \(told), and sees '\(visible)'", #line)
+    }
+    return told
+  }
+}
+
+distributed actor Watcher: SpawnableActor {
+  typealias ActorSystem = ClusterActorSystem
+  init(_ start: Int, actorSystem: ClusterActorSystem) async throws {
+    self.actorSystem = actorSystem
+  }
+  distributed func devices() throws -> [Int] { try Devices.seen(try Cluster.current) }
+}
+
 struct Forever: RemoteTask {
   func run(in context: TaskContext) async throws -> Int {
     while true { try await Task.sleep(for: .milliseconds(5)) }

@@ -2,7 +2,7 @@ import CTunnel
 import TestSupport
 import Testing
 
-@Suite struct OffloadTests {
+@Suite(.timeLimit(.minutes(2))) struct OffloadTests {
   private func vnet(isSix: Bool, isTCP: Bool = true, size: Int) -> ct_vnet {
     let header = isSix ? 40 : 20
     return ct_vnet(

@@ -5,7 +5,7 @@ import Testing
 @testable import IorunTunnel
 
 /// Two machines in memory.
-@Suite struct WireGuardMachineTests {
+@Suite(.timeLimit(.minutes(2))) struct WireGuardMachineTests {
   private func met(_ seed: UInt64 = 1) throws -> Lab {
     let lab = try Lab(seed: seed)
     lab.send([1], from: 0)

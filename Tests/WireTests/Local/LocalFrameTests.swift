@@ -5,7 +5,7 @@ import Testing
 
 @testable import IorunWire
 
-@Suite struct LocalFrameTests {
+@Suite(.timeLimit(.minutes(2))) struct LocalFrameTests {
 
   private func frame(_ json: String, blob: [UInt8] = [], number: UInt64 = 7) throws -> [UInt8] {
     var bytes: [UInt8] = []

@@ -1,6 +1,7 @@
 import Glibc
 import IorunContract
 import IorunCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -24,8 +25,11 @@ struct FenceTests {
       stage.workFile(grant, "pid").flatMap { pid_t($0.dropLast()) }
     }
     await stage.head.setAway(true)
+    let fenced = Mutex<[String]>([])
+    await stage.agent.attach(fencing: { reason in fenced.withLock { $0.append(reason) } })
     await stage.agent.apply(orders: orders(fence: 200))
     try await eventually("the rank is stopped") { !RealProcesses.isAlive(pid) }
+    #expect(fenced.withLock { $0 } == ["the head was out of the node's reach for 0.2 s"])
     await stage.head.setAway(false)
     guard case .nodeLost(let reason) = try await stage.end(grant).cause else {
       Issue.record("ended for another reason")

@@ -132,6 +132,84 @@ struct GangNetworksTests {
     #expect(await closed.networks.gangs.isEmpty)
   }
 
+  @Test("of two nodes take no larger packets than the narrower way of the two carries whole")
+  func narrow() async throws {
+    guard let backend = await DataPlaneProbe().find().backend else {
+      print("SKIPPED: no tunnel backend is at hand")
+      return
+    }
+    let places = [try await Place(backend), try await Place(backend)]
+    var members: [TunnelMember] = []
+    var grants: [LeaseGrant] = []
+    for (node, place) in places.enumerated() {
+      let grant = try Place.grant(rank: node, node: node, nodeCount: 2)
+      grants.append(grant)
+      members.append(try #require(try await place.networks.prepare(grant)))
+    }
+    members[0].pathMTU = 1500
+    members[1].pathMTU = 1420
+    let start = Place.start(members: members, [0, 1])
+    for (place, grant) in zip(places, grants) {
+      let network = try await place.networks.connect(grant.id, to: start)
+      let (_, said) = try await place.run("cat /sys/class/net/iorun0/mtu", network)
+      // 88 bytes are for IPv6, UDP, WireGuard and a relay.
+      #expect(said.contains("1332"), "\(said)")
+      await place.networks.release(grant.id)
+    }
+    members[1].pathMTU = 40
+    #expect(throws: IorunError.self) { try members[1].check() }
+  }
+
+  @Test("of two nodes are kept to the rate that the owner lends")
+  func rate() async throws {
+    guard let backend = await DataPlaneProbe().find().backend else {
+      print("SKIPPED: no tunnel backend is at hand")
+      return
+    }
+    guard ["tc", "nft"].allSatisfy({ InstalledProgram.find($0) != nil }) else {
+      print("SKIPPED: tc or nft is missing")
+      return
+    }
+    let place = try await Place(
+      backend, limits: EgressLimits(sentPerSecond: .mebi(1), receivedPerSecond: .mebi(1)))
+    let far = try await Place(backend)
+    let grant = try Place.grant(nodeCount: 2)
+    let other = try Place.grant(rank: 1, node: 1, nodeCount: 2)
+    let members = [
+      try #require(try await place.networks.prepare(grant)),
+      try #require(try await far.networks.prepare(other)),
+    ]
+    let network = try await place.networks.connect(
+      grant.id, to: Place.start(members: members, [0, 1]))
+    let nsenter = Process()
+    let output = Pipe()
+    nsenter.executableURL = URL(fileURLWithPath: "/usr/bin/nsenter")
+    nsenter.arguments = [
+      "--net=/proc/\(getpid())/fd/\(network.namespace.descriptor)", "sh", "-c",
+      "tc qdisc show dev iorun0; nft list table inet iorun-rate",
+    ]
+    nsenter.standardOutput = output
+    try nsenter.run()
+    let said = try await Blocking.run { try output.fileHandleForReading.readToEnd() }
+    let text = String(decoding: said ?? Data(), as: UTF8.self)
+    #expect(text.contains("tbf") && text.contains("8388Kbit"), "\(text)")
+    #expect(text.contains("limit rate over 1 mbytes/second"), "\(text)")
+    await place.networks.release(grant.id)
+    await far.networks.release(other.id)
+  }
+
+  @Test("use the kernel's tunnels first only where the machine has an address of its own")
+  func backends() throws {
+    func first(_ addresses: String...) throws -> String? {
+      DataPlaneProbe.ranked(on: try addresses.map { try #require(IPAddress($0)) }).first?.name
+    }
+    let kernel = KernelWireGuard().name
+    #expect(try first("192.168.1.7", "10.0.0.1", "100.64.3.2", "fd00::1") != kernel)
+    #expect(try first() != kernel)
+    #expect(try first("10.0.0.1", "93.184.216.34") == kernel)
+    #expect(try first("2606:2800:220:1::1") == kernel)
+  }
+
   @Test("of two nodes are joined by a tunnel that carries only what members send")
   func tunnel() async throws {
     guard let backend = await DataPlaneProbe().find().backend else {
@@ -197,12 +275,14 @@ private struct Place {
   let networks: GangNetworks
 
   init(
-    _ backend: any TunnelBackend = BrokenBackend(), internet: InternetAccess? = nil
+    _ backend: any TunnelBackend = BrokenBackend(), internet: InternetAccess? = nil,
+    limits: EgressLimits? = nil
   ) async throws {
     folder = try TemporaryFolder()
     networks = GangNetworks(
       backend: backend, facts: Sample.facts(), addresses: { [] }, stateFolder: folder.path,
-      internet: internet, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      internet: internet, limits: limits,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
   static func grant(rank: Int = 0, node: Int = 0, nodeCount: Int) throws -> LeaseGrant {

@@ -20,10 +20,10 @@ struct NodeCredentialsTests {
     authority = try SigningKey()
   }
 
-  private func credentials() throws -> NodeCredentials {
+  private func credentials(at now: Double = 1_000_000) throws -> NodeCredentials {
     try NodeCredentials(
       folder: folder.path, publicKey: key.publicKey, head: Sample.head,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { 1_000_000 })
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { now })
   }
 
   private func admission(
@@ -57,6 +57,16 @@ struct NodeCredentialsTests {
       chmod(path, 0o640)
       #expect(throws: IorunError.self) { _ = try credentials() }
       chmod(path, 0o600)
+    }
+  }
+
+  @Test("it is renewed near half of its life, long before it ends, and at once where there is news")
+  func renewal() async throws {
+    try await credentials().take(try admission())
+    for (age, isDue) in [(0.0, false), (0.39, false), (0.61, true), (2, true)] {
+      let later = try credentials(at: 1_000_000 + age * 86_400)
+      #expect(later.isDue(ifNewer: 1) == isDue, "at \(age) of its life")
+      #expect(later.isDue(ifNewer: 2))
     }
   }
 

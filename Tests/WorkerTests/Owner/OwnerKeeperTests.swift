@@ -97,6 +97,23 @@ import Testing
     #expect(fake.state.withLock { $0.announced.last } == .open)
   }
 
+  @Test func `what holds more of a GPU than the owner lends is ended, and nothing else`()
+    async throws
+  {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let keeper = OwnerKeeper(folder: folder, gpuMemory: .gibi(8), logger: Logger(label: "test"))
+    let fake = FakeNode()
+    var node = fake.node
+    let ended = Mutex<[Int]>([])
+    node.endGPUWork = { index, _ in ended.withLock { $0.append(index) } }
+    var use = MachineUse(minuteOfDay: 0)
+    use.ownGPUMemory = [0: .gibi(8), 1: .gibi(9)]
+    await keeper.keepGPUMemory(use, node)
+    #expect(ended.withLock { $0 } == [1])
+    #expect(fake.state.withLock { $0.endings.isEmpty })
+  }
+
   @Test(.timeLimit(.minutes(1)))
   func `a node that is to leave does so once nothing runs there`() async throws {
     let folder = try folder()

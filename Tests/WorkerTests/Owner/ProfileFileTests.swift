@@ -49,7 +49,8 @@ import Testing
     let doctor = HostDoctor(stateFolder: folder.path, profile: profile) { _ in false }
     let checks = try await doctor.examineOffer(
       roundTripMilliseconds: 31,
-      rates: LinkRates(downloadBitsPerSecond: 500_000_000, uploadBitsPerSecond: 1_000_000))
+      rates: LinkRates(downloadBitsPerSecond: 500_000_000, uploadBitsPerSecond: 1_000_000),
+      found: IsolationFindings(reports: [], scratch: .tmpfs))
     let outcomes = Dictionary(uniqueKeysWithValues: checks.map { ($0.name, $0.outcome) })
     #expect(
       outcomes == [
@@ -57,6 +58,12 @@ import Testing
         "upload": .limited, "sandbox": .failed, "encrypted scratch": .limited,
       ])
     #expect(checks.allSatisfy { ($0.outcome == .passed) == ($0.remedy == nil) })
+    #expect(
+      checks.first { $0.name == "encrypted scratch" }?.fix
+        == .install(["gocryptfs", "fuse3", "e2fsprogs"]))
+    // Whose owner wants no sandbox is told nothing of one.
+    let open = try await doctor.examineOffer(roundTripMilliseconds: 1, rates: nil, found: nil)
+    #expect(!open.contains { $0.name == "sandbox" })
   }
 }
 

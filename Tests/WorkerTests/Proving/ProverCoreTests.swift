@@ -66,34 +66,6 @@ struct ProverCoreTests {
     }
   }
 
-  /// A machine's book with one entry.
-  private final class FakeMachine: Sendable {
-    private let state = Mutex<(isInUse: Bool, wanted: (@Sendable () -> Void)?)>((false, nil))
-
-    var idle: IdleMachine {
-      IdleMachine(
-        take: { _, wanted in
-          self.state.withLock { state in
-            guard !state.isInUse, state.wanted == nil else { return false }
-            state.wanted = wanted
-            return true
-          }
-        },
-        giveBack: { self.state.withLock { $0.wanted = nil } })
-    }
-
-    var isTaken: Bool { state.withLock { $0.wanted != nil } }
-
-    /// A job starts.
-    func use() {
-      state.withLock { state in
-        state.isInUse = true
-        defer { state.wanted = nil }
-        return state.wanted
-      }?()
-    }
-  }
-
   private let head = PeerID(high: 1, low: 1)
   private let verifier: FakeVerifier
   private let machine = FakeMachine()
@@ -153,7 +125,9 @@ struct ProverCoreTests {
     #expect(try await prover.progress(caller: head)?.state == .working)
     machine.use()
     #expect(try await end().state == .stopped)
-    #expect(verifier.state.withLock { $0.gaveWay } == [challenge.id])
+    try await eventually("the head is not told") {
+      verifier.state.withLock { $0.gaveWay } == [challenge.id]
+    }
     // No proof is begun beside jobs, but for the check of one core.
     let next = try verifier.challenge(Self.puzzle(.hash), for: prover.device, round: 1)
     #expect(try await prover.start(next, besideJobs: false, caller: head) == .busy)
@@ -232,5 +206,140 @@ struct ProverCoreTests {
       try await prover.start(large, besideJobs: false, caller: head)
     }
     #expect(!machine.isTaken)
+  }
+
+  // MARK: Memory
+
+  private func order(labels: Int = 2000) throws -> TableOrder {
+    try TableOrder(
+      device: prover.device, epoch: FakeVerifier.epoch, beacon: SHA256.digest(of: [1]),
+      labels: labels, labelSteps: 3)
+  }
+
+  private static func walk(labels: Int = 2000) throws -> Puzzle {
+    try .memory(
+      MemoryPuzzle(
+        labels: labels, labelSteps: 3, cores: 2, segments: 5, segmentSteps: 4, openings: 8))
+  }
+
+  @Test("memory is filled first, and walked over in round after round", .timeLimit(.minutes(1)))
+  func walks() async throws {
+    // Nothing is filled while the head's clock runs.
+    let early = try verifier.challenge(Self.walk(), for: prover.device)
+    #expect(try await prover.start(early, besideJobs: false, caller: head) == .busy)
+    #expect(try await prover.prepare(order(), caller: head) == .ready)
+    #expect(machine.isTaken)
+    // The same again is there already.
+    #expect(try await prover.prepare(order(), caller: head) == .ready)
+    for round in 0..<2 {
+      let challenge = try verifier.challenge(Self.walk(), for: prover.device, round: round)
+      #expect(try await prover.start(challenge, besideJobs: false, caller: head) == .started)
+      try await eventually("the walk did not end") {
+        let progress = try await prover.progress(caller: head)
+        return progress?.challenge == challenge.id && progress?.state == .submitted
+      }
+      let end = try await end()
+      #expect(end.verdict?.isAccepted == true, "\(end)")
+      // No label was made anew.
+      #expect(end.done == 48 * 2 * 5 * 4)
+      #expect(machine.isTaken)
+    }
+    // Other work ends the wait, and the machine is free after it.
+    let other = try verifier.challenge(Self.puzzle(.lane), for: prover.device, round: 2)
+    #expect(try await prover.start(other, besideJobs: false, caller: head) == .started)
+    #expect(try await end().verdict?.isAccepted == true)
+    #expect(!machine.isTaken)
+    let late = try verifier.challenge(Self.walk(), for: prover.device, round: 3)
+    #expect(try await prover.start(late, besideJobs: false, caller: head) == .busy)
+    let shown = await prover.ownersView
+    #expect(shown.latest.map(\.kind) == ["cpu.lane", "mem"])
+  }
+
+  @Test("a job that starts gets the memory of a table that waits", .timeLimit(.minutes(1)))
+  func tableGivesWay() async throws {
+    #expect(try await prover.prepare(order(), caller: head) == .ready)
+    machine.use()
+    try await eventually("the table is kept") { await prover.held == nil }
+    let challenge = try verifier.challenge(Self.walk(), for: prover.device)
+    #expect(try await prover.start(challenge, besideJobs: false, caller: head) == .busy)
+    #expect(try await prover.prepare(order(), caller: head) == .busy)
+  }
+
+  @Test("a job that starts while memory is filled ends that", .timeLimit(.minutes(1)))
+  func fillingGivesWay() async throws {
+    let long = try TableOrder(
+      device: prover.device, epoch: 1, beacon: SHA256.digest(of: [1]), labels: 1 << 20,
+      labelSteps: 256)
+    let (prover, head) = (prover, head)
+    let filling = Task { try await prover.prepare(long, caller: head) }
+    try await eventually("it does not fill") { await prover.filling?.solver.progress.done ?? 0 > 0 }
+    machine.use()
+    #expect(try await filling.value == .busy)
+    #expect(await prover.held == nil)
+  }
+
+  @Test("no table is begun, or gone on with, where the machine has not the memory free")
+  func noRoom() async throws {
+    let readings = Mutex(0)
+    func prover(free: [Int64]) throws -> ProverCore {
+      readings.withLock { $0 = 0 }
+      return ProverCore(
+        key: try SigningKey(), head: head, verifier: verifier, machine: machine.idle, cores: 2,
+        memory: .mebi(64),
+        freeMemory: FreeMemory {
+          readings.withLock { count in
+            defer { count += 1 }
+            return (free[min(count, free.count - 1)], 1 << 32)
+          }
+        })
+    }
+    for free in [[1 << 20], [1 << 32, 1 << 20]] as [[Int64]] {
+      let prover = try prover(free: free)
+      let order = try TableOrder(
+        device: prover.device, epoch: 1, beacon: SHA256.digest(of: [1]), labels: 2000,
+        labelSteps: 3)
+      await #expect {
+        _ = try await prover.prepare(order, caller: head)
+      } throws: { ($0 as? IorunError)?.code == .noMemoryForProof }
+      #expect(!machine.isTaken)
+    }
+    await #expect {
+      _ = try await self.prover.prepare(order(labels: 1 << 22), caller: head)
+    } throws: { ($0 as? IorunError)?.code == .noMemoryForProof }
+    await #expect(throws: IorunError.self) {
+      let other = try TableOrder(
+        device: DeviceID(SigningKey()), epoch: 1, beacon: SHA256.digest(of: [1]), labels: 2000,
+        labelSteps: 3)
+      _ = try await self.prover.prepare(other, caller: head)
+    }
+    await #expect {
+      _ = try await self.prover.prepare(order(), caller: PeerID(high: 66, low: 66))
+    } throws: { ($0 as? IorunError)?.code == .notAllowed }
+  }
+
+  @Test("a node seals echoes for its head alone, and measures the disk of its folder")
+  func probes() async throws {
+    let folder = FileManager.default.temporaryDirectory.path
+    let prover = ProverCore(
+      key: try SigningKey(), head: head, verifier: verifier, machine: machine.idle, cores: 1,
+      memory: .mebi(64), folder: folder)
+    var probe = EchoProbe(prover.device, epoch: 1)
+    while let request = try probe.next(nowNanoseconds: 1) {
+      let reply = try await prover.echo(request, caller: head)
+      try probe.take(reply, from: .anybody, nowNanoseconds: 2)
+      await #expect(throws: IorunError.self) {
+        _ = try await prover.echo(request, caller: PeerID(high: 66, low: 66))
+      }
+    }
+    #expect(probe.result?.answered == EchoProbe.count)
+    var other = EchoProbe(DeviceID(try SigningKey()), epoch: 1)
+    let stray = try #require(try other.next(nowNanoseconds: 1))
+    await #expect(throws: IorunError.self) { _ = try await prover.echo(stray, caller: head) }
+    #expect(try await prover.disk(caller: head).isPlausible)
+    await #expect(throws: IorunError.self) {
+      _ = try await prover.disk(caller: PeerID(high: 66, low: 66))
+    }
+    // Where no folder is, nothing is measured.
+    await #expect(throws: IorunError.self) { _ = try await self.prover.disk(caller: head) }
   }
 }

@@ -35,6 +35,35 @@ struct RankLogTests {
     #expect(log.length == Int64(text.utf8.count))
   }
 
+  @Test("the end of a log beyond its cap follows, with how much is left out before it")
+  func end() throws {
+    let log = try RankLog(
+      file: folder.path + "/long", cap: RankLog.Cap(size: Bytes(10), setting: "x", end: 40))
+    func append(_ text: String) { Array(text.utf8).withUnsafeBytes { log.append($0) } }
+    for number in 1...1000 { append("line \(number)\n") }
+    let cut = log.length
+    log.note("it met a limit")
+    // A reader has what is before, and goes on from there.
+    #expect(log.length == cut)
+    log.finish()
+    let all = try log.read(from: 0, atMost: 4096)
+    let text = String(decoding: all, as: UTF8.self)
+    let lost = (1...999).map { "line \($0)\n".utf8.count }.reduce(0, +) - 10
+    #expect(
+      text == """
+        line 1
+        lin
+        [iorun] the log was cut here at 10 B; x sets the limit
+        [iorun] \(lost) bytes are left out here; these are the last:
+        line 1000
+        [iorun] it met a limit
+
+        """)
+    #expect(try log.read(from: cut, atMost: 4096) == all.dropFirst(Int(cut)))
+    #expect(log.length == Int64(all.count))
+    #expect(log.lastLines(2) == ["line 1000", "[iorun] it met a limit"])
+  }
+
   @Test("bytes are read from any place, and none beyond the end")
   func read() throws {
     append("123456789")

@@ -149,13 +149,13 @@ class ActorClient:
             self._one_less()
 
     def call_again(self, task: Task) -> None:
-        """A call that has ended in an error is to be made once more."""
-        if self.peer is not None:
-            task.send_to(self.peer)
-            return
-        self.inflight.pop(task.number, None)
-        task.place = None
-        self.waiting.appendleft(task)
+        """A call that has ended in an error is to be made once more, before those that wait."""
+        # Where the actor has restarted meanwhile, it waits already.
+        if self.inflight.pop(task.number, None) is not None:
+            task.place = None
+            self.waiting.appendleft(task)
+        # What it depends on may be lost once more by now.
+        self.pump()
 
     def _one_less(self) -> None:
         self.pending -= 1

@@ -65,6 +65,7 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
                 call.receive(core)
         template.function = function = serialization.loads(meta["code"])
         _, args, kwargs = executor.prepare(call)
+        executor.show_actor(meta["class_name"], True)
         # The instance exists before its constructor runs: a handle to itself works in there.
         if _has_coroutines(function):
             # In the loop: constructors start tasks of their own, and before Python 3.10 locks and
@@ -75,6 +76,7 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
         else:
             executor.actor = function(*args, **kwargs)
         executor.main_call = None
+        executor.show_actor(meta["class_name"], False)
         mode = _mode(executor, function, meta)
     except BaseException as error:
         _failed(executor, call, error)

@@ -104,7 +104,7 @@ class ActorSubmitter:
                 core.objects.entries[handle_id] = Entry(1)
                 client.handle_id = handle_id
                 self._by_handle[handle_id] = client
-                handle = ObjectRef(handle_id)
+                handle = ObjectRef(handle_id, True)
         request = {**request, "actor": id.hex()}
         if request.get("name"):
             self._wait_for_dependencies(given)
@@ -204,6 +204,7 @@ class ActorSubmitter:
             for ref in given.dependencies:
                 entry = core.objects.entries[ref.binary()]
                 if entry.state == ERROR:
+                    core.unhandled.seen(ref.binary())
                     error = serialization.loads(entry.data)
                     client.creation_error = (
                         exceptions.ActorDiedError(error)

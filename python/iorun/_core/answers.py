@@ -50,6 +50,9 @@ _SIMPLE = serialization.SIMPLE
 _UNIT = 1e6 / 16
 _END = object()
 
+#: How often a worker that takes no more calls looks whether it is still needed, in seconds.
+_LINGER = 0.1
+
 
 class Answers:
     """The part of the executor that answers."""
@@ -319,10 +322,24 @@ class Answers:
         count = self.calls_of[hash] = self.calls_of.get(hash, 0) + 1
         if count < call.template.max_calls:
             return
-        with self.core.loop.lock:
+        core = self.core
+        core.objects.drain()
+        with core.loop.lock:
+            # An agent of before would keep what this worker holds for as long.
+            stays = bool(core.hello.get("retires")) and core.is_needed()
             for peer in {call.peer for call in self.queue} | {call.peer}:
-                self.give_back(peer, 1 << 30, True)
-            self.core.hub.note(ops.EXITING, {"intended": True, "reason": "max_calls"})
+                self.give_back(peer, 1 << 30, True, stays)
+            core.hub.note(ops.EXITING, {"intended": True, "reason": "max_calls", "stays": stays})
+        # What it holds is free for others; the process stays while somebody may ask for an object
+        # that it owns, or waits for a task that it has started.
+        while stays:
+            core.loop.wait(Waiter(1), _LINGER)
+            core.objects.drain()
+            with core.loop.lock:
+                # From whoever got this worker before the agent knew.
+                for peer in {call.peer for call in self.queue}:
+                    self.give_back(peer, 1 << 30, True, True)
+                stays = core.is_needed()
         self.leave(0)
 
     def leave(self, code: int) -> None:
@@ -352,7 +369,6 @@ class Answers:
                     f"{template.name} has num_returns={template.returns!r} and must yield or "
                     f"return an iterable, not {type(value).__name__}."
                 ) from None
-        limit = int(template.spec.get("backpressure") or 0)
         index = 0
         main = call.thread == self.main_thread
         while call.acknowledged != STOP:
@@ -367,12 +383,10 @@ class Answers:
                 self.interrupting = False
             self.send_item(call, index, item)
             index += 1
-            while limit > 0 and index - call.acknowledged >= limit:
-                if call.acknowledged == STOP or call.cancelled:
-                    break
+            while self.is_ahead(call):
                 with self.core.loop.lock:
                     waiter = call.waiter = Waiter(1)
-                    if index - call.acknowledged < limit:
+                    if not self.is_ahead(call):
                         break
                 self.core.loop.flush()
                 self.core.loop.wait(waiter, 0.2)
@@ -382,8 +396,24 @@ class Answers:
             value.close()
         self._send_end(call, index, start)
 
+    def is_ahead(self, call: Call) -> bool:
+        """Whether a generator has to wait until what was yielded is taken: by it, by its actor."""
+        if call.acknowledged == STOP or call.cancelled:
+            return False
+        spec = call.template.spec
+        limit = int(spec.get("backpressure") or 0)
+        if limit > 0 and call.sent - call.acknowledged >= limit:
+            return True
+        limit = int(spec.get("actor_backpressure") or 0)
+        if limit <= 0:
+            return False
+        # One that was stopped has acknowledged more than it has sent.
+        calls = list(self.running.values())
+        return sum(max(0, other.sent - other.acknowledged) for other in calls) >= limit
+
     def send_item(self, call: Call, index: int, item: Any) -> None:
         """One yielded value."""
+        call.sent = index + 1
         result = self.encode(call, index + 1, item)
         self._send_results(call, YIELD, 0, 0, [result], U32.pack(index))
 

@@ -127,18 +127,12 @@ class _Lane:
         if not inspect.isasyncgen(value):
             self.executor.stream(call, value, start)
             return
-        limit = int(call.template.spec.get("backpressure") or 0)
         index = 0
         async for item in value:
             self.executor.send_item(call, index, item)
             del item
             index += 1
-            while (
-                limit > 0
-                and index - call.acknowledged >= limit
-                and call.acknowledged != STOP
-                and not call.cancelled
-            ):
+            while self.executor.is_ahead(call):
                 await asyncio.sleep(0.002)
             if call.acknowledged == STOP or call.cancelled:
                 await value.aclose()

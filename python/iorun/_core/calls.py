@@ -73,6 +73,7 @@ class Call:
         "number",
         "peer",
         "running",
+        "sent",
         "template",
         "thread",
         "views",
@@ -96,7 +97,8 @@ class Call:
         self.cancelled = False
         self.running = False
         self.thread = 0
-        # Streaming: how many yielded values were taken.
+        # Streaming: how many values were yielded, and how many of them taken.
+        self.sent = 0
         self.acknowledged = 0
 
     def task_id(self) -> bytes:

@@ -15,29 +15,25 @@ from iorun._core import frames, hub, ops, serialization
 from iorun._core.actors import ActorSubmitter
 from iorun._core.arena import Arena
 from iorun._core.executor import Executor
-from iorun._core.hub import HubError
+from iorun._core.giving import Giving
 from iorun._core.leases import RECALL_LASTS, TaskQueue
-from iorun._core.logs import LogPrinter, RecentOutput
 from iorun._core.loop import Loop, Waiter
 from iorun._core.neighbours import Neighbours
 from iorun._core.objects import ERROR, PENDING, ObjectTable
+from iorun._core.output import WorkerOutput
 from iorun._core.peer import Peer, connection_of
 from iorun._core.reporter import Reporter
 from iorun._core.storing import Storing
 from iorun._core.streams import StreamTable
 from iorun._core.submitter import TaskSubmitter
+from iorun._core.unhandled import UnhandledErrors
 from iorun._core.waiting import Waiting
 from iorun.object_ref import ObjectRef
 
 logger = logging.getLogger("iorun")
 
-#: A driver that shuts down waits for workers' output until none has come for so long …
-_LOG_QUIET = 0.1
-#: … but not longer than this.
-_LOG_PATIENCE = 0.5
 
-
-class CoreWorker(Neighbours, Storing, Waiting):
+class CoreWorker(Neighbours, Giving, Storing, Waiting):
     """One process's part in a job."""
 
     def __init__(self, hub_path: str, role: str, worker_id: bytes):
@@ -54,28 +50,25 @@ class CoreWorker(Neighbours, Storing, Waiting):
         self.template_count = 0
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
-        self.log_to_driver = False
         #: Of actors that are made without a lifetime.
         self.default_lifetime = "non_detached"
-        #: What workers printed lately, for `util.state.get_log`.
-        self.recent_output = RecentOutput()
-        self.last_log = 0.0
-        self._printer: Optional[LogPrinter] = None
-        self._log_timer = False
-        self._addresses: Dict[str, Optional[str]] = {}
-        self.on_log: Optional[Callable[[Dict[str, Any]], None]] = None
         self.loop = Loop()
         self.objects = ObjectTable(self)
         self.tasks = TaskSubmitter(self)
         self.actors = ActorSubmitter(self)
         self.streams = StreamTable(self)
         self.reporter = Reporter(self)
+        self.output = WorkerOutput(self)
+        self.unhandled = UnhandledErrors(self)
         self.executor: Any = Executor(self) if role == "worker" else None
         self._peers: Dict[bytes, Peer] = {}
         self._dead: Dict[bytes, Dict[str, Any]] = {}
         self._listener: Optional[socket.socket] = None
         self._socket_path = ""
+        self._log_config = ""
         self._bringing = {}
+        self._watcher = Waiter(0)
+        self._watcher_told = self._watcher.count_down
         self.peer_handlers = self._make_handlers()
         self.loop.housekeeping = self._housekeeping
         self.hub = hub.HubConnection(self, self.loop, hub_path)
@@ -93,12 +86,21 @@ class CoreWorker(Neighbours, Storing, Waiting):
         runtime_env: Optional[Dict[str, Any]] = None,
         log_to_driver: bool = True,
         worker: Optional[bytes] = None,
+        devices: str = "",
+        log_config: str = "",
     ) -> "CoreWorker":
-        """Attaches this process. Raises ConnectionError or HubError where it cannot."""
+        """Attaches this process. Raises ConnectionError or HubError where it cannot.
+
+        `devices` names the node's GPUs for the job's processes, with commas; empty: by number.
+        `log_config` is how its workers log: a `LoggingConfig` as JSON, or empty.
+        """
         worker_id = worker or os.urandom(16)
         core = cls(hub_path, role, worker_id)
         try:
-            core._greet(hub_path, role, namespace, job_name, runtime_env or {}, log_to_driver)
+            core._log_config = log_config
+            core._greet(
+                hub_path, role, namespace, job_name, runtime_env or {}, log_to_driver, devices
+            )
         except BaseException:
             core._abandon()
             raise
@@ -112,6 +114,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         job_name: str,
         runtime_env: Dict[str, Any],
         log_to_driver: bool,
+        devices: str,
     ) -> None:
         greeting = hub.greeting(role)
         greeting["worker"] = self.worker_id.hex()
@@ -132,14 +135,14 @@ class CoreWorker(Neighbours, Storing, Waiting):
                 self.runtime_env = _environment.describe(_environment.decode(self.environment[1]))
             greeting["namespace"] = namespace
             greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
-            greeting["launcher"] = _environment.launcher()
+            greeting["launcher"] = _environment.launcher(devices, self._log_config)
         directory = os.environ.get("IORUN_DIRECTORY")
         if directory:
             self._listen(directory)
         self._register_events()
         self.loop.start()
         self.namespace = namespace
-        self.log_to_driver = log_to_driver
+        self.output.prints = log_to_driver
         # Calls may come right behind the answer, and another thread may take them.
         self.hub.request(ops.HELLO, greeting, timeout=60, then=self._welcomed)
         objection = _protocol.objection(self.hello)
@@ -191,7 +194,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         on(ops.ACTOR, self.actors.on_event)
         on(ops.ASSIGN, self._on_assign)
         on(ops.STOP, self._on_stop)
-        on(ops.LOG, self._on_log)
+        on(ops.LOG, self.output.take)
 
     def _make_handlers(self) -> List[Any]:
         table: List[Any] = [None] * 256
@@ -200,6 +203,7 @@ class CoreWorker(Neighbours, Storing, Waiting):
         table[frames.REPLY] = self.tasks.on_reply
         table[frames.VALUE] = self.on_value
         table[frames.FETCH] = self.on_fetch
+        table[frames.OWN] = self.on_own
         table[frames.YIELD] = self.streams.on_yield
         table[frames.GREET] = self._on_greet
         table[frames.RETURNED] = self._on_returned
@@ -239,48 +243,14 @@ class CoreWorker(Neighbours, Storing, Waiting):
             return
         self.executor.stop(bool(body.get("drain")))
 
-    def _on_log(self, body: Dict[str, Any], _blob: bytes) -> None:
-        self.recent_output.take(str(body.get("node") or self.node_id.hex()), body)
-        if self.log_to_driver:
-            self.last_log = time.monotonic()
-            node = str(body.get("node") or self.node_id.hex())
-            if node == self.node_id.hex() or node in self._addresses:
-                self.loop.deferred.append((self.printer().print, (body,)))
-            else:
-                self._print_later(body)
-            if not self._log_timer:
-                self._log_timer = True
-                self.loop.after(1.0, self._flush_logs)
-
-    def printer(self) -> LogPrinter:
-        """What prints workers' lines."""
-        if self._printer is None:
-            self._printer = LogPrinter(self.node_id.hex(), self._addresses.get)
-        return self._printer
-
-    def _print_later(self, body: Dict[str, Any]) -> None:
-        """Prints lines of a node whose address the agent must say first. With the lock held."""
-
-        def told(answer: Dict[str, Any], _blob: bytes, error: Optional[HubError]) -> None:
-            for known in answer.get("nodes", []) if error is None else []:
-                self._addresses[known.get("node", "")] = known.get("address")
-            self.loop.deferred.append((self.printer().print, (body,)))
-
-        self.hub.start(ops.NODES, {}, told)
-
-    def _flush_logs(self) -> None:
-        printer = self.printer()
-        self._log_timer = bool(printer.repetitions)
-        self.loop.deferred.append((printer.flush, ()))
-        if self._log_timer:
-            self.loop.after(1.0, self._flush_logs)
-
     def _on_returned(
         self, peer: Any, flags: int, _a: int, _n: int, data: bytes, start: int, end: int
     ) -> None:
         numbers = [frames.U64.unpack_from(data, at)[0] for at in range(start, end, frames.U64.size)]
         lease = self.tasks.leases.get(peer.worker)
         if lease is not None:
+            if flags & 2:
+                lease.queue.retire(lease)
             lease.queue.returned(lease, numbers, bool(flags & 1))
 
     def _on_cancel(
@@ -350,6 +320,16 @@ class CoreWorker(Neighbours, Storing, Waiting):
         if queue is None:
             queue = self.tasks.queues[key] = TaskQueue(self, request)
         return queue
+
+    def is_needed(self) -> bool:
+        """Whether others have references to objects of this process, or its tasks still run.
+
+        With the lock held.
+        """
+        own = self.worker_id
+        return bool(self.tasks.open) or any(
+            entry.remote and id[:16] == own for id, entry in self.objects.entries.items()
+        )
 
     def next_template(self) -> int:
         """A number for a new template."""
@@ -429,24 +409,12 @@ class CoreWorker(Neighbours, Storing, Waiting):
         if self.loop.closed:
             return
         if self.role == "driver":
-            self._await_logs()
+            if self.output.prints and self.template_count:
+                self.output.await_last()
             with self.loop.lock:
                 self.hub.note(ops.BYE, {})
         self.drain_output(1.0)
         self._abandon()
-
-    def _await_logs(self) -> None:
-        # What a task printed comes by another way than its result, and a little later: a program
-        # that ends right after its last `get` shall show it, too.
-        if not self.log_to_driver or not self.template_count:
-            return
-        start = self.last_log = time.monotonic()
-        while True:
-            now = time.monotonic()
-            if now - self.last_log > _LOG_QUIET or now - start > _LOG_PATIENCE:
-                self.printer().flush(everything=True)
-                return
-            time.sleep(0.01)
 
     def forked(self) -> None:
         """This is a forked child: its copies of the sockets close, and say nothing."""

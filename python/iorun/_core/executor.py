@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import pickle
@@ -14,10 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Tuple
 
 from iorun import exceptions
-from iorun._core import ops, serialization
+from iorun._core import ops
 from iorun._core.answers import Answers
 from iorun._core.calls import (
-    ActorExit,
     Call,
     Context,
     Incoming,
@@ -32,7 +30,10 @@ from iorun._core.frames import (
     FrameError,
     frame,
 )
+from iorun._core.functions import Functions
 from iorun._core.loop import Waiter
+from iorun._core.titles import ProcessTitle
+from iorun._environment import DEVICES
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -44,7 +45,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _THREADS = "OMP_NUM_THREADS"
 
 
-class Executor(Answers):
+class Executor(Answers, Functions):
     """The side of a worker that runs things."""
 
     def __init__(self, core: "CoreWorker"):
@@ -73,6 +74,7 @@ class Executor(Answers):
         self.exit_code = 0
         self.draining = False
         self.interrupting = False
+        self._title = ProcessTitle.installed()
         self._blocked = 0
         self._interrupt: Optional[Call] = None
 
@@ -119,8 +121,11 @@ class Executor(Answers):
         """The caller wants unstarted calls back."""
         self.give_back(peer, number, False)
 
-    def give_back(self, peer: Any, most: int, blocked: bool) -> None:
-        """Returns up to so many unstarted calls, the last first."""
+    def give_back(self, peer: Any, most: int, blocked: bool, retires: bool = False) -> None:
+        """Returns up to so many unstarted calls, the last first.
+
+        `blocked`: no others can run here for now; `retires`: nor ever.
+        """
         kept: List[Call] = []
         back: List[Call] = []
         queue = self.queue
@@ -137,7 +142,7 @@ class Executor(Answers):
         peer.send(
             frame(
                 RETURNED,
-                1 if blocked else 0,
+                (1 if blocked else 0) | (2 if retires else 0),
                 body=b"".join(U64.pack(call.number) for call in back),
             )
         )
@@ -197,6 +202,11 @@ class Executor(Answers):
             (call.acknowledged,) = U64.unpack_from(data, start)
             if call.waiter is not None:
                 call.waiter.count_down()
+            if call.template.spec.get("actor_backpressure"):
+                # Its actor's other generators wait for the same room.
+                for other in list(self.running.values()):
+                    if other is not call and other.waiter is not None and other.sent:
+                        other.waiter.count_down()
 
     # Context
 
@@ -207,10 +217,13 @@ class Executor(Answers):
 
     def set_gpus(self, gpus: List[Any]) -> None:
         """The GPUs that what runs here may use; libraries look at the variable when they start."""
+        # The program that started the network may itself see only some of the machine's.
+        seen = [name.strip() for name in os.environ.get(DEVICES, "").split(",") if name.strip()]
+        gpus = [seen[gpu] if gpu < len(seen) else gpu for gpu in gpus]
         if gpus:
             os.environ[_VISIBLE] = ",".join(map(str, gpus))
         elif self.gpus:
-            os.environ.pop(_VISIBLE, None)
+            os.environ[_VISIBLE] = ""
         self.gpus = gpus
 
     def context(self) -> Optional[Context]:
@@ -280,8 +293,15 @@ class Executor(Answers):
             try:
                 call = queue.popleft()
             except IndexError:
+                call = None
+            if call is None or call.template.actor_method is not None:
                 with loop.lock:
-                    if queue or self.assignment is not None or self.stopping is not None:
+                    if call is not None:
+                        # It has come before the word that this process is to be its actor.
+                        queue.appendleft(call)
+                    elif queue:
+                        continue
+                    if self.assignment is not None or self.stopping is not None:
                         continue
                     if self.draining:
                         return
@@ -316,45 +336,6 @@ class Executor(Answers):
         args, kwargs = call.decode(self.core)
         return function, args, kwargs
 
-    def resolve(self, template: Incoming) -> Any:
-        """The function of a template."""
-        name = template.actor_method
-        if name is not None:
-            if name == "__ray_call__":
-                function = self._ray_call
-            elif name == "__ray_terminate__":
-                function = self._terminate
-            elif name == "__ray_ready__":
-                function = _ready
-            else:
-                function = self._method(name)
-        else:
-            function = self.functions.get(template.hash)
-            if function is None:
-                code = self.codes.get(template.hash)
-                if code is None:
-                    raise exceptions.RaySystemError(f"the code of {template.name} has not come")
-                function = self.functions[template.hash] = serialization.loads(code)
-                del self.codes[template.hash]
-        template.function = function
-        template.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(
-            function
-        )
-        return function
-
-    def _method(self, name: str) -> Any:
-        """A method of the class: an attribute of the instance may have the same name."""
-        member = inspect.getattr_static(type(self.actor), name, None)
-        if inspect.isfunction(member):
-            return member.__get__(self.actor)
-        return getattr(self.actor, name)
-
-    def _ray_call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(self.actor, *args, **kwargs)
-
-    def _terminate(self) -> None:
-        raise ActorExit
-
     def execute(self, call: Call) -> None:
         """Runs a call in this thread and answers it."""
         template = call.template
@@ -362,6 +343,8 @@ class Executor(Answers):
         call.running = True
         key = (call.peer, call.number)
         self.running[key] = call
+        if self._title is not None:
+            self._title.show(f"ray::{template.name}")
         start = _perf()
         try:
             try:
@@ -389,11 +372,14 @@ class Executor(Answers):
             self.reply_error(call, error, start)
         finally:
             self.running.pop(key, None)
+            if self._title is not None:
+                self._title.show(self._title.idle)
 
-    def _run_coroutine(self, value: Any) -> Any:
-        if inspect.isasyncgen(value):
-            return _drive(value)
-        return asyncio.run(value)
+    def show_actor(self, class_name: str, constructs: bool) -> None:
+        """This process is an actor, or is about to be."""
+        if self._title is not None:
+            self._title.idle = f"ray::{class_name}"
+            self._title.show(f"ray::{class_name}.__init__" if constructs else self._title.idle)
 
     # The end
 
@@ -441,21 +427,3 @@ class Executor(Answers):
         status, blob = self.assignment
         self.assignment = None
         actor_modes.construct(self, status, blob)
-
-
-def _drive(generator: Any) -> Any:
-    """The values of an async generator, in a task that is no coroutine's."""
-    loop = asyncio.new_event_loop()
-    try:
-        while True:
-            try:
-                yield loop.run_until_complete(generator.__anext__())
-            except StopAsyncIteration:
-                return
-    finally:
-        loop.run_until_complete(generator.aclose())
-        loop.close()
-
-
-def _ready() -> bool:
-    return True

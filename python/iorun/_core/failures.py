@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional
 from iorun import exceptions
 from iorun._core import ops
 from iorun._core.hub import HubError
+from iorun._errors.tasks import TaskEndedWithPlacementGroup
 
 
 def of_unknown(id: bytes, what: str = "a Ray object") -> ValueError:
@@ -49,12 +50,18 @@ def describe(cause: Optional[Dict[str, Any]]) -> str:
     return text
 
 
+#: What the agent says of a worker that ended with its placement group.
+GROUP_REMOVED = "its placement group was removed"
+
+
 def of_worker(task: Any, cause: Dict[str, Any]) -> Exception:
     """The error of a task whose worker is gone."""
     detail = cause.get("detail") or {}
     if task.cancelled:
         return exceptions.WorkerCrashedError("The task was cancelled with force=True.")
     name = task.template.name
+    if cause.get("message") == GROUP_REMOVED:
+        return TaskEndedWithPlacementGroup(GROUP_REMOVED)
     if detail.get("outOfMemory"):
         return exceptions.OutOfMemoryError(
             f"Task {name} was ended because memory ran out: {describe(cause)}"

@@ -40,6 +40,7 @@ class Fetching:
     objects: Any
     tasks: Any
     arena: Any
+    unhandled: Any
     worker_id: bytes
     node_id: bytes
     role: str
@@ -94,6 +95,7 @@ class Fetching:
                 node = where.locations[0] if where.locations else bytes(16)
                 tag, body = ARENA, IN_ARENA.pack(node, where.size, len(ids)) + table
             else:
+                self.unhandled.seen(id)
                 tag, body = entry.state, entry.data
                 if entry.contained:
                     self.objects.table_for(entry.contained, peer)
@@ -162,6 +164,7 @@ class Fetching:
         if state == FULL:
             return self._open(memoryview(data))
         if state == ERROR:
+            self.unhandled.seen(id)
             raise self.error_of(data)
         raise self.lost_error(id)
 
@@ -283,8 +286,9 @@ class Fetching:
 
     def _first_error(self, found: List[Tuple[bytes, Entry]]) -> bool:
         """Raises the error of one that has failed: nobody waits for the others then."""
-        for _, entry in found:
+        for id, entry in found:
             if entry.state == ERROR:
+                self.unhandled.seen(id)
                 raise self.error_of(entry.data)
         return False
 

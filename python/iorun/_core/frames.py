@@ -48,6 +48,10 @@ ACK = 0x1B
 # Body: a pickled dict: what the lease that the receiver serves was given.
 LEASE_INFO = 0x1C
 
+# Body: object id, one result: the sender has stored a value that the receiver is to own, and holds
+# one receipt of it.
+OWN = 0x1D
+
 RELAY = 0x20
 GREET = 0x21
 

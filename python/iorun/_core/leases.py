@@ -53,6 +53,7 @@ class Lease:
         "peer",
         "progress_at",
         "queue",
+        "retired",
         "sent_at",
         "stealing",
         "window",
@@ -71,6 +72,8 @@ class Lease:
         #: Others wait for such a lease: it goes back as soon as it is idle.
         self.contended = False
         self.stealing = False
+        #: The worker takes no more calls; those that had been sent come back.
+        self.retired = False
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
         #: When the task that runs now began, as far as this side can know.
@@ -148,6 +151,9 @@ class TaskQueue:
                 cell: List[int] = cell,
                 asked: float = asked,
             ) -> None:
+                if not cell:
+                    # The agent was gone when it was asked.
+                    cell.append(-1)
                 self.requested.discard(cell[0])
                 self.cancelled.discard(cell[0])
                 if error is not None:
@@ -158,8 +164,11 @@ class TaskQueue:
                     self.core.tasks.waited_for_lease()
                 self._granted(answer)
 
-            cell.append(self.core.hub.start(ops.LEASE, self.request, done))
-            self.requested.add(cell[0])
+            number = self.core.hub.start(ops.LEASE, self.request, done)
+            if cell:
+                return
+            cell.append(number)
+            self.requested.add(number)
 
     def _granted(self, answer: Dict[str, Any]) -> None:
         peer = self.core.peer(bytes.fromhex(answer["worker"]), bytes.fromhex(answer["node"]))
@@ -195,6 +204,8 @@ class TaskQueue:
 
     def refill(self, lease: Lease) -> None:
         """Gives a lease as much as it may have."""
+        if lease.retired:
+            return
         waiting = self.waiting
         while waiting and len(lease.inflight) < lease.window and not lease.blocked:
             task = waiting.popleft()
@@ -343,6 +354,15 @@ class TaskQueue:
                 ops.LEASE_RETURN, {"lease": lease.lease, "node": lease.node, "broken": broken}
             )
 
+    def retire(self, lease: Lease) -> None:
+        """The worker takes no more calls: its agent has ended the lease by itself.
+
+        It is known until the worker is gone: calls that crossed the news come back, or fail with it.
+        """
+        lease.retired = True
+        if lease in self.leases:
+            self.leases.remove(lease)
+
     def recall(self) -> None:
         """Somebody waits for resources: idle leases go back now."""
         if not self.waiting:
@@ -359,7 +379,8 @@ class TaskQueue:
         detail = cause.get("detail") or {}
         again: List[Task] = []
         # Calls run in the order in which they were sent: only the first can have been running.
-        running = not detail.get("intended")
+        removed = cause.get("message") == failures.GROUP_REMOVED
+        running = removed or not detail.get("intended")
         for task in inflight.values():
             task.place = None
             if task.finished:
@@ -367,7 +388,7 @@ class TaskQueue:
                 continue
             if running:
                 running = False
-                if task.cancelled or task.retries == 0:
+                if task.cancelled or task.retries == 0 or removed:
                     self.core.tasks.fail(task, failures.of_worker(task, cause))
                     continue
                 if task.retries > 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from iorun._core import serialization
@@ -170,9 +171,16 @@ class ObjectTable:
     def new_ref(self, id: bytes, entry: Entry) -> ObjectRef:
         """A reference to an object that this process knows."""
         entry.local += 1
-        return ObjectRef(id)
+        return ObjectRef(id, True)
 
     # Counting
+
+    def hold(self, id: bytes) -> None:
+        """One holder in this process more, of an object that it knows. Takes the lock."""
+        with self.core.loop.lock:
+            entry = self.entries.get(id)
+            if entry is not None:
+                entry.local += 1
 
     def release(self, id: bytes) -> None:
         """One holder in this process less."""
@@ -206,6 +214,8 @@ class ObjectTable:
         self._release_contained(entry)
         if state == ARENA:
             self.core.arena.free(id, data.locations)
+        elif state == ERROR:
+            self.core.unhandled.freed(id, data)
         if task is not None and state == ARENA and task.lineage:
             # A value that may be lost was made of this one: keep the way to make it again.
             entry.state = GONE
@@ -342,7 +352,7 @@ class ObjectTable:
                 entry = entries[id] = Entry(source=0 if id[:16] != self.core.worker_id else None)
                 entry.node = node
             entry.local += 1
-        return list(map(ObjectRef, ids))
+        return list(map(ObjectRef, ids, repeat(True)))
 
     def pin_for_ever(self, id: bytes) -> bytes:
         """The user's own pickle has a reference: its object lives as long as its owner.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import warnings
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 from iorun.runtime_env import RuntimeEnv
 
 __all__ = ["ACTOR_OPTIONS", "METHOD_OPTIONS", "TASK_OPTIONS", "Option", "check", "check_returns"]
+
+logger = logging.getLogger("iorun")
 
 _NONE = type(None)
 #: The least amount of a resource.
@@ -214,6 +218,7 @@ def check(
         if in_options and name in _NOT_IN_OPTIONS:
             raise ValueError(f"Setting '{name}' is not supported in '.options()'.")
     _check_together(options, kind)
+    _warn_of_transport(options)
     _warn_of_old_ones(options, kind)
 
 
@@ -235,6 +240,21 @@ def _warn_of_old_ones(options: Dict[str, Any], kind: str) -> None:
             "Setting 'object_store_memory' for actors is deprecated since it doesn't actually "
             "reserve the required object store memory: objects that do not fit are spilled."
         )
+
+
+def _warn_of_transport(options: Dict[str, Any]) -> None:
+    if options.get("enable_tensor_transport") or options.get("tensor_transport"):
+        without_effect(
+            "tensor_transport",
+            "Tensors travel as other values do, through shared memory and between nodes by the "
+            "agents; a gang's GPUs use torch.distributed.",
+        )
+
+
+@functools.lru_cache(maxsize=None)
+def without_effect(option: str, instead: str) -> None:
+    """Says, once in a process, that an option of Ray's is taken and does nothing."""
+    logger.warning("%s has no effect here. %s", option, instead)
 
 
 def _deprecated(text: str) -> None:

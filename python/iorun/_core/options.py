@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
 
 
+_NODE_ID_LABEL = "ray.io/node-id"
+
+
 def resources_of(options: Dict[str, Any], default_cpus: float) -> Dict[str, float]:
     """The resources that a task or actor holds."""
     amounts: Dict[str, float] = {}
@@ -74,6 +77,13 @@ def request_of(
         request["strategy"] = strategy
     elif strategy is not None and hasattr(strategy, "node_id"):
         request["strategy"] = {"node": strategy.node_id, "soft": bool(strategy.soft)}
+        if getattr(strategy, "_fail_on_unavailable", False):
+            request["strategy"]["failsWhenBusy"] = True
+        elif strategy.soft and getattr(strategy, "_spill_on_unavailable", False):
+            # The node while it has room; else any that has, and not only where it never can.
+            request["strategy"] = "DEFAULT"
+            request["labels"] = {_NODE_ID_LABEL: strategy.node_id}
+            request["fallback"] = [{}]
     elif strategy is not None and hasattr(strategy, "selectors"):
         labels, fallback = strategy.selectors()
         request["labels"] = labels
@@ -101,6 +111,11 @@ def _group_of(
     group = options.get("placement_group")
     index = options.get("placement_group_bundle_index")
     capture = options.get("placement_group_capture_child_tasks")
+    if strategy is not None and group not in (None, "default"):
+        raise ValueError(
+            "Placement groups should be specified via the scheduling_strategy option. The "
+            "placement_group option is deprecated, and cannot be given together with it."
+        )
     if strategy is not None and hasattr(strategy, "placement_group"):
         group = strategy.placement_group
         index = strategy.placement_group_bundle_index
@@ -111,9 +126,7 @@ def _group_of(
     index = -1 if index is None else int(index)
     if group is None or group == "default":
         if index != -1:
-            raise ValueError(
-                "If placement group is not set, the value of bundle index must be -1."
-            )
+            raise ValueError("If placement group is not set, the value of bundle index must be -1.")
         if strategy is not None:
             return None, -1, False
         context = core.context()
@@ -159,6 +172,15 @@ def _environment_of(core: "CoreWorker", runtime_env: Any) -> Tuple[str, str, Dic
     return environment, text, _environment.describe(_environment.decode(text))
 
 
+def is_untold(options: Dict[str, Any], method: Dict[str, Any], actor: Dict[str, Any]) -> bool:
+    """Whether `enable_task_events` says that nobody is to hear of a method's calls: the call's own
+    option first, then the method's, then the actor's."""
+    told = options.get("enable_task_events")
+    if told is None:
+        told = method.get("told")
+    return bool(actor.get("untold")) if told is None else not told
+
+
 def queue_key(request: Dict[str, Any]) -> str:
     """Equal for tasks that can share leases."""
     return json.dumps(request, sort_keys=True)
@@ -182,6 +204,7 @@ __all__ = [
     "check",
     "check_returns",
     "concurrency_groups",
+    "is_untold",
     "queue_key",
     "request_of",
     "resources_of",

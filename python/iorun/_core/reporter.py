@@ -39,6 +39,8 @@ class Reporter:
 
     def ended(self, task: Any, error: Optional[bytes]) -> None:
         """A task has ended. With the lock held."""
+        if task.template.spec.get("untold"):
+            return
         rows = self._rows
         if len(rows) >= _MOST:
             # Until the next interval: the hot path does not even call.
@@ -93,6 +95,8 @@ class Reporter:
         """By id, more of this process's own tasks than the agent knows. With the lock held."""
         known = {id: dict(about) for id, about in self._about.items()}
         for number, task in islice(self.core.tasks.open.items(), _MOST):
+            if task.template.spec.get("untold"):
+                continue
             id = (self.core.worker_id + number.to_bytes(8, "little")).hex()
             known.setdefault(id, _about(task))["state"] = _precise_state(task)
         return known
@@ -134,6 +138,8 @@ class Reporter:
         told, self._told = self._told, {}
         # The oldest come first; a million that wait are not told of one by one.
         for number, task in islice(self.core.tasks.open.items(), _MOST):
+            if task.template.spec.get("untold"):
+                continue
             state = self._state(task)
             self._told[number] = state
             if told.get(number) != state:

@@ -45,7 +45,7 @@ class Storing:
 
         if len(dropped) > 64:
             self._housekeeping()
-        return ObjectRef(id)
+        return ObjectRef(id, True)
 
     def put_serialized(self, value: serialization.Serialized) -> ObjectRef:
         """Stores a value that is serialised already."""
@@ -72,7 +72,7 @@ class Storing:
         entry.contained = ids or None
         with self.loop.lock:
             self.objects.entries[id] = entry
-        return ObjectRef(id)
+        return ObjectRef(id, True)
 
     def lost_error(self, id: bytes) -> Exception:
         """The error of an object that is nowhere any more."""

@@ -68,7 +68,9 @@ class StreamTable:
 
     def open(self, task: Task) -> None:
         """A generator was called."""
-        task.generator = Stream(task, int(task.template.spec.get("backpressure") or 0))
+        spec = task.template.spec
+        limit = max(int(spec.get("backpressure") or 0), int(spec.get("actor_backpressure") or 0))
+        task.generator = Stream(task, limit)
 
     def on_yield(
         self, peer: Any, _flags: int, _aux: int, number: int, data: bytes, start: int, end: int
@@ -208,7 +210,7 @@ class ObjectRefGenerator:
             if stream.backpressure > 0:
                 self._core.streams.acknowledge(stream, stream.next)
             # The stream's hold becomes the reference's.
-            return ObjectRef(id)
+            return ObjectRef(id, True)
         if stream.closed or (stream.total is not None and stream.next >= stream.total):
             raise StopIteration
         return None

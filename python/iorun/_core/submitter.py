@@ -90,11 +90,11 @@ class TaskSubmitter:
         if template.returns == 1:
             id = core.worker_id + id_suffix(number, 0)
             entries[id] = Entry(1, task)
-            return task, [ObjectRef(id)]
+            return task, [ObjectRef(id, True)]
         refs = []
         for id in task.return_ids():
             entries[id] = Entry(1, task)
-            refs.append(ObjectRef(id))
+            refs.append(ObjectRef(id, True))
         return task, refs
 
     def submit(self, template: Template, given: Any, parent: bytes) -> Tuple[Task, List[ObjectRef]]:
@@ -162,6 +162,7 @@ class TaskSubmitter:
                     self.fail(task, core.lost_error(id))
                     return
                 if entry.state == ERROR:
+                    core.unhandled.seen(id)
                     self.fail_with_bytes(task, self._error_of_argument(task, entry.data))
                     return
             ready(task)
@@ -343,6 +344,8 @@ class TaskSubmitter:
                     entry.source = None
         if kept:
             task.keep_lineage(kept)
+        if failed and ids and task.generator is None and not task.cancelled:
+            self.core.unhandled.failed(ids[0], results[0][1])
         for id, (tag, data) in zip(ids, results):
             objects.settle(id, tag, data)
         task.release_arguments()

@@ -12,7 +12,7 @@ from iorun._core import failures, serialization
 from iorun._core.fetching import Fetching
 from iorun._core.hub import HubError
 from iorun._core.loop import Waiter
-from iorun._core.objects import ARENA, PENDING, PLAIN
+from iorun._core.objects import ARENA, ERROR, PENDING, PLAIN
 from iorun.object_ref import ObjectRef
 
 logger = logging.getLogger("iorun")
@@ -26,6 +26,12 @@ class Waiting(Fetching):
 
     #: Objects that are on their way to this node because somebody waits for them.
     _bringing: Dict[bytes, List[Waiter]]
+    #: The main thread's, which goes on being told of what its last `wait` was for.
+    _watcher: Waiter
+    _watcher_told: Callable[[], None]
+    #: The list that `wait` returned last, so that it is known again: its identity, its length, the
+    #: ids at its ends. No references: what the program lets go of must go.
+    _left_over: Tuple[int, int, bytes, bytes] = (0, 0, b"", b"")
 
     def wait_settled(self, refs: Sequence[ObjectRef]) -> None:
         """Waits until all have values or errors; raises nothing."""
@@ -52,40 +58,26 @@ class Waiting(Fetching):
         get = self.objects.entries.get
         if self.loop.dirty:
             self.loop.flush()
+        if num_returns == 1:
+            try:
+                index = self._first_here(refs, fetch_local)
+            except AttributeError:
+                return self._wait_mixed(refs, num_returns, timeout)
+            if index is not None:
+                self._seen([refs[index]])
+                others = refs[:index] + refs[index + 1 :]
+                if others:
+                    self._left_over = (id(others), len(others), others[0]._id, others[-1]._id)
+                return [refs[index]], others
         try:
             ids = list(map(_id_of, refs))
         except AttributeError:
             return self._wait_mixed(refs, num_returns, timeout)
-        if num_returns == 1:
-            for index, entry in enumerate(map(get, ids)):
-                if entry is not None and entry.state:
-                    if entry.state == ARENA:
-                        break
-                    return [refs[index]], refs[:index] + refs[index + 1 :]
         ready = [i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state]
         if len(ready) < num_returns and timeout == 0:
             self.loop.poll_now()
         if len(ready) < num_returns:
-            waiter = Waiter(num_returns)
-            with self.loop.lock:
-                watched = []
-                for id in ids:
-                    entry = get(id)
-                    if entry is None:
-                        raise failures.of_unknown(id)
-                    if entry.state == PENDING:
-                        self.want(id, entry)
-                    if entry.state == PENDING:
-                        watched.append(entry)
-                        self.objects.when_ready(entry, waiter.count_down)
-                    else:
-                        waiter.left -= 1
-            if waiter.left > 0 and timeout != 0:
-                self.block(waiter, timeout)
-            with self.loop.lock:
-                for entry in watched:
-                    if entry.callbacks and waiter.count_down in entry.callbacks:
-                        entry.callbacks.remove(waiter.count_down)
+            self._watch(ids, num_returns, timeout)
             ready = [
                 i for i, entry in enumerate(map(get, ids)) if entry is not None and entry.state
             ]
@@ -94,10 +86,95 @@ class Waiting(Fetching):
                 return self._wait_fetched(refs, ids, num_returns, timeout)
         ready = ready[:num_returns]
         chosen = set(ready)
+        found = [refs[i] for i in ready]
+        self._seen(found)
+        return found, [ref for i, ref in enumerate(refs) if i not in chosen]
+
+    def _seen(self, refs: List[ObjectRef]) -> None:
+        """Whoever has waited knows of an error: it is not told of a second time."""
+        get = self.objects.entries.get
+        for ref in refs:
+            entry = get(ref._id)
+            if entry is not None and entry.state == ERROR:
+                self.unhandled.seen(ref._id)
+
+    def is_left_over(self, refs: List[Any]) -> bool:
+        """Whether this is the list of others that `wait` returned last: it needs no checks again.
+
+        Programs wait for one of a thousand, a thousand times. A list that was changed in place, with
+        its ends and length as they were, passes: then a check is missed, and nothing else.
+        """
+        last = self._left_over
         return (
-            [refs[i] for i in ready],
-            [ref for i, ref in enumerate(refs) if i not in chosen],
+            id(refs) == last[0]
+            and len(refs) == last[1]
+            and getattr(refs[0], "_id", None) is last[2]
+            and getattr(refs[-1], "_id", None) is last[3]
         )
+
+    def _first_here(self, refs: List[ObjectRef], fetch_local: bool) -> Optional[int]:
+        """The first ref that is ready; None where there is none, or it must come here first."""
+        get = self.objects.entries.get
+        for index, entry in enumerate(map(get, map(_id_of, refs))):
+            if entry is not None and entry.state:
+                if entry.state != ARENA or not fetch_local or self._is_here(refs[index]._id, entry):
+                    return index
+                return None
+        return None
+
+    def _watch(self, ids: List[bytes], num_returns: int, timeout: Optional[float]) -> None:
+        """Waits until so many of the objects are settled, or the time is up."""
+        waiter = self._watcher
+        # In a callback inside of a wait of this very thread, the outer one is in use.
+        lasting = threading.current_thread() is threading.main_thread() and waiter.left <= 0
+        if not lasting:
+            waiter = Waiter(0)
+        told = self._watcher_told if lasting else waiter.count_down
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while self._watch_more(ids, num_returns, waiter, told) and timeout != 0:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    return
+                self.block(waiter, remaining)
+        finally:
+            waiter.left = 0
+            if not lasting:
+                self._watch_no_more(ids, told)
+
+    def _watch_more(
+        self, ids: List[bytes], num_returns: int, waiter: Waiter, told: Callable[[], None]
+    ) -> bool:
+        """Has the waiter told of each that is not settled; whether too few are.
+
+        Those that told it before, because the last `wait` was for them, too, are left as they are.
+        """
+        get = self.objects.entries.get
+        left = num_returns
+        with self.loop.lock:
+            for id in ids:
+                entry = get(id)
+                if entry is None:
+                    raise failures.of_unknown(id)
+                if entry.state == PENDING:
+                    callbacks = entry.callbacks
+                    if callbacks is not None and told in callbacks:
+                        continue
+                    self.want(id, entry)
+                    if entry.state == PENDING:
+                        self.objects.when_ready(entry, told)
+                        continue
+                left -= 1
+            waiter.left = max(0, left)
+        return left > 0
+
+    def _watch_no_more(self, ids: List[bytes], told: Callable[[], None]) -> None:
+        get = self.objects.entries.get
+        with self.loop.lock:
+            for id in ids:
+                entry = get(id)
+                if entry is not None and entry.callbacks and told in entry.callbacks:
+                    entry.callbacks.remove(told)
 
     def _any_far(self, ids: List[bytes]) -> bool:
         """Whether a ready object lies on other nodes only."""

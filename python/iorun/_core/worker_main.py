@@ -11,6 +11,18 @@ from iorun._core import global_state
 from iorun._core.core_worker import CoreWorker
 
 
+def _configure_logging() -> None:
+    from iorun._environment import LOGGING
+
+    text = os.environ.pop(LOGGING, "")
+    if text:
+        import json
+
+        from iorun.logging_config import LoggingConfig
+
+        LoggingConfig.from_dict(json.loads(text))._apply()
+
+
 def main(prepare: Optional[Callable[[CoreWorker], None]] = None) -> None:
     """Runs until the agent ends this process. SystemExit has its status.
 
@@ -34,7 +46,7 @@ def main(prepare: Optional[Callable[[CoreWorker], None]] = None) -> None:
     )
     global_state._worker = core
     core.executor.install_interrupt()
-    core.executor.set_gpus([])
+    _configure_logging()
     if prepare is not None:
         prepare(core)
     try:

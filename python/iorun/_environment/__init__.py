@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
-from iorun._environment import packing
+from iorun._environment import packing, remote
 
 __all__ = ["decode", "describe", "encode", "environment_hash", "launcher", "merge", "resolve"]
 
@@ -65,7 +65,8 @@ def resolve(runtime_env: Optional[Mapping]) -> Dict[str, Any]:
 
 
 def _package(path: Any, excludes: List[str], as_module: bool) -> Dict[str, Any]:
-    package = packing.pack(path, excludes, as_module=as_module)
+    file = remote.fetch(path) if remote.is_remote(path) else path
+    package = packing.pack(file, excludes, as_module=as_module)
     entry: Dict[str, Any] = {"package": package.digest, "kind": package.kind, "path": path}
     if package.size <= INLINE_LIMIT:
         with open(package.file, "rb") as file:
@@ -188,19 +189,38 @@ def describe(document: Optional[Mapping]) -> Dict[str, Any]:
     return described
 
 
-def launcher() -> Dict[str, Any]:
-    """How nodes start this program's zygotes: the `launcher` of a driver's hello."""
+#: Names of GPUs by their numbers, in the environment of workers. (Agents drop what begins with IORUN_.)
+DEVICES = "_IORUN_VISIBLE_DEVICES"
+#: The job's `LoggingConfig` as JSON, in the environment of workers.
+LOGGING = "_IORUN_LOGGING"
+
+
+def launcher(devices: str = "", log_config: str = "") -> Dict[str, Any]:
+    """How nodes start this program's zygotes: the `launcher` of a driver's hello.
+
+    `devices`: the names of the GPUs that the program's own network has, where it says so.
+    `log_config`: how workers are to log, as JSON.
+    """
     paths = [os.path.abspath(path) if path == "" else path for path in sys.path]
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if script:
+    program = sys.modules.get("__main__")
+    script = getattr(program, "__file__", None)
+    # `python -m` looks where it was started, not where the module lies.
+    if script and getattr(program, "__spec__", None) is None:
         paths.insert(0, os.path.dirname(os.path.abspath(script)))
     paths = list(dict.fromkeys(path for path in paths if isinstance(path, str)))
     argv = [sys.executable or "python3", "-c", START, "--sys-path", json.dumps(paths)]
     if "numpy" in sys.modules:
         argv += ["--preload", "numpy"]
+    if sys.modules.get("ray") is sys.modules["iorun"]:
+        argv += ["--alias", "ray"]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("IORUN_")
     }
+    if devices:
+        environment[DEVICES] = devices
+    environment.pop(LOGGING, None)
+    if log_config:
+        environment[LOGGING] = log_config
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if os.path.basename(source) not in ("site-packages", "dist-packages"):
         # Not installed: the zygote could not find this package before it reads its arguments.

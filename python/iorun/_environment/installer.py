@@ -129,12 +129,14 @@ def _pip_command(wanted: Dict[str, Any], path: str, deadline: float, progress: P
 def _uv_command(wanted: Dict[str, Any], path: str, deadline: float, progress: Progress) -> None:
     python = os.path.join(path, "bin", "python")
     version = wanted.get("uv_version")
-    uv = shutil.which("uv")
+    uv = shutil.which("uv") or shutil.which("uv", path=os.path.dirname(sys.executable))
     if version or uv is None:
         requirement = "uv"
         if version:
             requirement += version if version[0] in "=<>!~" else f"=={version}"
-        _pip_command({"packages": [requirement]}, path, deadline, progress)
+        # One that the base has would satisfy pip, and leave none here.
+        wish = {"packages": [requirement], "pip_install_options": ["--ignore-installed"]}
+        _pip_command(wish, path, deadline, progress)
         uv = os.path.join(path, "bin", "uv")
     options = list(wanted.get("uv_pip_install_options", []))
     links = os.environ.get("PIP_FIND_LINKS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 import zipfile
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
@@ -15,6 +16,11 @@ SIZE_LIMIT = 500 << 20
 #: The most that a package may unpack to, and the most files it may have.
 UNPACKED_LIMIT = 4 << 30
 FILES_LIMIT = 100_000
+#: How much larger than its file it may become, beyond what a folder may hold: programs and data
+#: become two to ten times as large, zeros a thousand times.
+RATIO_LIMIT = 200
+#: How long unpacking may take.
+UNPACK_SECONDS = 600.0
 
 #: Left out unless IORUN_RUNTIME_ENV_DEFAULT_EXCLUDES (comma-separated) says otherwise.
 DEFAULT_EXCLUDES = ".git,.venv,venv,__pycache__"
@@ -201,18 +207,32 @@ def store(target: str, content: bytes) -> None:
     _publish(target)
 
 
+def check(archive: str, entries: List[zipfile.ZipInfo], name: str = "") -> None:
+    """Raises ValueError where an archive would unpack to more than it may.
+
+    Its entries say how large they are, and no more than that is ever read of one.
+    """
+    total = sum(entry.file_size for entry in entries)
+    limit = min(UNPACKED_LIMIT, max(SIZE_LIMIT, RATIO_LIMIT * os.path.getsize(archive)))
+    if total > limit or len(entries) > 2 * FILES_LIMIT:
+        raise ValueError(
+            f"{name or archive} would unpack to {_mib(total)} in {len(entries):,} files; the "
+            f"maximum is {_mib(limit)} in {2 * FILES_LIMIT:,}."
+        )
+
+
 def unpack(archive: str, folder: str) -> None:
     """Unpacks a package. Raises ValueError where it is malformed, unsafe or too large."""
+    deadline = time.monotonic() + UNPACK_SECONDS
     try:
         with zipfile.ZipFile(archive) as source:
             entries = source.infolist()
-            total = sum(entry.file_size for entry in entries)
-            if total > UNPACKED_LIMIT or len(entries) > 2 * FILES_LIMIT:
-                raise ValueError(
-                    f"{archive} would unpack to {_mib(total)} in {len(entries):,} files; the "
-                    f"maximum is {_mib(UNPACKED_LIMIT)} in {2 * FILES_LIMIT:,}."
-                )
+            check(archive, entries)
             for entry in entries:
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"{archive} could not be unpacked within {UNPACK_SECONDS:.0f} s."
+                    )
                 # `extract` keeps every entry below the folder.
                 path = source.extract(entry, folder)
                 mode = (entry.external_attr >> 16) & 0o777

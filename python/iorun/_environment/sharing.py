@@ -32,7 +32,7 @@ def share(document: Dict[str, Any], core: "CoreWorker") -> Dict[str, Any]:
     """The document, its large packages with references where other nodes may need them."""
     entries = [*document.get("py_modules", ()), document.get("working_dir") or {}]
     large = [entry for entry in entries if "file" in entry and "reference" not in entry]
-    if not large or len(core.request(ops.NODES, {})[0].get("nodes", ())) < 2:
+    if not large or not _is_needed_elsewhere(core):
         return document
 
     def shared(entry: Mapping) -> Mapping:
@@ -44,6 +44,13 @@ def share(document: Dict[str, Any], core: "CoreWorker") -> Dict[str, Any]:
     if "working_dir" in document:
         document["working_dir"] = shared(document["working_dir"])
     return document
+
+
+def _is_needed_elsewhere(core: "CoreWorker") -> bool:
+    # A driver in a sandbox inherits its arena; no worker sees its files, not even on its own node.
+    if str((core.hello.get("arena") or {}).get("path", "")).startswith("/proc/"):
+        return True
+    return len(core.request(ops.NODES, {})[0].get("nodes", ())) > 1
 
 
 def _reference(entry: Mapping, core: "CoreWorker") -> List[str]:

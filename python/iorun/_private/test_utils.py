@@ -14,6 +14,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import iorun
+from iorun import _network
 from iorun._common.test_utils import (
     Semaphore,
     SignalActor,
@@ -30,17 +31,22 @@ __all__ = [
     "SignalActor",
     "async_wait_for_condition",
     "chdir",
+    "check_call_ray",
     "check_call_subprocess",
     "client_test_enabled",
     "convert_actor_state",
     "dicts_equal",
     "find_free_port",
+    "generate_runtime_env_dict",
     "generate_system_config_map",
     "get_actor_node_id",
+    "get_error_message",
     "get_non_head_nodes",
     "get_other_nodes",
+    "init_error_pubsub",
     "is_placement_group_removed",
     "kill_actor_and_wait_for_failure",
+    "kill_raylet",
     "object_memory_usage",
     "placement_group_assert_no_leak",
     "put_object",
@@ -49,6 +55,8 @@ __all__ = [
     "run_string_as_driver_stdout_stderr",
     "same_elements",
     "skip_flaky_core_test_premerge",
+    "wait_for_assertion",
+    "wait_for_children_of_pid",
     "wait_for_condition",
     "wait_for_num_actors",
     "wait_for_pid_to_exit",
@@ -144,6 +152,16 @@ def check_call_subprocess(
         check=True,
     )
     return done.stdout, done.stderr
+
+
+def check_call_ray(
+    args: List[str], capture_stdout: bool = False, capture_stderr: bool = False
+) -> Tuple[Optional[bytes], Optional[bytes]]:
+    """Runs `iorun` with these arguments; Ray's `start`, `stop` and `status` are translated."""
+    known = {"start": ["up", "--nodes", "1"], "stop": ["down"], "status": ["status"]}
+    if args and args[0] in known:
+        args = known[args[0]]
+    return check_call_subprocess([_network.find_binary(), *args], capture_stdout, capture_stderr)
 
 
 def run_string_as_driver(
@@ -387,3 +405,153 @@ def wait_until_succeeded_without_exception(
                     raise RuntimeError(f"Timed out while testing, {error!r}") from error
                 return False
         time.sleep(retry_interval_ms / 1000)
+
+
+def wait_for_children_of_pid(pid: int, num_children: int = 1, timeout: float = 20) -> None:
+    """Waits until a process has so many children; else `TimeoutError`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        children = _children(pid)
+        if len(children) >= num_children:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"Timed out while waiting for process {pid} children to start "
+                f"({len(children)}/{num_children} started: {children})."
+            )
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> List[int]:
+    found: List[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except FileNotFoundError:
+        pass
+    return found
+
+
+def wait_for_assertion(
+    assertion_predictor: Callable[..., Any],
+    timeout: float = 10,
+    retry_interval_ms: int = 100,
+    raise_exceptions: bool = False,
+    **kwargs: Any,
+) -> None:
+    """Calls a function until it raises no `AssertionError`; at the end raises its last one."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            assertion_predictor(**kwargs)
+            return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        except Exception:
+            if raise_exceptions or time.monotonic() > deadline:
+                raise
+        time.sleep(retry_interval_ms / 1000)
+
+
+def generate_runtime_env_dict(
+    field: str, spec_format: str, tmp_path: Any, pip_list: Optional[List[str]] = None
+) -> Dict[str, Any]:
+    """A `runtime_env` of pip packages: as a list, or as the path of a requirements file."""
+    packages = pip_list or ["pip-install-test==0.5"]
+    if field != "pip":
+        raise ValueError(f"runtime_env[{field!r}] is not supported here.")
+    if spec_format == "python_object":
+        return {"pip": packages}
+    file = tmp_path / f"requirements-{abs(hash(str(packages)))}.txt"
+    file.write_text("\n".join(packages))
+    return {"pip": str(file)}
+
+
+def kill_raylet(raylet: Dict[str, Any], graceful: bool = False) -> None:
+    """Ends the agent of a node of `nodes()`; with it all processes on that node."""
+    import signal
+
+    wanted = raylet["NodeID"]
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        folder = _node_folder(pid)
+        hub = _network.hub_of_folder(folder) if folder else None
+        if hub is not None and hub.node == wanted:
+            # Whoever listens there; its helpers look like it.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(hub.socket)
+                told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            agent = int.from_bytes(told[:4], sys.byteorder)
+            os.kill(agent, signal.SIGTERM if graceful else signal.SIGKILL)
+            wait_for_pid_to_exit(agent)
+            return
+    raise ValueError(f"No agent of the node {wanted} runs on this machine.")
+
+
+def _node_folder(pid: int) -> Any:
+    """The state folder of the agent that a process is; None for other processes."""
+    from pathlib import Path
+
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return None
+    for option, command in (("--folder", "node"), ("--state-dir", "join")):
+        if len(words) > 2 and words[1] == command and option in words[:-1]:
+            return Path(words[words.index(option) + 1])
+    return None
+
+
+class _ErrorSubscriber:
+    """The errors of tasks that end from now on, in Ray's form."""
+
+    def __init__(self) -> None:
+        from iorun._core import unhandled
+
+        self._found: List[Dict[str, Any]] = []
+        self._module = unhandled
+        self._before = unhandled.handler
+        unhandled.handler = self._take
+
+    def _take(self, error: BaseException) -> None:
+        kind = "task" if isinstance(error, iorun.exceptions.RayTaskError) else "worker_died"
+        self._found.append({"type": kind, "error_message": str(error)})
+        self._before(error)
+
+    def poll(self, timeout: Optional[float] = None) -> Tuple[Any, Optional[Dict[str, Any]]]:
+        """The next one, or (None, None)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._found:
+            if deadline is not None and time.monotonic() > deadline:
+                return None, None
+            time.sleep(0.02)
+        return None, self._found.pop(0)
+
+    def subscribe(self) -> None:
+        """It does from the start."""
+
+    def close(self) -> None:
+        """Lets errors go where they went before."""
+        self._module.handler = self._before
+
+
+def init_error_pubsub() -> _ErrorSubscriber:
+    """Hears of the errors of tasks that nobody asks for. `close()` it."""
+    return _ErrorSubscriber()
+
+
+def get_error_message(
+    subscriber: Any, num: float = 1e6, error_type: Optional[str] = None, timeout: float = 20
+) -> List[Dict[str, Any]]:
+    """At most so many errors (of a kind), as they come within the time."""
+    deadline = time.monotonic() + timeout
+    messages: List[Dict[str, Any]] = []
+    while len(messages) < num and time.monotonic() < deadline:
+        _, error = subscriber.poll(timeout=max(0.0, deadline - time.monotonic()))
+        if error is None:
+            break
+        if error_type is None or error["type"] == error_type:
+            messages.append(error)
+    return messages

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import iorun
-from iorun._core import global_state
+from iorun._core import global_state, unhandled
 from iorun._core.objects import ARENA, FULL, HANDLE_SUFFIX, PLAIN
 from iorun import cloudpickle as pickle  # noqa: F401 - Ray's programs find it here
 from iorun._init import RayContext
+from iorun.ids import ActorID, JobID, NodeID
 
 __all__ = ["RayContext", "get", "global_worker", "init", "is_initialized", "put", "shutdown"]
 
@@ -18,6 +19,18 @@ is_initialized = iorun.is_initialized
 init, shutdown = iorun.init, iorun.shutdown
 get, put, wait, kill, cancel = iorun.get, iorun.put, iorun.wait, iorun.kill, iorun.cancel
 get_gpu_ids, remote = iorun.get_gpu_ids, iorun.remote
+
+
+def _unhandled_error_handler(error: BaseException) -> None:
+    """What is done with an error that nobody asks for; tests put their own here."""
+    unhandled.log(error)
+
+
+def _handle(error: BaseException) -> None:
+    _unhandled_error_handler(error)
+
+
+unhandled.handler = _handle
 
 
 class _CoreWorker:
@@ -40,12 +53,16 @@ class _CoreWorker:
                     counts[id.hex().encode()] = {"local": local, "submitted": submitted}
             return counts
 
-    def object_exists(self, object_ref: Any) -> bool:
-        """Whether the object has a value that has not been deleted."""
+    def object_exists(self, object_ref: Any, memory_store_only: bool = False) -> bool:
+        """Whether the object has a value that has not been deleted.
+
+        `memory_store_only`: and that this process has itself, outside of shared memory.
+        """
         core = global_state.require()
         with core.loop.lock:
             entry = core.objects.entries.get(object_ref.binary())
-            return entry is not None and entry.state in (PLAIN, FULL, ARENA)
+            kinds = (PLAIN, FULL) if memory_store_only else (PLAIN, FULL, ARENA)
+            return entry is not None and entry.state in kinds
 
     def get_owner_address(self, object_ref: Any) -> str:
         """The owner's worker id as hexadecimal text."""
@@ -97,12 +114,12 @@ class _GlobalWorker:
     @property
     def current_job_id(self) -> Any:
         """The job."""
-        return iorun.get_runtime_context().job_id
+        return JobID(iorun.get_runtime_context().get_job_id().encode())
 
     @property
     def current_node_id(self) -> Any:
         """The node."""
-        return iorun.get_runtime_context().node_id
+        return NodeID.from_hex(iorun.get_runtime_context().get_node_id())
 
     @property
     def worker_id(self) -> bytes:
@@ -117,7 +134,8 @@ class _GlobalWorker:
     @property
     def actor_id(self) -> Any:
         """The actor that this process is."""
-        return iorun.get_runtime_context().actor_id
+        text = iorun.get_runtime_context().get_actor_id()
+        return None if text is None else ActorID.from_hex(text)
 
     def check_connected(self) -> None:
         """Raises where the process is not attached."""

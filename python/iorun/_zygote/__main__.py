@@ -19,7 +19,7 @@ from iorun._zygote.zygote import Zygote, fail
 
 def main() -> int:
     """Runs until the hub goes or says stop."""
-    sys_path, preload = _arguments(sys.argv[1:])
+    sys_path, preload, alias = _arguments(sys.argv[1:])
     needed = ("IORUN_HUB", "IORUN_JOB_ID", "IORUN_TOKEN")
     missing = [name for name in needed if name not in os.environ]
     if missing:
@@ -60,6 +60,8 @@ def main() -> int:
         if malformed:
             fail(link, malformed)
         _extend_path(sys_path)
+        if alias == "ray":
+            importlib.import_module("iorun.as_ray")
         try:
             pid = os.getpid()
             build(document, lambda text: link.note(hub_link.PROGRESS, {"text": text, "pid": pid}))
@@ -73,8 +75,9 @@ def main() -> int:
     return 0
 
 
-def _arguments(arguments: List[str]) -> Tuple[List[str], List[str]]:
+def _arguments(arguments: List[str]) -> Tuple[List[str], List[str], str]:
     sys_path: List[str] = []
+    alias = ""
     preload: List[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -83,8 +86,10 @@ def _arguments(arguments: List[str]) -> Tuple[List[str], List[str]]:
             sys_path = [path for path in json.loads(value) if isinstance(path, str)]
         elif argument == "--preload":
             preload.append(value)
+        elif argument == "--alias":
+            alias = value
         # Options of a later release are skipped with their values.
-    return sys_path, preload
+    return sys_path, preload, alias
 
 
 def _extend_path(driver: List[str]) -> None:

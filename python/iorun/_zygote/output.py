@@ -77,6 +77,16 @@ class OutputPipe:
             return self._decoded(rest), False
         return [], False
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether there is the beginning of a line whose end has not come."""
+        return bool(self._rest)
+
+    def take_rest(self) -> List[Output]:
+        """The beginning of a line as a line of its own: its end may come late, or never."""
+        rest, self._rest = self._rest, b""
+        return self._decoded(rest)
+
     def _decoded(self, data: bytes, empty_too: bool = False) -> List[Output]:
         if not data and not empty_too:
             return []

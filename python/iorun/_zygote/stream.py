@@ -16,6 +16,8 @@ from iorun._core import global_state
 #: How a line begins that is no output, but a name.
 MARK = "\x1eiorun:name:"
 NAME_LIMIT = 200
+#: So many seconds a line may be without its end before it is written.
+_PATIENCE = 0.05
 
 
 class WorkerStream(io.TextIOWrapper):
@@ -30,6 +32,7 @@ class WorkerStream(io.TextIOWrapper):
         )
         self._announced = ""
         self._at_start = True
+        self._is_due = False
 
     def write(self, text: str) -> int:
         if self._at_start:
@@ -38,11 +41,27 @@ class WorkerStream(io.TextIOWrapper):
                 self._announced = name
                 super().write(f"{MARK}{name}\n{text}")
                 self._at_start = text.endswith("\n")
+                if not self._at_start and not self._is_due:
+                    self._flush_soon()
                 return len(text)
         written = super().write(text)
         if text:
             self._at_start = text.endswith("\n")
+        if not self._at_start and not self._is_due:
+            self._flush_soon()
         return written
+
+    def _flush_soon(self) -> None:
+        """What has no end of line yet is to be seen, too, in case the end does not come."""
+        loop = getattr(global_state.worker(), "loop", None)
+        if loop is not None:
+            self._is_due = True
+            # Without the core's lock: the pipe may be full.
+            loop.after(_PATIENCE, lambda: loop.deferred.append((self._flush_rest, ())))
+
+    def _flush_rest(self) -> None:
+        self._is_due = False
+        self.flush()
 
 
 def _current_name() -> str:

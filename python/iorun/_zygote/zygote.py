@@ -14,12 +14,14 @@ from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple
 from iorun._environment import cache
 from iorun._zygote import child, hub_link
 from iorun._zygote.hub_link import OUT_HIGH, HubGone, HubLink
-from iorun._zygote.output import LastLines, OutputPipe
+from iorun._zygote.output import LastLines, Output, OutputPipe
 
 #: Imported one by one while nobody wants a fork: common, and too slow to import before.
 _LATER = ("asyncio", "concurrent.futures", "inspect", "logging", "traceback", "uuid", "contextlib")
 _IDLE = 0.1
 _STOP_GRACE = 1.0
+#: A line whose end has not come for so many seconds is passed on without it.
+_UNENDED = 0.3
 
 
 class Worker:
@@ -41,6 +43,8 @@ class Zygote:
         self._pid = os.getpid()
         self._workers: Dict[int, Worker] = {}
         self._pipes: Dict[int, Tuple[OutputPipe, Worker]] = {}
+        #: Pipes with a line that has no end yet, and since when.
+        self._unended: Dict[int, float] = {}
         self._later = [*preload, *_LATER]
         self._stopping = False
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -84,7 +88,7 @@ class Zygote:
         self._stopping = True
 
     def _turn(self) -> None:
-        ready = self._poll.poll(_IDLE if self._later else None)
+        ready = self._poll.poll(_IDLE if self._later else _UNENDED if self._unended else None)
         if not ready and self._later:
             self._import_one()
             return
@@ -99,7 +103,22 @@ class Zygote:
                 self._read(*self._pipes[fd])
         if reap:
             self._reap()
+        if self._unended:
+            self._pass_on_unended()
         self._balance()
+
+    def _pass_on_unended(self) -> None:
+        """A line without an end, as of `print(".", end="")`, is shown all the same, a little later."""
+        now = time.monotonic()
+        for fd, since in list(self._unended.items()):
+            if now - since < _UNENDED or self._paused or self.link.waiting >= OUT_HIGH:
+                continue
+            pipe, worker = self._pipes[fd]
+            # Its end may be in the pipe.
+            self._read(pipe, worker)
+            if fd in self._unended and pipe.is_empty:
+                del self._unended[fd]
+                self._tell(pipe, worker, pipe.take_rest())
 
     def _import_one(self) -> None:
         name = self._later.pop(0)
@@ -202,6 +221,18 @@ class Zygote:
     def _read(self, pipe: OutputPipe, worker: Worker) -> bool:
         """Passes on what one read gives; whether there may be more in the pipe."""
         outputs, over = pipe.read()
+        self._tell(pipe, worker, outputs)
+        if outputs or over:
+            self._unended.pop(pipe.fd, None)
+        if over:
+            self._poll.unregister(pipe.fd)
+            del self._pipes[pipe.fd]
+            pipe.close()
+        elif pipe.has_rest:
+            self._unended.setdefault(pipe.fd, time.monotonic())
+        return not over and not pipe.is_empty
+
+    def _tell(self, pipe: OutputPipe, worker: Worker, outputs: List[Output]) -> None:
         for output in outputs:
             content = {
                 "worker": worker.worker,
@@ -212,11 +243,6 @@ class Zygote:
             if output.name:
                 content["name"] = output.name
             self.link.note(hub_link.OUTPUT, content)
-        if over:
-            self._poll.unregister(pipe.fd)
-            del self._pipes[pipe.fd]
-            pipe.close()
-        return not over and not pipe.is_empty
 
     def _reap(self) -> None:
         while self._workers:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, Iterable, Iterator, Optional
 
-__all__ = ["safe_print", "tqdm"]
+__all__ = ["instance", "safe_print", "tqdm"]
 
 _INTERVAL = 0.5
 
@@ -54,6 +54,8 @@ class tqdm:  # noqa: N801 - the name that programs know
         self._show(True)
 
     def _show(self, now: bool = False) -> None:
+        if _manager.is_hidden:
+            return
         moment = time.monotonic()
         if self.n == self._last or not (now or moment - self._shown >= self._interval):
             return
@@ -80,3 +82,26 @@ def safe_print(*args: Any, **kwargs: Any) -> None:
     """`print`, one write a line."""
     kwargs.setdefault("flush", True)
     print(*args, **kwargs)
+
+
+class _BarManager:
+    """The bars of this process."""
+
+    def __init__(self) -> None:
+        self.is_hidden = False
+
+    def hide_bars(self) -> None:
+        """Shows none until `unhide_bars`."""
+        self.is_hidden = True
+
+    def unhide_bars(self) -> None:
+        """Shows them again."""
+        self.is_hidden = False
+
+
+_manager = _BarManager()
+
+
+def instance() -> _BarManager:
+    """What holds the bars of this process."""
+    return _manager

@@ -7,6 +7,8 @@ import json
 import os
 from typing import Any, Callable, Dict, List, Optional, Union
 
+from iorun._environment import remote
+
 __all__ = ["RuntimeEnv", "RuntimeEnvConfig"]
 
 _KNOWN = {
@@ -67,7 +69,7 @@ class RuntimeEnv(dict):
     """A checked environment; a plain dict of the same keys is as good in every option.
 
     `env_vars`: variables. `working_dir`: a folder or a zip that becomes the current folder.
-    `py_modules`: folders or files of modules. `pip`, `uv`: packages (a list, a requirements file,
+    `py_modules`: folders or files of modules. Both may be zips on the web (`https://…/x.zip`). `pip`, `uv`: packages (a list, a requirements file,
     or a dict with "packages"), installed once and kept by content. `excludes`: patterns as in a
     .gitignore, of files that are not packed. `worker_process_setup_hook`: a function, or the name
     of one, that each worker calls before its first task.
@@ -222,10 +224,12 @@ class RuntimeEnv(dict):
 
 
 def _local(path: str, field: str) -> str:
+    if remote.is_remote(path):
+        return remote.check(path, field)
     if "://" in path:
         raise ValueError(
-            f"runtime_env[{field!r}] must be a folder or a zip on this machine, not {path!r}: "
-            "fetch it first."
+            f"runtime_env[{field!r}] must be a folder or a zip on this machine, or a zip on the web "
+            f"(https://), not {path!r}: fetch it first."
         )
     full = os.path.abspath(os.path.expanduser(path))
     if not os.path.exists(full):

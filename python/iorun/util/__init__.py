@@ -8,6 +8,7 @@ from iorun import _init
 from iorun.util import scheduling_strategies
 from iorun.util.actor_pool import ActorPool
 from iorun.util.check_serialize import inspect_serializability
+from iorun.util.client_connect import connect, disconnect
 from iorun.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
 from iorun.util.helpers import as_completed, map_unordered
 from iorun.util.placement_group import (
@@ -22,8 +23,10 @@ from iorun.util.serialization import deregister_serializer, register_serializer
 __all__ = [
     "ActorPool",
     "as_completed",
+    "connect",
     "deregister_serializer",
     "disable_log_once_globally",
+    "disconnect",
     "enable_periodic_logging",
     "get_current_placement_group",
     "get_node_ip_address",
@@ -59,18 +62,23 @@ def get_node_instance_id() -> str:
 
 def __getattr__(name: str) -> Any:
     # Loaded when a program asks for them: `import iorun` stays quick.
-    if name in (
+    module = {"pdb": "rpdb", "ray_debugpy": "debugpy"}.get(name, name)
+    if module in (
         "accelerators",
+        "annotations",
         "collective",
-        "state",
+        "debugpy",
+        "iter",
         "metrics",
-        "queue",
         "multiprocessing",
+        "queue",
+        "rpdb",
+        "state",
         "tracing",
     ):
         import importlib
 
-        return importlib.import_module(f"iorun.util.{name}")
+        return importlib.import_module(f"iorun.util.{module}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,8 +1,20 @@
-"""Ray's marks of stability, for programs that put them on their own functions. They do nothing."""
+"""Ray's marks of stability, for programs that put them on their own functions."""
 
 from __future__ import annotations
 
+import functools
+import warnings
+from enum import Enum
 from typing import Any, Callable
+
+
+class AnnotationType(Enum):
+    """The kinds of marks."""
+
+    PUBLIC_API = "PublicAPI"
+    DEVELOPER_API = "DeveloperAPI"
+    DEPRECATED = "Deprecated"
+    UNKNOWN = "Unknown"
 
 
 def _mark(*args: Any, **_options: Any) -> Any:
@@ -15,11 +27,34 @@ def _mark(*args: Any, **_options: Any) -> Any:
     return keep
 
 
-PublicAPI = DeveloperAPI = Deprecated = _mark
+PublicAPI = DeveloperAPI = _mark
 
 
 class RayDeprecationWarning(DeprecationWarning):
-    """Ray warns of old names with it; this package never does."""
+    """A use of an old name."""
 
 
-__all__ = ["Deprecated", "DeveloperAPI", "PublicAPI", "RayDeprecationWarning"]
+def Deprecated(*args: Any, message: str = "", warning: bool = False) -> Any:  # noqa: N802
+    """Marks a function as an old one; with `warning` its callers are warned."""
+    if len(args) == 1 and callable(args[0]):
+        return args[0]
+
+    def wrap(target: Callable) -> Callable:
+        if not warning:
+            return target
+
+        @functools.wraps(target)
+        def warned(*given: Any, **named: Any) -> Any:
+            warnings.warn(
+                f"{target.__qualname__} is deprecated. {message}".strip(),
+                RayDeprecationWarning,
+                stacklevel=2,
+            )
+            return target(*given, **named)
+
+        return warned
+
+    return wrap
+
+
+__all__ = ["AnnotationType", "Deprecated", "DeveloperAPI", "PublicAPI", "RayDeprecationWarning"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Optional
 
-__all__ = ["disable_log_once_globally", "enable_periodic_logging", "log_once"]
+__all__ = ["disable_log_once_globally", "enable_periodic_logging", "log_once", "reset_log_once"]
 
 _PERIOD_SECONDS = 60.0
 
@@ -39,6 +40,15 @@ def disable_log_once_globally() -> None:
     """Makes `log_once` answer False from now on."""
     global _disabled
     _disabled = True
+
+
+def reset_log_once(key: Optional[str] = None) -> None:
+    """Makes `log_once` answer True again: of one key, or of all."""
+    with _lock:
+        if key is None:
+            _said.clear()
+        else:
+            _said.discard(key)
 
 
 def enable_periodic_logging() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any, Dict, List, Optional
 
@@ -20,6 +21,8 @@ __all__ = [
     "validate_placement_group",
 ]
 
+logger = logging.getLogger(__name__)
+
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD", "SITE"}
 
 _ONE_NODE_DOES = {"PACK", "SPREAD", "STRICT_PACK"}
@@ -35,11 +38,8 @@ class PlacementGroup:
         id: PlacementGroupID,
         bundle_cache: Optional[List[Dict]] = None,
         _creation: Optional[requests.Asked] = None,
-        _never: str = "",
     ):
         self._id = id
-        # Why no set of the nodes that there were could hold it; empty where one could.
-        self._never = _never
         self.bundle_cache = bundle_cache
         # Until the head has heard of it.
         self._creation = _creation
@@ -76,11 +76,12 @@ class PlacementGroup:
         return self._id.is_nil()
 
     def ready(self) -> Any:
-        """A ref that is ready when all bundles are reserved; its value is the group."""
+        """A ref that is ready when all bundles are reserved; its value is the group.
+
+        Where no set of today's nodes can hold them it waits for a node to join, as Ray's does.
+        """
         if self.is_empty:
             return iorun.put(self)
-        if self._never and not self.wait(0):
-            return _refused.options(num_cpus=0, name="PlacementGroup.ready").remote(self._never)
         # A task inside the group: it runs as soon as the group has its bundles, and fails with
         # it. It needs no resources of its own.
         return _when_ready.options(
@@ -190,8 +191,9 @@ def placement_group(
     `strategy`: PACK (few nodes), SPREAD (many nodes), STRICT_PACK (one node), STRICT_SPREAD (a
     node of its own for each bundle), or SITE (nodes whose measured round trips to each other are
     at most `max_round_trip_ms`). The group ends with the job unless `lifetime="detached"`.
-    Where no set of the nodes there are can hold it, `ready()` fails at once with what comes nearest,
-    and `wait()` is False until a node joins that makes it possible.
+    With `_soft_target_node_id` a STRICT_PACK group is made on that node where it has room now.
+    Where no set of the nodes there are can hold it, a warning says what comes nearest, and the
+    group stays pending until a node joins that makes it possible.
     """
     strategy = _node_strategy(strategy, topology_strategy)
     _validate(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
@@ -208,12 +210,35 @@ def placement_group(
     }
     if max_round_trip_ms is not None:
         request["maxRoundTripMilliseconds"] = max_round_trip_ms
+    if _soft_target_node_id and _is_made_on(request, _soft_target_node_id):
+        return PlacementGroup(group, specs)
+    group = PlacementGroupID.from_hex(request["group"])
     # A group that one node like this can hold is no impossible one, and needs no answer yet.
     if not name and not labels and strategy in _ONE_NODE_DOES and requests.fits_here(specs):
         return PlacementGroup(group, specs, requests.Asked(requests.CREATE, request))
     answer = requests.ask(requests.CREATE, request)
-    never = answer.get("reason", "") if answer.get("state") == "INFEASIBLE" else ""
-    return PlacementGroup(group, specs, _never=never)
+    if answer.get("state") == "INFEASIBLE":
+        logger.warning(
+            "Placement group %s waits for a node to join: no set of today's nodes can hold it. %s",
+            name or group.hex(),
+            answer.get("reason", ""),
+        )
+    return PlacementGroup(group, specs)
+
+
+def _is_made_on(request: Dict[str, Any], node: str) -> bool:
+    """Whether the group could be made on this node at once; else nothing is left of the attempt."""
+    wanted = {_NODE_ID_LABEL: node}
+    labels = [
+        {**label, **wanted} for label in request["labels"] or [{} for _ in request["bundles"]]
+    ]
+    answer = requests.ask(requests.CREATE, {**request, "labels": labels})
+    if answer.get("state") == "CREATED":
+        return True
+    requests.remove(request["group"])
+    # The head keeps the ids of those that were removed.
+    request["group"] = PlacementGroupID.from_random().hex()
+    return False
 
 
 def remove_placement_group(placement_group: PlacementGroup) -> None:
@@ -291,9 +316,8 @@ def _when_ready(group: PlacementGroup) -> PlacementGroup:
     return group
 
 
-@iorun.remote
-def _refused(reason: str) -> None:
-    raise iorun.exceptions.TaskUnschedulableError(f"its placement group: {reason}")
+#: The head's words -> Ray's.
+_STATES = {"CREATED": "FINISHED", "PENDING": "NO_RESOURCES"}
 
 
 def _table_row(group: dict) -> dict:
@@ -309,7 +333,7 @@ def _table_row(group: dict) -> dict:
         "strategy": group.get("strategy", ""),
         # One that no set of today's nodes can hold waits for others.
         "state": "PENDING" if state == "INFEASIBLE" else state,
-        "stats": {"scheduling_state": state},
+        "stats": {"scheduling_state": _STATES.get(state, state)},
     }
 
 

@@ -31,7 +31,9 @@ class PlacementGroupSchedulingStrategy:
 
 
 class NodeAffinitySchedulingStrategy:
-    """Runs on one node. A soft one goes elsewhere when the node is gone or can never hold it."""
+    """Runs on one node. A soft one goes elsewhere when the node is gone or can never hold it;
+    with `_spill_on_unavailable` also while it has no room. With `_fail_on_unavailable` it is an
+    error where the node has no room."""
 
     def __init__(
         self,
@@ -43,6 +45,10 @@ class NodeAffinitySchedulingStrategy:
         # `NodeID` values and their hexadecimal text are both taken.
         self.node_id = node_id.hex() if not isinstance(node_id, str) else node_id
         self.soft = soft
+        if _fail_on_unavailable and soft:
+            raise ValueError("_fail_on_unavailable cannot be set when soft is True.")
+        if _spill_on_unavailable and not soft:
+            raise ValueError("_spill_on_unavailable cannot be set when soft is False.")
         self._spill_on_unavailable = _spill_on_unavailable
         self._fail_on_unavailable = _fail_on_unavailable
 

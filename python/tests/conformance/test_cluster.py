@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 
 import numpy as np
 import pytest
@@ -36,6 +37,74 @@ def test_nodes_are_added_and_used(cluster):
     here = ray.get(where.options(resources={"head": 0.1}).remote())
     there = ray.get(where.options(resources={"second": 0.1}).remote())
     assert here != there and here == ray.get_runtime_context().get_node_id()
+
+
+def test_memory_that_is_asked_for_is_kept_for_whoever_waits(cluster):
+    # A waiting task lends its CPU, and nothing else.
+    gib = 1024**3
+    cluster.add_node(num_cpus=1, memory=gib, resources={"second": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+    there = {node["NodeID"]: node["Resources"] for node in ray.nodes()}
+    assert gib in [resources["memory"] for resources in there.values()]
+
+    @ray.remote
+    class Gate:
+        def __init__(self):
+            self.is_open = False
+            self.is_asked = False
+
+        def open(self):
+            self.is_open = True
+
+        def is_passed(self):
+            self.is_asked = True
+            return self.is_open
+
+        def was_asked(self):
+            return self.is_asked
+
+    need = {"memory": 600 * 2**20, "num_cpus": 0.1, "resources": {"second": 0.1}}
+    gate = Gate.options(num_cpus=0).remote()
+
+    @ray.remote
+    def hold(gate):
+        while not ray.get(gate.is_passed.remote()):
+            time.sleep(0.01)
+
+    holding = hold.options(**need).remote(gate)
+    while not ray.get(gate.was_asked.remote()):
+        time.sleep(0.01)
+    actor = Gate.options(**need).remote()
+    first = actor.is_passed.remote()
+    assert ray.wait([first], timeout=1)[0] == []
+    ray.get(gate.open.remote())
+    ray.get(holding, timeout=30)
+    assert ray.get(first, timeout=30) is False
+
+
+def test_each_task_with_gpus_sees_its_own(cluster):
+    for _ in range(2):
+        cluster.add_node(num_cpus=2, num_gpus=2)
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.wait_for_nodes()
+
+    def own():
+        time.sleep(0.02)
+        gpus = ray.get_gpu_ids()
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return os.getpid(), len(gpus), seen == ",".join(map(str, gpus))
+
+    with_gpus = {count: ray.remote(num_gpus=count)(own) for count in (1, 2)}
+    # Nor does one without any see those of others.
+    without = ray.remote(own).options(scheduling_strategy="SPREAD")
+    assert {told[1:] for told in ray.get([without.remote() for _ in range(6)])} == {(0, True)}
+    wanted = [1, 2, 1] * 16
+    found = ray.get([with_gpus[count].remote() for count in wanted])
+    assert [count for _, count, _ in found] == wanted
+    assert all(alike for _, _, alike in found)
+    # Libraries look when they start: a process shows its GPUs to one task alone.
+    assert len({pid for pid, _, _ in found}) == len(wanted)
 
 
 def test_objects_and_actors_across_nodes(cluster):
@@ -265,3 +334,12 @@ def test_an_actor_makes_a_lost_result_again(cluster):
     cluster.add_node(num_cpus=2, resources={"second": 2})
     assert ray.get(one, timeout=50)[0] == 7
     assert [ray.get(ref, timeout=50)[0] for ref in many] == [0, 1, 2]
+
+
+def test_a_group_that_nothing_can_hold_waits_for_a_node_that_does(cluster):
+    ray.init(address=cluster.address, log_to_driver=False)
+    group = groups.placement_group([{"late": 1}])
+    ready = group.ready()
+    assert ray.wait([ready], timeout=0.5) == ([], [ready])
+    cluster.add_node(num_cpus=1, resources={"late": 1})
+    assert ray.get(ready, timeout=30) == group and group.wait(10)

@@ -1,6 +1,7 @@
 """Tasks and methods that yield."""
 
 import asyncio
+import concurrent.futures
 import time
 
 import numpy as np
@@ -272,3 +273,42 @@ def test_an_error_behind_all_results_takes_none_away(shared):
         raise ValueError("too late")
 
     assert ray.get(generator.remote()) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["threads", "async"])
+def test_a_bound_of_a_whole_actor(shared, until, kind):
+    class Plain:
+        def __init__(self):
+            self.yielded = 0
+
+        def items(self, n):
+            for i in range(n):
+                self.yielded += 1
+                yield i
+
+        def count(self):
+            return self.yielded
+
+    class Asynchronous:
+        def __init__(self):
+            self.yielded = 0
+
+        async def items(self, n):
+            for i in range(n):
+                self.yielded += 1
+                yield i
+
+        async def count(self):
+            return self.yielded
+
+    cls = ray.remote(Plain if kind == "threads" else Asynchronous)
+    actor = cls.options(max_concurrency=4, _actor_generator_backpressure_num_objects=5).remote()
+    first, second = actor.items.remote(50), actor.items.remote(50)
+    until(lambda: ray.get(actor.count.remote()) >= 5)
+    time.sleep(0.3)
+    # Five that nobody has taken; each generator may have made the next one by then.
+    assert ray.get(actor.count.remote()) <= 7
+    # Both are taken at once: one alone may have used up the room of both.
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        taken = threads.map(lambda refs: [ray.get(ref) for ref in refs], (first, second))
+        assert list(taken) == [list(range(50))] * 2

@@ -92,8 +92,7 @@ def test_a_shuffle_among_eight_nodes_survives_one(nodes):
         for part in range(NODES)
     ]
     calls = [
-        member.add.remote(*[parts[index] for parts in cuts])
-        for index, member in enumerate(members)
+        member.add.remote(*[parts[index] for parts in cuts]) for index, member in enumerate(members)
     ]
     nodes.remove_node(victim, allow_graceful=False)
     wanted = [expected(part) for part in range(NODES)]

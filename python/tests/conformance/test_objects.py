@@ -165,85 +165,6 @@ def test_get_with_a_timeout_that_is_long_enough(shared):
     assert ray.get(f.remote(), timeout=30) == 1
 
 
-def test_wait_returns_ready_and_others(shared):
-    @ray.remote
-    def f(signal):
-        ray.get(signal.wait.remote())
-        return 1
-
-    class Signal:
-        def __init__(self):
-            self.event = asyncio.Event()
-
-        async def wait(self):
-            await self.event.wait()
-
-        async def send(self):
-            self.event.set()
-
-    signal = ray.remote(Signal).remote()
-    blocked = f.remote(signal)
-    done = ray.put(1)
-    assert ray.wait([blocked, done]) == ([done], [blocked])
-    assert ray.wait([blocked], timeout=0.05) == ([], [blocked])
-    assert ray.wait([blocked, done], num_returns=2, timeout=0.05) == ([done], [blocked])
-    ray.get(signal.send.remote())
-    assert ray.wait([blocked, done], num_returns=2) == ([blocked, done], [])
-
-
-def test_wait_returns_no_more_than_asked_for(shared):
-    refs = [ray.put(i) for i in range(5)]
-    ready, others = ray.wait(refs, num_returns=2)
-    assert (len(ready), len(others)) == (2, 3)
-    assert set(ready) | set(others) == set(refs)
-    ready, others = ray.wait(refs, num_returns=5)
-    assert ready == refs and others == []
-
-
-def test_wait_keeps_the_order(shared):
-    refs = [ray.put(i) for i in range(10)]
-    ready, _ = ray.wait(refs, num_returns=10)
-    assert ready == refs
-
-
-def test_wait_of_nothing(shared):
-    assert ray.wait([]) == ([], [])
-
-
-def test_wait_checks_its_arguments(shared):
-    ref = ray.put(1)
-    with pytest.raises(TypeError):
-        ray.wait(ref)
-    with pytest.raises(TypeError):
-        ray.wait([1])
-    with pytest.raises(TypeError):
-        ray.get([1])
-    with pytest.raises(ValueError):
-        ray.get(1)
-    with pytest.raises(ValueError):
-        ray.wait([ref, ref])
-    with pytest.raises(ValueError):
-        ray.wait([ref], num_returns=0)
-    with pytest.raises(ValueError):
-        ray.wait([ref], num_returns=2)
-    with pytest.raises(ValueError):
-        ray.wait([ref], timeout=-1)
-
-
-def test_wait_counts_failed_tasks_as_ready(shared):
-    @ray.remote(max_retries=0)
-    def fail():
-        raise ValueError
-
-    ref = fail.remote()
-    assert ray.wait([ref], timeout=20) == ([ref], [])
-
-
-def test_wait_without_fetching(shared):
-    ref = ray.put(np.zeros(1_000_000))
-    assert ray.wait([ref], fetch_local=False) == ([ref], [])
-
-
 def test_a_ref_is_equal_to_its_copy_and_hashable(shared):
     ref = ray.put(1)
 
@@ -487,3 +408,75 @@ def test_a_freed_object_is_gone(shared):
         free([ref])
         with pytest.raises(exceptions.ObjectLostError):
             ray.get(ref, timeout=10)
+
+
+def test_a_ref_made_of_its_bytes_counts_while_it_lives(shared):
+    ref = ray.put([1, 2])
+    copy = type(ref)(ref.binary())
+    assert ray.get(copy) == [1, 2] and copy == ref
+    del copy
+    gc.collect()
+    # Each reference counts by itself.
+    assert ray.get(ref) == [1, 2]
+    copy = type(ref)(ref.binary())
+    del ref
+    ray.put(1)
+    assert ray.get(copy) == [1, 2]
+    for wrong in [b"short", b"x" * 29]:
+        with pytest.raises(ValueError, match="needs to have length"):
+            type(copy)(wrong)
+
+
+@ray.remote(num_cpus=0)
+class Keeper:
+    def __init__(self):
+        self.kept = []
+
+    def keep(self, refs):
+        self.kept += refs
+
+    def values(self):
+        return ray.get(self.kept)
+
+    def busy(self, seconds):
+        time.sleep(seconds)
+
+
+@ray.remote(num_cpus=0)
+class Maker:
+    def make(self, value, owner):
+        return [ray.put(value, _owner=owner)]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000], ids=["small", "large"])
+def test_what_an_actor_owns_outlives_the_worker_that_put_it(shared, size):
+    owner, maker = Keeper.remote(), Maker.remote()
+    value = np.arange(size)
+    [ref] = ray.get(maker.make.remote(value, owner))
+    ray.get(owner.keep.remote([ref]))
+    ray.kill(maker)
+    assert (ray.get(ref) == value).all()
+    assert (ray.get(owner.values.remote())[0] == value).all()
+    del ref
+    assert (ray.get(owner.values.remote())[0] == value).all()
+
+
+def test_what_an_actor_owns_ends_with_the_actor(shared, until):
+    owner = Keeper.remote()
+    ref = ray.put(np.zeros(300_000), _owner=owner)
+    inner = ray.put([ray.put("inside")], _owner=owner)
+    # Its owner need not have time for calls.
+    owner.busy.remote(60)
+    late = ray.put("late", _owner=owner)
+    assert ray.get(ray.get(inner)[0]) == "inside"
+    assert ray.get(late) == "late"
+    ray.kill(owner)
+    unknown = Maker.remote().make.remote("x", owner)
+    with pytest.raises((exceptions.RayActorError, exceptions.RayTaskError)):
+        ray.get(unknown)
+    if not IS_RAY:
+        with pytest.raises(exceptions.RayActorError):
+            ray.put("dead", _owner=owner)
+    with pytest.raises(TypeError):
+        ray.put(1, _owner="somebody")
+    del ref

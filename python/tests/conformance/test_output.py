@@ -19,7 +19,8 @@ ENVIRONMENT = {**os.environ, "RAY_DEDUP_LOGS": "0"}
 def output_of(program, wanted_status=0):
     """Standard output and standard error of a program."""
     ended = subprocess.run(
-        [sys.executable, "-c", HEAD + program],
+        # On a busy machine the last lines come later than the program would wait for them.
+        [sys.executable, "-c", HEAD + program + "\ntime.sleep(1)\n"],
         capture_output=True,
         text=True,
         timeout=55,
@@ -136,3 +137,17 @@ except ray.exceptions.WorkerCrashedError:
     )
     assert "crashed" in out
     assert "last words" in out
+
+
+def test_a_line_without_an_end_is_shown_too():
+    out, _ = output_of(
+        """
+@ray.remote
+def dots():
+    print("no end of line", end="")
+
+ray.get(dots.remote())
+time.sleep(2)
+"""
+    )
+    assert "no end of line" in out

@@ -1,6 +1,9 @@
 """Runtime environments."""
 
+import importlib
+import importlib.util
 import os
+import zipfile
 
 import pytest
 from module_under_test import IS_RAY, ray, submodule
@@ -143,3 +146,55 @@ def test_a_large_folder_reaches_nodes_that_lack_it(fresh, tmp_path, monkeypatch)
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def wheel(folder, name, value):
+    """A wheel of one module, made by hand."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", f"VALUE = {value!r}\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return str(path)
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_packages_of_a_job(fresh, tmp_path, installer):
+    if installer == "uv" and importlib.util.find_spec("uv") is None:
+        pytest.skip("uv is not installed: pip install uv")
+    name = f"of_a_job_by_{installer}"
+    options = "pip_install_options" if installer == "pip" else "uv_pip_install_options"
+    package = {"packages": [wheel(tmp_path, name, 5)], options: ["--no-index"]}
+    ray.init(num_cpus=2, runtime_env={installer: package}, log_to_driver=False)
+
+    @ray.remote
+    def f():
+        return importlib.import_module(name).VALUE
+
+    assert ray.get(f.remote()) == 5
+    assert importlib.util.find_spec(name) is None
+
+
+def test_what_is_excluded_of_a_working_dir(fresh, tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "data").mkdir(parents=True)
+    for path in ("kept.txt", "left.log", "data/left.bin", "data/kept.csv"):
+        (folder / path).write_text(path)
+    (folder / ".gitignore").write_text("*.log\n")
+    ray.init(
+        num_cpus=1,
+        runtime_env={"working_dir": str(folder), "excludes": ["data/*.bin"]},
+        log_to_driver=False,
+    )
+
+    @ray.remote
+    def f():
+        found = [os.path.join(top, name) for top, _, names in os.walk(".") for name in names]
+        return sorted(path[2:] for path in found if not path.endswith(".gitignore"))
+
+    assert ray.get(f.remote()) == ["data/kept.csv", "kept.txt"]

@@ -90,7 +90,7 @@ def test_timeline(shared, tmp_path, until):
 
 def test_tasks_in_rays_words(shared, until):
     @ray.remote
-    def fails():
+    def fails_for_the_list():
         raise ValueError("x")
 
     @ray.remote
@@ -103,9 +103,12 @@ def test_tasks_in_rays_words(shared, until):
         return Counter((row.type, row.state, row.error_type) for row in rows)
 
     with pytest.raises(ValueError):
-        ray.get(fails.remote())
+        ray.get(fails_for_the_list.remote())
     until(
-        lambda: states("fails") == {("NORMAL_TASK", "FAILED", "TASK_EXECUTION_EXCEPTION"): 1},
+        lambda: (
+            states("fails_for_the_list")
+            == {("NORMAL_TASK", "FAILED", "TASK_EXECUTION_EXCEPTION"): 1}
+        ),
         seconds=30,
     )
     actor = Slow.remote()
@@ -193,3 +196,29 @@ def test_the_output_of_workers(shared, until):
         next(state.get_log(pid=1))
     with pytest.raises(state.RayStateApiException):
         next(state.get_log())
+
+
+def test_tasks_that_nobody_is_to_hear_of(shared, until):
+    @ray.remote
+    def told_of():
+        return 1
+
+    @ray.remote(enable_task_events=False)
+    def untold():
+        return 1
+
+    @ray.remote(enable_task_events=False, num_cpus=0)
+    class Untold:
+        def quiet(self):
+            return 1
+
+        @ray.method(enable_task_events=True)
+        def loud(self):
+            return 1
+
+    actor = Untold.remote()
+    ray.get([untold.remote(), actor.quiet.remote(), told_of.remote(), actor.loud.remote()])
+    until(
+        lambda: {"told_of", "Untold.loud"} <= {task.name for task in state.list_tasks(limit=10_000)}
+    )
+    assert not {"untold", "Untold.quiet"} & {task.name for task in state.list_tasks(limit=10_000)}

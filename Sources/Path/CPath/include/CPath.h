@@ -26,6 +26,15 @@ ssize_t iorun_udp_send(int fd, const struct iorun_path_address *to, const void *
                        int ttl);
 // Receives one datagram. The number of bytes, or -errno (-EAGAIN: none).
 ssize_t iorun_udp_receive(int fd, struct iorun_path_address *from, void *bytes, size_t room);
+// From now on the kernel tells to which address of this machine each datagram came.
+void iorun_udp_tell_local(int fd);
+// The same two with that address: as it was told (length 0: it was not), and as the one to send from
+// (NULL, or length 0: the usual one).
+ssize_t iorun_udp_send_from(int fd, const struct iorun_path_address *source,
+                            const struct iorun_path_address *to, const void *bytes, size_t count,
+                            int ttl);
+ssize_t iorun_udp_receive_at(int fd, struct iorun_path_address *from,
+                             struct iorun_path_address *local, void *bytes, size_t room);
 // From now on datagrams that do not fit are refused (-EMSGSIZE) and never cut into pieces. 0, or
 // -errno.
 int iorun_udp_probe_mtu(int fd, int on);
@@ -48,11 +57,14 @@ struct iorun_relay_counters {
 // A control datagram that the relay does not understand itself.
 struct iorun_relay_control {
   struct iorun_path_address from;
+  // The address of this machine that it came to: where the answer is to come from.
+  struct iorun_path_address local;
   uint16_t count;
   uint8_t bytes[2048];
 };
 
-// A relay for at most `slots` pairs on a socket of `iorun_udp_open`; NULL without memory.
+// A relay for at most `slots` pairs on a socket of `iorun_udp_open`; NULL without memory. Whoever sends
+// to it hears from the address that it sent to, however many this machine has.
 struct iorun_relay *iorun_relay_create(int fd, uint32_t slots);
 void iorun_relay_free(struct iorun_relay *relay);
 // Names the calling thread "path-relay" for the kernel, which Foundation's name does not reach:

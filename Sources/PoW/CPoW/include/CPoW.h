@@ -28,6 +28,9 @@ double iorun_pow_clock_hz(void);
 // CPU nanoseconds that the instructions of one SHA-256 block take with SHA-NI when nothing waits
 // for anything: 12 groups with the message schedule and 4 without. 0 where there is no SHA-NI.
 double iorun_pow_mix_ns(void);
+// Nanoseconds of the 32 sha256rnds2 of a hash where each waits for the one before: one lane cannot be
+// faster. 0 where the processor has none.
+double iorun_pow_rounds_ns(void);
 // The same for the AVX-512 kernel's instructions, for one of its sixteen messages.
 double iorun_pow_vector_mix_ns(void);
 
@@ -74,8 +77,8 @@ void iorun_pow_walk(int kernel, const uint32_t key[4], const uint32_t *labels, u
 
 // Rows `first` to `first + count - 1` of a matrix, `n` bytes each (a multiple of 16), from Philox
 // 4x32-10. `side` 0 is A, with values 0...127; 1 is B by columns, -128...127.
-void iorun_pow_rows(const uint32_t key[2], uint32_t layer, uint32_t side, uint32_t first,
-                    uint32_t count, uint32_t n, uint8_t *rows);
+void iorun_pow_rows(int kernel, const uint32_t key[2], uint32_t layer, uint32_t side,
+                    uint32_t first, uint32_t count, uint32_t n, uint8_t *rows);
 // Orders columns of B for the kernels: `columns` a multiple of 16.
 void iorun_pow_pack_b(const int8_t *b, uint32_t columns, uint32_t n, int8_t *packed);
 // Orders rows of A for the kernels: `rows` a multiple of 4.

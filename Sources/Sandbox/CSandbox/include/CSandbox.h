@@ -27,6 +27,8 @@ enum iorun_box_step_kind {
   iorun_box_give = 7,
   // From here on, the control groups that this process is in are the roots that it sees.
   iorun_box_new_groups = 8,
+  // Writes the text `source` into the file `target`; with `flags` other than 0 a refusal is fine.
+  iorun_box_write = 9,
 };
 struct iorun_box_step {
   int kind;
@@ -121,6 +123,11 @@ struct iorun_device_rule {
 // make none. At most 512 rules. 0, or an errno.
 int iorun_device_filter(int group, const struct iorun_device_rule *rules, int count);
 
+// shared_memory.c: memory that sandboxes share with their agent.
+
+// An anonymous file of `size` zero bytes, whose size nobody can change. The descriptor, or -errno.
+int iorun_box_shared_memory(int64_t size);
+
 // canary.c: looks at a sandbox from inside.
 
 // The whole life of a canary: `PROGRAM __canary look FILE PORT PIDS TMP_BYTES` prints a line
@@ -151,5 +158,8 @@ int iorun_empty_folder(int folder);
 // Removes a file or a folder with all that is in it, following no link; what is not there is fine.
 // 0, or an errno.
 int iorun_remove_at(int folder, const char *name);
+
+// launch.c: 1 where systemd has handed the control group `folder` over to a unit (`Delegate=yes`).
+int iorun_group_is_delegated(const char *folder);
 
 #endif

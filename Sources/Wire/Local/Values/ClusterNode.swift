@@ -70,12 +70,16 @@ public struct RuntimeJob: Hashable, Codable, Sendable {
   public var launcher: Launcher
   /// Seconds since 1970 (UTC) when it began.
   public var startedAt: Double
+  /// True where the driver is a rank in a sandbox: it is a stranger on its own node, too, and on every
+  /// other one, whosever that is.
+  public var isSealed: Bool?
 
   /// Describes a runtime job.
   public init(
     job: JobID, name: String, namespace: String, driver: ProcessAddress, launcher: Launcher,
-    startedAt: Double
+    startedAt: Double, isSealed: Bool? = nil
   ) {
+    self.isSealed = isSealed
     self.job = job
     self.name = name
     self.namespace = namespace

@@ -34,12 +34,15 @@ public struct PlacementGroupSpec: Hashable, Codable, Sendable {
   public var labels: [[String: String]]
   /// Lives on when its job's driver goes.
   public var detached: Bool
+  /// The process that made it; `nil` from an agent that does not say. What a detached actor made lives on
+  /// with it.
+  public var creator: ProcessAddress?
 
   /// Describes a group.
   public init(
     group: GroupID, job: JobID, name: String, namespace: String? = nil,
     bundles: [ResourceAmounts], strategy: Strategy, maxRoundTripMilliseconds: Double?,
-    labels: [[String: String]], detached: Bool
+    labels: [[String: String]], detached: Bool, creator: ProcessAddress? = nil
   ) {
     self.group = group
     self.job = job
@@ -50,6 +53,7 @@ public struct PlacementGroupSpec: Hashable, Codable, Sendable {
     self.maxRoundTripMilliseconds = maxRoundTripMilliseconds
     self.labels = labels
     self.detached = detached
+    self.creator = creator
   }
 }
 

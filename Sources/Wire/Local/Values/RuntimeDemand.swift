@@ -9,8 +9,9 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
     case standard
     /// Another node each time, as far as they fit.
     case spread
-    /// One node; where `soft`, any other if that one cannot.
-    case node(NodeID, soft: Bool)
+    /// One node; where `soft`, any other if that one cannot. `failsWhenBusy`: an error where it has no
+    /// room now.
+    case node(NodeID, soft: Bool, failsWhenBusy: Bool = false)
   }
 
   /// A place in a placement group.
@@ -85,9 +86,9 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
 }
 
 extension RuntimeDemand.Strategy: Codable {
-  private enum Keys: String, CodingKey { case node, soft }
+  private enum Keys: String, CodingKey { case node, soft, failsWhenBusy }
 
-  /// Reads `"DEFAULT"`, `"SPREAD"` or `{"node":…,"soft":…}`.
+  /// Reads `"DEFAULT"`, `"SPREAD"` or `{"node":…,"soft":…,"failsWhenBusy":…}`.
   public init(from decoder: any Decoder) throws {
     if let text = try? decoder.singleValueContainer().decode(String.self) {
       switch text {
@@ -103,7 +104,8 @@ extension RuntimeDemand.Strategy: Codable {
     let values = try decoder.container(keyedBy: Keys.self)
     self = .node(
       try values.decode(NodeID.self, forKey: .node),
-      soft: try values.decodeIfPresent(Bool.self, forKey: .soft) ?? false)
+      soft: try values.decodeIfPresent(Bool.self, forKey: .soft) ?? false,
+      failsWhenBusy: try values.decodeIfPresent(Bool.self, forKey: .failsWhenBusy) ?? false)
   }
 
   /// Writes the same.
@@ -112,10 +114,11 @@ extension RuntimeDemand.Strategy: Codable {
     case .standard, .spread:
       var container = encoder.singleValueContainer()
       try container.encode(self == .spread ? "SPREAD" : "DEFAULT")
-    case .node(let node, let soft):
+    case .node(let node, let soft, let failsWhenBusy):
       var values = encoder.container(keyedBy: Keys.self)
       try values.encode(node, forKey: .node)
       try values.encode(soft, forKey: .soft)
+      if failsWhenBusy { try values.encode(true, forKey: .failsWhenBusy) }
     }
   }
 }

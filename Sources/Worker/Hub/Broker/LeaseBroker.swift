@@ -227,6 +227,13 @@ struct LeaseBroker: Sendable {
     return queue.isEmpty ? [action] : [action] + serve(now)
   }
 
+  /// A worker takes no more calls, but stays for the objects that it owns: what it held is free.
+  mutating func retire(_ worker: WorkerID, now: ContinuousClock.Instant) -> [Action] {
+    guard let id = holdOfWorker[worker], holds[id]?.holder != nil else { return [] }
+    release(id)
+    return serve(now)
+  }
+
   /// When a worker was given out, as a number that grows; `nil` for one that is idle.
   func order(of worker: WorkerID) -> UInt64? { holdOfWorker[worker] }
 

@@ -5,7 +5,8 @@ import IorunWire
 /// started, and for whom. A pure value: events go in, what is to be done comes out.
 ///
 /// A worker that comes back is kept warm for the next lease of its kind. One that has had GPUs is not: it
-/// would keep their memory, and cannot be shown others.
+/// would keep their memory, and cannot be shown others. Nor is one that has run anything given GPUs: its
+/// libraries may have looked already, and have seen none.
 ///
 /// Hot path: taking an idle worker and giving it back cost a few dictionary accesses.
 struct WorkerPool: Sendable {
@@ -53,6 +54,8 @@ struct WorkerPool: Sendable {
     case starting(since: ContinuousClock.Instant)
     case idle(since: ContinuousClock.Instant)
     case leased(hasGPUs: Bool)
+    /// Takes no more calls; ends by itself.
+    case retired
     /// Told to end.
     case ending
   }
@@ -60,6 +63,8 @@ struct WorkerPool: Sendable {
   private struct Worker: Sendable {
     var kind: Kind
     var state: State
+    /// Tasks have run in it.
+    var isUsed = false
   }
 
   private struct Grant: Sendable {
@@ -109,7 +114,7 @@ struct WorkerPool: Sendable {
     guard let entry = workers[worker] else { return nil }
     switch entry.state {
     case .promised, .starting: return entry.kind
-    case .idle, .leased, .ending: return nil
+    case .idle, .leased, .retired, .ending: return nil
     }
   }
 
@@ -117,12 +122,14 @@ struct WorkerPool: Sendable {
 
   /// A grant needs a worker.
   mutating func want(_ grant: UInt64, _ kind: Kind, gpus: [Int]) -> [Action] {
+    let grant = Grant(id: grant, hasGPUs: !gpus.isEmpty)
     // The one that was used last has the warmest caches.
-    if let worker = lots[kind]?.idle.popLast() {
-      workers[worker]?.state = .leased(hasGPUs: !gpus.isEmpty)
-      return [.attach(grant: grant, worker)]
+    if let place = lots[kind]?.idle.lastIndex(where: { suits($0, grant) }),
+      let worker = lots[kind]?.idle.remove(at: place)
+    {
+      return [attach(worker, grant)]
     }
-    lots[kind, default: Lot()].waiting.append(Grant(id: grant, hasGPUs: !gpus.isEmpty))
+    lots[kind, default: Lot()].waiting.append(grant)
     return start(kind)
   }
 
@@ -139,6 +146,17 @@ struct WorkerPool: Sendable {
     if isBroken { return kill(worker, "its last task left it unusable") }
     if hasGPUs { return kill(worker, "its GPUs are free for others now") }
     return place(worker, entry.kind, now)
+  }
+
+  /// A worker takes no more calls; it ends by itself.
+  mutating func retire(_ worker: WorkerID) {
+    guard let entry = workers[worker] else { return }
+    switch entry.state {
+    case .idle: lots[entry.kind]?.idle.removeAll { $0 == worker }
+    case .leased: break
+    case .promised, .starting, .retired, .ending: return
+    }
+    workers[worker]?.state = .retired
   }
 
   // MARK: Workers
@@ -162,7 +180,7 @@ struct WorkerPool: Sendable {
     guard let entry = workers[worker] else { return [] }
     switch entry.state {
     case .promised, .starting: break
-    case .idle, .leased, .ending: return []
+    case .idle, .leased, .retired, .ending: return []
     }
     leftStart(entry.kind)
     lots[entry.kind]?.failures = 0
@@ -185,7 +203,7 @@ struct WorkerPool: Sendable {
       lots[kind]?.wished = 0
       return failAll(kind, loss) + startOthers(kind)
     case .idle: lots[kind]?.idle.removeAll { $0 == worker }
-    case .leased, .ending: break
+    case .leased, .retired, .ending: break
     }
     return startOthers(kind)
   }
@@ -232,7 +250,7 @@ struct WorkerPool: Sendable {
         // Counted as one that did not start when it is gone.
         actions.append(.kill(worker, reason: "it did not say hello in \(settings.startLimit)"))
       case .idle(let since): idle.append((since, worker))
-      case .promised, .starting, .leased, .ending: break
+      case .promised, .starting, .leased, .retired, .ending: break
       }
     }
     idle.sort { $0.since < $1.since }
@@ -251,14 +269,24 @@ struct WorkerPool: Sendable {
   private mutating func place(
     _ worker: WorkerID, _ kind: Kind, _ now: ContinuousClock.Instant
   ) -> [Action] {
-    guard let next = lots[kind]?.waiting.first else {
+    guard let place = lots[kind]?.waiting.firstIndex(where: { suits(worker, $0) }),
+      let next = lots[kind]?.waiting.remove(at: place)
+    else {
       workers[worker]?.state = .idle(since: now)
       lots[kind, default: Lot()].idle.append(worker)
       return []
     }
-    lots[kind]?.waiting.removeFirst()
-    workers[worker]?.state = .leased(hasGPUs: next.hasGPUs)
-    return [.attach(grant: next.id, worker)]
+    return [attach(worker, next)]
+  }
+
+  private func suits(_ worker: WorkerID, _ grant: Grant) -> Bool {
+    !grant.hasGPUs || workers[worker]?.isUsed == false
+  }
+
+  private mutating func attach(_ worker: WorkerID, _ grant: Grant) -> Action {
+    workers[worker]?.state = .leased(hasGPUs: grant.hasGPUs)
+    workers[worker]?.isUsed = true
+    return .attach(grant: grant.id, worker)
   }
 
   private mutating func start(_ kind: Kind) -> [Action] {
@@ -293,7 +321,7 @@ struct WorkerPool: Sendable {
     case .ending: return []
     case .promised, .starting: leftStart(entry.kind)
     case .idle: lots[entry.kind]?.idle.removeAll { $0 == worker }
-    case .leased: break
+    case .leased, .retired: break
     }
     workers[worker]?.state = .ending
     return [.kill(worker, reason: reason)]

@@ -20,6 +20,8 @@ final class HubConnection {
   let descriptor: Int32
   /// The process at the other end when it connected, as the kernel says.
   let pid: Int32
+  /// Its user, as the kernel says.
+  let user: UInt32
   let reader = LocalFrameReader()
   /// When a stranger is thrown out.
   let helloBy: ContinuousClock.Instant
@@ -42,7 +44,10 @@ final class HubConnection {
   /// It is closed once what waits for it is sent.
   var closesWhenSent = false
 
-  init(id: UInt64, descriptor: Int32, pid: Int32, helloBy: ContinuousClock.Instant) {
+  init(
+    id: UInt64, descriptor: Int32, pid: Int32, user: UInt32, helloBy: ContinuousClock.Instant
+  ) {
+    self.user = user
     self.id = id
     self.descriptor = descriptor
     self.pid = pid

@@ -45,6 +45,23 @@ final class HubMailbox: Sendable {
     return accepted
   }
 
+  /// Runs `work` on the hub's thread and waits for what comes of it.
+  ///
+  /// - Throws: what `work` throws; `unreachable` where the hub has stopped.
+  func ask<Answer: Sendable>(
+    _ work: @escaping @Sendable (Hub) throws -> Answer
+  ) async throws -> Answer {
+    try await withCheckedThrowingContinuation { continuation in
+      let accepted = post { hub in continuation.resume(with: Result { try work(hub) }) }
+      if !accepted { continuation.resume(throwing: Self.stopped) }
+    }
+  }
+
+  /// What is said of a hub that has stopped.
+  static var stopped: IorunError {
+    IorunError(.unreachable, "this node's runtime side has stopped")
+  }
+
   /// Takes all work; where there is none and the caller is about to sleep, notes that.
   func take(orSleep: Bool) -> [Work] {
     state.withLock { state in

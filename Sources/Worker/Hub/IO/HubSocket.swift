@@ -19,7 +19,8 @@ final class HubSocket {
   let descriptor: Int32
   private let file: String
 
-  private static func folder(of node: NodeID) -> String {
+  /// The short folder of a node's hub on this machine.
+  static func folder(of node: NodeID) -> String {
     "/tmp/iorun-\(getuid())-\(node.description.prefix(12))"
   }
 
@@ -28,8 +29,10 @@ final class HubSocket {
 
   /// Makes the folder and listens.
   ///
+  /// - Parameter admitsOthers: processes of other users connect, too, to whom the socket is shown in
+  ///   their sandboxes. Outside, the folder keeps them away.
   /// - Throws: `fileSystem` or `diskFull`.
-  init(nodeFolder: String, node: NodeID) throws {
+  init(nodeFolder: String, node: NodeID, admitsOthers: Bool) throws {
     folder = Self.folder(of: node)
     path = Self.path(of: node)
     file = nodeFolder + "/hub.json"
@@ -42,7 +45,7 @@ final class HubSocket {
     guard descriptor >= 0 else {
       throw IorunError.system("cannot listen at", path, errno: -descriptor)
     }
-    chmod(path, 0o600)
+    chmod(path, admitsOthers ? 0o666 : 0o600)
   }
 
   /// Tells programs of this machine where the hub is.

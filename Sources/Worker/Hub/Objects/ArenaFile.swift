@@ -1,6 +1,8 @@
 internal import CShim
 internal import Foundation
 internal import IorunCore
+internal import IorunSandbox
+internal import Synchronization
 
 /// A job's shared memory on this node: a sparse file below `/dev/shm` that every process of the job maps
 /// whole. Removed when this value goes; `removeLeftovers` removes what a killed agent left.
@@ -9,10 +11,13 @@ final class ArenaFile: Sendable {
   let path: String
   /// Its length in bytes.
   let size: Int64
+  /// For processes that inherit it: those in sandboxes, which have no path to it.
+  let descriptor: Int32
+  private let isNamed: Bool
+  private static let made = Atomic(0)
   // The mapping's address: a number is Sendable where a pointer is not. The mapping lives as long as
   // this value, and the books (`ObjectArena`) keep two writers off the same bytes.
   private let address: UInt
-  private let descriptor: Int32
 
   /// The folder for shared memory: real memory where the machine has it.
   static var folder: String { access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory() }
@@ -33,12 +38,15 @@ final class ArenaFile: Sendable {
       ObjectArena.block, min(wished, free / 10 * 9) / ObjectArena.block * ObjectArena.block)
   }
 
-  /// Makes the file and maps it. `name` is unique among the arenas of this agent.
+  /// Makes the file and maps it. `name` is for people: a job that ended and comes back for a detached
+  /// actor has a new one, while somebody may still hold the old.
   ///
   /// - Throws: `fileSystem` or `diskFull`.
   init(agent: PeerID, name: String, size: Int64) throws {
-    path = "\(Self.folder)/\(Self.prefix(agent))\(name)"
+    let number = Self.made.add(1, ordering: .relaxed).newValue
+    path = "\(Self.folder)/\(Self.prefix(agent))\(name)-\(number)"
     self.size = size
+    isNamed = true
     descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw IorunError.system("cannot create", path, errno: errno) }
     // Held as long as this process lives, however it ends: what nobody holds was left behind.
@@ -55,8 +63,26 @@ final class ArenaFile: Sendable {
     address = UInt(bitPattern: mapped)
   }
 
+  /// Makes one for processes in sandboxes, which inherit it and find it at `path`; it has no name, and
+  /// its size cannot be changed.
+  ///
+  /// - Throws: `fileSystem` or `diskFull`.
+  init(sealed size: Int64, path: String) throws {
+    self.path = path
+    self.size = size
+    isNamed = false
+    descriptor = try SandboxMemory.make(size: size)
+    let mapped = mmap(nil, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+    guard let mapped, mapped != MAP_FAILED else {
+      let failure = IorunError.system("cannot map", "memory to share", errno: errno)
+      close(descriptor)
+      throw failure
+    }
+    address = UInt(bitPattern: mapped)
+  }
+
   deinit {
-    unlink(path)
+    if isNamed { unlink(path) }
     // The kernel frees the pages where the last holder lets go, for a tenth of a second a gibibyte or
     // more: not in the hub's thread, nor in a node that somebody waits to see stopped.
     if holdsMuch { iorun_release_later(descriptor, Self.releaseMilliseconds) }

@@ -132,7 +132,7 @@ struct ObjectArena: Sendable {
       return .full("an object of \(size) bytes, but the object store has \(capacity)")
     }
     guard entries[object] == nil else { return .exists }
-    switch makeRoom(size) {
+    switch makeRoom(size, quota: spillQuota) {
     case .offset(let offset):
       let now = tick()
       entries[object] = Entry(
@@ -174,7 +174,9 @@ struct ObjectArena: Sendable {
       touch(object)
       return .here(offset: entry.offset, size: entry.size)
     case .spilled:
-      switch makeRoom(entry.size) {
+      // A full quota keeps nobody from reading: what has to make room goes beyond it, by no more than the
+      // arena holds. New objects are refused at the quota itself.
+      switch makeRoom(entry.size, quota: spillQuota + capacity) {
       case .offset(let offset):
         entries[object]?.place = .restoring
         entries[object]?.offset = offset
@@ -262,7 +264,7 @@ struct ObjectArena: Sendable {
     max(1, (size + block - 1) / block) * block
   }
 
-  private mutating func makeRoom(_ size: Int64) -> Room {
+  private mutating func makeRoom(_ size: Int64, quota: Int64) -> Room {
     let length = Self.blocks(size)
     if let offset = free.take(length) {
       highWater = max(highWater, offset + length)
@@ -280,7 +282,7 @@ struct ObjectArena: Sendable {
     var exceedsQuota = false
     for (object, entry) in victims {
       let added = entry.isOnDisk ? 0 : entry.size
-      if spilledBytes + bytes + added > spillQuota {
+      if added > 0, spilledBytes + bytes + added > quota {
         exceedsQuota = true
         continue
       }
@@ -303,7 +305,7 @@ struct ObjectArena: Sendable {
       leaveArena(transfer.object)
     }
     for transfer in unwritten { entries[transfer.object]?.place = .spilling }
-    return unwritten.isEmpty ? makeRoom(size) : .spill(unwritten)
+    return unwritten.isEmpty ? makeRoom(size, quota: quota) : .spill(unwritten)
   }
 
   private mutating func tick() -> UInt64 {

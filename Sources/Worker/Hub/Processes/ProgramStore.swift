@@ -39,8 +39,9 @@ actor ProgramStore {
 
   /// Gives a program of this machine to the head's chunks; what `present` fetches elsewhere.
   ///
+  /// - Parameter name: what it is remembered as, where `path` means another file tomorrow.
   /// - Throws: `fileMissing`, `fileSystem`; as `ContentUploader`.
-  func offer(_ path: String) async throws -> Blob {
+  func offer(_ path: String, as name: String? = nil) async throws -> Blob {
     let attributes: [FileAttributeKey: Any]
     do {
       attributes = try FileManager.default.attributesOfItem(atPath: path)
@@ -48,7 +49,7 @@ actor ProgramStore {
       throw IorunError(.fileMissing, "the program \(path) is not there any more", cause: error)
     }
     let stamp = Stamp(
-      path: path, size: (attributes[.size] as? NSNumber)?.intValue ?? 0,
+      path: name ?? path, size: (attributes[.size] as? NSNumber)?.intValue ?? 0,
       modified: attributes[.modificationDate] as? Date ?? .distantPast)
     if let task = offered[stamp] { return try await task.value }
     let uploader = ContentUploader(to: endpoint)
@@ -138,9 +139,11 @@ actor ProgramStore {
   /// Makes a copy of a folder that another node has offered, at `place`, unless it is there. Those who
   /// want the same place meanwhile wait for one copy.
   ///
+  /// - Parameter user: whose everything in it is; `nil`: this process's.
   /// - Throws: as `source` and `ContentDownloader`.
   func present(
-    folderAt place: String, _ source: @escaping @Sendable () async throws -> Blob
+    folderAt place: String, owner user: UInt32? = nil,
+    _ source: @escaping @Sendable () async throws -> Blob
   ) async throws {
     if let task = fetchedFolders[place] { return try await task.value }
     let (endpoint, cache) = (endpoint, cache)
@@ -150,7 +153,11 @@ actor ProgramStore {
       do {
         try await ContentDownloader(from: endpoint, cache: cache).download(
           folder: try await source(), into: draft)
-        try await Blocking.run { try FileManager.default.moveItem(atPath: draft, toPath: place) }
+        try await Blocking.run {
+          // Before anybody who may not be trusted finds it: no link in it leads elsewhere yet.
+          if let user { SealedRanks.give(draft, to: user) }
+          try FileManager.default.moveItem(atPath: draft, toPath: place)
+        }
       } catch {
         try? FileManager.default.removeItem(atPath: draft)
         throw error

@@ -28,20 +28,58 @@ struct RuntimeLauncher: Sendable {
   /// The most of a process's own output that is kept.
   var logLimit: Bytes
 
-  /// Starts a zygote, or a worker program. What it prints goes to the file `log`.
+  /// Starts a zygote, or a worker program, in a sandbox where `tree` is one. What it prints goes to the
+  /// file `log`.
   ///
   /// - Throws: `spawnFailed`, `specInvalid`, `fileSystem`.
-  func start(_ job: RuntimeJob, at place: Place, log file: String) async throws
-    -> (process: RankProcess, log: RankLog)
-  {
-    let launch = RankProcess.Launch(
-      supervisor: supervisor, command: command(job.launcher),
-      environment: environment(job, at: place), folder: folder(job.launcher))
-    let cap = RankLog.Cap(size: logLimit, setting: "the node")
-    return try await Blocking.run {
-      let log = try RankLog(file: file, cap: cap)
-      return (try RankProcess.start(launch, log: log), log)
+  func start(
+    _ job: RuntimeJob, at place: Place, log file: String, in tree: SealedTree? = nil
+  ) async throws -> (process: RankProcess, log: RankLog) {
+    var launch = RankProcess.Launch(
+      supervisor: supervisor, command: [], environment: environment(job, at: place), folder: "/")
+    if let tree {
+      launch.command = command(job.launcher, in: tree)
+      launch.environment = environment(launch.environment, in: tree)
+      launch.folder = RankSeal.folder
+      launch.seal = tree.seal
+      launch.shared = [tree.arena.descriptor]
+    } else {
+      launch.command = command(job.launcher)
+      launch.folder = folder(job.launcher)
     }
+    let cap = RankLog.Cap(size: logLimit, setting: "the node")
+    return try await Blocking.run { [launch] in
+      let log = try RankLog(file: file, cap: cap)
+      // The arena is open until it is inherited.
+      return try withExtendedLifetime(tree) { (try RankProcess.start(launch, log: log), log) }
+    }
+  }
+
+  /// The driver's own interpreter where the sandbox shows it.
+  private func command(_ launcher: RuntimeJob.Launcher, in tree: SealedTree) -> [String] {
+    guard let program = launcher.argv.first else { return [] }
+    let rest = Array(launcher.argv.dropFirst())
+    if let inside = tree.program { return [inside] + rest }
+    let isThere = tree.shown.shows(program) && access(program, X_OK) == 0
+    // What follows is the driver's to say, and runs in its own sandbox.
+    return isThere ? launcher.argv : ["python3"] + rest
+  }
+
+  /// What says where things are is the sandbox's.
+  private func environment(
+    _ variables: [String: String], in tree: SealedTree
+  ) -> [String: String] {
+    var variables = variables
+    variables["PATH"] = tree.shown.searchPath
+    variables["HOME"] = RankSeal.folder
+    variables["TMPDIR"] = "/tmp"
+    for name in ["XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "USER", "LOGNAME"] { variables[name] = nil }
+    if let packages = tree.shown.packages {
+      let theirs = variables["PYTHONPATH", default: ""].split(separator: ":").map(String.init)
+      variables["PYTHONPATH"] = ([packages] + theirs).joined(separator: ":")
+    }
+    if let folder = tree.folder { variables["IORUN_FOLDER"] = folder }
+    return variables
   }
 
   /// The driver's own interpreter where this node has it; another machine's path may mean nothing here.

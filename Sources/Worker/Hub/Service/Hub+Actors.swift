@@ -169,7 +169,7 @@ extension Hub {
     takeStrays(of: process)
     job.partners.insert(spec.creator.node)
     _ = environment(of: job, hash: spec.demand.environment, text: spec.demand.runtimeEnv)
-    start(process, variables: devices(gpus))
+    start(process, gpus: gpus)
     return worker
   }
 
@@ -245,9 +245,12 @@ extension Hub {
     struct Farewell: Decodable {
       var intended: Bool?
       var reason: String?
+      /// It takes no more calls, but stays until nobody needs its objects.
+      var stays: Bool?
     }
     let farewell = try message.decode(Farewell.self)
     process.farewell = (farewell.reason ?? "", farewell.intended ?? false)
+    if farewell.stays == true { scheduler.retired(process.worker, self) }
   }
 
   /// The process of an actor is gone. Whether it comes again is the head's to say.

@@ -36,7 +36,8 @@ extension Hub {
       group: wish.group, job: ask.process.job.id, name: wish.name ?? "",
       namespace: wish.namespace ?? ask.process.job.record.namespace, bundles: wish.bundles,
       strategy: wish.strategy ?? .pack, maxRoundTripMilliseconds: wish.maxRoundTripMilliseconds,
-      labels: wish.labels ?? [], detached: wish.detached ?? false)
+      labels: wish.labels ?? [], detached: wish.detached ?? false,
+      creator: ProcessAddress(node: settings.node, worker: ask.process.worker))
     askHead(for: ask) {
       try await $0.createGroup(spec)
     } answer: { hub, ticket, status in

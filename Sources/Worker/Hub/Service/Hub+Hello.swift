@@ -38,6 +38,8 @@ private struct Welcome: Encodable {
   var resources: ResourceAmounts
   var labels: [String: String]
   var inlineLimit = 102_400
+  /// `exiting` may say that the process stays a while.
+  var retires = true
   var logs: String
   var head: String
   var namespace: String
@@ -67,12 +69,33 @@ extension Hub {
     }
   }
 
-  private func welcomeDriver(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
+  private func welcomeDriver(
+    _ hello: Hello, _ connection: HubConnection, _ number: UInt64,
+    since: ContinuousClock.Instant = .now
+  ) throws {
     guard let worker = hello.worker, worker != Self.hubSource else {
       throw IorunError(.malformed, "a driver's hello lacks 'worker', or it is zero")
     }
     guard let launcher = hello.launcher, !launcher.argv.isEmpty else {
       throw IorunError(.malformed, "a driver's hello lacks its 'launcher'")
+    }
+    let seat = settings.sealed?.seat(of: connection.user)
+    guard seat != nil || settings.sealed?.isUser(connection.user) != true else {
+      throw IorunError(.notAllowed, "a process in a job's sandbox begins no job of its own")
+    }
+    if let job = seat?.job, jobs[job]?.isOver ?? true, .now - since < Self.leavingLimit {
+      // The one before is just going.
+      connection.role = .greeting
+      after(.milliseconds(20)) { [id = connection.id] hub in
+        guard let connection = hub.connections[id] else { return }
+        do {
+          try hub.welcomeDriver(hello, connection, number, since: since)
+        } catch {
+          connection.closesWhenSent = true
+          hub.respond(id, number, error: error)
+        }
+      }
+      return
     }
     guard !jobs.values.contains(where: { $0.processes[worker] != nil }) else {
       throw IorunError(.wrongState, "there is a process \(worker) already")
@@ -82,7 +105,7 @@ extension Hub {
       job: JobID(using: &generator), name: String((hello.name ?? "").prefix(256)),
       namespace: hello.namespace ?? "",
       driver: ProcessAddress(node: settings.node, worker: worker), launcher: launcher,
-      startedAt: Date().timeIntervalSince1970)
+      startedAt: Date().timeIntervalSince1970, isSealed: seat == nil ? nil : true)
     connection.role = .greeting
     let (id, pid) = (connection.id, connection.pid)
     callHead {
@@ -92,6 +115,9 @@ extension Hub {
         result, worker: worker, pid: pid, for: HubRequest.Ticket(connection: id, number: number))
     }
   }
+
+  /// How long a rank's next driver waits for its last one's processes to go.
+  private static var leavingLimit: Duration { .seconds(10) }
 
   private func opened(
     _ result: Result<RuntimeJob, any Error>, worker: WorkerID, pid: Int32,
@@ -108,10 +134,11 @@ extension Hub {
         }
         return
       }
-      let job = try makeJob(record)
+      let job = try makeJob(record, in: settings.sealed?.seat(of: connection.user))
       let process = HubProcess(worker: worker, job: job, environment: "", use: .driver)
       join(process, connection, pid: pid)
       welcome(process, job, connection, ticket.number)
+      deliverEarly(process, connection)
       startZygote(environment(of: job, hash: "", text: ""))
       warm(job)
       takeFrames(connection)
@@ -130,7 +157,7 @@ extension Hub {
   }
 
   private func welcomeWorker(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
-    let job = try admit(hello)
+    let job = try admit(hello, connection)
     guard let worker = hello.worker, let process = job.processes[worker] else {
       throw IorunError(
         .notAllowed, "this node expects no worker \(hello.worker?.description ?? "without an id")",
@@ -141,11 +168,13 @@ extension Hub {
     }
     join(process, connection, pid: connection.pid)
     welcome(process, job, connection, number)
+    // An actor hears what it is before it hears what it is to do.
     workerArrived(process)
+    deliverEarly(process, connection)
   }
 
   private func welcomeZygote(_ hello: Hello, _ connection: HubConnection, _ number: UInt64) throws {
-    let job = try admit(hello)
+    let job = try admit(hello, connection)
     guard let environment = job.environments[hello.environment ?? ""],
       case .starting = environment.state
     else {
@@ -157,9 +186,12 @@ extension Hub {
   }
 
   /// The job whose token the process has.
-  private func admit(_ hello: Hello) throws -> HubJob {
+  private func admit(_ hello: Hello, _ connection: HubConnection) throws -> HubJob {
     guard let id = hello.job.flatMap(JobID.init), let job = jobs[id], let token = hello.token,
-      constantTimeEqual(Array(token.utf8), Array(job.token.utf8))
+      constantTimeEqual(Array(token.utf8), Array(job.token.utf8)),
+      // A sandbox's user is of its job alone.
+      job.sealedUser.map({ $0 == connection.user })
+        ?? (settings.sealed?.isUser(connection.user) != true)
     else {
       throw IorunError(
         .notAllowed, "no job of this node has that id and token",
@@ -186,13 +218,15 @@ extension Hub {
     let welcome = Welcome(
       protocol: connection.version, node: settings.node, nodeName: settings.name,
       address: settings.address, job: job.id,
-      worker: process?.worker, directory: job.directory,
+      worker: process?.worker, directory: job.directorySeen,
       arena: Welcome.Arena(path: store.file.path, size: store.file.size), resources: settings.total,
       labels: settings.labels, logs: job.logs, head: settings.headAddress,
       namespace: job.record.namespace)
     respond(connection.id, number, welcome)
-    // What was sent to it before it came.
-    guard let process else { return }
+  }
+
+  /// What was sent to a process before it came.
+  private func deliverEarly(_ process: HubProcess, _ connection: HubConnection) {
     for frame in process.early { connection.outgoing.append(frame) }
     process.early = []
     process.earlyBytes = 0

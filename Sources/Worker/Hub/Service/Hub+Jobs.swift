@@ -8,23 +8,40 @@ extension Hub {
   /// The job, made ready on this node if it is new here. One that is over comes back only `forDetached`
   /// actors, which the head restarts after the driver's end, too.
   ///
-  /// - Throws: `fileSystem`, `diskFull`; `notFound` for a job that is over.
-  func makeJob(_ record: RuntimeJob, forDetached: Bool = false) throws -> HubJob {
+  /// - Parameter seat: the rank in a sandbox that is its driver.
+  /// - Throws: `fileSystem`, `diskFull`; `notFound` for a job that is over; `wrongState` where the rank
+  ///   drives another one.
+  func makeJob(
+    _ record: RuntimeJob, forDetached: Bool = false, in seat: RankSeat? = nil
+  ) throws -> HubJob {
     if let job = jobs[record.job] { return job }
     let wasOver = endedJobs.contains(record.job)
     guard !wasOver || forDetached else {
       throw IorunError(.notFound, "job \(record.job) is over")
     }
-    let directory = "\(socket.folder)/\(record.job.description.dropFirst(4))"
-    try HubSocket.makePrivate(directory)
-    let logs = "\(settings.folder)/runtime/\(record.job)"
+    let directory = seat?.directory ?? "\(socket.folder)/\(record.job.description.dropFirst(4))"
+    if seat == nil { try HubSocket.makePrivate(directory) }
+    // A driver of this machine is its owner's, and so are its workers here; unless it is a rank's.
+    let isOwners = record.driver.node == settings.node && record.isSealed != true
+    let sealed = isOwners ? nil : settings.sealed
+    // Nothing of a stranger's lies on this machine as it is.
+    let logs = "\(sealed?.logs ?? settings.folder + "/runtime")/\(record.job)"
     try Self.makeFolder(logs)
+    let user = try sealed?.begin(record.job, in: seat)
     let job = HubJob(
       record: record, token: Base32.encode(try SecureRandom.bytes(20)), directory: directory,
-      logs: logs)
-    job.store = try ObjectStore(
-      job: record.job, node: settings.node, size: settings.arenaBytes,
-      spillFolder: "\(settings.folder)/spill/\(record.job)")
+      logs: logs, sealedUser: user, seat: seat)
+    do {
+      job.store = try ObjectStore(
+        job: record.job, node: settings.node, size: settings.arenaBytes,
+        spillFolder: "\(sealed?.spill ?? settings.spillFolder)/\(record.job)",
+        file: try seat?.arena
+          ?? (user == nil ? nil : ArenaFile(sealed: settings.arenaBytes, path: SealedJobs.arena)))
+    } catch {
+      sealed?.finish(record.job)
+      throw error
+    }
+    if let user, seat == nil { lchown(directory, user, user) }
     job.isOver = wasOver
     jobs[record.job] = job
     endedJobs.removeAll { $0 == record.job }
@@ -159,7 +176,8 @@ extension Hub {
 
   // MARK: The end of a job
 
-  /// Ends a job here: everything but what is detached.
+  /// Ends a job here: everything but what is detached, and actors that the driver did not make itself. Of
+  /// these the head says which end: a detached actor may have made them, on another node.
   func endJob(_ job: HubJob, reason: String, tellHead: Bool) {
     guard !job.isOver else { return }
     job.isOver = true
@@ -173,7 +191,9 @@ extension Hub {
     }
     scheduler.jobOver(job, self)
     for process in Array(job.processes.values) {
-      if process.actor?.spec.detached == true { continue }
+      if let spec = process.actor?.spec, spec.detached || spec.creator != job.record.driver {
+        continue
+      }
       process.order = process.order ?? ("its job is over: \(reason)", true, false)
       gone(process)
     }
@@ -194,7 +214,18 @@ extension Hub {
     job.store = nil
     let directory = job.directory
     // Sockets only; what cannot be removed goes when the node next starts.
-    try? FileManager.default.removeItem(atPath: directory)
+    let seat = job.seat
+    let remove = { @Sendable in
+      if let seat { return seat.leave() }
+      _ = try? FileManager.default.removeItem(atPath: directory)
+    }
+    guard let sealed = settings.sealed, job.sealedUser != nil else { return remove() }
+    let logs = job.logs
+    // Its processes may put anything there as long as they live.
+    sealed.finish(job.id) {
+      remove()
+      _ = try? FileManager.default.removeItem(atPath: logs)
+    }
   }
 }
 

@@ -43,10 +43,9 @@ extension Hub {
     guard demand.labels.isEmpty else { return false }
     switch demand.strategy {
     case .spread: return false
-    case .node(let node, let isSoft):
-      // Softly: another node if this one can never take it.
-      return node == settings.node && (!isSoft || scheduler.couldTake(demand))
-        && scheduler.couldTake(demand)
+    case .node(let node, _, let failsWhenBusy):
+      // Another node if this one can never take it, or the refusal, is the head's to say.
+      return node == settings.node && !failsWhenBusy && scheduler.couldTake(demand)
     case .standard:
       if let near = demand.near, near != settings.node, nodes.hasRoom(near, for: demand) {
         return false

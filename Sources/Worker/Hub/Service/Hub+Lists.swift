@@ -1,6 +1,7 @@
 internal import Foundation
 internal import IorunContract
 internal import IorunCore
+internal import IorunRuntime
 internal import IorunWire
 
 /// A JSON value of any kind, for lists whose items differ.
@@ -120,6 +121,9 @@ extension Hub {
     }
   }
 
+  /// How long a list waits for a node's part of it.
+  private static let listPatience = Duration.seconds(5)
+
   /// What other nodes know of one kind of thing.
   private static func gather(
     _ kind: String, from nodes: [NodeID], limit: Int, _ remotes: HubRemotes
@@ -127,8 +131,11 @@ extension Hub {
     await withTaskGroup(of: [String].self) { group in
       for node in nodes {
         group.addTask {
-          // A node that does not answer has nothing to list; `nodes` says how it stands.
-          let text = try? await remotes.bridge(node).list(kind, job: nil, limit: limit)
+          // A node that does not answer has nothing to list; `nodes` says how it stands. One that has
+          // just gone must not hold up the lists of the others.
+          let text = try? await MeshActorSystem.$callTimeout.withValue(Self.listPatience) {
+            try await remotes.bridge(node).list(kind, job: nil, limit: limit)
+          }
           return text.map(items) ?? []
         }
       }

@@ -36,9 +36,10 @@ extension Hub {
     return environment
   }
 
-  /// Starts a worker process that has been promised; it is in the job's list already.
-  func start(_ process: HubProcess, variables: [String: String] = [:]) {
-    process.variables = variables
+  /// Starts a worker process that has been promised; it is in the job's list already. `gpus`: those that
+  /// it is known to be for; one that is to have some later sees none until then.
+  func start(_ process: HubProcess, gpus: [Int] = []) {
+    process.variables = devices(gpus)
     guard let environment = process.job.environments[process.environment] else { return }
     if process.job.record.launcher.kind == .program {
       startProgram(process, environment)
@@ -77,7 +78,7 @@ extension Hub {
     environment.generation = zygotesStarted
     environment.heardAt = .now
     let place = RuntimeLauncher.Place(
-      hub: socket.path, token: job.token, worker: nil, environment: environment.hash,
+      hub: hubSeen(job), token: job.token, worker: nil, environment: environment.hash,
       runtimeEnv: environment.text)
     let name = environment.hash.isEmpty ? "plain" : String(environment.hash.prefix(16))
     launch(
@@ -100,40 +101,52 @@ extension Hub {
     }
   }
 
-  /// Starts a process below a supervisor. `ended` is told, after its end, how it ended and what it
-  /// printed last; also where it could not be started.
+  /// Where a job's processes find this hub.
+  private func hubSeen(_ job: HubJob) -> String {
+    job.sealedUser == nil ? socket.path : SealedJobs.hub
+  }
+
+  /// Starts a process below a supervisor, in its job's sandbox where it has one. `ended` is told, after
+  /// its end, how it ended and what it printed last; also where it could not be started.
   private func launch(
     _ record: RuntimeJob, at place: RuntimeLauncher.Place, log: String,
     started: @escaping @Sendable (Hub, (process: RankProcess, log: RankLog)?) -> Void,
     ended: @escaping @Sendable (Hub, HubEnd) -> Void
   ) {
-    let (launcher, mailbox) = (settings.launcher, mailbox)
-    let (programs, remotes, node) = (settings.programs, remotes, settings.node)
+    let (launcher, mailbox, job) = (settings.launcher, mailbox, jobs[record.job])
+    let files = RuntimeFiles(
+      programs: settings.programs, remotes: remotes,
+      own: DriverFiles(mailbox: mailbox, programs: settings.programs), node: settings.node)
+    let sealing = job?.sealedUser == nil ? nil : settings.sealed
+    let (arena, socket) = (job?.store?.file, socket.path)
     // Goes with the job.
-    let folders = jobs[record.job]?.directory ?? NSTemporaryDirectory()
+    let directory = job?.directory ?? NSTemporaryDirectory()
     Task {
       do {
-        var record = record
-        if let programs, RuntimeLauncher.lacksProgram(record) {
-          // Another machine's driver: what it runs is here under its content's name.
-          let blob = try await remotes.bridge(record.driver.node).program(record.job)
-          record.launcher.argv[0] = try await programs.present(blob)
+        guard let sealing else {
+          let (record, place) = try await files.present(record, at: place, below: directory)
+          let (process, log) = try await launcher.start(record, at: place, log: log)
+          if !mailbox.post({ started($0, (process, log)) }) { process.kill() }
+          let end = await process.end()
+          let lines = try await Blocking.run { log.lastLines(20) }
+          mailbox.post { ended($0, HubEnd(cause: end.cause, lines: lines)) }
+          return
         }
-        var place = place
-        if record.launcher.kind == .program, let programs,
-          let folder = TravellingFolder(of: place.runtimeEnv), folder.node != node
-        {
-          let copy = "\(folders)/folder-\(place.environment.prefix(32))"
-          let (job, environment) = (record.job, place.environment)
-          try await programs.present(folderAt: copy) {
-            try await remotes.bridge(folder.node).workingFolder(job, environment: environment)
-          }
-          place.variables["IORUN_FOLDER"] = copy
+        guard let arena else { throw IorunError(.cancelled, "job \(record.job) is over") }
+        let tree = try await sealing.enter(
+          record, at: place, files: files, arena: arena, hub: socket, directory: directory)
+        let end: RankProcess.End
+        let lines: [String]
+        do {
+          let (process, log) = try await launcher.start(record, at: place, log: log, in: tree)
+          if !mailbox.post({ started($0, (process, log)) }) { process.kill() }
+          end = await process.end()
+          lines = (try? await Blocking.run { log.lastLines(20) }) ?? []
+        } catch {
+          sealing.left(record.job)
+          throw error
         }
-        let (process, log) = try await launcher.start(record, at: place, log: log)
-        if !mailbox.post({ started($0, (process, log)) }) { process.kill() }
-        let end = await process.end()
-        let lines = try await Blocking.run { log.lastLines(20) }
+        sealing.left(record.job)
         mailbox.post { ended($0, HubEnd(cause: end.cause, lines: lines)) }
       } catch {
         let reason = (error as? IorunError)?.description ?? String(describing: error)
@@ -210,11 +223,11 @@ extension Hub {
       guard let process = job.processes[worker] else {
         // Not wanted any more. The zygote is its parent and has not reaped it: the id is still its own.
         let stray = HubProcess(worker: worker, job: job, environment: "", use: .tasks)
-        stray.lives(as: pid)
+        self.note(pid, of: stray, environment)
         stray.kill()
         return
       }
-      process.lives(as: pid)
+      self.note(pid, of: process, environment)
       scheduler.workerForked(worker)
     case .exited:
       guard let worker = note.worker else { throw Self.incomplete(operation) }
@@ -248,6 +261,12 @@ extension Hub {
     }
   }
 
+  /// The id that a zygote's child has, as the zygote says.
+  private func note(_ pid: Int32, of process: HubProcess, _ environment: HubEnvironment) {
+    guard process.job.sealedUser != nil else { return process.lives(as: pid) }
+    if let box = environment.process?.box { process.lives(in: box, as: pid) }
+  }
+
   private func connectionOf(_ environment: HubEnvironment) -> HubConnection? {
     if case .ready(let connection) = environment.state { connection } else { nil }
   }
@@ -261,10 +280,11 @@ extension Hub {
   private func startProgram(_ process: HubProcess, _ environment: HubEnvironment) {
     let job = process.job
     let place = RuntimeLauncher.Place(
-      hub: socket.path, token: job.token, worker: process.worker, environment: environment.hash,
+      hub: hubSeen(job), token: job.token, worker: process.worker, environment: environment.hash,
       runtimeEnv: environment.text,
       // It listens there before it says hello.
-      variables: process.variables.merging(["IORUN_DIRECTORY": job.directory]) { own, _ in own })
+      variables: process.variables.merging(["IORUN_DIRECTORY": job.directorySeen]) { own, _ in own
+      })
     let (id, worker) = (job.id, process.worker)
     launch(
       job.record, at: place, log: "\(job.logs)/worker-\(worker).out"

@@ -166,12 +166,13 @@ final class Hub {
         logger.error("too many open files: raise `ulimit -n`; a process cannot reach its hub")
       }
       guard descriptor >= 0 else { return }
-      guard user == getuid() || user == 0 else {
+      guard user == getuid() || user == 0 || settings.sealed?.isUser(user) == true else {
         close(descriptor)
         continue
       }
       let connection = HubConnection(
-        id: nextConnection, descriptor: descriptor, pid: pid, helloBy: .now + settings.helloLimit)
+        id: nextConnection, descriptor: descriptor, pid: pid, user: user,
+        helloBy: .now + settings.helloLimit)
       nextConnection += 1
       connections[connection.id] = connection
       connection.watchedEvents = Int32(iorun_poller_read)

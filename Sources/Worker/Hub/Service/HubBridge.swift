@@ -9,23 +9,7 @@ internal import IorunWire
 struct HubBridge: BridgeService, ObjectService {
   let mailbox: HubMailbox
   let head: PeerID
-  var programs: ProgramStore?
-
-  /// Runs `work` on the hub's thread.
-  private func onHub<Answer: Sendable>(
-    _ work: @escaping @Sendable (Hub) throws -> Answer
-  ) async throws -> Answer {
-    try await withCheckedThrowingContinuation { continuation in
-      let accepted = mailbox.post { hub in
-        continuation.resume(with: Result { try work(hub) })
-      }
-      if !accepted { continuation.resume(throwing: Self.stopped) }
-    }
-  }
-
-  private static var stopped: IorunError {
-    IorunError(.unreachable, "this node's runtime side has stopped")
-  }
+  var files: DriverFiles
 
   private func fromHead(_ caller: PeerID) throws {
     guard caller == head else {
@@ -37,7 +21,7 @@ struct HubBridge: BridgeService, ObjectService {
   private func fromNode(_ caller: PeerID) async throws {
     if caller == head { return }
     let node = NodeID(caller)
-    if try await onHub({ $0.nodes.knows(node) }) { return }
+    if try await mailbox.ask({ $0.nodes.knows(node) }) { return }
     // A node that has come since the head told last.
     let known = try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<[ClusterNode], any Error>) in
@@ -49,7 +33,7 @@ struct HubBridge: BridgeService, ObjectService {
           continuation.resume(with: result)
         }
       }
-      if !accepted { continuation.resume(throwing: Self.stopped) }
+      if !accepted { continuation.resume(throwing: HubMailbox.stopped) }
     }
     guard known.contains(where: { $0.node == node }) else {
       throw IorunError(.notAllowed, "peer \(caller.short) is no node of this network")
@@ -66,7 +50,7 @@ struct HubBridge: BridgeService, ObjectService {
       let accepted = mailbox.post { hub in
         hub.grantLease(demand, job: job, holder: holder) { continuation.resume(with: $0) }
       }
-      if !accepted { continuation.resume(throwing: Self.stopped) }
+      if !accepted { continuation.resume(throwing: HubMailbox.stopped) }
     }
   }
 
@@ -77,14 +61,16 @@ struct HubBridge: BridgeService, ObjectService {
     guard caller == head || NodeID(caller) == holder.node else {
       throw IorunError(.notAllowed, "a node gives back its own processes' leases only")
     }
-    try await onHub { $0.scheduler.returned(lease, holder: holder.worker, isBroken: broken, $0) }
+    try await mailbox.ask {
+      $0.scheduler.returned(lease, holder: holder.worker, isBroken: broken, $0)
+    }
   }
 
   func startActor(
     _ spec: RuntimeActorSpec, incarnation: Int, restarts: Int, job: RuntimeJob, caller: PeerID
   ) async throws -> WorkerID {
     try fromHead(caller)
-    return try await onHub {
+    return try await mailbox.ask {
       try $0.startActor(spec, incarnation: incarnation, restarts: restarts, record: job)
     }
   }
@@ -93,44 +79,44 @@ struct HubBridge: BridgeService, ObjectService {
     async throws
   {
     try fromHead(caller)
-    try await onHub { $0.stopActor(actor, reason: reason, inOrder: inOrder) }
+    try await mailbox.ask { $0.stopActor(actor, reason: reason, inOrder: inOrder) }
   }
 
   func actorChanged(_ status: RuntimeActorStatus, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { _ = $0.take(status) }
+    try await mailbox.ask { _ = $0.take(status) }
   }
 
   func prepareBundles(_ reservation: BundleReservation, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { try $0.scheduler.prepareBundles(reservation, $0) }
+    try await mailbox.ask { try $0.scheduler.prepareBundles(reservation, $0) }
   }
 
   func commitBundles(_ group: GroupID, epoch: Int64, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub {
+    try await mailbox.ask {
       try $0.scheduler.commitBundles(group, epoch: epoch, $0)
     }
   }
 
   func releaseBundles(_ group: GroupID, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { $0.releaseBundles(group) }
+    try await mailbox.ask { $0.releaseBundles(group) }
   }
 
   func recall(sole: ProcessAddress?, caller: PeerID) async throws {
     try await fromNode(caller)
-    try await onHub { $0.recallAll(sole: sole) }
+    try await mailbox.ask { $0.recallAll(sole: sole) }
   }
 
   func endJob(_ job: JobID, reason: String, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { $0.endJob(job, reason: reason) }
+    try await mailbox.ask { $0.endJob(job, reason: reason) }
   }
 
   func nodeLost(_ node: NodeID, reason: String, caller: PeerID) async throws {
     try fromHead(caller)
-    try await onHub { $0.nodeLost(node, reason: reason) }
+    try await mailbox.ask { $0.nodeLost(node, reason: reason) }
   }
 
   // MARK: Other nodes
@@ -146,7 +132,7 @@ struct HubBridge: BridgeService, ObjectService {
           continuation.resume(throwing: error)
         }
       }
-      if !accepted { continuation.resume(throwing: Self.stopped) }
+      if !accepted { continuation.resume(throwing: HubMailbox.stopped) }
     }
   }
 
@@ -159,7 +145,7 @@ struct HubBridge: BridgeService, ObjectService {
     guard process.node == NodeID(caller) else {
       throw IorunError(.notAllowed, "a node speaks for its own processes only")
     }
-    try await onHub { hub in
+    try await mailbox.ask { hub in
       if let job = hub.jobs[job] { hub.goneElsewhere(process, of: job, cause) }
     }
   }
@@ -177,7 +163,7 @@ struct HubBridge: BridgeService, ObjectService {
       let accepted = mailbox.post { hub in
         hub.hold(object, of: job, for: node) { continuation.resume(with: $0) }
       }
-      if !accepted { continuation.resume(throwing: Self.stopped) }
+      if !accepted { continuation.resume(throwing: HubMailbox.stopped) }
     }
     defer { mailbox.post { $0.letGo(object, of: job) } }
     guard offset <= size - Int64(count), let bytes = file.bytes(base + offset, Int64(count)) else {
@@ -188,38 +174,24 @@ struct HubBridge: BridgeService, ObjectService {
 
   func program(_ job: JobID, caller: PeerID) async throws -> Blob {
     try await fromNode(caller)
-    let path = try await onHub { hub in
-      guard let record = hub.jobs[job]?.record, record.driver.node == hub.settings.node,
-        record.launcher.kind == .program, let path = record.launcher.argv.first
-      else { throw IorunError(.notFound, "this node has no program of job \(job)") }
-      return path
-    }
-    guard let programs else { throw IorunError(.notFound, "this node gives no programs away") }
-    return try await programs.offer(path)
+    return try await files.program(of: job)
   }
 
   func workingFolder(_ job: JobID, environment: String, caller: PeerID) async throws -> Blob {
     try await fromNode(caller)
-    let path = try await onHub { hub in
-      guard let text = hub.jobs[job]?.environments[environment]?.text,
-        let folder = TravellingFolder(of: text), folder.node == hub.settings.node
-      else { throw IorunError(.notFound, "this node has no such working folder of job \(job)") }
-      return folder.path
-    }
-    guard let programs else { throw IorunError(.notFound, "this node gives no folders away") }
-    return try await programs.offer(folder: path, as: environment)
+    return try await files.workingFolder(of: job, environment: environment)
   }
 
   func free(_ job: JobID, objects: [Data], caller: PeerID) async throws {
     try await fromNode(caller)
-    try await onHub { hub in
+    try await mailbox.ask { hub in
       if let job = hub.jobs[job] { hub.freed(objects, of: job) }
     }
   }
 
   func list(_ kind: String, job: JobID?, limit: Int, caller: PeerID) async throws -> String {
     try await fromNode(caller)
-    let items = try await onHub {
+    let items = try await mailbox.ask {
       try $0.listing(kind, job: job, limit: min(max(1, limit), Hub.listLimit))
     }
     return "[" + items.joined(separator: ",") + "]"

@@ -9,6 +9,11 @@ final class HubJob {
   let token: String
   /// The folder of its processes' sockets.
   let directory: String
+  /// The user of its processes here, which are in sandboxes; `nil` where they are ordinary ones of the
+  /// agent's user.
+  let sealedUser: UInt32?
+  /// The rank in a sandbox that is its driver; `nil` for an ordinary program, and for drivers elsewhere.
+  let seat: RankSeat?
   /// The folder of its logs.
   let logs: String
   /// Its shared memory.
@@ -35,7 +40,12 @@ final class HubJob {
   /// Log lines that wait for the driver on this node.
   var droppedLines = 0
 
-  init(record: RuntimeJob, token: String, directory: String, logs: String) {
+  init(
+    record: RuntimeJob, token: String, directory: String, logs: String, sealedUser: UInt32? = nil,
+    seat: RankSeat? = nil
+  ) {
+    self.seat = seat
+    self.sealedUser = sealedUser
     self.record = record
     self.token = token
     self.directory = directory
@@ -44,10 +54,12 @@ final class HubJob {
 
   var id: JobID { record.job }
 
-  /// Whether it may have new workers here: detached actors call tasks after their driver's end, too.
-  var takesWorkers: Bool {
-    !isOver || processes.values.contains { $0.actor?.spec.detached == true }
-  }
+  /// Where its processes find `directory`.
+  var directorySeen: String { sealedUser == nil ? directory : SealedJobs.directory }
+
+  /// Whether it may have new workers here: detached actors, and those that they made, call tasks after
+  /// their driver's end, too.
+  var takesWorkers: Bool { !isOver || processes.values.contains { $0.actor != nil } }
 
   /// Remembers a process that is gone. False where it was known.
   func remember(lost worker: WorkerID, _ cause: ProcessLoss) -> Bool {

@@ -2,6 +2,7 @@ internal import CShim
 internal import Foundation
 internal import Glibc
 internal import IorunCore
+internal import IorunSandbox
 internal import IorunWire
 
 /// A driver or worker of a runtime job on this node, from the moment it is promised to its end.
@@ -34,6 +35,8 @@ final class HubProcess {
   var pid: Int32?
   /// The process by a descriptor: a signal through it never reaches another one.
   private var pidDescriptor: Int32 = -1
+  /// Its id in its sandbox, and that, until it connects and the kernel tells the host's.
+  private var inside: (id: Int32, box: SandboxProcess)?
   /// Parcels that came before its hello.
   var early: [[UInt8]] = []
   var earlyBytes = 0
@@ -77,6 +80,14 @@ final class HubProcess {
     pidDescriptor = iorun_pidfd_open(pid)
   }
 
+  /// It lives in a sandbox. The id is what a program of a stranger's says: it names processes of that
+  /// sandbox and no others.
+  func lives(in box: SandboxProcess, as id: Int32) {
+    guard pid == nil, inside == nil else { return }
+    inside = (id, box)
+    livesSince = .now
+  }
+
   /// True where it was forked so long ago that it should have said hello.
   func isLate(_ now: ContinuousClock.Instant, _ limit: Duration) -> Bool {
     guard connection == nil, let livesSince else { return false }
@@ -86,7 +97,12 @@ final class HubProcess {
   /// Sends SIGKILL. Nothing where it is gone.
   func kill() {
     program?.kill()
-    if pidDescriptor >= 0 { _ = iorun_pidfd_signal(pidDescriptor, SIGKILL) }
+    if pidDescriptor >= 0 {
+      _ = iorun_pidfd_signal(pidDescriptor, SIGKILL)
+    } else if let (id, box) = inside {
+      // It reads files of the kernel's: not in the hub's thread.
+      Thread.detachNewThread { box.kill(inside: id) }
+    }
   }
 
   var isDriver: Bool { if case .driver = use { true } else { false } }

@@ -100,6 +100,12 @@ final class HubScheduler {
     changed(hub)
   }
 
+  /// A worker takes no more calls, and ends by itself when nobody needs its objects.
+  func retired(_ worker: WorkerID, _ hub: Hub) {
+    pool.retire(worker)
+    run(broker.retire(worker, now: .now), hub)
+  }
+
   /// When a worker was given out, as a number that grows; `nil` for one that is idle.
   func order(of worker: WorkerID) -> UInt64? { broker.order(of: worker) }
 
@@ -210,11 +216,13 @@ final class HubScheduler {
 
   // MARK: What runs while nothing else does
 
-  /// Lets a scavenger use all cores and some memory (bytes) until somebody wants any of it. It counts as
+  /// Lets a scavenger use all cores and GPUs and some memory (bytes) until somebody wants any of it. It counts as
   /// nothing that is in use: requests come here as if it were not. `wanted` is called once, on the
   /// hub's thread. False where anything is in use, or a scavenger is here.
   func admitScavenger(memory: Int64, wanted: @escaping @Sendable () -> Void) -> Bool {
-    var units = broker.total.units.filter { $0.key == ResourceAmounts.cpu }
+    var units = broker.total.units.filter {
+      $0.key == ResourceAmounts.cpu || $0.key == ResourceAmounts.gpu
+    }
     units[ResourceAmounts.memory] = memory * ResourceAmounts.unitsPerOne
     let amounts = ResourceAmounts(units: units)
     guard scavenger == nil, broker.waitingCount == 0, broker.available.covers(amounts) else {

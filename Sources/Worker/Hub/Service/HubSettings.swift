@@ -20,10 +20,15 @@ struct HubSettings: Sendable {
   var gpuCount: Int
   /// Its labels.
   var labels: [String: String]
+  /// Where a job's objects are spilled: below this folder.
+  var spillFolder: String
   /// How large an arena is.
   var arenaBytes: Int64
   /// How processes are started.
   var launcher: RuntimeLauncher
+  /// What keeps the processes of other machines' drivers apart from this one; `nil` where they are
+  /// ordinary processes.
+  var sealed: SealedJobs?
   /// The programs of drivers of other machines.
   var programs: ProgramStore?
   /// The versions of the local protocol that it speaks.

@@ -53,13 +53,16 @@ final class ObjectStore {
   /// Copies of other jobs' objects on this node: they go when those have gone.
   var guests: Set<ObjectID> = []
 
-  init(job: JobID, node: NodeID, size: Int64, spillFolder: String) throws {
+  /// - Parameter file: its memory, where that has been made: processes in sandboxes inherit it.
+  init(
+    job: JobID, node: NodeID, size: Int64, spillFolder: String, file: ArenaFile? = nil
+  ) throws {
     self.job = job
-    file = try ArenaFile(agent: node.peer, name: job.description, size: size)
+    self.file = try file ?? ArenaFile(agent: node.peer, name: job.description, size: size)
     disk = try SpillFolder(spillFolder)
     books = ObjectArena(capacity: size, spillQuota: disk.quota())
     // First writes into cold pages are slow; all of it would be waste.
-    warmer = ArenaWarmer(file, limit: min(max(1 << 30, size / 4), size))
+    warmer = ArenaWarmer(self.file, limit: min(max(1 << 30, size / 4), size))
   }
 
   /// Everything of it goes.

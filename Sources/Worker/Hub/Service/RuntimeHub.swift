@@ -23,10 +23,12 @@ final class RuntimeHub: Sendable {
     settings: HubSettings, mailbox: HubMailbox, cluster: ClusterControl, system: MeshActorSystem,
     logger: Logger
   ) throws {
-    Self.raiseFileLimit()
+    // Two descriptors a process.
+    OpenFileLimit.raise()
     ArenaFile.removeLeftovers(of: settings.node.peer)
     ArenaFile.removeOrphans()
-    let socket = try HubSocket(nodeFolder: settings.folder, node: settings.node)
+    let socket = try HubSocket(
+      nodeFolder: settings.folder, node: settings.node, admitsOthers: settings.sealed != nil)
     let hub = try Hub(
       settings: settings, socket: socket, mailbox: mailbox,
       remotes: HubRemotes(cluster: cluster, system: system), logger: logger)
@@ -48,15 +50,6 @@ final class RuntimeHub: Sendable {
     }
     mailbox.post { $0.registerAgain = again }
     try socket.publish(node: settings.node, name: settings.name)
-  }
-
-  /// Two descriptors a process: the usual soft limit of 1,024 is soon reached.
-  private static func raiseFileLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = min(limit.rlim_max, max(limit.rlim_cur, 65_536))
-    // Without it fewer processes have room; accept says so.
-    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   /// The head knows this node: it is told of the node's runtime side, whole. Tries until it has.
@@ -166,6 +159,9 @@ final class RuntimeHub: Sendable {
 
   /// Ends every process that works here.
   func endWork(reason: String) { mailbox.post { $0.endWork(reason: reason) } }
+
+  /// Ends what works here for drivers of other nodes: the head counts this node as lost.
+  func fence(reason: String) { mailbox.post { $0.fence(reason: reason) } }
 
   /// Ends every job's processes here, and the thread.
   ///

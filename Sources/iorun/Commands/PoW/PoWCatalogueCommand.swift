@@ -47,8 +47,8 @@ struct PoWCalibrateCommand: AsyncParsableCommand {
     abstract: "Propose a model's entry in the catalogue from measured, attested devices.",
     discussion: """
       Reads a JSON array of samples (docs/JSON.md): device, model, kind, rates, is_attested. A kind \
-      needs 20 attested devices; a rate that is there already moves by a tenth. Prints the entry; \
-      nothing is changed.
+      needs 20 attested devices; a rate that is there already moves by a tenth. Prints the entry, or \
+      with --catalogue the whole catalogue with it, for iorun head --catalogue; nothing is changed.
       """)
 
   @Argument(help: "The samples.", completion: .file())
@@ -57,12 +57,21 @@ struct PoWCalibrateCommand: AsyncParsableCommand {
   @Option(help: "The model, as the samples name it.")
   var model: String
 
+  @Option(help: "The catalogue that is in use (iorun pow catalogue --json).", completion: .file())
+  var catalogue: String?
+
   func run() async throws {
     let samples = try PoWFiles.read([Calibration.Sample].self, samples)
     let date = ISO8601DateFormatter().string(from: Date()).prefix(10)
+    var known = try catalogue.map(PoWFiles.catalogue) ?? ModelCatalogue.builtIn
     let entry = try Calibration.propose(
-      model, from: samples, present: ModelCatalogue.builtIn[model], date: String(date))
-    Output.write(try JSONOutput.line(entry))
+      model, from: samples, present: known[model], date: String(date))
+    guard catalogue != nil else {
+      Output.write(try JSONOutput.line(entry))
+      return
+    }
+    known.insert(entry)
+    Output.write(try JSONOutput.line(known))
   }
 }
 

@@ -44,6 +44,16 @@ enum PoWFiles {
     return try ProofDocument.decode(type, from: data)
   }
 
+  /// What this version knows of models, and what a file says of others, or better. Throws what reading
+  /// it throws.
+  static func catalogue(_ path: String) throws -> ModelCatalogue {
+    let read = try read(ModelCatalogue.self, path)
+    try read.check()
+    var all = ModelCatalogue.builtIn
+    for model in read.models { all.insert(model) }
+    return all
+  }
+
   /// Writes a document as a whole, so that a waiting reader never sees half of it; without a path,
   /// to stdout.
   static func write(_ value: some Encodable, to path: String?) throws {

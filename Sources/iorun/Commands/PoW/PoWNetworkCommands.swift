@@ -9,7 +9,8 @@ struct PoWStatusCommand: AsyncParsableCommand {
     commandName: "status", abstract: "Show what the network's nodes have proved.",
     discussion: """
       Marks come from the records of proofs and from nothing else. HASHES and LANES are what was \
-      measured last, and what that is of the claim.
+      measured last, and what that is of the claim; MEMORY is how much was walked over last, and \
+      what that is of what the node offers.
       """)
 
   @OptionGroup var client: ClientOptions

@@ -120,7 +120,7 @@ struct WorkerLimit: AsyncParsableCommand {
     commandName: "limit", abstract: "Say when this machine may work.",
     discussion: """
       What is given takes the place of what was said before; the rest stays. `none` takes a limit \
-      away. Cores, GPUs and memory are options of `iorun join`.
+      away. Cores, GPUs, memory and GPU memory are options of `iorun join`.
       Outside of its limits the machine takes no new work, and what runs goes on; with --end-work \
       it is ended after a minute.
       """)
@@ -133,11 +133,15 @@ struct WorkerLimit: AsyncParsableCommand {
   @Option(
     name: .customLong("idle-minutes"),
     help:
-      "Only after so many minutes in which others kept less than half a core busy and nobody typed."
+      """
+      Only after so many minutes in which others kept less than half a core busy, used no GPU, and nobody \
+      typed or was at a desktop that is neither idle nor locked.
+      """
   )
   var idleMinutes: String?
 
-  @Option(name: .customLong("max-celsius"), help: "Not while a sensor shows so many degrees.")
+  @Option(
+    name: .customLong("max-celsius"), help: "Not while a sensor, or a GPU, shows so many degrees.")
   var maximumCelsius: String?
 
   @Flag(inversion: .prefixedNo, help: "End what runs, too, a minute after a limit is passed.")

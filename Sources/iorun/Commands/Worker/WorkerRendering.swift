@@ -19,10 +19,23 @@ enum WorkerRendering {
       "started \(Ages.ago(status.startedAtUnixSeconds, now: now)), as process \(status.processId)",
       status.hold.map { "takes no new work: \($0)" } ?? "takes work",
     ]
+    if let found = status.isolation { lines += isolation(found) }
     lines += status.work.map { "  " + work($0) }
     if status.work.isEmpty { lines.append("  nothing runs here") }
     if let proof = status.proof { lines += self.proof(proof, now: now) }
+    if let watch = status.guard { lines += self.watch(watch, now: now) }
     return lines.map { TerminalText.oneLine($0) + "\n" }.joined() + wishes(view)
+  }
+
+  /// How far work is kept apart.
+  private static func isolation(_ found: IsolationView) -> [String] {
+    let lack =
+      found.missingLimits.isEmpty
+      ? "" : ", no limit of \(found.missingLimits.joined(separator: ", "))"
+    return [
+      "sandboxes: \(found.drivers.joined(separator: ", ")); scratch: \(found.scratch ?? "none"); "
+        + "networks: \(found.egress.joined(separator: ", "))\(lack)"
+    ]
   }
 
   /// What the head's records say of the machine, and what it proved last. When the next window
@@ -37,7 +50,7 @@ enum WorkerRendering {
         + "that only the head knows"
     ]
     if let working = proof.working { lines.append("  proves \(working) now") }
-    if let last = proof.last {
+    for last in proof.latest {
       let outcome =
         switch (last.isAccepted, last.rate) {
         case (true?, let rate?):
@@ -81,6 +94,20 @@ enum WorkerRendering {
       programs == 0 ? nil : "\(programs) \(programs == 1 ? "program" : "programs")",
       status.hold.map { "no new work: \($0)" },
     ].compactMap { $0 }.joined(separator: " · ")
+  }
+
+  /// The guard and its latest incidents, the newest first.
+  private static func watch(_ watch: WorkerView.Guard, now: Double) -> [String] {
+    let isDry = watch.isDryRun ? ", a dry run" : ""
+    let head =
+      "guard: \(watch.mode)\(isDry), \(watch.stopped) stopped, \(watch.reported) only reported"
+    return [head]
+      + watch.incidents.suffix(5).reversed().map { incident in
+        let name = incident.program.isEmpty ? "a process" : incident.program
+        return "  \(Ages.ago(incident.atUnixSeconds, now: now)): \(name), process "
+          + "\(incident.processId) (\(incident.kind)), "
+          + (incident.isStopped ? "stopped" : "left: \(incident.reason)")
+      }
   }
 
   private static func work(_ work: WorkerView.Work) -> String {

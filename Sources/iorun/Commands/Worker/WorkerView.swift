@@ -1,3 +1,4 @@
+internal import IorunClient
 internal import IorunCore
 internal import IorunWorker
 
@@ -35,6 +36,17 @@ struct WorkerView: Encodable {
       let unit: String
       let reason: String?
       let endedAtUnixSeconds: Double
+
+      init(_ last: WorkerStatus.Proof.Last) {
+        kind = last.kind
+        state = last.state
+        isAccepted = last.isAccepted
+        refusal = last.refusal
+        rate = last.rate
+        unit = last.unit
+        reason = last.reason
+        endedAtUnixSeconds = last.at
+      }
     }
 
     let device: String
@@ -43,6 +55,7 @@ struct WorkerView: Encodable {
     let untilEpoch: Int64?
     let working: String?
     let last: Last?
+    let latest: [Last]
 
     init(_ proof: WorkerStatus.Proof) {
       device = proof.device
@@ -50,12 +63,33 @@ struct WorkerView: Encodable {
       reason = proof.reason
       untilEpoch = proof.untilEpoch
       working = proof.working
-      last = proof.last.map {
-        Last(
-          kind: $0.kind, state: $0.state, isAccepted: $0.isAccepted, refusal: $0.refusal,
-          rate: $0.rate, unit: $0.unit, reason: $0.reason, endedAtUnixSeconds: $0.at)
-      }
+      last = proof.last.map(Last.init)
+      latest = proof.latest.map(Last.init)
     }
+  }
+
+  /// What the guard of the machine saw.
+  struct Guard: Encodable {
+    let mode: String
+    let isDryRun: Bool
+    let hasKernelEvents: Bool
+    let stopped: Int
+    let reported: Int
+    let incidents: [Incident]
+  }
+
+  /// One process that the guard did not leave alone.
+  struct Incident: Encodable {
+    let atUnixSeconds: Double
+    let processId: Int32
+    let program: String
+    let kind: String
+    let isStopped: Bool
+    let reason: String
+    let argumentsSha256: String
+    let controlGroups: String
+    let namespaces: [String: String]
+    let devices: [String]
   }
 
   /// What the node does.
@@ -73,6 +107,8 @@ struct WorkerView: Encodable {
     let gpus: Int
     let work: [Work]
     let proof: Proof?
+    let `guard`: Guard?
+    let isolation: IsolationView?
 
     init(_ status: WorkerStatus) {
       processId = status.processID
@@ -92,6 +128,18 @@ struct WorkerView: Encodable {
           memoryBytes: $0.memoryBytes, gpus: $0.gpus)
       }
       proof = status.proof.map(Proof.init)
+      isolation = status.isolation.map(IsolationView.init)
+      `guard` = status.guardRecord.map { record in
+        Guard(
+          mode: record.mode, isDryRun: record.isDryRun, hasKernelEvents: record.hasKernelEvents,
+          stopped: record.stopped, reported: record.reported,
+          incidents: record.incidents.map {
+            Incident(
+              atUnixSeconds: $0.at, processId: $0.processID, program: $0.program, kind: $0.kind,
+              isStopped: $0.isStopped, reason: $0.reason, argumentsSha256: $0.argumentsHash,
+              controlGroups: $0.groups, namespaces: $0.namespaces, devices: $0.devices)
+          })
+      }
     }
   }
 

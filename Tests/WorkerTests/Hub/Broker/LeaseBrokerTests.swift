@@ -216,6 +216,23 @@ struct LeaseBrokerTests {
     #expect(broker.available == (try amounts(["CPU": 1])))
   }
 
+  @Test func `what a retired worker held is free, once, though it stays`() throws {
+    var broker = try broker(["CPU": 1, "GPU": 1], gpus: 1)
+    #expect(try ask(&broker, 1, by: anna, ["CPU": 1, "GPU": 1]) == ["granted 1 on [0]"])
+    #expect(try ask(&broker, 2, by: anna, ["CPU": 1, "GPU": 1]) == ["recall 1, its own"])
+    _ = broker.blocked(worker(1), now: start)
+    #expect(tell(&broker, broker.retire(worker(1), now: start)) == ["granted 2 on [0]"])
+    #expect(broker.retire(worker(1), now: start).isEmpty)
+    #expect(giveBack(&broker, 1, by: anna) == [], "there is nothing left to give back")
+    _ = broker.processGone(worker(1), now: start)
+    #expect(giveBack(&broker, 2, by: anna) == ["free 2"])
+    #expect(broker.available == (try amounts(["CPU": 1, "GPU": 1])))
+    let actor = try broker.hold(worker(9), try demand(["CPU": 1]))
+    #expect(broker.retire(worker(9), now: start).isEmpty, "an actor keeps what it holds")
+    let whole = try amounts(["GPU": 1])
+    #expect(actor.gpus.isEmpty && broker.available == whole)
+  }
+
   // MARK: Actors
 
   @Test func `an actor needs more to be placed than it keeps`() throws {

@@ -52,6 +52,21 @@ struct WorkerPoolTests {
     #expect(pool.count == 2)
   }
 
+  @Test func `a retired worker goes to nobody, and ends with its job`() throws {
+    var pool = pool()
+    let first = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let second = try #require(forks(pool.want(2, try kind(), gpus: [])).first)
+    for worker in [first, second] { _ = pool.arrived(worker, now: start) }
+    pool.retire(first)
+    #expect(pool.giveBack(first, isBroken: false, now: start).isEmpty)
+    _ = pool.giveBack(second, isBroken: false, now: start)
+    pool.retire(second)
+    let others = forks(pool.want(3, try kind(), gpus: []))
+    #expect(others.count == 1 && !others.contains(first) && !others.contains(second))
+    #expect(kills(pool.tick(start + .seconds(100_000))).isEmpty)
+    #expect(Set(kills(pool.jobOver(try kind().job, loss))).isSuperset(of: [first, second]))
+  }
+
   @Test func `a worker that comes back goes to who waits, before another is there`() throws {
     var pool = pool()
     let first = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
@@ -60,6 +75,24 @@ struct WorkerPoolTests {
     #expect(attached(pool.giveBack(first, isBroken: false, now: start)) == [2: first])
     #expect(attached(pool.arrived(second, now: start)).isEmpty)
     #expect(pool.idleCount == 1)
+  }
+
+  @Test func `who is given GPUs gets a worker in which nothing has run`() throws {
+    var pool = pool()
+    let used = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    _ = pool.arrived(used, now: start)
+    _ = pool.giveBack(used, isBroken: false, now: start)
+    let fresh = try #require(forks(pool.want(2, try kind(), gpus: [0])).first)
+    // It serves others meanwhile, also those that came later.
+    #expect(attached(pool.want(3, try kind(), gpus: [])) == [3: used])
+    #expect(forks(pool.want(4, try kind(), gpus: [])).count == 1)
+    #expect(attached(pool.giveBack(used, isBroken: false, now: start)) == [4: used])
+    #expect(attached(pool.arrived(fresh, now: start)) == [2: fresh])
+    #expect(kills(pool.giveBack(fresh, isBroken: false, now: start)) == [fresh])
+    // One that was started ahead of need will do.
+    let ready = try #require(forks(pool.prestart(try kind("other"), count: 1)).first)
+    _ = pool.arrived(ready, now: start)
+    #expect(attached(pool.want(5, try kind("other"), gpus: [0])) == [5: ready])
   }
 
   @Test func `a worker that is broken or has had GPUs is not used again`() throws {

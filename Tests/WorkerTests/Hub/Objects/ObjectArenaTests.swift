@@ -95,6 +95,38 @@ struct ObjectArenaTests {
     #expect(roomy.alloc(id(2), size: 1, by: anna) == .wait)
   }
 
+  @Test func `what is on disk can be read although store and quota are full`() {
+    var arena = ObjectArena(capacity: 2 * 4096, spillQuota: 4096)
+    sealed(&arena, 1, size: 4096)
+    sealed(&arena, 2, size: 4096)
+    guard case .spill = arena.alloc(id(3), size: 4096, by: anna) else {
+      Issue.record("nothing is spilled")
+      return
+    }
+    arena.spilled(id(1), succeeded: true)
+    sealed(&arena, 3, size: 4096)
+    guard case .full = arena.alloc(id(4), size: 4096, by: anna) else {
+      Issue.record("store and quota are full")
+      return
+    }
+    guard case .spill(let victims) = arena.pin(id(1), by: bert), victims.map(\.object) == [id(2)]
+    else {
+      Issue.record("the longest unused makes no room")
+      return
+    }
+    arena.spilled(id(2), succeeded: true)
+    guard case .restore(let transfer) = arena.pin(id(1), by: bert) else {
+      Issue.record("it is not read back")
+      return
+    }
+    arena.restored(transfer.object, succeeded: true)
+    #expect(arena.pin(id(1), by: bert) == .here(offset: transfer.offset, size: 4096))
+    arena.unpin(id(1), by: bert)
+    // It lies on disk still: it goes again at once for a new object.
+    #expect(arena.alloc(id(4), size: 4096, by: anna) == .room(offset: transfer.offset))
+    #expect(arena.spilledBytes == 2 * 4096)
+  }
+
   @Test func `a process that goes takes its pins and what it was writing along`() {
     var arena = ObjectArena(capacity: 1 << 20, spillQuota: 0)
     #expect(arena.alloc(id(1), size: 10, by: bert) == .room(offset: 0))

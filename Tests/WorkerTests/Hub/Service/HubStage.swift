@@ -40,18 +40,41 @@ final class HubStage: Sendable {
     var settings = HubSettings(
       folder: folder.path, node: node, name: "node-1", address: "127.0.0.1",
       headAddress: "127.0.0.1:1", total: try ResourceAmounts(amounts: amounts), gpuCount: gpus,
-      labels: [:], arenaBytes: arena,
+      labels: [:], spillFolder: folder.path + "/spill", arenaBytes: arena,
       launcher: RuntimeLauncher(
         supervisor: RealProcesses.supervisor, searchPath: "/usr/bin:/bin", logLimit: .mebi(1)))
     settings.helloLimit = helloLimit
     settings.versions = versions
     settings.memory = memory
     settings.readFile = readFile
-    cluster.state.withLock { $0.bridge = HubBridge(mailbox: mailbox, head: peer) }
+    cluster.state.withLock {
+      $0.bridge = HubBridge(
+        mailbox: mailbox, head: peer, files: DriverFiles(mailbox: mailbox))
+    }
     hub = try RuntimeHub(
       settings: settings, mailbox: mailbox, cluster: control, system: system,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     await hub.register(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  /// The head has been silent for too long.
+  func fence() { hub.fence(reason: "the head was silent") }
+
+  /// Asks as the head does for a lease of one core for a job whose driver is on another node. Nothing
+  /// that `launcher` starts says hello: the answer never comes as long as it lives.
+  func lease(foreign job: JobID, launcher: RuntimeJob.Launcher) -> Task<RuntimeLease, any Error> {
+    var generator = SystemRandomNumberGenerator()
+    let driver = ProcessAddress(
+      node: NodeID(PeerID(high: 1, low: 2)), worker: WorkerID(using: &generator))
+    let record = RuntimeJob(
+      job: job, name: "far", namespace: "far", driver: driver, launcher: launcher, startedAt: 0)
+    let (bridge, head) = (cluster.state.withLock { $0.bridge }, node.peer)
+    return Task {
+      guard let bridge else { throw CancellationError() }
+      return try await bridge.grantLease(
+        RuntimeDemand(resources: try ResourceAmounts(amounts: ["CPU": 1])), job: record,
+        holder: driver, caller: head)
+    }
   }
 
   /// Ends the hub and everything it started.

@@ -36,6 +36,36 @@ import Testing
     await stage.stop()
   }
 
+  @Test func aSilentHeadEndsTheWorkersOfOtherNodesDriversAndNoOthers() async throws {
+    let stage = try await HubStage(resources: ["CPU": 4])
+    let driver = try await stage.driver()
+    let own = try await stage.fork(by: try await stage.zygote())
+    let job = JobID("job-7k3f9q2m")
+    let launcher = RuntimeJob.Launcher(
+      argv: ["/bin/sh", "-c", "echo $$ > \(stage.folder.path)/far; exec sleep 600"],
+      environment: [:], cwd: "/", kind: .program)
+    func pid() async throws -> pid_t {
+      let pid: pid_t = try await eventually("the worker runs") {
+        stage.folder.read("far").flatMap { $0.hasSuffix("\n") ? pid_t($0.dropLast()) : nil }
+      }
+      try FileManager.default.removeItem(atPath: stage.folder.path + "/far")
+      return pid
+    }
+    let lease = try await driver.request(.lease, #"{"resources":{"CPU":1}}"#)
+    #expect(lease["worker"] as? String == own.worker.description)
+    let first = stage.lease(foreign: try #require(job), launcher: launcher)
+    let old = try await pid()
+    #expect(RealProcesses.isAlive(old))
+    stage.fence()
+    try await eventually("the worker has ended") { !RealProcesses.isAlive(old) }
+    await #expect(throws: (any Error).self) { try await first.value }
+    // The job is not over: a head that is back gives it workers here again.
+    let second = stage.lease(foreign: try #require(job), launcher: launcher)
+    #expect(RealProcesses.isAlive(try await pid()))
+    await stage.stop()
+    _ = await second.result
+  }
+
   @Test func aBlockedWorkerLendsItsCore() async throws {
     let stage = try await HubStage(resources: ["CPU": 1])
     let driver = try await stage.driver()

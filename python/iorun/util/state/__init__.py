@@ -13,6 +13,7 @@ from iorun.util.state.rows import FIELDS, StateRow, row_of
 
 __all__ = [
     "RayStateApiException",
+    "StateApiClient",
     "StateRow",
     "get_actor",
     "get_job",
@@ -274,3 +275,7 @@ def summarize_objects(**_: Any) -> Dict[str, Any]:
 
 # At the end: it is made of the functions above.
 from iorun.util.state.logs import get_log, list_logs  # noqa: E402
+
+
+# It is made of these functions.
+from iorun.util.state.client import StateApiClient  # noqa: E402

@@ -27,7 +27,7 @@ def list_logs(
     if node_id is None and node_ip is None:
         raise AssertionError("At least one of node ip and node id is required")
     nodes = _nodes(node_id, node_ip)
-    known = _init.connected_worker().recent_output.known()
+    known = _init.connected_worker().output.recent.known()
     names = sorted(_name(source) for source in known if source[0] in nodes)
     return {
         "worker_out": [name for name in names if _wanted(name, "out", glob_filter)],
@@ -65,7 +65,7 @@ def get_log(
     if suffix not in ("out", "err"):
         raise RayStateApiException(f'suffix must be "out" or "err", not {suffix!r}.')
     source = _source(node_id, node_ip, filename, actor_id, task_id, pid, suffix)
-    output = _init.connected_worker().recent_output
+    output = _init.connected_worker().output.recent
     given: List[str] = []
     while True:
         lines = output.lines(*source)
@@ -107,7 +107,7 @@ def _source(
             "Say whose output is wanted: filename (of list_logs), pid, actor_id or task_id."
         )
     nodes = _nodes(node_id, node_ip)
-    for source in _init.connected_worker().recent_output.known():
+    for source in _init.connected_worker().output.recent.known():
         named = _name(source) == filename if filename else source[1:] == (pid, suffix)
         if named and source[0] in nodes:
             return source

@@ -115,6 +115,10 @@ def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
     row = StateRow({name: item.get(source) for name, source in names.items()})
     known = set(names.values())
     row.update({key: value for key, value in item.items() if key not in known and key not in row})
+    for name in names:
+        # What has no place, or is of no actor, has no id of it.
+        if name.endswith("_id") and row[name] == "":
+            row[name] = None
     if kind == "nodes":
         row["state"] = "ALIVE" if item.get("alive") else "DEAD"
         row["node_ip"] = row["node_ip"] or ""
@@ -129,6 +133,8 @@ def row_of(kind: str, item: Dict[str, Any]) -> StateRow:
         row["end_time_ms"] = (item.get("seconds") or 0) * 1000.0 if ended else None
     if kind == "workers":
         row["is_alive"] = item.get("state", "ALIVE") == "ALIVE"
+        # Only living ones are known.
+        row["end_time_ms"] = 0
     if kind == "actors":
         # PLACED is a stage of starting that Ray does not have.
         row["state"] = "PENDING_CREATION" if row["state"] in ("PENDING", "PLACED") else row["state"]

@@ -1,0 +1,1 @@
+"""The classes of `iorun.exceptions`, by what failed."""
