@@ -80,6 +80,8 @@ extension RealProcesses {
         #expect(tap.markers == [open])
         try await eventually("nothing is left of the networks") {
           try await Self.leftovers(world).isEmpty
+        } detail: {
+          (try? await Self.leftovers(world).joined(separator: "; ")) ?? "not readable"
         }
       }
     }
@@ -103,6 +105,8 @@ extension RealProcesses {
         try await world.isAlive("b", again)
         try await eventually("the attempt is over on both nodes, and nothing is left") {
           try await Self.leftovers(world).isEmpty
+        } detail: {
+          (try? await Self.leftovers(world).joined(separator: "; ")) ?? "not readable"
         }
         let state = try await world.iorun("status", "--json").output
         #expect(state.contains(job))
