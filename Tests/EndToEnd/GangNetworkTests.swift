@@ -34,6 +34,7 @@ extension RealProcesses {
     func `carries HTTP among its members, in cipher, and nobody else gets in`() async throws {
       try await SwitchedHosts.with { world in
         for host in ["a", "b", "c"] { try await world.join(host) }
+        let before = try await Self.leftovers(world)
         let (secret, open) = ("HIDDEN-\(UUID().uuidString)", "PLAIN-\(UUID().uuidString)")
         let tap = try SwitchTap(world.namespaces, in: "switch", markers: [secret, open])
         defer { tap.stop() }
@@ -79,9 +80,9 @@ extension RealProcesses {
         try await Self.succeeds(world, plain)
         #expect(tap.markers == [open])
         try await eventually("nothing is left of the networks") {
-          try await Self.leftovers(world).isEmpty
+          try await Self.leftovers(world).isSubset(of: before)
         } detail: {
-          (try? await Self.leftovers(world).joined(separator: "; ")) ?? "not readable"
+          await Self.report(world)
         }
       }
     }
@@ -91,9 +92,10 @@ extension RealProcesses {
       try await SwitchedHosts.with { world in
         var agents: [String: RunningCommand] = [:]
         for host in ["a", "b"] { agents[host] = try await world.join(host) }
+        let before = try await Self.leftovers(world)
         let job = try await Self.serve(world, "x", network: nil, ranks: 2)
-        let before = Self.namespaces(world)
-        #expect(before.count == 2, "one for each node: \(before)")
+        let during = Self.namespaces(world)
+        #expect(during.count == 2, "one for each node: \(during)")
         let agent = try #require(agents["b"])
         agent.signal(SIGKILL)
         _ = try await agent.finish()
@@ -104,9 +106,9 @@ extension RealProcesses {
         let again = try world.start(["join"], in: "b", state: "b")
         try await world.isAlive("b", again)
         try await eventually("the attempt is over on both nodes, and nothing is left") {
-          try await Self.leftovers(world).isEmpty
+          try await Self.leftovers(world).isSubset(of: before)
         } detail: {
-          (try? await Self.leftovers(world).joined(separator: "; ")) ?? "not readable"
+          await Self.report(world)
         }
         let state = try await world.iorun("status", "--json").output
         #expect(state.contains(job))
@@ -258,20 +260,34 @@ extension RealProcesses {
       return found
     }
 
-    /// What is there on the hosts that only a gang's network puts there.
-    private static func leftovers(_ world: SwitchedHosts) async throws -> [String] {
-      var left = Array(namespaces(world))
+    /// What is there that a gang's network puts there; a kernel may have devices of its own everywhere.
+    private static func leftovers(_ world: SwitchedHosts) async throws -> Set<String> {
+      var left = namespaces(world)
       for host in ["a", "b", "c"] {
         let folder = "\(world.network.root)/\(host)/node/networks"
-        left += (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        left.formUnion((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
         let links = try await world.namespaces.run(in: host, "ip", "-o", "link")
-        left += links.split(separator: "\n").map(String.init).filter {
-          !$0.contains(": lo:") && !$0.contains("eth-switch")
-        }
-        left += try await world.namespaces.run(in: host, "nft", "list", "tables")
-          .split(separator: "\n").map(String.init)
+        left.formUnion(
+          links.split(separator: "\n").map { "\(host): \($0)" }.filter {
+            !$0.contains(": lo:") && !$0.contains("eth-switch")
+          })
+        left.formUnion(
+          try await world.namespaces.run(in: host, "nft", "list", "tables")
+            .split(separator: "\n").map { "\(host): \($0)" })
       }
       return left
+    }
+
+    /// What is left, and what runs there.
+    private static func report(_ world: SwitchedHosts) async -> String {
+      let left = (try? await leftovers(world).sorted()) ?? ["not readable"]
+      let status = (try? await world.iorun("status", "--json").output) ?? ""
+      let running = ProcessScan.all(world.network.root).map { process in
+        let space = try? FileManager.default.destinationOfSymbolicLink(
+          atPath: "/proc/\(process.pid)/ns/net")
+        return "\(space ?? "?") \(process)"
+      }
+      return (left + running + [status]).joined(separator: "\n")
     }
   }
 }
