@@ -116,7 +116,7 @@ class TaskSubmitter:
         self._queue_of(task).submit(task)
 
     def _queue_of(self, task: Task) -> TaskQueue:
-        """The queue of the task's needs; of those that are near its data, where that is elsewhere."""
+        """The queue of the task's needs; of those that are near its data, where it has any."""
         queue: TaskQueue = task.template.queue
         request = queue.request
         if not task.dependencies or request["strategy"] != "DEFAULT" or request.get("bundle"):
@@ -131,7 +131,7 @@ class TaskSubmitter:
         return found
 
     def _node_of_data(self, task: Task) -> Optional[bytes]:
-        """The node that has most of what the task needs; None where this one has as much."""
+        """The node that has most of the large things that the task needs, if possible this one."""
         entries = self.core.objects.entries
         sizes: Dict[bytes, int] = {}
         for id in task.dependencies:
@@ -143,7 +143,7 @@ class TaskSubmitter:
             return None
         most = max(sizes.values())
         if sizes.get(self.core.node_id, 0) >= most:
-            return None
+            return self.core.node_id
         return min(node for node, size in sizes.items() if size == most)
 
     def resolve(self, task: Task, ready: Callable[[Task], None]) -> None:

@@ -47,12 +47,16 @@ extension Hub {
       // Another node if this one can never take it, or the refusal, is the head's to say.
       return node == settings.node && !failsWhenBusy && scheduler.couldTake(demand)
     case .standard:
-      if let near = demand.near, near != settings.node, nodes.hasRoom(near, for: demand) {
+      let isNearHere = demand.near == settings.node
+      if let near = demand.near, !isNearHere,
+        !nodes.knows(near) || nodes.hasRoom(near, for: demand)
+      {
+        // A node that this one has not heard of yet the head may know.
         return false
       }
       guard scheduler.couldTake(demand), nodes.knows(settings.node) else { return false }
       if scheduler.hasRoom(for: demand) {
-        return scheduler.load(for: demand) < 0.5
+        return isNearHere || scheduler.load(for: demand) < 0.5
           || !nodes.anotherHasRoom(for: demand, than: settings.node)
       }
       return !nodes.anotherCouldTake(demand, than: settings.node)
