@@ -51,6 +51,8 @@ actor JobDirector {
   private static let packingLife = Duration.seconds(10)
   /// How long attempts ran that have ended, for what is to be expected of others.
   var lengths = SurvivalCurve()
+  /// Of how many jobs that are over a head that starts looks at the lengths.
+  private static let lengthsKept = 10_000
   /// Gangs that wait for fresh round trips.
   var probeWaits: [JobID: ProbeWait] = [:]
   var isPlacing = false
@@ -100,6 +102,9 @@ actor JobDirector {
       order.append(record.id)
       history.accepted(record.spec)
       uncounted.insert(record.id)
+    }
+    for length in try await store.lengths(ofLast: Self.lengthsKept) {
+      lengths.ended(afterSeconds: length)
     }
     routes = currentRoutes()
     executors = Self.executors(of: routes)
