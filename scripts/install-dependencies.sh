@@ -7,7 +7,6 @@ packages="libzmq3-dev libprotobuf-c-dev libssl-dev libsqlite3-dev"
 if [ "${1:-}" = "--test" ]; then
   packages="$packages protobuf-c-compiler iproute2 nftables python3-venv wireguard-go wireguard-tools"
   packages="$packages bubblewrap crun runc gocryptfs fuse3 e2fsprogs curl"
-  packages="$packages libfaketime"
 fi
 
 if ! command -v swift >/dev/null 2>&1; then

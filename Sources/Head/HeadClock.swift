@@ -8,6 +8,16 @@ public struct HeadClock: Sendable {
   /// Seconds since 1970 (UTC).
   let now: @Sendable () -> Double
 
+  /// One instant by both clocks.
+  struct Moment: Sendable {
+    /// Seconds since 1970 (UTC).
+    let wall: Double
+    let elapsed: Duration
+  }
+
+  /// This instant.
+  var moment: Moment { Moment(wall: now(), elapsed: elapsed()) }
+
   /// Makes a clock.
   ///
   /// - Parameters:

@@ -7,20 +7,23 @@ internal import Logging
 extension JobDirector {
   /// Takes in an event. What follows from it is not yet on disk: call `settle` to wait for that.
   func apply(_ event: JobLifecycle.Event, to id: JobID) {
-    let now = clock.now()
+    let moment = clock.moment
     recount(id)
     let before = live[id]?.lifecycle.record
-    guard let actions = live[id]?.lifecycle.handle(event, at: now), !actions.isEmpty else { return }
-    if let before, let startedAt = before.startedAt, [.running, .stopping].contains(before.state),
+    guard let actions = live[id]?.lifecycle.handle(event, at: moment.wall), !actions.isEmpty
+    else { return }
+    if let before, [.running, .stopping].contains(before.state),
+      let ran = live[id]?.ages.sinceStarted(moment.elapsed),
       let after = live[id]?.lifecycle.record, after.state != before.state,
       ![.running, .stopping].contains(after.state)
     {
-      lengths.ended(afterSeconds: now - startedAt)
+      lengths.ended(afterSeconds: ran)
     }
+    if let record = live[id]?.lifecycle.record { live[id]?.ages.follow(record, at: moment) }
     for action in actions {
       switch action {
       case .persist(let kind, let detail):
-        live[id]?.events.append(JobEvent(kind: kind, detail: detail, time: now))
+        live[id]?.events.append(JobEvent(kind: kind, detail: detail, time: moment.wall))
       case .keepOutputs(let outputs): live[id]?.outputs.append(outputs)
       case .prepare, .start, .stop, .forget: live[id]?.calls.append(action)
       }

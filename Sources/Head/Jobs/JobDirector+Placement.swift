@@ -36,12 +36,13 @@ extension JobDirector {
     mendGangs(&round)
     while let id = line.next() {
       guard let job = live[id], job.isQueued else { continue }
-      look(at: id, job.lifecycle.record, &round)
+      look(at: id, job, &round)
     }
     giveBack(round)
   }
 
-  private func look(at id: JobID, _ record: JobRecord, _ round: inout PlacementRound) {
+  private func look(at id: JobID, _ job: LiveJob, _ round: inout PlacementRound) {
+    let record = job.lifecycle.record
     guard !waitsForLostNodes(id, record, round), !isMeasured(id) else { return }
     let tenant = authoriser.peers.tenantName(of: record.owner)
     let admission = line.admission(of: record, by: tenant)
@@ -56,7 +57,7 @@ extension JobDirector {
     case .refused(let fitsWhenIdle):
       if round.isHolding {
         if let limit = record.spec.timeoutSeconds,
-          let placement = round.backfill(record, endsBySeconds: end(startingAt: nil, limit))
+          let placement = round.backfill(record, endsBySeconds: end(after: nil, limit))
         {
           return start(id, record, placement, &round, isBorrowing: admission == .borrows)
         }
@@ -66,23 +67,26 @@ extension JobDirector {
       explain(record, &round, to: id, fitsWhenIdle: fitsWhenIdle)
       guard fitsWhenIdle else { return }
       let isUrgent = makeRoom(for: record, of: tenant, isOwn: admission == .own, &round)
-      if isUrgent || clock.now() - record.submittedAt >= options.holdAfter.inSeconds {
+      let waited = job.ages.sinceSubmitted(clock.elapsed())
+      if isUrgent || waited >= options.holdAfter.inSeconds {
         let request = round.request(record, excluding: record.lostNodes)
-        round.hold(for: request, releases: releases(for: record))
+        round.hold(for: request, releases: releases(for: waited))
       }
     }
   }
 
-  /// Until when the jobs that hold places may hold them, for a gang that waits: by their time limits, and
-  /// where they have none, for a while, by how long others ran that had run for so long.
-  private func releases(for waiting: JobRecord) -> [NodeReservation.Release] {
-    let waited = clock.now() - waiting.submittedAt
+  /// Until when the jobs that hold places may hold them, for a gang that has waited for so many seconds:
+  /// by their time limits, and where they have none, for a while, by how long others ran that had run for
+  /// so long.
+  private func releases(for waited: Double) -> [NodeReservation.Release] {
+    let elapsed = clock.elapsed()
     let expects = waited < (options.holdAfter + options.expectFor).inSeconds
     return live.values.compactMap { job in
       let (record, seats) = (job.lifecycle.record, job.lifecycle.heldSeats)
       guard !seats.isEmpty,
-        let limit = record.spec.timeoutSeconds.map({ end(startingAt: record.startedAt, $0) })
-          ?? (expects ? expectedEnd(of: record) : nil)
+        let limit = record.spec.timeoutSeconds.map({
+          end(after: job.ages.sinceStarted(elapsed), $0)
+        }) ?? (expects ? expectedEnd(after: job.ages.sinceStarted(elapsed)) : nil)
       else { return nil }
       return NodeReservation.Release(
         atSeconds: limit,
@@ -90,18 +94,17 @@ extension JobDirector {
     }
   }
 
-  /// When half of the attempts had ended that had run for as long as a job has; `nil` where too few
-  /// have ended to say.
-  private func expectedEnd(of record: JobRecord) -> Double? {
-    let age = record.startedAt.map { clock.now() - $0 } ?? 0
-    return lengths.remainingSeconds(atAgeSeconds: age, quantile: 0.5).map { clock.now() + $0 }
+  /// When half of the attempts had ended that had run for as long as a job has (`nil`: it was not
+  /// started); `nil` where too few have ended to say.
+  private func expectedEnd(after ran: Double?) -> Double? {
+    lengths.remainingSeconds(atAgeSeconds: ran ?? 0, quantile: 0.5).map { clock.now() + $0 }
   }
 
-  /// When a job with this limit has surely ended, in seconds since 1970: the time to prepare and to
-  /// stop it counts.
-  private func end(startingAt start: Double?, _ limit: Double) -> Double {
-    let preparing = start == nil ? options.timeoutSlack.inSeconds : 0
-    return (start ?? clock.now()) + preparing + limit + options.timeoutSlack.inSeconds
+  /// When a job with this limit has surely ended that has run for so long (`nil`: it was not started), in
+  /// seconds since 1970: the time to prepare and to stop it counts.
+  private func end(after ran: Double?, _ limit: Double) -> Double {
+    let preparing = ran == nil ? options.timeoutSlack.inSeconds : 0
+    return clock.now() - (ran ?? 0) + preparing + limit + options.timeoutSlack.inSeconds
   }
 
   /// An attempt never starts beside the one before: a node that is only out of reach stops its ranks
@@ -159,12 +162,13 @@ extension JobDirector {
   /// Puts the queue into its order of this moment.
   private func beginLine(capacity: ResourceSet, now: Double) {
     var held = PlacementLine.Held()
-    var waiting: [(record: JobRecord, tenant: String)] = []
+    var waiting: [PlacementLine.Waiting] = []
+    let elapsed = clock.elapsed()
     for id in order {
       guard let job = live[id] else { continue }
       let record = job.lifecycle.record
       let tenant = authoriser.peers.tenantName(of: record.owner)
-      if job.isQueued { waiting.append((record, tenant)) }
+      if job.isQueued { waiting.append((record, tenant, job.ages.sinceSubmitted(elapsed))) }
       let ranks = job.lifecycle.heldSeats.count
       if ranks > 0 { held[tenant, default: []].append((record.spec.gang.resources, ranks)) }
     }

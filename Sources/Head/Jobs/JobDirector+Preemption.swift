@@ -49,11 +49,11 @@ extension JobDirector {
   /// The gangs that may be stopped for `record`, with what that loses: the work of the attempt, as a
   /// part of the cluster's scarcest resource and in seconds, and a minute to start anew.
   private func candidates(for record: JobRecord, of tenant: String, isOwn: Bool) -> [Victim] {
-    let now = clock.now()
+    let elapsed = clock.elapsed()
     var victims: [Victim] = []
     for (number, id) in order.enumerated() {
       guard let job = live[id], job.lifecycle.record.state == .running,
-        job.lifecycle.record.ending == nil, let startedAt = job.lifecycle.record.startedAt
+        job.lifecycle.record.ending == nil, let ran = job.ages.sinceStarted(elapsed)
       else { continue }
       let other = job.lifecycle.record
       let owner = authoriser.peers.tenantName(of: other.owner)
@@ -61,7 +61,6 @@ extension JobDirector {
       let isReclaimed =
         isOwn && other.course.isBorrowing
         && line.cohorts.mayReclaim(for: tenant, from: owner, held: line.held)
-      let ran = now - startedAt
       guard isLessUrgent || isReclaimed, ran >= options.committedFor.inSeconds else { continue }
       let places = job.lifecycle.heldSeats.map {
         PreemptionSearch.Place(node: $0.node, gpuIndices: $0.gpuIndices)

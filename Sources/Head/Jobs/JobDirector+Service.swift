@@ -45,7 +45,8 @@ extension JobDirector: JobService {
       spec: request.spec, workingFolder: request.workingFolder, submittedAt: clock.now())
     let (record, isNew) = try await store.accept(draft)
     guard isNew else { return try await status(of: record.id) }
-    live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record))
+    live[record.id] = LiveJob(
+      lifecycle: JobLifecycle(record: record), at: clock.moment)
     order.append(record.id)
     history.accepted(record.spec)
     placeSoon()

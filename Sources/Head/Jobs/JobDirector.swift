@@ -35,7 +35,6 @@ actor JobDirector {
   var line: PlacementLine
   /// What jobs asked for lately.
   var history = PackingHistory()
-  private var ages = StampAges()
   private var packing: (score: PackingScore, models: Set<String>, at: Duration)?
   /// What placement knows of the network, as of the last news.
   var known = LiveInventory()
@@ -51,6 +50,8 @@ actor JobDirector {
   private static let packingLife = Duration.seconds(10)
   /// How long attempts ran that have ended, for what is to be expected of others.
   var lengths = SurvivalCurve()
+  /// Of how many jobs that are over a head that starts looks at the lengths.
+  private static let lengthsKept = 10_000
   /// Gangs that wait for fresh round trips.
   var probeWaits: [JobID: ProbeWait] = [:]
   var isPlacing = false
@@ -96,10 +97,14 @@ actor JobDirector {
       usage: try await store.usage(), quotas: try await store.quotas())
     epoch = try await store.epoch()
     for (record, ranks) in try await store.liveJobs() {
-      live[record.id] = LiveJob(lifecycle: JobLifecycle(record: record, ranks: ranks))
+      live[record.id] = LiveJob(
+        lifecycle: JobLifecycle(record: record, ranks: ranks), at: clock.moment)
       order.append(record.id)
       history.accepted(record.spec)
       uncounted.insert(record.id)
+    }
+    for length in try await store.lengths(ofLast: Self.lengthsKept) {
+      lengths.ended(afterSeconds: length)
     }
     routes = currentRoutes()
     executors = Self.executors(of: routes)
@@ -110,30 +115,26 @@ actor JobDirector {
     await directory.tick()
     expireAttachments()
     await loseDeadNodes()
-    let (now, elapsed) = (clock.now(), clock.elapsed())
+    let elapsed = clock.elapsed()
     for (id, job) in live {
-      let record = job.lifecycle.record
-      func age(_ stamp: Double) -> Double {
-        ages.age(of: stamp, job: id, now: now, elapsed: elapsed)
-      }
+      let (record, ages) = (job.lifecycle.record, job.ages)
       if record.state == .queued, record.attempt == 0, let limit = record.spec.startBySeconds,
-        age(record.submittedAt) > limit
+        ages.sinceSubmitted(elapsed) > limit
       {
         apply(.startByPassed, to: id)
       }
       let patience = options.prepareWithin.inSeconds
       if [.preparing, .stopping].contains(record.state), record.startedAt == nil,
-        let placedAt = record.course.placedAt, age(placedAt) > patience
+        let age = ages.watchedSincePlaced(elapsed), age > patience
       {
         apply(.preparationPassed(attempt: record.attempt, seconds: patience), to: id)
       }
+      // The node ends it in time by itself.
       guard record.state == .running, let limit = record.spec.timeoutSeconds,
-        let startedAt = record.startedAt,
-        age(startedAt) > limit + options.timeoutSlack.inSeconds
+        let age = ages.watchedSinceStarted(elapsed), age > limit + options.timeoutSlack.inSeconds
       else { continue }
       apply(.timeoutPassed(attempt: record.attempt), to: id)
     }
-    ages.endRound()
     await settleLater()
     placeSoon()
   }

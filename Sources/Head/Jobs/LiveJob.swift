@@ -4,6 +4,8 @@ internal import IorunCore
 /// A job that is not over, in the director's memory: its lifecycle, and what is not yet on disk.
 struct LiveJob: Sendable {
   var lifecycle: JobLifecycle
+  /// How long ago what its record bears the times of was.
+  var ages: JobAges
   /// What was committed last: all that a client is ever told.
   var committed: JobStatus
   /// True where something has changed since the last commit began.
@@ -17,8 +19,9 @@ struct LiveJob: Sendable {
   /// What was said last about why it waits: for other jobs to end (true) or for other nodes.
   var waitsForJobs: Bool?
 
-  init(lifecycle: JobLifecycle) {
+  init(lifecycle: JobLifecycle, at moment: HeadClock.Moment) {
     self.lifecycle = lifecycle
+    ages = JobAges(lifecycle.record, at: moment)
     committed = lifecycle.record.status(ranks: lifecycle.ranks)
   }
 

@@ -11,6 +11,9 @@ struct PlacementLine: Sendable {
   /// What one tenant holds: ranks of each gang, and what each rank takes.
   typealias Held = [String: [(resources: ResourceSet, ranks: Int)]]
 
+  /// A queued job, whose it is, and for how long it has waited.
+  typealias Waiting = (record: JobRecord, tenant: String, seconds: Double)
+
   private var shares: FairShare
   private var queue = GangQueue()
   private var pass: GangQueue.Pass?
@@ -62,10 +65,10 @@ struct PlacementLine: Sendable {
   /// Begins a look at the queue.
   ///
   /// - Parameters:
-  ///   - waiting: queued jobs in the order in which they were accepted, and whose they are.
+  ///   - waiting: queued jobs in the order in which they were accepted.
   ///   - held: what the ranks of each tenant's jobs hold now.
   mutating func begin(
-    _ waiting: [(record: JobRecord, tenant: String)], held: Held, capacity: ResourceSet, now: Double
+    _ waiting: [Waiting], held: Held, capacity: ResourceSet, now: Double
   ) {
     self.now = now
     let capacity = QueueDemand(capacity)
@@ -83,10 +86,10 @@ struct PlacementLine: Sendable {
     cohorts = Cohorts(limited, capacity: capacity)
     queue = GangQueue()
     ids = waiting.map(\.record.id)
-    for (index, (record, tenant)) in waiting.enumerated() {
+    for (index, (record, tenant, seconds)) in waiting.enumerated() {
       let entry = GangQueue.Entry(
         id: index, tenant: number(of: tenant), priority: record.priority, demand: anyDemand,
-        waitingSinceSeconds: record.submittedAt.isFinite ? record.submittedAt : now)
+        waitingSinceSeconds: now - seconds)
       try? queue.insert(entry)
     }
     pass = queue.pass(shares: shares, atSeconds: now)

@@ -72,6 +72,23 @@ extension Store {
     }
   }
 
+  /// For how many seconds the last attempts ran of the jobs that were submitted last and are over. Of
+  /// attempts before a job's last one no time is kept, and who was cancelled while it was queued had
+  /// stopped running before.
+  func lengths(ofLast limit: Int) async throws -> [Double] {
+    try await read { db in
+      try Double.fetchAll(
+        db,
+        sql: """
+          SELECT ended_at - started_at FROM jobs
+          WHERE state IN ('succeeded', 'failed', 'cancelled')
+            AND started_at IS NOT NULL AND ended_at IS NOT NULL
+            AND (state <> 'cancelled' OR ending = ?)
+          ORDER BY submitted_at DESC LIMIT ?
+          """, arguments: [try StoredJSON.text(JobEnding.cancelled), limit])
+    }
+  }
+
   /// How many jobs are in each state; only those of `owners` where given.
   func jobCounts(owners: Set<PeerID>?) async throws -> [String: Int] {
     try await read { db in

@@ -139,8 +139,10 @@ struct QueueOrderTests {
     }
   }
 
-  @Test("jobs without a time limit are expected to end as others did, for a while")
-  func expected() async throws {
+  @Test(
+    "jobs without a time limit are expected to end as others did, for a while, also by a head that has just started",
+    arguments: [false, true])
+  func expected(restarts: Bool) async throws {
     var options = HeadOptions()
     options.holdAfter = .seconds(2)
     options.expectFor = .seconds(600)
@@ -162,6 +164,11 @@ struct QueueOrderTests {
       }
       let one = try await rig.wait(for: rig.submit(small).id, .running)
       let two = try await rig.wait(for: rig.submit(small).id, .running)
+      if restarts {
+        await rig.kill()
+        try await rig.open()
+        try await rig.registerAll()
+      }
       let large = try await rig.submit(.sample(ranks: 2, cpus: 2))
       var limited = small
       limited.timeoutSeconds = 5

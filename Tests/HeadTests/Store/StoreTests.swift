@@ -47,6 +47,36 @@ struct StoreTests {
     }
   }
 
+  @Test("of jobs that are over it tells how long they ran, the newest first, and of no other jobs")
+  func lengths() async throws {
+    try await with { folder in
+      let store = try await Store.open(in: folder)
+      var number = 0
+      func keep(_ state: JobState, _ start: Double?, _ end: Double?, _ ending: JobEnding? = nil)
+        async throws
+      {
+        number += 1
+        var job = JobRecord(
+          id: try #require(JobID("job-aaaaaaa\(number)")), submissionID: "\(number)",
+          owner: .sample(1), spec: .sample(), workingFolder: nil, submittedAt: Double(number))
+        _ = try await store.accept(job)
+        (job.state, job.startedAt, job.endedAt, job.ending) = (state, start, end, ending)
+        let change = Store.JobChange(job: job, ranks: [], outputs: [], events: [])
+        _ = try await store.commit([change], epoch: 1)
+      }
+      try await keep(.succeeded, 100, 101)
+      try await keep(.failed, 100, 102, .timedOut)
+      try await keep(.cancelled, 100, 104, .cancelled)
+      // Its attempt had failed long before it was cancelled in the queue.
+      try await keep(.cancelled, 100, 108, .failed(rank: 0))
+      try await keep(.cancelled, nil, 116)
+      try await keep(.running, 100, nil)
+      #expect(try await store.lengths(ofLast: 10) == [4, 2, 1])
+      #expect(try await store.lengths(ofLast: 2) == [4, 2])
+      try await store.close()
+    }
+  }
+
   @Test("outputs are read in pages that are bounded, and every rank comes")
   func outputPages() async throws {
     try await with { folder in

@@ -30,10 +30,13 @@ final class Rig: Sendable {
   /// Seconds since 1970 (UTC) when the test begins.
   static let start = 278.0 * 3600 + 1
   var clock: HeadClock {
-    let time = time
     // An hour has just begun: no epoch of proofs ends in the middle of what a test does.
-    return HeadClock(time) { Self.start + time.now.offset.inSeconds }
+    HeadClock(time) { [self] in Self.start + time.now.offset.inSeconds + setBy.withLock(\.self) }
   }
+  private let setBy = Mutex(0.0)
+
+  /// Somebody sets the head's wall clock, so many seconds ahead.
+  func setClock(aheadBy seconds: Double) { setBy.withLock { $0 += seconds } }
 
   /// `cpus`: a node for each entry, with so many cores. `planes`: what each node can do for gangs'
   /// networks; nothing where the list is shorter.
