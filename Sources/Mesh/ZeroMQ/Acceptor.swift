@@ -6,7 +6,8 @@ internal import IorunWire
 /// by the I/O thread.
 ///
 /// A peer is who CURVE and ZAP proved (`User-Id` on every message). The routing id that libzmq gave
-/// its connection is only where answers go; the newest greeting of the same process decides it.
+/// its connection is only where answers go; the newest greeting of the same process decides it. Who gets
+/// in is told in `Acceptor+Admission.swift`.
 final class Acceptor: LinkOwner {
   /// What happened to links.
   enum Event {
@@ -34,39 +35,39 @@ final class Acceptor: LinkOwner {
   /// How many processes of one peer may be linked at once.
   static let instancesPerPeer = 256
 
-  private typealias Link = AcceptedLink
+  typealias Link = AcceptedLink
 
   let socket: ZMQSocket
   let addresses: [String]
   private let security: LinkSecurity
   private let authenticator: Authenticator
   private let domain: String
-  private let versions: ProtocolVersions
-  private let identity: CurveKey
+  let versions: ProtocolVersions
+  let identity: CurveKey
   /// What both ends of a link show each other; `nil` where keys are enough.
-  private let credentials: LinkCredentials?
-  private var newcomers = WaitingNewcomers()
-  private var links: [Route: Link] = [:]
-  private var routeOf: [PeerID: Route] = [:]
+  let credentials: LinkCredentials?
+  var newcomers = WaitingNewcomers()
+  var links: [Route: Link] = [:]
+  var routeOf: [PeerID: Route] = [:]
   /// How many links a peer's processes have.
-  private var instances: [PeerID: Int] = [:]
-  private var routes: [MeshEngine.LinkID: Route] = [:]
+  var instances: [PeerID: Int] = [:]
+  var routes: [MeshEngine.LinkID: Route] = [:]
   /// The links whose outboxes hold something: of thousands, a turn looks at these only.
   private var unsent: [Route] = []
   /// The connection of each route that has greeted.
-  private var routeOfDescriptor: [Int32: Route] = [:]
+  var routeOfDescriptor: [Int32: Route] = [:]
   /// Connections that have ended, of which messages may still wait.
   private var closing: [Int32] = []
   /// The connection of the message at hand, where its route has no link.
-  private var descriptor: Int32?
+  var descriptor: Int32?
   private let message = ZMQMessage()
   /// Heartbeats that are to be answered.
   private var heartbeats: [(Route, token: UInt64)] = []
   let monitor: ListenerMonitor
   private var pauses = ListenerPauses()
-  private let board: LinkBoard
+  let board: LinkBoard
   /// Peers that were revoked while they were connected: whatever they send is dropped.
-  private var expelled: Set<PeerID> = []
+  var expelled: Set<PeerID> = []
   private var limiter: MessageLimiter
 
   /// - Throws: `addressInUse`.
@@ -123,6 +124,12 @@ final class Acceptor: LinkOwner {
         continue
       }
       limiter.took(messages: frames.count, bytes: size, from: sender)
+      if let link, frames.count == 1, case .packet(let packet) = frames[0] {
+        // Nearly every message: whose link this is has been looked up.
+        links.values[link].hear(now: now)
+        events.append(.packet(links.values[link].id, packet))
+        continue
+      }
       descriptor = links.index(forKey: route) == nil ? message.descriptor : nil
       for frame in frames {
         handle(frame, route, now: now, nextLink: &nextLink, into: &events)
@@ -189,7 +196,7 @@ final class Acceptor: LinkOwner {
     heartbeats.removeAll(keepingCapacity: true)
   }
 
-  private func put(_ frame: Frame, into route: Route) {
+  func put(_ frame: Frame, into route: Route) {
     guard let index = links.index(forKey: route) else { return }
     if links.values[index].outbox.isEmpty { unsent.append(route) }
     links.values[index].outbox.append(frame)
@@ -239,7 +246,7 @@ final class Acceptor: LinkOwner {
 
   /// Notes which connection a greeting came over. An earlier one of the same descriptor has ended, of
   /// which the monitor has told by now.
-  private func note(_ descriptor: Int32, of route: Route, into events: inout [Event]) {
+  func note(_ descriptor: Int32, of route: Route, into events: inout [Event]) {
     closing += monitor.ended()
     closing.removeAll { $0 == descriptor }
     if let old = routeOfDescriptor.updateValue(route, forKey: descriptor), old != route {
@@ -268,7 +275,7 @@ final class Acceptor: LinkOwner {
   }
 
   /// Whom the message at hand is from.
-  private func userID() -> String? {
+  func userID() -> String? {
     switch security {
     case .curve: message.userID
     case .plaintextForBenchmark: String(decoding: message.bytes(0).dropFirst(), as: UTF8.self)
@@ -287,32 +294,8 @@ final class Acceptor: LinkOwner {
     _ frame: Frame, _ route: Route, now: MonotonicTime,
     nextLink: inout MeshEngine.LinkID, into events: inout [Event]
   ) {
-    if case .hello(
-      let newest, _, let connection, let instance, let newcomer, let certificate, let oldest) =
-      frame
-    {
-      do throws(IorunError) {
-        guard let userID = userID(), let principal = PeerID(userID), !expelled.contains(principal)
-        else { return }
-        let version = try version(newest: newest, oldest: oldest)
-        nextLink += 1
-        if let newcomer {
-          try introduce(
-            newcomer, nextLink, userID: userID, ticket: principal, at: route,
-            connection: connection, instance: instance, version: version, now: now,
-            into: &events)
-          return
-        }
-        let goodUntil = try credentials?.end(of: certificate, of: principal)
-        let link = try link(
-          nextLink, userID: userID, principal: principal, connection: connection,
-          instance: instance, version: version, now: now)
-        guard var link else { return }
-        link.goodUntil = goodUntil
-        try accept(link, at: route, into: &events)
-      } catch {
-        refuse(route, error)
-      }
+    if case .hello = frame {
+      greet(frame, route, now: now, nextLink: &nextLink, into: &events)
       return
     }
     // Anything but a greeting counts only on a connection that has greeted.
@@ -330,119 +313,7 @@ final class Acceptor: LinkOwner {
     }
   }
 
-  /// Lets a newcomer wait whose greeting proves the key that it names. Once a connection: who wants
-  /// another answer pays for another handshake, of which a ticket has only so many.
-  private func introduce(
-    _ newcomer: Newcomer, _ number: MeshEngine.LinkID, userID: String, ticket: PeerID,
-    at route: Route, connection: UInt64, instance: UInt64, version: UInt32, now: MonotonicTime,
-    into events: inout [Event]
-  ) throws(IorunError) {
-    guard let descriptor, routeOfDescriptor[descriptor] != route, links[route] == nil else {
-      return
-    }
-    note(descriptor, of: route, into: &events)
-    guard credentials == nil else {
-      throw IorunError(.notAllowed, "nobody is admitted by tickets here")
-    }
-    guard !newcomers.isFull else {
-      throw IorunError(
-        .overloaded, "too many newcomers wait to be admitted", remedy: "Try again")
-    }
-    let peer = Introduction.peer(
-      of: newcomer, head: identity, ticket: ticket, connection: connection, instance: instance)
-    guard let peer else {
-      throw IorunError(
-        .notAllowed, "the greeting does not prove the key that it names",
-        remedy: "Run the same release of iorun on both")
-    }
-    newcomers.add(
-      number, route: route, userID: userID, peer: peer, connection: connection,
-      instance: instance, version: version, now: now)
-    events.append(.newcomer(number, newcomer, ticket: ticket))
-  }
-
-  /// Welcomes a newcomer, whose link is its own from then on, or says why not.
-  func decide(
-    _ number: MeshEngine.LinkID, refusal: IorunError?, now: MonotonicTime,
-    into events: inout [Event]
-  ) {
-    guard let one = newcomers.take(number) else { return }
-    do throws(IorunError) {
-      if let refusal { throw refusal }
-      let link = try link(
-        number, userID: one.userID, principal: one.peer, connection: one.connection,
-        instance: one.instance, version: one.version, now: now)
-      guard let link, !expelled.contains(one.peer) else { return }
-      // Its connection was noted with the greeting.
-      descriptor = nil
-      try accept(link, at: one.route, into: &events)
-      events += one.packets.map { .packet(number, $0) }
-    } catch {
-      refuse(one.route, error)
-    }
-  }
-
-  /// The version to speak with who greets.
-  private func version(newest: UInt32, oldest: UInt32) throws(IorunError) -> UInt32 {
-    let theirs = ProtocolVersions(oldest: Int(oldest), newest: Int(newest))
-    return UInt32(
-      clamping: try versions.agreed(
-        with: theirs, "wire protocol", who: "the peer", own: "this end"))
-  }
-
-  /// The link that a greeting asks for; `nil` where a newer connection of the process lives.
-  private func link(
-    _ number: MeshEngine.LinkID, userID: String, principal: PeerID, connection: UInt64,
-    instance: UInt64, version: UInt32, now: MonotonicTime
-  ) throws(IorunError) -> Link? {
-    let address = MeshInstance.address(of: instance, of: principal)
-    if let route = routeOf[address], let present = links[route],
-      present.connection > connection, now - present.lastHeard < .seconds(2)
-    {
-      return nil
-    }
-    // The link that this one replaces does not count.
-    let others = instances[principal, default: 0] - (routeOf[address] == nil ? 0 : 1)
-    guard others < Self.instancesPerPeer else {
-      throw IorunError(
-        .overloaded, "\(Self.instancesPerPeer) processes of this peer are connected already",
-        remedy: "End some of them")
-    }
-    return Link(
-      id: number, address: address, principal: principal, userID: userID,
-      connection: connection, version: version, now: now)
-  }
-
-  private func accept(
-    _ link: Link, at route: Route, into events: inout [Event]
-  ) throws(IorunError) {
-    let certificate = try credentials?.own() ?? []
-    if let descriptor { note(descriptor, of: route, into: &events) }
-    if let old = routeOf[link.address] { end(old, isReplaced: true, into: &events) }
-    end(route, isReplaced: true, into: &events)
-    links[route] = link
-    links[route]?.descriptor = descriptor ?? routeOfDescriptor.first { $0.value == route }?.key
-    put(
-      .welcome(
-        protocolVersion: link.version, release: IorunVersion.release,
-        connection: link.connection, certificate: certificate), into: route)
-    instances[link.principal, default: 0] += 1
-    routeOf[link.address] = route
-    routes[link.id] = route
-    events.append(.up(link.id, address: link.address, principal: link.principal))
-    if link.address == link.principal { board.isUp(link.principal, now: link.lastHeard) }
-  }
-
-  private func refuse(_ route: Route, _ error: IorunError) {
-    var bytes: [UInt8] = []
-    FrameCodec.append(
-      .refusal(
-        code: error.code.rawValue, message: error.message, remedy: error.remedy ?? ""), to: &bytes)
-    // Best effort: whoever is refused may be gone.
-    _ = socket.send(route, more: true) && socket.send(bytes)
-  }
-
-  private func end(
+  func end(
     _ route: Route, wasClosed: Bool = false, isReplaced: Bool = false, into events: inout [Event]
   ) {
     guard let link = links.removeValue(forKey: route) else { return }
