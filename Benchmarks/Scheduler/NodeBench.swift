@@ -97,6 +97,7 @@ struct NodeBench: ParsableCommand {
       [
         ("nodes", Double(nodes)), ("jobs", Double(jobs)), ("refused", Double(refused)),
         ("decisions_per_second", times.perSecond),
+        ("cpu_mean_us", times.meanProcessorMicroseconds),
         ("p50_us", times.microseconds(at: 0.5)), ("p99_us", times.microseconds(at: 0.99)),
         ("p999_us", times.microseconds(at: 0.999)),
         ("bytes_per_node", Double(bytes) / Double(nodes)),

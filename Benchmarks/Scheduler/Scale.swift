@@ -105,6 +105,7 @@ struct Scale: ParsableCommand {
         ("refused", Double(refused)),
         ("decisions_per_second", timing.perSecond),
         ("mean_us", 1e6 / timing.perSecond),
+        ("cpu_mean_us", timing.meanProcessorMicroseconds),
         ("p50_us", timing.microseconds(at: 0.5)),
         ("p99_us", timing.microseconds(at: 0.99)),
         ("p999_us", timing.microseconds(at: 0.999)),

@@ -1,131 +1,100 @@
 internal import IorunCore
 
-/// How all nodes suit ranks of one kind: for how many each has room now and idle, what is free there,
-/// and how useful what a rank leaves over stays. Rows are those of the inventory.
+/// How all nodes suit ranks of one kind: which have room now and idle, and how useful what a rank leaves
+/// over stays. Rows are those of the inventory; about 1.3 bytes a node.
 struct NodeRanking: Sendable {
   let question: NodeInventory.Question
-  /// The first change that it has not seen.
-  var seen = 0
-
-  /// What is free of each kind of resource, in the order of `ResourceKind.allCases`; of nodes without
-  /// room for a rank, too.
-  private(set) var free: [SIMD4<UInt64>]
-  /// For how many ranks there is room; 0 where none may be placed.
-  private(set) var slots: [Int32]
-  /// The same if no job ran.
-  private(set) var idleSlots: [Int32]
+  /// The nodes with room for a rank, and those that would have room if no job ran.
+  private(set) var seats: SeatSet
+  private(set) var idle: SeatSet
   /// Of nodes with room (`PackingScore`); all 0 without packing.
   private(set) var scores: ScoreTree
 
-  /// How many nodes have room, for how many ranks, and what is free of each resource on these.
-  private(set) var seatCount = 0
-  private(set) var slotCount = 0
-  private(set) var totals: [UInt128] = [0, 0, 0, 0]
-  /// How many would have room if no job ran, and for how many ranks.
-  private(set) var idleSeatCount = 0
-  private(set) var idleSlotCount = 0
-
-  private var packing: PackingScore?
   private var shape: PackingShape?
-  /// Which mix its scores are of, by the inventory's number.
-  private(set) var mix: Int
+  /// Which mix its scores are of, by the inventory's number; `nil` before the first.
+  private var mix: Int?
 
-  init(_ question: NodeInventory.Question, count: Int, packing: PackingScore?, mix: Int) {
+  /// What packing knows of the nodes.
+  struct Packing {
+    var score: PackingScore?
+    /// By row: what is free, and what that is worth.
+    var rooms: [NodeRoom]
+    var worths: [NodeWorth]
+    /// Which mix it is of.
+    var mix: Int
+  }
+
+  init(_ question: NodeInventory.Question, count: Int) {
     self.question = question
-    self.packing = packing
-    self.mix = mix
-    shape = packing?.shape(question.resources, gpuModel: question.gpuModel)
-    free = Array(repeating: SIMD4(repeating: 0), count: count)
-    slots = Array(repeating: 0, count: count)
-    idleSlots = Array(repeating: 0, count: count)
+    seats = SeatSet(wanted: Amounts(question.resources), count: count)
+    idle = SeatSet(wanted: Amounts(question.resources), count: count)
     scores = ScoreTree(count: count)
   }
 
-  /// A node is as `offer` says.
-  ///
-  /// - Parameter room: what packing knows of it.
-  mutating func set(
-    _ row: Int, _ offer: NodeOffer, isAllowed: Bool, room: (room: NodeRoom, potential: Float)?
-  ) {
-    forget(row)
-    guard isAllowed else { return }
-    let most = GangRequest.maximumRanks
-    idleSlots[row] = Int32(
-      offer.idleRoom(gpuModel: question.gpuModel).slots(for: question.resources, limit: most))
-    guard idleSlots[row] > 0 else { return }
-    idleSeatCount += 1
-    idleSlotCount += Int(idleSlots[row])
-    let left = offer.freeRoom(gpuModel: question.gpuModel)
-    slots[row] = Int32(left.slots(for: question.resources, limit: most))
-    guard slots[row] > 0 else { return }
-    seatCount += 1
-    slotCount += Int(slots[row])
-    free[row] = SIMD4(left[.gpus], left[.cpus], left[.memory], left[.disk])
-    for kind in 0..<4 { totals[kind] += UInt128(free[row][kind]) }
-    if let packing, let shape, let room {
-      let score = packing.potential.evaluate(shape, on: room.room, before: room.potential).score
-      scores.set(score, at: row)
+  /// Takes in all that happened.
+  mutating func bringUpToDate(_ rooms: ModelRooms, allowed: RowSet, _ packing: Packing) {
+    catchUp(rooms, allowed: allowed, packing)
+    guard mix != packing.mix else { return }
+    mix = packing.mix
+    shape = packing.score?.shape(question.resources, gpuModel: question.gpuModel)
+    scores = ScoreTree(count: rooms.free.amounts.count)
+    guard let score = packing.score, let shape else { return }
+    for (index, word) in seats.rows.words.enumerated() {
+      for row in SetBits(word, base: index * RowSet.width) {
+        scores.set(
+          score.potential.score(shape, on: packing.rooms[row], packing.worths[row]), at: row)
+      }
     }
   }
 
-  /// The mix that leftovers are judged by has changed: room has not.
-  mutating func rescore(
-    _ packing: PackingScore?, mix: Int, room: (Int) -> (room: NodeRoom, potential: Float)
-  ) {
-    self.packing = packing
-    self.mix = mix
-    shape = packing?.shape(question.resources, gpuModel: question.gpuModel)
-    scores = ScoreTree(count: slots.count)
-    guard let packing, let shape else { return }
-    for row in slots.indices where slots[row] > 0 {
-      let (room, before) = room(row)
-      scores.set(packing.potential.evaluate(shape, on: room, before: before).score, at: row)
+  /// Takes in what happened to nodes; scores of another mix stay as they are.
+  mutating func catchUp(_ rooms: ModelRooms, allowed: RowSet, _ packing: Packing) {
+    idle.catchUp(rooms.idle, allowed: allowed) { _, _ in }
+    guard mix == packing.mix, let potential = packing.score?.potential, let shape else {
+      return seats.catchUp(rooms.free, allowed: allowed) { _, _ in }
+    }
+    seats.catchUp(rooms.free, allowed: allowed) { row, isSeat in
+      scores.set(
+        isSeat ? potential.score(shape, on: packing.rooms[row], packing.worths[row]) : 0, at: row)
     }
   }
 
-  private mutating func forget(_ row: Int) {
-    if idleSlots[row] > 0 {
-      idleSeatCount -= 1
-      idleSlotCount -= Int(idleSlots[row])
-      idleSlots[row] = 0
+  /// How many nodes it knows.
+  var count: Int { seats.rowCount }
+
+  /// How many changes it has not seen; `nil` where it must count anew.
+  func lag(behind rooms: ModelRooms) -> Int? {
+    guard let seats = seats.lag(behind: rooms.free), let idle = idle.lag(behind: rooms.idle) else {
+      return nil
     }
-    guard slots[row] > 0 else { return }
-    seatCount -= 1
-    slotCount -= Int(slots[row])
-    slots[row] = 0
-    for kind in 0..<4 { totals[kind] -= UInt128(free[row][kind]) }
+    return max(seats, idle)
+  }
+
+  /// A node leaves. All changes have been seen.
+  mutating func remove(_ row: Int, _ rooms: ModelRooms) {
+    seats.remove(row, rooms.free)
+    idle.remove(row, rooms.idle)
     scores.set(0, at: row)
   }
 
-  /// Rows have moved.
-  ///
-  /// - Parameter before: by new row the row before, or -1 for a node that is new; no row comes twice.
-  mutating func rearrange(_ before: [Int]) {
-    var stays = Array(repeating: false, count: slots.count)
-    for row in before where row >= 0 { stays[row] = true }
-    for row in stays.indices where !stays[row] { forget(row) }
-    var moved = ScoreTree(count: before.count)
-    for (row, old) in before.enumerated() where old >= 0 { moved.set(scores[old], at: row) }
-    scores = moved
-    free = before.map { $0 < 0 ? SIMD4(repeating: 0) : free[$0] }
-    slots = before.map { $0 < 0 ? 0 : slots[$0] }
-    idleSlots = before.map { $0 < 0 ? 0 : idleSlots[$0] }
+  /// Rows have moved. All changes have been seen.
+  mutating func move(_ move: RowMove) {
+    seats.move(move)
+    idle.move(move)
+    scores = scores.moved(move)
   }
 
-  /// The resource of which one rank takes the greatest share of all that is free.
+  /// The resource of which one rank takes the greatest share of all that is free, by its place among the
+  /// kinds.
   ///
   /// - Parameter excluded: rows that do not count.
-  func scarcest(without excluded: Set<Int>) -> ResourceKind {
-    var totals = totals
-    for row in excluded where slots[row] > 0 {
-      for kind in 0..<4 { totals[kind] -= UInt128(free[row][kind]) }
-    }
-    var scarcest = ResourceKind.cpus
+  func scarcest(_ free: RoomBook, without excluded: Set<Int>) -> Int {
+    var totals = seats.totals
+    for row in excluded where seats.rows.contains(row) { totals.subtract(free.amounts[row]) }
+    var scarcest = ResourceKind.allCases.firstIndex(of: .cpus) ?? 0
     var greatest = 0.0
-    for (index, kind) in ResourceKind.allCases.enumerated() {
-      let wanted = question.resources[kind]
-      guard wanted > 0 else { continue }
-      let share = Double(wanted) / Double(max(1, UInt64(clamping: totals[index])))
+    for kind in 0..<4 where seats.wanted[kind] > 0 {
+      let share = Double(seats.wanted[kind]) / Double(max(1, totals[kind]))
       if share > greatest { (scarcest, greatest) = (kind, share) }
     }
     return scarcest

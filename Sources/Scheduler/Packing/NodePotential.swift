@@ -22,9 +22,38 @@ struct NodePotential: Sendable {
   func value(_ room: NodeRoom) -> Float {
     let total = room.gpuMilliTotal
     guard total > 0 else { return 0 }
-    let fragment = Float(total) - tasks.usableGPU(room)
+    return value(gpuMilli: total, usable: tasks.usableGPU(room), cpuMilli: room.cpuMilli)
+  }
+
+  func worth(_ room: NodeRoom) -> NodeWorth {
+    let whole = room.gpus(withAtLeast: PackingShape.wholeGPU)
+    let isWhole = room.gpuMilliTotal == whole * PackingShape.wholeGPU
+    return NodeWorth(potential: value(room), wholeGPUs: isWhole ? whole : nil)
+  }
+
+  private func value(gpuMilli total: Int32, usable: Float, cpuMilli: Int32) -> Float {
+    let fragment = Float(total) - usable
     guard countsStrandedGPU, tasks.cpuPerGPU > 0 else { return fragment }
-    return fragment + max(0, Float(total) - Float(room.cpuMilli) / tasks.cpuPerGPU)
+    return fragment + max(0, Float(total) - Float(cpuMilli) / tasks.cpuPerGPU)
+  }
+
+  /// The score of a task on a node; 0 where it does not fit.
+  ///
+  /// Hot path. On a node of which every GPU is either free or taken as a whole, which GPUs a task gets
+  /// makes no difference, so that none is chosen.
+  func score(_ shape: PackingShape, on room: NodeRoom, _ worth: NodeWorth) -> UInt8 {
+    guard !shape.isPartOfGPU, let whole = worth.wholeGPUs else {
+      return evaluate(shape, on: room, before: worth.potential).score
+    }
+    guard room.cpuMilli >= shape.cpuMilli, room.memoryMiB >= shape.memoryMiB,
+      whole >= shape.gpuCount, shape.classes.contains(room.hardwareClass)
+    else { return 0 }
+    let (cpu, left) = (room.cpuMilli - shape.cpuMilli, whole - shape.gpuCount)
+    guard left > 0 else { return Self.score(gain: worth.potential) }
+    let usable = tasks.usableGPU(
+      whole: left, cpuMilli: cpu, hardwareClass: room.hardwareClass)
+    let after = value(gpuMilli: left * PackingShape.wholeGPU, usable: usable, cpuMilli: cpu)
+    return Self.score(gain: worth.potential - after)
   }
 
   /// The score of a task on a node, and the GPUs that it would get there.
@@ -48,6 +77,20 @@ struct NodePotential: Sendable {
     }
     return best
   }
+}
+
+/// What is kept of a node's room, so that it need not be summed up for each task.
+struct NodeWorth: Sendable {
+  var potential: Float
+  private var whole: Int32
+
+  /// - Parameter wholeGPUs: how many GPUs are free; `nil` where one of them is free in part.
+  init(potential: Float, wholeGPUs: Int32?) {
+    self.potential = potential
+    whole = wholeGPUs ?? -1
+  }
+
+  var wholeGPUs: Int32? { whole < 0 ? nil : whole }
 }
 
 extension NodeRoom {

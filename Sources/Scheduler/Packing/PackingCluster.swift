@@ -37,8 +37,7 @@ public struct PackingCluster: Sendable {
   private static let largestLag = 1024
 
   private var rooms: [NodeRoom]
-  /// The potential of each node as it is.
-  private var potentials: [Float]
+  private var worths: [NodeWorth]
   /// Which change last touched a node; only that one is looked at.
   private var lastChange: [Int]
   /// Changed nodes, oldest first; entry `i` is change `firstChange + i`.
@@ -64,7 +63,7 @@ public struct PackingCluster: Sendable {
     lastChange = Array(repeating: -1, count: nodes.count)
     let potential = NodePotential(tasks: typical, countsStrandedGPU: countsStrandedGPU)
     self.potential = potential
-    potentials = rooms.map { potential.value($0) }
+    worths = rooms.map { potential.worth($0) }
   }
 
   /// Places a task, or returns `nil` where no node has room.
@@ -93,8 +92,8 @@ public struct PackingCluster: Sendable {
 
   /// What nodes, changes and scores take in memory, in bytes; the mix is some kilobytes beside it.
   public var byteCount: Int {
-    rooms.capacity * MemoryLayout<NodeRoom>.stride + potentials.capacity
-      * MemoryLayout<Float>.stride
+    rooms.capacity * MemoryLayout<NodeRoom>.stride + worths.capacity
+      * MemoryLayout<NodeWorth>.stride
       + lastChange.capacity * MemoryLayout<Int>.stride + changes.capacity
       * MemoryLayout<Int32>.stride
       + scores.reduce(0) { $0 + $1.tree.byteCount + MemoryLayout<ShapeScores>.stride }
@@ -113,7 +112,7 @@ public struct PackingCluster: Sendable {
     if let index = shapes[shape] { return index }
     var tree = ScoreTree(count: rooms.count)
     for node in rooms.indices {
-      tree.set(evaluate(shape, on: node).score, at: node)
+      tree.set(score(shape, on: node), at: node)
     }
     shapes[shape] = scores.count
     scores.append(ShapeScores(shape: shape, tree: tree, cursor: firstChange + changes.count))
@@ -121,11 +120,15 @@ public struct PackingCluster: Sendable {
   }
 
   private func evaluate(_ shape: PackingShape, on node: Int) -> (score: UInt8, gpus: UInt16) {
-    potential.evaluate(shape, on: rooms[node], before: potentials[node])
+    potential.evaluate(shape, on: rooms[node], before: worths[node].potential)
+  }
+
+  private func score(_ shape: PackingShape, on node: Int) -> UInt8 {
+    potential.score(shape, on: rooms[node], worths[node])
   }
 
   private mutating func noteChange(of node: Int) {
-    potentials[node] = potential.value(rooms[node])
+    worths[node] = potential.worth(rooms[node])
     lastChange[node] = firstChange + changes.count
     changes.append(Int32(truncatingIfNeeded: node))
   }
@@ -136,7 +139,7 @@ public struct PackingCluster: Sendable {
     for change in scores[index].cursor..<end {
       let node = Int(changes[change - firstChange])
       guard lastChange[node] == change else { continue }
-      scores[index].tree.set(evaluate(shape, on: node).score, at: node)
+      scores[index].tree.set(score(shape, on: node), at: node)
     }
     scores[index].cursor = end
   }

@@ -44,6 +44,9 @@ public struct PackingScore: Sendable {
     PackingShape(resources, like: (gpuModel ?? "").lowercased(), among: models)
   }
 
+  /// True where rooms of nodes are the same by another mix.
+  func hasSameModels(as other: PackingScore) -> Bool { models == other.models }
+
   /// What is free on a node.
   func room(of offer: NodeOffer) -> NodeRoom { NodeRoom(offer, models: models) }
 }

@@ -80,7 +80,23 @@ public struct TypicalTasks: Sendable {
       usable += Float(left) * singles[singleRow + Int(gpuRanks[left])]
       if left == Int(PackingShape.wholeGPU) { whole += 1 }
     }
-    guard whole > 1 else { return usable }
+    return usableByGroups(whole, row, from: usable)
+  }
+
+  /// The same of a node with so many GPUs that are free as a whole, and none that is free in part. The sum
+  /// is made in the same steps, so that it is the same number.
+  func usableGPU(whole: Int32, cpuMilli: Int32, hardwareClass: UInt8) -> Float {
+    let row = Int(hardwareClass & 63) * (cpuSteps.count + 1) + rank(ofCPU: cpuMilli)
+    let wholeGPU = Int(PackingShape.wholeGPU)
+    let one = Float(wholeGPU) * singles[row * gpuRankCount + Int(gpuRanks[wholeGPU])]
+    var usable: Float = 0
+    for _ in 0..<whole { usable += one }
+    return usableByGroups(whole, row, from: usable)
+  }
+
+  private func usableByGroups(_ whole: Int32, _ row: Int, from singles: Float) -> Float {
+    guard whole > 1 else { return singles }
+    var usable = singles
     let groupRow = row * groupSizes.count
     for index in groupSizes.indices where groupSizes[index] <= whole {
       usable += Float(whole * PackingShape.wholeGPU) * groups[groupRow + index]
@@ -88,14 +104,17 @@ public struct TypicalTasks: Sendable {
     return usable
   }
 
+  /// How many steps are not above it. Without branches, which nothing could foresee.
   private func rank(ofCPU milli: Int32) -> Int {
-    var low = 0
-    var high = cpuSteps.count
-    while low < high {
-      let middle = (low + high) / 2
-      if cpuSteps[middle] <= milli { low = middle + 1 } else { high = middle }
+    cpuSteps.withUnsafeBufferPointer { steps in
+      var (low, count) = (0, steps.count)
+      while count > 0 {
+        let half = (count + 1) / 2
+        low += steps[low + half - 1] <= milli ? half : 0
+        count -= half
+      }
+      return low
     }
-    return low
   }
 }
 

@@ -36,13 +36,13 @@ struct NodeInventoryTests {
       }
     }
 
-    private mutating func join(_ count: Int) {
+    mutating func join(_ count: Int) {
       var joined: [NodeOffer] = []
       for _ in 0..<count {
         var offer = RandomCluster.offer(next, using: &random)
         next += 1
         // Some share a name, and the order of names is not that of joining.
-        offer.name = "n\(Int.random(in: 0..<30, using: &random))"
+        offer.name = "n\(Int.random(in: 0..<max(30, count), using: &random))"
         offer.supplier = "s\(Int.random(in: 0..<4, using: &random))"
         offer.region = "r\(Int.random(in: 0..<3, using: &random))"
         nodes[offer.node] = offer
@@ -142,40 +142,60 @@ struct NodeInventoryTests {
       if Int.random(in: 0..<6, using: &random) == 0 {
         request.limits = GangDemand.Limits(perSupplier: 2, perCountry: 3)
       }
-      request.excluding = Set(
-        nodes.keys.sorted().filter { _ in Int.random(in: 0..<12, using: &random) == 0 })
+      if Bool.random(using: &random) {
+        request.excluding = Set(
+          nodes.keys.sorted().filter { _ in Int.random(in: 0..<12, using: &random) == 0 })
+      }
       return (request, Int.random(in: 0..<3, using: &random))
     }
   }
 
   @Test("says what GangPlacer says from scratch, after any sequence of changes")
   func sameAnswers() {
-    var (placed, refused) = (0, 0)
+    var counts = (placed: 0, refused: 0)
     for seed in UInt64(1)...60 {
-      var world = World(seed: seed)
-      for step in 0..<60 {
-        for _ in 0..<Int.random(in: 1...3, using: &world.random) { world.step() }
-        #expect(world.inventory.offers == world.offers, "seed \(seed), step \(step)")
-        let (drawn, terms) = world.request()
-        var request = drawn
-        let barred = world.barred[terms] ?? []
-        let answer = world.inventory.place(request, terms: terms) { barred.contains($0.node) }
-        request.barred = Dictionary(uniqueKeysWithValues: barred.map { ($0, "not wanted") })
-        let scratch = GangPlacer(
-          sites: world.inventory.sites, packing: world.inventory.packing)
-        switch scratch.place(request, on: world.offers.shuffled(using: &world.random)) {
-        case .placed(let placement):
-          placed += 1
-          #expect(answer == .placed(placement), "seed \(seed), step \(step), \(request)")
-        case .refused(let refusal):
-          refused += 1
-          #expect(
-            answer == .refused(fitsWhenIdle: refusal.fitsWhenIdle),
-            "seed \(seed), step \(step), \(request)")
-        }
+      Self.compare(seed: seed, nodes: 0, steps: 60, &counts)
+    }
+    #expect(counts.placed > 500 && counts.refused > 500, "\(counts)")
+  }
+
+  @Test("says the same on so many nodes that a search passes most of them by")
+  func sameAnswersOfMany() {
+    var counts = (placed: 0, refused: 0)
+    for seed in UInt64(1)...12 {
+      // Some blocks of 64 rows, the last one not full.
+      Self.compare(seed: seed, nodes: 100 + 30 * Int(seed), steps: 30, &counts)
+    }
+    #expect(counts.placed > 150 && counts.refused > 10, "\(counts)")
+  }
+
+  /// Compares answers with those of a look at all nodes, from a seed.
+  private static func compare(
+    seed: UInt64, nodes: Int, steps: Int, _ counts: inout (placed: Int, refused: Int)
+  ) {
+    var world = World(seed: seed)
+    if nodes > 0 { world.join(nodes) }
+    for step in 0..<steps {
+      for _ in 0..<Int.random(in: 1...3, using: &world.random) { world.step() }
+      #expect(world.inventory.offers == world.offers, "seed \(seed), step \(step)")
+      let (drawn, terms) = world.request()
+      var request = drawn
+      let barred = world.barred[terms] ?? []
+      let answer = world.inventory.place(request, terms: terms) { barred.contains($0.node) }
+      request.barred = Dictionary(uniqueKeysWithValues: barred.map { ($0, "not wanted") })
+      let scratch = GangPlacer(
+        sites: world.inventory.sites, packing: world.inventory.packing)
+      switch scratch.place(request, on: world.offers.shuffled(using: &world.random)) {
+      case .placed(let placement):
+        counts.placed += 1
+        #expect(answer == .placed(placement), "seed \(seed), step \(step), \(request)")
+      case .refused(let refusal):
+        counts.refused += 1
+        #expect(
+          answer == .refused(fitsWhenIdle: refusal.fitsWhenIdle),
+          "seed \(seed), step \(step), \(request)")
       }
     }
-    #expect(placed > 500 && refused > 500, "\(placed) placed, \(refused) refused")
   }
 
   private static func node(_ number: Int, cpus: Int = 4) -> NodeOffer {
@@ -186,7 +206,8 @@ struct NodeInventoryTests {
   }
 
   @Test(
-    "a node is judged once by each kind of rank, and again when it has changed")
+    "whether a node is barred is asked once, and again when it is told anew, not for what jobs take"
+  )
   func looks() {
     var inventory = NodeInventory((0..<100).map { Self.node($0) })
     let request = GangRequest(ranks: 2, resources: ResourceSet(milliCPUs: 1000))
@@ -205,16 +226,80 @@ struct NodeInventoryTests {
     inventory.take(request.resources, gpus: [], on: Self.node(7).node)
     inventory.release(request.resources, gpus: [], on: Self.node(9).node)
     place()
+    #expect(looks == 100)
+    // Another kind of rank under the same terms does not ask again.
+    _ = inventory.place(GangRequest(ranks: 1, resources: ResourceSet(milliCPUs: 1))) { _ in
+      looks += 1
+      return false
+    }
+    #expect(looks == 100)
+    inventory.update([Self.node(7), Self.node(8)])
+    place()
     #expect(looks == 102)
     // Who joins or leaves does not make the others be looked at.
     inventory.update([Self.node(1000)], removing: [Self.node(3).node])
     place()
     #expect(looks == 103)
     #expect(inventory.offers.count == 100)
-    // What is not news is none.
-    inventory.setUsed(ResourceSet(), gpus: [], on: Self.node(50).node)
-    place()
-    #expect(looks == 103)
+  }
+
+  @Test("a node that the terms bar from now on is not used by rankings that know it")
+  func barredLater() {
+    var inventory = NodeInventory((0..<3).map { Self.node($0) })
+    let request = GangRequest(ranks: 1, resources: ResourceSet(milliCPUs: 1000))
+    var barred: Set<PeerID> = []
+    func place(_ terms: Int) -> [PeerID] {
+      guard
+        case .placed(let placement) = inventory.place(
+          request, terms: terms,
+          bars: { offer in
+            terms == 1 && barred.contains(offer.node)
+          })
+      else { return [] }
+      return placement.members.map(\.node)
+    }
+    #expect(place(1) == [Self.node(0).node])
+    #expect(place(2) == [Self.node(0).node])
+    barred = [Self.node(0).node]
+    inventory.update([Self.node(0)])
+    // Other terms are asked first, and must not take the news away.
+    #expect(place(2) == [Self.node(0).node])
+    #expect(place(1) == [Self.node(1).node])
+    barred = []
+    inventory.update([Self.node(0)])
+    #expect(place(1) == [Self.node(0).node])
+  }
+
+  @Test("more GPU models and terms than are kept: the oldest begin anew")
+  func manyModelsAndTerms() {
+    var random = SeededGenerator(seed: 5)
+    var offers = (0..<80).map { RandomCluster.offer($0, using: &random) }
+    var inventory = NodeInventory(offers)
+    func check(_ model: String, terms: Int) {
+      var request = GangRequest(
+        ranks: 3, resources: ResourceSet(milliCPUs: 500, gpus: 1), gpuModel: model)
+      let barred = offers.indices.filter { $0 % 400 == terms }.map { offers[$0].node }
+      let answer = inventory.place(request, terms: terms) { barred.contains($0.node) }
+      request.barred = Dictionary(uniqueKeysWithValues: barred.map { ($0, "not wanted") })
+      guard case .placed(let placement) = GangPlacer().place(request, on: offers) else {
+        return #expect(answer == .refused(fitsWhenIdle: true), "\(model), terms \(terms)")
+      }
+      #expect(answer == .placed(placement), "\(model), terms \(terms)")
+    }
+    let models = ["nvidia", "h100", "rtx", "4090", "80gb", "geforce"]
+    for round in 0..<2 {
+      for number in 0..<24 {
+        // Spelled otherwise, it is another model to keep.
+        let model = models[number % models.count]
+        check(String(model.prefix(model.count - number / models.count)), terms: 0)
+      }
+      for terms in stride(from: 0, to: 400, by: 3) { check("nvidia", terms: terms) }
+      for terms in stride(from: 1, to: 400, by: 2) { check("rtx", terms: terms) }
+      let row = round * 7
+      inventory.take(
+        ResourceSet(milliCPUs: 500, gpus: 1), gpus: [0], on: offers[row].node)
+      offers[row].take(ResourceSet(milliCPUs: 500, gpus: 1), gpus: [0])
+    }
   }
 
   @Test("thousands of changes between two questions are all seen")
