@@ -16,7 +16,8 @@ extension RealProcesses {
         try await head.prints("ticket create --role supplier")
         let join = try network.start(
           ["join", "-", "--name", "bench", "--address", "127.0.0.9", "--cpus", "1"],
-          state: network.root + "/node", input: try await `A ticket`.ticket(.supplier, network))
+          state: network.root + "/node", environment: ["IORUN_LOG": "debug"],
+          input: try await `A ticket`.ticket(.supplier, network))
         try await eventually("the node is there") {
           try await network.nodeStates() == ["bench": "alive"]
         } detail: {
@@ -43,6 +44,12 @@ extension RealProcesses {
         }
         let rate = try #require(accepted.first?["rate"] as? Double)
         #expect(rate > 0)
+        // The first may have been signed: a session is begun while it is worked on.
+        try await eventually("no answer was sealed by a session", within: .seconds(60)) {
+          join.errors.contains("judged an answer that is sealed by a session")
+        } detail: {
+          join.errors + head.errors
+        }
 
         head.signal(SIGKILL)
         _ = try await head.finish()

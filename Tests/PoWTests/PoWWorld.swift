@@ -28,6 +28,21 @@ struct PoWWorld {
       opensAtMilliseconds: Self.opens, deadlineMilliseconds: Self.opens + 5_000)
   }
 
+  /// Both halves of a session; of another device where its key is given.
+  func session(
+    epoch: Int64 = Self.epoch, key: SigningKey? = nil, sessionBeacon: Digest? = nil
+  ) throws -> (device: ProofSession, verifier: ProofSession) {
+    let beacon = sessionBeacon ?? self.beacon
+    let offer = try ProofSession.Offer(
+      to: Self.here, epoch: epoch, beacon: beacon, key: key ?? self.key)
+    let (session, publicKey) = try ProofSession.accept(
+      offer.hello, by: Self.here, beacon: beacon)
+    return (try offer.session(with: publicKey), session)
+  }
+
+  /// The verifier's address on the mesh.
+  static let here = PeerID(high: 1, low: 1)
+
   /// The small puzzle of each kind.
   static func puzzle(_ kind: PuzzleKind) throws -> Puzzle {
     switch kind {

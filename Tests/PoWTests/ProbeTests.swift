@@ -72,10 +72,7 @@ struct ProbeTests {
 
   @Test("a session's code serves for echoes as for proofs, of its own device only")
   func session() throws {
-    let offer = try ProofSession.Offer(epoch: 1, key: world.key)
-    let pair = try X25519()
-    let verifier = try ProofSession.accept(offer.hello, with: pair)
-    let device = try offer.session(with: #require(Digest(bytes: pair.publicKey)))
+    let (device, verifier) = try world.session(epoch: 1)
     var probe = EchoProbe(world.device, epoch: 1)
     let first = try probe.next(nowNanoseconds: 0)
     let request = try #require(first)

@@ -128,37 +128,6 @@ struct SolverTests {
     #expect(error?.code == .cancelled)
   }
 
-  @Test("a session's code is as good as a signature, for its device and epoch only")
-  func sessions() async throws {
-    let world = try PoWWorld()
-    let pair = try X25519()
-    let offer = try ProofSession.Offer(epoch: PoWWorld.epoch, key: world.key)
-    let atVerifier = try ProofSession.accept(offer.hello, with: pair)
-    let atDevice = try offer.session(with: #require(Digest(bytes: pair.publicKey)))
-    let challenge = try world.challenge(PoWWorld.puzzle(.hash))
-    let signed = try await world.solve(challenge).proof
-    let proof = try Proof(challenge, signed.answer, signedBy: .session(atDevice))
-    func verdict(_ submitter: Verifier.Submitter) throws -> Refusal? {
-      try world.verifier.verdict(
-        on: proof, from: submitter, epoch: PoWWorld.epoch,
-        arrivalMilliseconds: PoWWorld.opens + 10
-      ).refusal
-    }
-    #expect(try verdict(.session(atVerifier)) == nil)
-    #expect(try verdict(.anybody) == .notSealed)
-    let thief = try ProofSession.accept(
-      ProofSession.Offer(epoch: PoWWorld.epoch, key: SigningKey()).hello, with: pair)
-    #expect(try verdict(.session(thief)) == .wrongDevice)
-    let old = try ProofSession.accept(
-      ProofSession.Offer(epoch: PoWWorld.epoch - 1, key: world.key).hello, with: pair)
-    #expect(try verdict(.session(old)) == .notSealed)
-    let forged = ProofSession.Hello(
-      device: world.device, epoch: PoWWorld.epoch, publicKey: world.beacon,
-      signature: .signature([UInt8](repeating: 0, count: 64)))
-    let error = #expect(throws: IorunError.self) { try ProofSession.accept(forged, with: pair) }
-    #expect(error?.code == .notAllowed)
-  }
-
   @Test(
     "no mutation of a proof or commitment crashes the reader or is accepted as another",
     arguments: PuzzleKind.allCases)

@@ -1,4 +1,5 @@
 public import Distributed
+public import IorunCore
 public import IorunPoW
 public import IorunRuntime
 public import IorunWire
@@ -26,6 +27,11 @@ public distributed actor Proofs: WellKnownActor, MailboxTraits {
   /// The challenge that is open for the caller's device.
   public distributed func challenge() async throws -> Challenge? {
     try await service.challenge(caller: caller)
+  }
+
+  /// Begins a session in which the caller's device seals by codes.
+  public distributed func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
+    try await service.openSession(hello, caller: caller)
   }
 
   /// The pieces to open for a commitment.

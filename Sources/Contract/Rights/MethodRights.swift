@@ -73,6 +73,7 @@ public enum MethodRights {
     "Rendezvous.gangPasses": .serveOwnGang,
 
     "Proofs.challenge": .offerNode,
+    "Proofs.openSession": .offerNode,
     "Proofs.commit": .offerNode,
     "Proofs.submit": .offerNode,
     "Proofs.gaveWay": .offerNode,

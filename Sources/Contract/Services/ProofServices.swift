@@ -8,6 +8,10 @@ public import IorunPoW
 public protocol ProofService: Sendable {
   /// The challenge that is open for the caller's device; `nil` where none is.
   func challenge(caller: PeerID) async throws -> Challenge?
+  /// Begins a session in which the caller's device seals by codes, and returns the verifier's half of
+  /// its key. It lasts for its epoch, or until the head forgets it: then answers are refused with
+  /// `session_unknown`, which counts against nobody. Throws `proofRefused`, `notAllowed`, `overloaded`.
+  func openSession(_ hello: ProofSession.Hello, caller: PeerID) async throws -> Digest
   /// The pieces to open for a commitment. The first one of a challenge counts; the same again gets the
   /// same answer. Throws `proofRefused`, `overloaded`.
   func commit(_ commitment: Commitment, caller: PeerID) async throws -> OpeningRequest

@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// The verifier over HTTP (`docs/openapi-pow.json`): challenges, the check of a candidate, results,
 /// and what is on record of a device. Whoever asks has the token; what counts for a device has the
-/// device's own seal besides.
+/// device's own signature besides: codes of sessions are for nodes on the mesh.
 struct ProofInterface: Sendable {
   /// What it calls: the director behind the same checks as the mesh's.
   let director: ProofDirector
@@ -93,11 +93,12 @@ struct ProofInterface: Sendable {
     case "commitments":
       let commitment = try ProofDocument.decode(Commitment.self, from: body)
       let node = try await director.node(of: commitment.challenge.device)
-      return try Self.json(await director.commit(commitment, caller: node))
+      return try Self.json(await director.commit(commitment, sealed: .signature, caller: node))
     case "results":
       let proof = try ProofDocument.decode(Proof.self, from: body)
       let node = try await director.node(of: proof.challenge.device)
-      return try Self.json(VerdictAnswer(await director.submit(proof, caller: node)))
+      return try Self.json(
+        VerdictAnswer(await director.submit(proof, sealed: .signature, caller: node)))
     default:
       let proof = try ProofDocument.decode(Proof.self, from: body)
       return try Self.json(VerdictAnswer(await director.check(proof)))

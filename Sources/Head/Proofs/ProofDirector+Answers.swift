@@ -9,27 +9,54 @@ extension ProofDirector: ProofService {
     return deviceOf[caller].flatMap { devices[$0]?.open?.challenge }
   }
 
+  func openSession(_ hello: ProofSession.Hello, caller: PeerID) async throws -> Digest {
+    try authoriser.check(caller, may: .offerNode)
+    let device = try own(hello.device, of: caller)
+    // As dear as an answer, so it counts as one.
+    try count(device.id)
+    guard hello.epoch == epoch || hello.epoch == epoch - 1 else {
+      throw Self.refused(.wrongEpoch)
+    }
+    return try await desks.open(
+      hello, by: head, beacon: secrets.combinedBeacon(of: hello.epoch))
+  }
+
   func commit(_ commitment: Commitment, caller: PeerID) async throws -> OpeningRequest {
+    try await commit(commitment, sealed: .session, caller: caller)
+  }
+
+  func submit(_ proof: Proof, caller: PeerID) async throws -> Verdict {
+    try await submit(proof, sealed: .session, caller: caller)
+  }
+
+  /// The same where only some seals count.
+  func commit(
+    _ commitment: Commitment, sealed rule: ProofDesks.SealRule, caller: PeerID
+  ) async throws -> OpeningRequest {
     let arrival = milliseconds
     let challenge = commitment.challenge
     try authoriser.check(caller, may: .offerNode)
-    let device = try own(challenge, of: caller)
+    let device = try own(challenge.device, of: caller)
     try count(device.id)
     guard device.round(of: challenge) != nil else {
       throw Self.refused(try known(challenge) ? .late : .challengeNotIssued)
     }
     do {
-      return try await desks.commit(commitment, epoch: epoch, nowMilliseconds: arrival)
+      return try await desks.commit(
+        commitment, sealed: rule, epoch: epoch, nowMilliseconds: arrival)
     } catch let refusal as Refusal {
       throw Self.refused(refusal)
     }
   }
 
-  func submit(_ proof: Proof, caller: PeerID) async throws -> Verdict {
+  /// The same where only some seals count.
+  func submit(
+    _ proof: Proof, sealed rule: ProofDesks.SealRule, caller: PeerID
+  ) async throws -> Verdict {
     let arrival = milliseconds
     let challenge = proof.challenge
     try authoriser.check(caller, may: .offerNode)
-    let device = try own(challenge, of: caller)
+    let device = try own(challenge.device, of: caller)
     var verdict = Verdict(
       device: device.id, epoch: challenge.epoch, round: challenge.round,
       kind: challenge.puzzle.kind, refusal: nil, work: 0,
@@ -48,7 +75,8 @@ extension ProofDirector: ProofService {
     }
     devices[device.id]?.opens[kind]?.answering += 1
     do {
-      verdict = try await desks.submit(proof, epoch: epoch, nowMilliseconds: arrival)
+      verdict = try await desks.submit(
+        proof, sealed: rule, epoch: epoch, nowMilliseconds: arrival)
     } catch {
       // The head's fault: never the device's.
       guard devices[device.id]?.round(of: challenge) != nil else { throw error }
@@ -61,12 +89,8 @@ extension ProofDirector: ProofService {
     // A round that was closed, or given up for a job, meanwhile is over.
     guard devices[device.id]?.round(of: challenge) != nil else { return verdict }
     devices[device.id]?.opens[kind]?.answering -= 1
-    switch verdict.refusal {
-    // Anybody could have made these: the device's own answer may still come.
-    case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?, .replayed?:
-      return verdict
-    default: break
-    }
+    // The device's own answer may still come.
+    guard verdict.refusal?.isByDevice ?? true else { return verdict }
     devices[device.id]?.opens[kind] = nil
     var record = ProofRecord(
       verdict: verdict, expectedRate: open.expected.rate, expectedBy: open.expected.source,
@@ -98,9 +122,9 @@ extension ProofDirector: ProofService {
 
   private var milliseconds: Int64 { Int64(clock.now() * 1000) }
 
-  /// The caller's device, if it is the challenged one.
-  private func own(_ challenge: Challenge, of caller: PeerID) throws -> Device {
-    guard let device = devices[challenge.device], device.node == caller else {
+  /// The device that was challenged, or begins a session, if it is the caller's.
+  private func own(_ id: DeviceID, of caller: PeerID) throws -> Device {
+    guard let device = devices[id], device.node == caller else {
       throw Self.refused(.wrongDevice)
     }
     return device

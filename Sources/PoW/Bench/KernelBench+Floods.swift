@@ -11,8 +11,9 @@ extension KernelBench {
     let issuer = try ChallengeIssuer(secret: [UInt8](repeating: 1, count: 32))
     let (verifier, key) = (Verifier(issuer), try SigningKey())
     guard let beacon = Digest(bytes: [UInt8](repeating: 2, count: 32)) else { return [] }
-    let pair = try X25519()
-    let session = try ProofSession.accept(ProofSession.Offer(epoch: 1, key: key).hello, with: pair)
+    let here = PeerID(high: 1, low: 1)
+    let offer = try ProofSession.Offer(to: here, epoch: 1, beacon: beacon, key: key)
+    let session = try ProofSession.accept(offer.hello, by: here, beacon: beacon).session
     // Rounds of about five seconds on one core.
     let puzzles: [Puzzle] = [
       .hash(try HashPuzzle(milliseconds: 5000)),

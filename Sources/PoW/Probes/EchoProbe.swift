@@ -97,26 +97,3 @@ public struct EchoProbe: Sendable {
       medianMilliseconds: Double(sorted[sorted.count / 2]) / 1e6)
   }
 }
-
-/// The check of a seal that is not a challenge's.
-enum SealCheck {
-  /// Throws a ``Refusal`` where `device` did not seal `text`.
-  static func check(
-    _ seal: Seal, _ text: [UInt8], device: DeviceID, epoch: Int64,
-    from submitter: Verifier.Submitter
-  ) throws {
-    if case .session(let session) = submitter, session.device != device {
-      throw Refusal.wrongDevice
-    }
-    switch (seal, submitter) {
-    case (.code(let code), .session(let session)):
-      guard session.epoch == epoch, try session.isValid(code, for: text) else {
-        throw Refusal.notSealed
-      }
-    case (.signature(let signature), _):
-      let key = try VerifyingKey(rawRepresentation: device.bytes)
-      guard key.isValid(signature: signature, for: text) else { throw Refusal.notSealed }
-    case (.code, .anybody): throw Refusal.notSealed
-    }
-  }
-}

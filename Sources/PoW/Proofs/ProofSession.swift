@@ -17,27 +17,37 @@ public enum ProofSigner: Sendable {
 }
 
 /// A key that device and verifier share for one epoch. The device signs once, for a fresh X25519
-/// key; a proof then costs the verifier an HMAC in place of a signature check.
+/// key; a proof then costs the verifier an HMAC in place of a signature check. Both halves are drawn
+/// for this session alone, so a hello that is sent again, to this verifier or another, gives nobody a
+/// key that was used. What is sealed with it convinces the verifier only, who has the key as well.
 public struct ProofSession: Sendable {
   /// Whose session it is.
   public let device: DeviceID
-  /// The epoch it is for.
+  /// The epoch it is for; what belongs to another is not sealed by it.
   public let epoch: Int64
+  /// The epoch's beacon.
+  public let beacon: Digest
   let key: [UInt8]
 
   /// What the device sends to begin: a fresh public key, signed.
   public struct Hello: Hashable, Codable, Sendable {
     /// Who begins.
     public let device: DeviceID
+    /// With whom: no other verifier takes it.
+    public let verifier: PeerID
     /// The epoch it is for.
     public let epoch: Int64
+    /// The epoch's beacon, which nobody could know long before.
+    public let beacon: Digest
     /// The device's fresh X25519 key.
     public let publicKey: Digest
     /// The device's signature of all this.
     public let signature: Seal
 
     var text: [UInt8] {
-      Array("iorun/\(Challenge.version)|session|\(device)|\(epoch)|\(publicKey)".utf8)
+      Array(
+        "iorun/\(Challenge.version)|session|\(device)|\(verifier)|\(epoch)|\(beacon)|\(publicKey)"
+          .utf8)
     }
   }
 
@@ -47,45 +57,67 @@ public struct ProofSession: Sendable {
     public let hello: Hello
     private let pair: X25519
 
-    /// Begins. Throws what signing throws.
-    public init(epoch: Int64, key: SigningKey) throws {
+    /// Begins a session with `verifier`. Throws what signing throws.
+    public init(to verifier: PeerID, epoch: Int64, beacon: Digest, key: SigningKey) throws {
       pair = try X25519()
-      guard let publicKey = Digest(bytes: pair.publicKey) else {
-        throw IorunError(.internalFault, "an X25519 key has 32 bytes")
+      let publicKey = try ProofSession.publicKey(of: pair)
+      func hello(_ signature: [UInt8]) -> Hello {
+        Hello(
+          device: DeviceID(key), verifier: verifier, epoch: epoch, beacon: beacon,
+          publicKey: publicKey, signature: .signature(signature))
       }
-      let blank = Hello(
-        device: DeviceID(key), epoch: epoch, publicKey: publicKey, signature: .signature([]))
-      hello = Hello(
-        device: blank.device, epoch: epoch, publicKey: publicKey,
-        signature: .signature(try key.sign(blank.text)))
+      self.hello = hello(try key.sign(hello([]).text))
     }
 
-    /// The session with a verifier, whose key the device got over the authenticated mesh.
-    public func session(with verifier: Digest) throws -> ProofSession {
-      try ProofSession(hello, secret: pair.agree(with: verifier.bytes), verifier: verifier)
+    /// The session, with the verifier's key, which the device got over the authenticated mesh.
+    public func session(with publicKey: Digest) throws -> ProofSession {
+      try ProofSession(hello, secret: pair.agree(with: publicKey.bytes), verifier: publicKey)
     }
   }
 
-  /// The verifier's half. Throws `notAllowed` where the device did not sign.
-  public static func accept(_ hello: Hello, with pair: X25519) throws -> ProofSession {
-    guard case .signature(let signature) = hello.signature,
+  /// The verifier's half, and the key that it sends back. Throws `notAllowed` where the hello is for
+  /// another verifier or beacon, or the device did not sign it, `malformed` for an unusable key.
+  public static func accept(
+    _ hello: Hello, by verifier: PeerID, beacon: Digest
+  ) throws -> (session: ProofSession, publicKey: Digest) {
+    guard hello.verifier == verifier, hello.beacon == beacon,
+      case .signature(let signature) = hello.signature,
       try VerifyingKey(rawRepresentation: hello.device.bytes)
-        .isValid(signature: signature, for: hello.text),
-      let verifier = Digest(bytes: pair.publicKey)
+        .isValid(signature: signature, for: hello.text)
     else {
       throw IorunError(
-        .notAllowed, "a session that device \(hello.device) did not sign for",
-        remedy: "Begin the session with the device's own key")
+        .notAllowed,
+        "a session that device \(hello.device) did not sign for with this verifier and beacon",
+        remedy: "Begin the session with the device's own key, or sign each proof")
     }
-    return try ProofSession(
-      hello, secret: pair.agree(with: hello.publicKey.bytes), verifier: verifier)
+    let pair = try X25519()
+    let publicKey = try publicKey(of: pair)
+    let session = try ProofSession(
+      hello, secret: pair.agree(with: hello.publicKey.bytes), verifier: publicKey)
+    return (session, publicKey)
   }
 
   private init(_ hello: Hello, secret: [UInt8], verifier: Digest) throws {
-    device = hello.device
-    epoch = hello.epoch
+    (device, epoch, beacon) = (hello.device, hello.epoch, hello.beacon)
     key = try HKDF.derive(
       secret, info: hello.text + verifier.bytes, byteCount: HMACSHA256.byteCount)
+  }
+
+  private static func publicKey(of pair: X25519) throws -> Digest {
+    guard let publicKey = Digest(bytes: pair.publicKey) else {
+      throw IorunError(.internalFault, "an X25519 key has 32 bytes")
+    }
+    return publicKey
+  }
+
+  /// True where what belongs to a challenge can be sealed by this session.
+  public func serves(_ challenge: Challenge) -> Bool {
+    device == challenge.device && epoch == challenge.epoch && beacon == challenge.beacon
+  }
+
+  /// True where both seal alike.
+  public func isSame(as other: ProofSession) -> Bool {
+    device == other.device && constantTimeEqual(key, other.key)
   }
 
   /// True where this session's device sealed `text` with the session's key.

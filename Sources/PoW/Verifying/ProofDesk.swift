@@ -85,11 +85,7 @@ public struct ProofDesk: Sendable {
       outOfPlace: outOfPlace)
     // What is not this verifier's, or not this device's, takes no place: a stranger must not be able
     // to use up somebody's only try.
-    switch verdict.refusal {
-    case .challengeNotIssued?, .wrongDevice?, .notSealed?, .wrongEpoch?, .early?, .replayed?:
-      return verdict
-    default: break
-    }
+    guard verdict.refusal?.isByDevice ?? true else { return verdict }
     var entry = try entry(at: proof.challenge, epoch)
     entry.verdict = verdict
     places[place] = entry

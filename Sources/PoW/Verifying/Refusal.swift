@@ -14,6 +14,8 @@ public enum Refusal: String, Error, Hashable, Codable, Sendable, CaseIterable {
   case replayed
   /// The device did not seal it.
   case notSealed = "not_sealed"
+  /// It is sealed by a session that this verifier does not keep, or not any more.
+  case sessionUnknown = "session_unknown"
   /// Another number of nonces, roots, pieces or digests than the puzzle has, or another kind.
   case wrongShape = "wrong_shape"
   /// The digests of a sketch do not ascend.
@@ -35,6 +37,7 @@ public enum Refusal: String, Error, Hashable, Codable, Sendable, CaseIterable {
     case .late: "it came after the deadline"
     case .replayed: "another answer to this challenge was handed in before"
     case .notSealed: "the challenged device did not sign it"
+    case .sessionUnknown: "its session is over, or the verifier has forgotten it: sign the answer"
     case .wrongShape: "it has not the parts that the puzzle asks for"
     case .unordered: "the digests of its nonces do not ascend"
     case .wrongOpening: "it opens pieces that were not asked for"
@@ -47,8 +50,19 @@ public enum Refusal: String, Error, Hashable, Codable, Sendable, CaseIterable {
   /// late is no such thing.
   public var isDishonest: Bool {
     switch self {
-    case .early, .late, .wrongEpoch, .replayed, .challengeNotIssued: false
+    case .early, .late, .wrongEpoch, .replayed, .challengeNotIssued, .sessionUnknown: false
     default: true
+    }
+  }
+
+  /// True where it shows that the challenged device itself answered. Anybody could have caused the
+  /// others, or the verifier has: they must not use up the device's only try.
+  public var isByDevice: Bool {
+    switch self {
+    case .challengeNotIssued, .wrongDevice, .notSealed, .sessionUnknown, .wrongEpoch, .early,
+      .replayed:
+      false
+    case .late, .wrongShape, .unordered, .wrongOpening, .wrongWork, .impossible: true
     }
   }
 }

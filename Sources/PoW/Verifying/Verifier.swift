@@ -20,6 +20,8 @@ public struct Verifier: Sendable {
   public enum Submitter: Sendable {
     /// Nobody in particular: the seal must be the device's signature.
     case anybody
+    /// The device's node, with which no session is kept: its code, if it sent one, says nothing.
+    case sessionless
     /// The other end of a session.
     case session(ProofSession)
   }
@@ -87,20 +89,8 @@ public struct Verifier: Sendable {
   private func checkSeal(
     _ seal: Seal, _ text: [UInt8], _ challenge: Challenge, _ submitter: Submitter
   ) throws {
-    switch (seal, submitter) {
-    case (.code(let code), .session(let session)):
-      guard session.device == challenge.device else { throw Refusal.wrongDevice }
-      guard session.epoch == challenge.epoch, try session.isValid(code, for: text) else {
-        throw Refusal.notSealed
-      }
-    case (.signature(let signature), _):
-      if case .session(let session) = submitter, session.device != challenge.device {
-        throw Refusal.wrongDevice
-      }
-      let key = try VerifyingKey(rawRepresentation: challenge.device.bytes)
-      guard key.isValid(signature: signature, for: text) else { throw Refusal.notSealed }
-    case (.code, .anybody): throw Refusal.notSealed
-    }
+    try SealCheck.check(
+      seal, text, device: challenge.device, epoch: challenge.epoch, from: submitter)
   }
 
   private func checkShape(_ answer: Answer, _ puzzle: Puzzle) throws {

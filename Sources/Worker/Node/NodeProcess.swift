@@ -170,7 +170,8 @@ public struct NodeProcess: Sendable {
         verifier: proofs, machine: idle, cores: known.milliCPUs / 1000, memory: known.memory,
         board: board, folder: stateFolder,
         gpus: try GPUProver.all(
-          known.gpus, key: deviceKey, board: board, program: supervisor, verifier: proofs,
+          known.gpus, key: deviceKey, head: headID, board: board, program: supervisor,
+          verifier: proofs,
           machine: idle, logger: logger),
         logger: logger)
       let served: [any Sendable] = [

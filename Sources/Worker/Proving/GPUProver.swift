@@ -10,10 +10,10 @@ internal import Logging
 actor GPUProver {
   /// The device that the GPU is.
   nonisolated let device: DeviceID
-  private let key: SigningKey
   private let gpu: NodeFacts.GPU
   private let board: Digest?
   private let verifier: PatientVerifier
+  private let answers: SealedAnswers
   private let machine: SharedMachine
   private let start: @Sendable (_ uuid: String) throws -> any GPUBackend
   private let calibration: Duration
@@ -38,14 +38,16 @@ actor GPUProver {
   ///   - key: its own; see `all`.
   ///   - start: starts what computes on the GPU with that UUID.
   init(
-    _ gpu: NodeFacts.GPU, key: SigningKey, board: Digest? = nil, verifier: any VerifierLink,
+    _ gpu: NodeFacts.GPU, key: SigningKey, head: PeerID, board: Digest? = nil,
+    verifier: any VerifierLink,
     machine: SharedMachine, calibration: Duration = .seconds(1),
     logger: Logger = Logger(label: "iorun.prover"),
     start: @escaping @Sendable (_ uuid: String) throws -> any GPUBackend
   ) {
-    (self.gpu, self.key, self.board) = (gpu, key, board)
+    (self.gpu, self.board) = (gpu, board)
     (self.machine, self.calibration) = (machine, calibration)
     self.verifier = PatientVerifier(link: verifier)
+    answers = SealedAnswers(key: key, head: head, verifier: self.verifier, logger: logger)
     (self.logger, self.start) = (logger, start)
     device = DeviceID(key)
   }
@@ -53,13 +55,13 @@ actor GPUProver {
   /// The provers of a node's GPUs; of those without a UUID there is none. Their keys follow from the node's
   /// and the UUID: who has the one has the others, on whatever machine.
   static func all(
-    _ gpus: [NodeFacts.GPU], key: SigningKey, board: Digest?, program: String,
+    _ gpus: [NodeFacts.GPU], key: SigningKey, head: PeerID, board: Digest?, program: String,
     verifier: any VerifierLink, machine: IdleMachine, logger: Logger
   ) throws -> [GPUProver] {
     let shared = SharedMachine(machine)
     return try gpus.filter { !$0.uuid.isEmpty }.map { gpu in
       try GPUProver(
-        gpu, key: self.key(of: gpu.uuid, node: key), board: board, verifier: verifier,
+        gpu, key: self.key(of: gpu.uuid, node: key), head: head, board: board, verifier: verifier,
         machine: shared, logger: logger
       ) { try GPUChild(program: program, uuid: $0) }
     }
@@ -178,9 +180,10 @@ actor GPUProver {
   /// A table that only waits gives the machine back.
   func rest() { if works.isEmpty, !isFilling { giveUp() } }
 
-  func shutDown() {
+  func shutDown() async {
     isStopped = true
     giveUp()
+    await answers.end()
   }
 
   /// For the machine's owner.
@@ -240,17 +243,16 @@ actor GPUProver {
   private func solve(_ challenge: Challenge, on backend: any GPUBackend) async {
     let kind = challenge.puzzle.kind
     var end = ProofProgress(challenge: challenge.id, kind: kind, state: .submitted)
+    await answers.prepare(for: challenge)
     do {
       guard case .solved(let roots) = try await backend.perform(.solve(challenge)) else {
         throw IorunError(.gpuFault, "the GPU's process did not solve")
       }
-      let commitment = try Commitment(challenge, roots: roots, signedBy: .device(key))
-      let request = try await verifier.commit(commitment)
+      let request = try await answers.commit(challenge, roots: roots)
       guard case .opened(let answer) = try await backend.perform(.open(request)) else {
         throw IorunError(.gpuFault, "the GPU's process did not open its work")
       }
-      let proof = try Proof(challenge, answer, signedBy: .device(key))
-      end.verdict = try await verifier.submit(proof)
+      end.verdict = try await answers.submit(challenge, answer)
     } catch {
       let isWanted = self.backend == nil
       end.state = isWanted ? .stopped : .failed

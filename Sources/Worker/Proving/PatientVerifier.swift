@@ -9,6 +9,11 @@ struct PatientVerifier: VerifierLink {
   /// Tries to reach the head with an answer; the deadline is the head's affair.
   private static let tries = 5
 
+  /// Tried once: without a session a device signs.
+  func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
+    try await link.openSession(hello)
+  }
+
   func commit(_ commitment: Commitment) async throws -> OpeningRequest {
     try await Self.reach { try await link.commit(commitment) }
   }

@@ -28,6 +28,7 @@ actor ProverCore: ProverService {
   let key: SigningKey
   private let head: PeerID
   private let verifier: PatientVerifier
+  private let answers: SealedAnswers
   let machine: IdleMachine
   let freeMemory: FreeMemory
   /// Where jobs' files are; `nil` where there is no disk to measure.
@@ -70,6 +71,7 @@ actor ProverCore: ProverService {
     self.key = key
     self.head = head
     self.verifier = PatientVerifier(link: verifier)
+    answers = SealedAnswers(key: key, head: head, verifier: self.verifier, logger: logger)
     self.machine = machine
     self.freeMemory = freeMemory
     self.folder = folder
@@ -83,6 +85,7 @@ actor ProverCore: ProverService {
   /// Ends what is under way; nothing is begun afterwards.
   func shutDown() async {
     isStopped = true
+    await answers.end()
     for gpu in gpus { await gpu.shutDown() }
     filling?.solver.cancel()
     dropTable()
@@ -193,18 +196,17 @@ actor ProverCore: ProverService {
   private func solve(_ challenge: Challenge, with solver: Solver, _ givingWay: GivingWay?) async {
     var end = ProofProgress(
       challenge: challenge.id, kind: challenge.puzzle.kind, state: .submitted)
+    // A check beside jobs comes alone in its hour: a session would cost the head more than it saves.
+    if givingWay != nil { await answers.prepare(for: challenge) }
     do {
-      let proof: Proof
+      let answer: Answer
       switch try await solver.solve() {
-      case .complete(let answer):
-        proof = try Proof(challenge, answer, signedBy: .device(key))
+      case .complete(let whole): answer = whole
       case .committed(let done):
-        let commitment = try Commitment(challenge, roots: done.roots, signedBy: .device(key))
-        let request = try await verifier.commit(commitment)
-        proof = try Proof(challenge, done.answer(to: request), signedBy: .device(key))
+        answer = done.answer(to: try await answers.commit(challenge, roots: done.roots))
       }
       leaveMachine(givingWay)
-      end.verdict = try await verifier.submit(proof)
+      end.verdict = try await answers.submit(challenge, answer)
     } catch let error as IorunError where error.code == .cancelled {
       end.state = .stopped
       end.reason = "the machine was wanted, or the verifier wanted no more of it"

@@ -1,9 +1,12 @@
 internal import IorunContract
+internal import IorunCore
 internal import IorunPoW
 internal import IorunRuntime
 
 /// The head as a prover hands its answers in.
 protocol VerifierLink: Sendable {
+  /// Begins a session; the verifier's half of its key.
+  func openSession(_ hello: ProofSession.Hello) async throws -> Digest
   /// Which pieces of a commitment to open.
   func commit(_ commitment: Commitment) async throws -> OpeningRequest
   /// The verdict on a proof.
@@ -17,6 +20,10 @@ struct RemoteVerifier: VerifierLink {
   let proofs: Proofs
   /// An answer that takes longer is too late for any deadline.
   private static let limit = Duration.seconds(20)
+
+  func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
+    try await bounded { try await proofs.openSession(hello) }
+  }
 
   func commit(_ commitment: Commitment) async throws -> OpeningRequest {
     try await bounded { try await proofs.commit(commitment) }

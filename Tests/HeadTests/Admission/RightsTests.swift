@@ -139,6 +139,9 @@ struct RightsTests {
         caller: $1)
     },
     "Proofs.challenge": { _ = try await $0.rig.services.proofs.challenge(caller: $1) },
+    "Proofs.openSession": {
+      _ = try await $0.rig.services.proofs.openSession(try FakeProver.strayHello(), caller: $1)
+    },
     "Proofs.commit": {
       _ = try await $0.rig.services.proofs.commit(try FakeProver.strayCommitment(), caller: $1)
     },

@@ -226,6 +226,12 @@ actor FakeProver: ProverService {
     return try Commitment(stray(key), roots: [], signedBy: .device(key))
   }
 
+  static func strayHello() throws -> ProofSession.Hello {
+    try ProofSession.Offer(
+      to: .sample(1), epoch: 1, beacon: SHA256.digest(of: [1]), key: SigningKey()
+    ).hello
+  }
+
   static func strayProof() throws -> Proof {
     let key = try SigningKey()
     return try Proof(stray(key), .sketch([]), signedBy: .device(key))

@@ -38,6 +38,7 @@ struct GPUProverTests {
     let issuer: ChallengeIssuer
     private let desk: Mutex<ProofDesk>
     let gaveWay = Mutex<[[UInt8]]>([])
+    let hellos = Mutex<Set<DeviceID>>([])
     static let opens: Int64 = 1_728_000_000_000
 
     init() throws {
@@ -49,6 +50,12 @@ struct GPUProverTests {
       try issuer.challenge(
         puzzle, for: device, epoch: 480_000, beacon: SHA256.digest(of: [1]), round: 0,
         opensAtMilliseconds: Self.opens, deadlineMilliseconds: Self.opens + 60_000)
+    }
+
+    /// As a head that has no sessions: everything is signed.
+    func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
+      hellos.withLock { $0 = $0.union([hello.device]) }
+      throw IorunError(.notFound, "no such method")
     }
 
     func commit(_ commitment: Commitment) async throws -> OpeningRequest {
@@ -80,11 +87,12 @@ struct GPUProverTests {
     let (key, verifier) = (try SigningKey(), try Verifier())
     (self.key, self.verifier) = (key, verifier)
     let shared = SharedMachine(machine.idle)
-    let made = Made()
+    let (made, head) = (Made(), self.head)
     gpus = try (0..<2).map { number in
       let gpu = NodeFacts.GPU(model: "a GPU", uuid: "GPU-\(number)", memory: .mebi(64))
       return try GPUProver(
-        gpu, key: GPUProver.key(of: gpu.uuid, node: key), verifier: verifier, machine: shared,
+        gpu, key: GPUProver.key(of: gpu.uuid, node: key), head: head, verifier: verifier,
+        machine: shared,
         calibration: .milliseconds(20)
       ) { _ in
         let backend = try Backend()
@@ -155,6 +163,10 @@ struct GPUProverTests {
     let ends = try await ends(4)
     #expect(ends.allSatisfy { $0.isAccepted == true }, "\(ends)")
     #expect(Set(ends.map(\.kind)) == ["gpu.mm", "gpu.mem"])
+    // Each asked for a session of its own; an older head has none, which costs nobody anything.
+    try await eventually("a GPU asks for no session") {
+      verifier.hellos.withLock { $0 } == Set(gpus.map(\.device))
+    }
     // The node's own work sends them away.
     _ = try await prover.profile(caller: head)
     #expect(!machine.isTaken)
@@ -202,7 +214,7 @@ struct GPUProverTests {
     let program = BuiltProgram.path("iorun")
     let gpu = NodeFacts.GPU(model: "a GPU", uuid: "GPU-2", memory: .mebi(64))
     let own = try GPUProver(
-      gpu, key: GPUProver.key(of: gpu.uuid, node: key), verifier: verifier,
+      gpu, key: GPUProver.key(of: gpu.uuid, node: key), head: head, verifier: verifier,
       machine: SharedMachine(.whole)
     ) { _ in try GPUChild(program: program, uuid: GPUProcess.processor) }
     #expect(try await own.prepare(order(own.device)) == .ready)

@@ -17,6 +17,9 @@ struct ProverCoreTests {
       var desk: ProofDesk
       var verdicts: [Verdict] = []
       var gaveWay: [[UInt8]] = []
+      var sessions = ProofSessions()
+      /// Seals that were codes of sessions.
+      var codes = 0
       /// Calls that fail first.
       var unreachable = 0
     }
@@ -43,19 +46,38 @@ struct ProverCoreTests {
       throw IorunError(.unreachable, "no answer")
     }
 
+    func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
+      let (session, publicKey) = try ProofSession.accept(
+        hello, by: PeerID(high: 1, low: 1), beacon: SHA256.digest(of: [1]))
+      state.withLock { $0.sessions.keep(session) }
+      return publicKey
+    }
+
+    private func submitter(
+      _ challenge: Challenge, _ seal: Seal, _ state: inout State
+    ) -> Verifier.Submitter {
+      guard case .code = seal else { return .anybody }
+      state.codes += 1
+      return state.sessions.session(of: challenge.device, epoch: challenge.epoch).map {
+        .session($0)
+      } ?? .sessionless
+    }
+
     func commit(_ commitment: Commitment) async throws -> OpeningRequest {
       try state.withLock { state in
         try reach(&state)
+        let submitter = submitter(commitment.challenge, commitment.seal, &state)
         return try state.desk.commit(
-          commitment, from: .anybody, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
+          commitment, from: submitter, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
       }
     }
 
     func submit(_ proof: Proof) async throws -> Verdict {
       try state.withLock { state in
         try reach(&state)
+        let submitter = submitter(proof.challenge, proof.seal, &state)
         let verdict = try state.desk.submit(
-          proof, from: .anybody, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
+          proof, from: submitter, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
         state.verdicts.append(verdict)
         return verdict
       }
@@ -107,6 +129,28 @@ struct ProverCoreTests {
     #expect(end.verdict?.isAccepted == true)
     #expect(end.challenge == challenge.id && end.done > 0)
     #expect(!machine.isTaken)
+  }
+
+  @Test(
+    "a node's answers are sealed by a session once there is one, and signed beside jobs until then",
+    .timeLimit(.minutes(1)))
+  func session() async throws {
+    let check = try verifier.challenge(
+      .lane(LanePuzzle(cores: 1, depth: 2, nodeSteps: 4)), for: prover.device)
+    _ = try await prover.start(check, besideJobs: true, caller: head)
+    #expect(try await end().verdict?.isAccepted == true)
+    #expect(verifier.state.withLock { $0.sessions.count == 0 && $0.codes == 0 })
+    // The session is had while the work goes on: which is done first is not said.
+    var round = 1
+    while verifier.state.withLock({ $0.codes }) == 0 {
+      let challenge = try verifier.challenge(
+        Self.puzzle(.hash), for: prover.device, round: min(63, round))
+      _ = try await prover.start(challenge, besideJobs: false, caller: head)
+      try await eventually("the round did not end") { await prover.isIdle }
+      round += 1
+    }
+    #expect(verifier.state.withLock { $0.verdicts.allSatisfy(\.isAccepted) })
+    #expect(verifier.state.withLock { $0.sessions.count } == 1)
   }
 
   @Test("an answer reaches a head that was away for a moment", .timeLimit(.minutes(1)))
