@@ -229,6 +229,7 @@ _ERROR_TYPES = {
     "RayTaskError": "TASK_EXECUTION_EXCEPTION",
     "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
     "TaskCancelledError": "TASK_CANCELLED",
+    "TaskEndedByForce": "TASK_CANCELLED",
     "TaskPlacementGroupRemoved": "TASK_PLACEMENT_GROUP_REMOVED",
     "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
     "WorkerCrashedError": "WORKER_DIED",
