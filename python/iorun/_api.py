@@ -11,6 +11,7 @@ from iorun import _init
 from iorun._core import global_state
 from iorun._core import options as option_rules
 from iorun._core.options import METHOD_OPTIONS
+from iorun._errors.system import NetworkNotStartedError
 from iorun.actor import ActorHandle, make_actor_class
 from iorun.object_ref import ObjectRef, ObjectRefGenerator
 from iorun.remote_function import RemoteFunction
@@ -39,7 +40,8 @@ def remote(*args: Any, **options: Any) -> Any:
     if len(args) == 1 and not options and callable(args[0]):
         return _make_remote(args[0], {})
     if args or not options:
-        raise TypeError(
+        # Ray's type for it, so that what a program catches is the same.
+        raise AssertionError(
             "The @remote decorator must be applied either with no arguments and no parentheses, "
             "for example '@remote', or it must be applied using some of the keyword arguments, for "
             "example '@remote(num_returns=2, resources={\"CustomResource\": 1})'."
@@ -203,7 +205,7 @@ def get_gpu_ids() -> List[Any]:
 def _require_worker(what: str) -> Any:
     worker = global_state.worker()
     if worker is None:
-        raise RuntimeError(f"{what} needs a network: call init() first.")
+        raise NetworkNotStartedError(f"{what} needs a network: call init() first.")
     return worker
 
 

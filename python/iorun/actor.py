@@ -34,10 +34,17 @@ class ActorClassInheritanceException(TypeError):
     """A class was derived from an actor class."""
 
 
-def method(*args: Any, **options: Any) -> Callable[[Any], Any]:
-    """Options for one method of an actor: `@method(num_returns=2)`."""
-    if args or not options:
-        raise TypeError("The @method decorator takes keyword arguments, and at least one.")
+def method(*args: Any, **options: Any) -> Any:
+    """Options for one method of an actor: `@method(num_returns=2)`; `@method` alone has none."""
+    if len(args) == 1 and callable(args[0]) and not options:
+        return args[0]
+    unknown = [name for name in options if name not in option_rules.METHOD_OPTIONS]
+    if args or unknown:
+        # Ray's type for it, so that what a program catches is the same.
+        known = ", ".join(sorted(option_rules.METHOD_OPTIONS))
+        raise AssertionError(
+            f"The @method decorator takes no {args or unknown}, but keyword arguments: {known}."
+        )
     option_rules.check(options, option_rules.METHOD_OPTIONS, "actor methods")
 
     def annotate(function: Any) -> Any:
@@ -126,6 +133,9 @@ class ActorClass:
         self.__module__ = cls.__module__
         self.__doc__ = cls.__doc__
         self.__ray_actor_class__ = cls
+
+    def __repr__(self) -> str:
+        return f"ActorClass({self.__name__})"
 
     def __init_subclass__(cls, **_: Any) -> None:
         raise ActorClassInheritanceException(

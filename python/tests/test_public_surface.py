@@ -49,8 +49,10 @@ def test_everything_that_is_named_exists():
 
 def test_functions_that_need_a_network_say_so(detached):
     for function in (iorun.nodes, iorun.cluster_resources, iorun.available_resources):
-        with pytest.raises(RuntimeError, match="init"):
+        with pytest.raises(RuntimeError, match="init") as caught:
             function()
+        # What a program expects that was written for Ray.
+        assert isinstance(caught.value, iorun.exceptions.RaySystemError)
 
 
 def test_what_an_environment_must_not_be_is_said_where_it_is_written():

@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional
 from iorun import exceptions
 from iorun._core import ops
 from iorun._core.hub import HubError
-from iorun._errors.tasks import TaskEndedWithPlacementGroup
+from iorun._errors.tasks import TaskEndedByForce, TaskEndedWithPlacementGroup
 
 
 def of_unknown(id: bytes, what: str = "a Ray object") -> ValueError:
@@ -58,7 +58,9 @@ def of_worker(task: Any, cause: Dict[str, Any]) -> Exception:
     """The error of a task whose worker is gone."""
     detail = cause.get("detail") or {}
     if task.cancelled:
-        return exceptions.WorkerCrashedError("The task was cancelled with force=True.")
+        return TaskEndedByForce(
+            error_message="The task was cancelled with force=True, and its worker was ended."
+        )
     name = task.template.name
     if cause.get("message") == GROUP_REMOVED:
         return TaskEndedWithPlacementGroup(GROUP_REMOVED)

@@ -19,6 +19,10 @@ class RaySystemError(RayError):
         return f"{text}\ntraceback: {self.traceback_str}" if self.traceback_str else text
 
 
+class NetworkNotStartedError(RaySystemError, RuntimeError):
+    """A question about a network, before there is one: `init` comes first."""
+
+
 class AuthenticationError(RayError):
     """The network does not know this process's key or token."""
 

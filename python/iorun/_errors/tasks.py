@@ -73,6 +73,11 @@ class TaskPlacementGroupRemoved(RayError):
         return "The placement group corresponding to this task has been removed."
 
 
+class TaskEndedByForce(TaskCancelledError, WorkerCrashedError):
+    """The task was cancelled with `force=True`, and its process ended: to Ray now the one, now the
+    other."""
+
+
 class TaskEndedWithPlacementGroup(TaskPlacementGroupRemoved, WorkerCrashedError):
     """The task was running when its placement group was removed: programs catch it as either."""
 

@@ -13,6 +13,7 @@ __all__ = [
     "get_num_cpus",
     "get_or_create_event_loop",
     "get_system_memory",
+    "get_used_memory",
     "hex_to_binary",
     "is_async_func",
     "random_string",
@@ -42,6 +43,14 @@ def get_num_cpus() -> int:
 def get_system_memory() -> int:
     """The machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def get_used_memory() -> int:
+    """Of the machine's memory what could not be had, in bytes."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    total, available = (int(lines[key].split()[0]) for key in ("MemTotal", "MemAvailable"))
+    return (total - available) * 1024
 
 
 def is_async_func(func: Any) -> bool:

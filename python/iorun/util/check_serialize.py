@@ -11,16 +11,21 @@ __all__ = ["FailureTuple", "inspect_serializability"]
 
 
 class FailureTuple:
-    """One object that does not pickle: `obj`, its path from the top, and what holds it."""
+    """One object that does not pickle: `obj`, what leads to it from the top, and what holds it."""
 
-    def __init__(self, obj: Any, name: Any, parent: Any):
+    def __init__(self, obj: Any, path: Tuple[str, ...], parent: Any):
         self.obj = obj
-        self.name = name
+        self.path = path
         self.parent = parent
 
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path[-1] if self.path else "unknown"
+
     def __repr__(self) -> str:
-        path = ".".join(self.name) if isinstance(self.name, tuple) else self.name
-        return f"FailTuple({path} [obj={self.obj!r}, parent={self.parent!r}])"
+        path = " -> ".join(self.path)
+        return f"FailTuple({self.name} [path={path}, obj={self.obj}, parent={self.parent}])"
 
 
 def inspect_serializability(
@@ -41,9 +46,9 @@ def inspect_serializability(
     title = f"Checking Serializability of {base_obj}"
     rule = "=" * min(len(title), 80)
     say(f"{rule}\n{title}\n{rule}")
-    name = name or getattr(base_obj, "__name__", None) or str(base_obj)
+    path = (name,) if name else ()
     failures: List[FailureTuple] = []
-    fine = _inspect(base_obj, (name,), None, depth, failures, say, set())
+    fine = _inspect(base_obj, path, None, depth, failures, say, set())
     if not fine:
         found = "\n".join(f"\t{failure}" for failure in failures)
         say(
@@ -63,19 +68,23 @@ def _inspect(
     failures: List[FailureTuple],
     say: Any,
     seen: Set[int],
+    level: int = 0,
 ) -> bool:
-    indent = "    " * (len(path) - 1)
+    indent = "    " * level
+    if level > 0:
+        say(f"{indent}Serializing '{path[-1]}' {obj}...")
     try:
         cloudpickle.dumps(obj)
         return True
     except Exception as error:
-        say(f"{indent}!!! FAIL serialization of {path[-1]!r}: {error}")
+        say(f"{indent}!!! FAIL serialization: {error}")
     seen.add(id(obj))
     inner = False
     if depth > 0:
         for name, part in _parts(obj):
             if id(part) not in seen:
-                fine = _inspect(part, (*path, name), obj, depth - 1, failures, say, seen)
+                deeper = (*path, name)
+                fine = _inspect(part, deeper, obj, depth - 1, failures, say, seen, level + 1)
                 inner = inner or not fine
     if not inner:
         failures.append(FailureTuple(obj, path, parent))

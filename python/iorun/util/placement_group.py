@@ -38,11 +38,14 @@ class PlacementGroup:
         id: PlacementGroupID,
         bundle_cache: Optional[List[Dict]] = None,
         _creation: Optional[requests.Asked] = None,
+        _about: Optional[Dict[str, str]] = None,
     ):
         self._id = id
         self.bundle_cache = bundle_cache
         # Until the head has heard of it.
         self._creation = _creation
+        # Its name and strategy, which the head forgets with a removed group.
+        self._about = _about or {}
 
     @property
     def id(self) -> PlacementGroupID:
@@ -63,7 +66,7 @@ class PlacementGroup:
         return answer.get("state") == "CREATED"
 
     def __reduce__(self) -> tuple:
-        return PlacementGroup, (self.id, self.bundle_cache)
+        return PlacementGroup, (self.id, self.bundle_cache, None, self._about)
 
     @staticmethod
     def empty() -> "PlacementGroup":
@@ -198,6 +201,7 @@ def placement_group(
     strategy = _node_strategy(strategy, topology_strategy)
     _validate(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
     labels = bundle_label_selector or []
+    about = {"name": name or "", "strategy": strategy}
     group = PlacementGroupID.from_random()
     specs = [{key: float(value) for key, value in bundle.items()} for bundle in bundles]
     request: Dict[str, Any] = {
@@ -211,11 +215,11 @@ def placement_group(
     if max_round_trip_ms is not None:
         request["maxRoundTripMilliseconds"] = max_round_trip_ms
     if _soft_target_node_id and _is_made_on(request, _soft_target_node_id):
-        return PlacementGroup(group, specs)
+        return PlacementGroup(group, specs, None, about)
     group = PlacementGroupID.from_hex(request["group"])
     # A group that one node like this can hold is no impossible one, and needs no answer yet.
     if not name and not labels and strategy in _ONE_NODE_DOES and requests.fits_here(specs):
-        return PlacementGroup(group, specs, requests.Asked(requests.CREATE, request))
+        return PlacementGroup(group, specs, requests.Asked(requests.CREATE, request), about)
     answer = requests.ask(requests.CREATE, request)
     if answer.get("state") == "INFEASIBLE":
         logger.warning(
@@ -223,7 +227,7 @@ def placement_group(
             name or group.hex(),
             answer.get("reason", ""),
         )
-    return PlacementGroup(group, specs)
+    return PlacementGroup(group, specs, None, about)
 
 
 def _is_made_on(request: Dict[str, Any], node: str) -> bool:
@@ -264,6 +268,8 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     return PlacementGroup(
         PlacementGroupID.from_hex(found["group"]),
         [dict(bundle["resources"]) for bundle in found["bundles"]],
+        None,
+        {"name": found.get("name", ""), "strategy": found.get("strategy", "")},
     )
 
 
@@ -281,15 +287,9 @@ def placement_group_table(placement_group: Optional[PlacementGroup] = None) -> d
     if groups:
         return _table_row(groups[0])
     # The head forgets a removed group; who holds its handle knows that it existed.
-    return {
-        "placement_group_id": placement_group.id.hex(),
-        "name": "",
-        "bundles": dict(enumerate(placement_group.bundle_cache or [])),
-        "bundles_to_node_id": {},
-        "strategy": "",
-        "state": "REMOVED",
-        "stats": {},
-    }
+    bundles = [{"resources": bundle} for bundle in placement_group.bundle_cache or []]
+    known = {"group": placement_group.id.hex(), "state": "REMOVED", "bundles": bundles}
+    return _table_row({**placement_group._about, **known})
 
 
 def get_current_placement_group() -> Optional[PlacementGroup]:
@@ -326,7 +326,10 @@ def _table_row(group: dict) -> dict:
     return {
         "placement_group_id": group["group"],
         "name": group.get("name", ""),
-        "bundles": {index: dict(bundle["resources"]) for index, bundle in enumerate(bundles)},
+        "bundles": {
+            index: {name: float(amount) for name, amount in bundle["resources"].items()}
+            for index, bundle in enumerate(bundles)
+        },
         "bundles_to_node_id": {
             index: bundle.get("node") or "" for index, bundle in enumerate(bundles)
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Optional, Union
 
 __all__ = [
@@ -49,6 +50,11 @@ class NodeAffinitySchedulingStrategy:
             raise ValueError("_fail_on_unavailable cannot be set when soft is True.")
         if _spill_on_unavailable and not soft:
             raise ValueError("_spill_on_unavailable cannot be set when soft is False.")
+        if not re.fullmatch("[0-9a-fA-F]{32}", self.node_id):
+            raise ValueError(
+                f"Invalid node_id {self.node_id!r}: the id of a node has 32 hexadecimal digits; "
+                "nodes() and get_runtime_context().get_node_id() say which there are."
+            )
         self._spill_on_unavailable = _spill_on_unavailable
         self._fail_on_unavailable = _fail_on_unavailable
 

@@ -358,3 +358,18 @@ def test_generator_state_between_calls(shared):
 
     actor = A.remote()
     assert [ray.get(actor.next.remote()) for _ in range(3)] == [0, 1, 2]
+
+
+def test_the_method_decorator_alone_changes_nothing(shared):
+    @ray.remote
+    class Decorated:
+        @ray.method
+        def bare(self, x):
+            return x + 1
+
+        @ray.method()
+        def empty(self, x):
+            return x + 2
+
+    actor = Decorated.remote()
+    assert ray.get([actor.bare.remote(1), actor.empty.remote(1)]) == [2, 3]

@@ -133,6 +133,9 @@ def test_the_table_of_groups(shared, until):
     assert group.id.hex() in groups.placement_group_table()
     groups.remove_placement_group(group)
     until(lambda: groups.placement_group_table(group)["state"] == "REMOVED")
+    row = groups.placement_group_table(group)
+    assert row["strategy"] == "STRICT_PACK" and row["name"] == "t"
+    assert row["bundles"] == {0: {"CPU": 1.0}, 1: {"CPU": 1.0}}
 
 
 def test_wrong_groups_are_refused(shared):

@@ -181,6 +181,9 @@ def test_node_affinity(shared):
     lost = strategies.NodeAffinitySchedulingStrategy(node_id=nowhere, soft=False)
     with pytest.raises(exceptions.TaskUnschedulableError):
         ray.get(f.options(scheduling_strategy=lost).remote(), timeout=30)
+    for wrong in ("", "zz", here[:-2], here + "00"):
+        with pytest.raises(ValueError):
+            strategies.NodeAffinitySchedulingStrategy(node_id=wrong, soft=True)
 
 
 def test_affinity_of_actors(shared):

@@ -1,5 +1,6 @@
 """The state of the network."""
 
+import os
 import time
 from collections import Counter
 
@@ -64,10 +65,101 @@ def test_placement_groups(shared):
     ray.util.remove_placement_group(group)
 
 
-def test_summaries(shared):
-    assert "cluster" in state.summarize_tasks()
-    assert "cluster" in state.summarize_actors()
-    assert "cluster" in state.summarize_objects()
+def test_summaries(shared, until):
+    class Summed:
+        def f(self):
+            return 1
+
+    @ray.remote
+    def task_that_is_summed():
+        return 1
+
+    actor = ray.remote(Summed).remote()
+    ref = ray.put(b"x" * 2_000_000)
+    ray.get([task_that_is_summed.remote() for _ in range(3)] + [actor.f.remote()])
+
+    def tasks(name):
+        return state.summarize_tasks()["cluster"]["summary"].get(name)
+
+    until(lambda: tasks("Summed.f"))
+    assert tasks("Summed.f")["type"] == "ACTOR_TASK"
+    until(lambda: (tasks("task_that_is_summed") or {}).get("state_counts") == {"FINISHED": 3})
+    assert tasks("task_that_is_summed")["type"] == "NORMAL_TASK"
+    totals = state.summarize_tasks()["cluster"]
+    assert totals["total_tasks"] >= 3 and totals["total_actor_tasks"] >= 1
+    actors = state.summarize_actors()["cluster"]
+    assert actors["summary"]["Summed"]["state_counts"] == {"ALIVE": 1}
+    until(lambda: state.summarize_objects()["cluster"]["total_size_mb"] > 1.9)
+    objects = state.summarize_objects()["cluster"]
+    [group] = objects["summary"].values()
+    assert group["total_objects"] == objects["total_objects"]
+    assert group["ref_type_counts"]["LOCAL_REFERENCE"] >= 1
+    del ref
+
+
+def test_rows_have_a_class_and_all_of_rays_fields(shared, until):
+    common = submodule("util.state.common")
+    actor = Named.options(name="of-a-class").remote()
+    pid = ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))
+    until(lambda: state.list_actors(filters=[("name", "=", "of-a-class")]))
+    [row] = state.list_actors(filters=[("name", "=", "of-a-class"), ("pid", "=", pid)])
+    assert isinstance(row, common.ActorState)
+    assert repr(row).startswith("ActorState(actor_id=") and row.repr_name is None
+    assert row.asdict() == {**row} and type(row.asdict()) is dict
+    [node] = state.list_nodes(filters=[("is_head_node", "=", True)])
+    assert isinstance(node, common.NodeState)
+    kinds = {row.worker_type for row in state.list_workers(limit=1000)}
+    assert kinds == {"DRIVER", "WORKER"}
+
+
+def test_filters_by_what_only_the_owner_knows(shared):
+    held, pending = ray.put(1), ray.remote(lambda: time.sleep(100)).remote()
+    mine = [("pid", "=", os.getpid()), ("reference_type", "=", "LOCAL_REFERENCE")]
+    rows = {row.object_id: row for row in state.list_objects(filters=mine, limit=1000)}
+    assert held.hex() in rows
+    assert rows[pending.hex()].object_size == -1
+    ray.cancel(pending, force=True)
+
+
+def test_where_tasks_run(shared, until):
+    @ray.remote
+    def where():
+        ray.get(release.wait.remote())
+        return os.getpid()
+
+    @ray.remote
+    class Release:
+        def __init__(self):
+            import asyncio
+
+            self.event = asyncio.Event()
+
+        async def wait(self):
+            await self.event.wait()
+
+        async def set(self):
+            self.event.set()
+
+    release = Release.remote()
+    ref = where.remote()
+    query = [("func_or_class_name", "=", "where"), ("state", "=", "RUNNING")]
+    until(lambda: any(row.worker_pid for row in state.list_tasks(filters=query)))
+    [row] = state.list_tasks(filters=query)
+    ray.get(release.set.remote())
+    assert row.worker_pid == ray.get(ref)
+    assert row.node_id == ray.get_runtime_context().get_node_id()
+
+
+def test_the_client_takes_rays_options(shared):
+    common = submodule("util.state.common")
+    client = submodule("util.state").StateApiClient()
+    actor = Named.options(name="by-a-client").remote()
+    ray.get(actor.f.remote())
+    options = common.ListApiOptions(filters=[("name", "=", "by-a-client")])
+    [row] = client.list(common.StateResource.ACTORS, options=options, raise_on_missing_output=True)
+    assert row.class_name == "Named"
+    with pytest.raises(ValueError, match="predicate"):
+        common.ListApiOptions(filters=[("name", "~", "x")])
 
 
 def test_filters_are_checked(shared):

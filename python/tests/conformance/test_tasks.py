@@ -58,6 +58,22 @@ def test_calling_a_remote_function_directly_is_a_type_error(shared):
         decorated_at_module_level(1)
 
 
+def test_decorators_without_what_they_need_fail_an_assertion():
+    for wrong in (lambda: ray.remote(), lambda: ray.remote(3), lambda: ray.remote(len, max)):
+        with pytest.raises(AssertionError, match="remote decorator"):
+            wrong()
+    for wrong in (lambda: ray.method(3), lambda: ray.method(no_such_option=1)):
+        with pytest.raises(AssertionError):
+            wrong()
+
+
+def test_an_actor_class_shows_its_name():
+    class Shown:
+        pass
+
+    assert "ActorClass(Shown)" in repr(ray.remote(Shown))
+
+
 def test_a_function_of_a_module(shared):
     assert ray.get(remote_module_level.remote(4)) == 8
     assert ray.get(decorated_at_module_level.remote(4)) == 14

@@ -295,7 +295,10 @@ def test_inspect_serializability(shared, capsys):
         return lock
 
     fine, failures = util.inspect_serializability(f, name="f")
-    assert not fine and failures
+    assert not fine
+    [failure] = failures
+    assert failure.obj is lock and failure.parent is f and failure.path == ("f", "lock")
+    assert "FailTuple(lock [path=f -> lock, obj=" in capsys.readouterr().out
     fine, failures = util.inspect_serializability(lambda: 1, name="g")
     assert fine and not failures
     capsys.readouterr()

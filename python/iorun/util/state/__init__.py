@@ -9,7 +9,14 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 from iorun import _init
 from iorun._core.objects import HANDLE_SUFFIX
 from iorun.util.state.exception import RayStateApiException
-from iorun.util.state.rows import FIELDS, StateRow, row_of
+from iorun.util.state.rows import (
+    ClusterEventState,
+    ObjectState,
+    RuntimeEnvState,
+    StateRow,
+    fields_of,
+    row_of,
+)
 
 __all__ = [
     "RayStateApiException",
@@ -64,6 +71,7 @@ def _fetch(kind: str, limit: int) -> List[StateRow]:
     rows = [row_of(kind, item) for item in items]
     if kind == "tasks":
         _add_own_knowledge(worker, rows)
+        _add_places(worker, rows)
     elif kind == "objects":
         rows += _own_objects(worker, {row["object_id"]: row for row in rows})
     return rows
@@ -80,6 +88,19 @@ def _add_own_knowledge(worker: Any, rows: List[StateRow]) -> None:
             row["state"] = state
         row.update(about)
         row["type"] = row["type"] or "NORMAL_TASK"
+
+
+def _add_places(worker: Any, rows: List[StateRow]) -> None:
+    """The processes of tasks, as far as they live: the agents know of a task only its worker."""
+    if not any(row["worker_id"] for row in rows):
+        return
+    answer, _ = worker.request(52, {"kind": "workers", "limit": MAXIMUM_LIMIT})
+    known = {item.get("worker"): item for item in answer.get("items", [])}
+    for row in rows:
+        item = known.get(row["worker_id"])
+        if item is not None:
+            row["worker_pid"] = item.get("pid")
+            row["node_id"] = row["node_id"] or item.get("node")
 
 
 #: States of objects in this process, by their number there.
@@ -110,7 +131,7 @@ def _own_objects(worker: Any, listed: Dict[str, StateRow]) -> List[StateRow]:
                 continue
             size = len(entry.data) if isinstance(entry.data, bytes) else None
             item = {"object": id.hex(), "size": size, "job": worker.job_id}
-            found.append(StateRow({**row_of("objects", item), **about}))
+            found.append(ObjectState({**row_of("objects", item), **about}))
     return found
 
 
@@ -138,8 +159,8 @@ def _check(filters: Sequence[Filter], kind: str) -> None:
     for entry in filters:
         if len(entry) != 3 or entry[1] not in ("=", "!="):
             raise ValueError(f"A filter is (field, '=' or '!=', value), not {entry!r}.")
-        if entry[0].lower() not in FIELDS[kind]:
-            known = ", ".join(sorted(FIELDS[kind]))
+        if entry[0].lower() not in fields_of(kind):
+            known = ", ".join(sorted(fields_of(kind)))
             raise ValueError(f"There is no field {entry[0]!r} of {kind}; there are: {known}.")
 
 
@@ -188,7 +209,7 @@ def list_runtime_envs(**_: Any) -> List[StateRow]:
     """The environments of the living workers, and how many workers each has."""
     counts = Counter(row.get("environment") or "" for row in list_workers(limit=MAXIMUM_LIMIT))
     return [
-        StateRow({"runtime_env": name, "success": True, "ref_cnt": count, "node_id": None})
+        RuntimeEnvState({"runtime_env": name, "success": True, "ref_cnt": count, "node_id": None})
         for name, count in counts.items()
         if name
     ]
@@ -197,7 +218,7 @@ def list_runtime_envs(**_: Any) -> List[StateRow]:
 def list_cluster_events(**_: Any) -> List[StateRow]:
     """Nodes that are lost, as events."""
     return [
-        StateRow(
+        ClusterEventState(
             {
                 "severity": "ERROR",
                 "message": f"Node {row['node_name']} is {row['state']}: {row['state_message']}",
@@ -243,38 +264,13 @@ def get_objects(
     return list_objects(filters=[("object_id", "=", id)], limit=MAXIMUM_LIMIT)
 
 
-def _summary(rows: List[StateRow], name: str, field: str) -> Dict[str, Any]:
-    groups: Dict[str, Counter] = {}
-    for row in rows:
-        groups.setdefault(row.get(name) or "", Counter())[row.get(field) or ""] += 1
-    return {
-        key: {name: key, "state_counts": dict(counts)} for key, counts in sorted(groups.items())
-    }
-
-
-def summarize_tasks(**_: Any) -> Dict[str, Any]:
-    """How many tasks of each name are in which state."""
-    rows = list_tasks(limit=MAXIMUM_LIMIT)
-    summary = _summary(rows, "func_or_class_name", "state")
-    return {"cluster": {"summary": summary, "total_tasks": len(rows), "summary_by": "func_name"}}
-
-
-def summarize_actors(**_: Any) -> Dict[str, Any]:
-    """How many actors of each class are in which state."""
-    rows = list_actors(limit=MAXIMUM_LIMIT)
-    summary = _summary(rows, "class_name", "state")
-    return {"cluster": {"summary": summary, "total_actors": len(rows), "summary_by": "class"}}
-
-
-def summarize_objects(**_: Any) -> Dict[str, Any]:
-    """How many objects there are, and how large they are together."""
-    rows = list_objects(limit=MAXIMUM_LIMIT)
-    megabytes = sum(row.get("object_size") or 0 for row in rows) / 2**20
-    return {"cluster": {"total_objects": len(rows), "total_size_mb": megabytes}}
-
-
-# At the end: it is made of the functions above.
+# At the end: they are made of the functions above.
 from iorun.util.state.logs import get_log, list_logs  # noqa: E402
+from iorun.util.state.summaries import (  # noqa: E402
+    summarize_actors,
+    summarize_objects,
+    summarize_tasks,
+)
 
 
 # It is made of these functions.
