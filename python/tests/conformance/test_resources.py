@@ -262,6 +262,8 @@ def test_what_has_ended_holds_nothing(shared, until):
     def task():
         return 1
 
+    # What the test before has dropped ends in its own time.
+    until(lambda: ray.available_resources().get("custom") == 2)
     assert ray.get(task.remote()) == 1
     if IS_RAY:
         until(lambda: ray.available_resources().get("CPU") == 4)
