@@ -1,4 +1,4 @@
-public import IorunCore
+internal import IorunCore
 
 extension NodeInventory {
   /// Where the ranks of a gang go that lost nodes: who is left keeps its place, lost ranks get a spare,
