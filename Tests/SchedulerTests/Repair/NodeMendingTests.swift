@@ -140,14 +140,21 @@ struct NodeMendingTests {
 
   @Test("of more nodes of no known site than are looked at, the same ones count")
   func manyHomeless() {
-    for seed in UInt64(1)...6 {
-      var world = World(seed: seed, nodes: 330, homelessPerTen: 9)
-      for step in 0..<3 {
+    var mended = 0
+    for seed in UInt64(1)...8 {
+      var world = World(seed: seed, nodes: 520, homelessPerTen: 9)
+      // Room begins shortly before the last node that is looked at.
+      for offer in world.inventory.offers where offer.node < PeerID(high: 350, low: 0) {
+        world.inventory.setUsed(offer.capacity, gpus: Set(offer.gpus.indices), on: offer.node)
+      }
+      for step in 0..<4 {
+        world.gang.maxRTTMilliseconds = .infinity
         let (found, expected) = world.decide()
         #expect(found == expected, "seed \(seed), step \(step)")
-        world.change()
+        if case .mended = found { mended += 1 }
         world.setGang()
       }
     }
+    #expect(mended > 3)
   }
 }
