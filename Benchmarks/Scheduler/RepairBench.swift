@@ -1,14 +1,18 @@
 import ArgumentParser
+import IorunCore
 import IorunScheduler
 
-/// Loses a part of a large network at once, and repairs every gang that it hit.
+/// Loses a part of a large network at once, and repairs every gang that it hit, by the decision that the
+/// head makes (`NodeInventory.mend`, and `place` for gangs that move).
 struct RepairBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair", abstract: "Time to repair all gangs after a sudden loss.")
 
   @Option(help: "Devices of the network, nine tenths of them in gangs.")
   var devices = 100_000
-  @Option(help: "How many of them are lost at once.")
+  @Option(help: "Devices of each node.")
+  var nodeDevices = 5
+  @Option(help: "How many of the nodes are lost at once, with their devices.")
   var lossPercent = 1.0
   @Option(help: "Sites of the network.")
   var sites = 500
@@ -18,9 +22,13 @@ struct RepairBench: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard (1000...10_000_000).contains(devices), (1...4000).contains(sites),
-      lossPercent >= 0, lossPercent <= 100
-    else { throw ValidationError("--devices from 1,000, --sites to 4,000, --loss-percent to 100") }
+    guard (1000...1_000_000).contains(devices), (1...4000).contains(sites),
+      (1...64).contains(nodeDevices), lossPercent >= 0, lossPercent <= 100
+    else {
+      throw ValidationError(
+        "--devices from 1,000 to 1,000,000, --sites to 4,000, --node-devices to 64, "
+          + "--loss-percent to 100")
+    }
   }
 
   func run() throws {
@@ -43,80 +51,62 @@ struct RepairBench: ParsableCommand {
     guard let matrix = LatencyMatrix(count: sites, milliseconds: values) else {
       throw ValidationError("too many sites")
     }
-    var free = [Int](repeating: 0, count: sites)
-    for _ in 0..<devices { free[Int.random(in: 0..<sites, using: &random)] += 1 }
-    let gangs = Self.gangs(of: devices * 9 / 10, matrix, free: &free, random: &random)
-    let losses = gangs.map { gang in
-      var gang = gang
-      for (site, count) in gang.left.sorted(by: { $0.key < $1.key }) {
-        let lost = (0..<count).count { _ in
-          Double.random(in: 0..<100, using: &random) < lossPercent
-        }
-        gang.left[site] = count - lost
-        if lost > 0 { gang.lost[site] = lost }
-      }
-      return gang
-    }
-    .filter { !$0.lost.isEmpty }
-    for site in free.indices {
-      free[site] -= (0..<free[site]).count { _ in
-        Double.random(in: 0..<100, using: &random) < lossPercent
-      }
-    }
-    var planner = RepairPlanner(matrix, free: free)
+    var network = RepairNetwork(
+      devices: devices, perNode: nodeDevices, matrix: matrix, random: &random)
+    let gangs = network.fill(devices * 9 / 10, random: &random)
+    let losses = network.lose(percent: lossPercent, gangs, random: &random)
+    var inventory = network.inventory
+    // The head's rankings are there long before a loss.
+    _ = inventory.place(GangRequest(ranks: 1, resources: RepairNetwork.rank))
     var timing = DecisionTimes(capacity: losses.count)
     var counts: [String: Int] = [:]
+    var moving = Duration.zero
     let clock = ContinuousClock()
     let start = clock.now
-    for loss in losses {
-      let answer = timing.measure { Result { try planner.repair(loss) } }
-      switch try answer.get() {
-      case .replaced: counts["replaced", default: 0] += 1
-      case .degraded: counts["degraded", default: 0] += 1
-      case .shrunk: counts["shrunk", default: 0] += 1
-      case .migrated: counts["migrated", default: 0] += 1
-      case .impossible: counts["explained", default: 0] += 1
+    for gang in losses {
+      let (kind, members, took) = timing.measure { Self.decide(gang, &inventory) }
+      counts[kind, default: 0] += 1
+      moving += took
+      // As the head does: what the gang held is free, and taken anew.
+      for seat in gang.seats {
+        inventory.release(RepairNetwork.rank, gpus: seat.gpuIndices, on: seat.node)
+      }
+      for member in members {
+        inventory.take(RepairNetwork.rank, gpus: member.gpuIndices, on: member.node)
       }
     }
     let took = (clock.now - start) / Duration.seconds(1)
     Report(
       [
-        ("devices", Double(devices)), ("sites", Double(sites)), ("gangs", Double(gangs.count)),
+        ("devices", Double(devices)), ("nodes", Double(inventory.offers.count)),
+        ("sites", Double(sites)), ("gangs", Double(gangs.count)),
         ("gangs_hit", Double(losses.count)),
       ]
-        + ["replaced", "degraded", "shrunk", "migrated", "explained"].map {
+        + ["replaced", "degraded", "shrunk", "moved", "explained"].map {
           ($0, Double(counts[$0] ?? 0))
         } + [
-          ("total_seconds", took), ("p50_us", timing.microseconds(at: 0.5)),
-          ("p99_us", timing.microseconds(at: 0.99)),
+          ("total_seconds", took), ("moving_seconds", moving / Duration.seconds(1)),
+          ("p50_us", timing.microseconds(at: 0.5)), ("p99_us", timing.microseconds(at: 0.99)),
         ]
     ).print(asJSON: json)
   }
 
-  /// Gangs of 1 to 256 devices, each from the sites nearest to some site.
-  private static func gangs(
-    of devices: Int, _ matrix: LatencyMatrix, free: inout [Int], random: inout SplitMix64
-  ) -> [RepairPlanner.Casualty] {
-    var gangs: [RepairPlanner.Casualty] = []
-    var open = devices
-    while open > 0 {
-      let size = min(open, 1 << Int.random(in: 0...8, using: &random))
-      let home = Int.random(in: 0..<matrix.count, using: &random)
-      let order = free.indices.sorted { (matrix[home, $0], $0) < (matrix[home, $1], $1) }
-      var missing = size
-      var members: [Int: Int] = [:]
-      for site in order where missing > 0 && free[site] > 0 {
-        let count = min(missing, free[site])
-        free[site] -= count
-        missing -= count
-        members[site] = count
-      }
-      open -= size
-      let reached = matrix.longest(among: members.keys.sorted())
-      gangs.append(
-        RepairPlanner.Casualty(
-          left: members, lost: [:], maxRTTMilliseconds: max(5, reached * 1.1)))
+  /// What becomes of a gang, where its ranks go, and how long the search took for one that moves.
+  private static func decide(
+    _ gang: GangMending, _ inventory: inout NodeInventory
+  ) -> (kind: String, members: [GangPlacement.Member], moving: Duration) {
+    switch inventory.mend(gang) {
+    case .mended(let members, joined: _, reached: nil): return ("replaced", members, .zero)
+    case .mended(let members, joined: _, reached: _): return ("degraded", members, .zero)
+    case .shrunk(let members): return ("shrunk", members, .zero)
+    case nil: break
     }
-    return gangs
+    guard gang.onLoss == .migrate else { return ("explained", [], .zero) }
+    let clock = ContinuousClock()
+    let start = clock.now
+    let answer = inventory.place(gang.request)
+    let took = clock.now - start
+    if case .placed(let placement) = answer { return ("moved", placement.members, took) }
+    return ("explained", [], took)
   }
 }

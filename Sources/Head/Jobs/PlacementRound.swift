@@ -98,6 +98,21 @@ struct PlacementRound {
     return answer
   }
 
+  /// Places for a gang that lost nodes; `nil` where nothing near those that are left is free.
+  mutating func mend(_ record: JobRecord) -> MendedGang? {
+    let terms = live.terms(of: record.spec, by: owner(of: record))
+    let gang = GangMending(
+      request: Inventory.request(record.spec, ranks: record.ranks, excluding: []),
+      seats: record.course.seats.map {
+        GangMending.Seat(rank: $0.rank, node: $0.node, gpuIndices: $0.gpuIndices)
+      },
+      lostNodes: record.course.lostNodes, maxRTTMilliseconds: record.longestRoundTrip,
+      onLoss: record.spec.gang.terms?.onLoss, leastRanks: record.spec.gang.terms?.leastRanks ?? 1)
+    return book.mend(gang, terms: terms.number, bars: terms.bars).map {
+      MendedGang($0, record, nodes: nodes)
+    }
+  }
+
   /// Why a job that `search` refused waits, in words.
   mutating func refusal(of record: JobRecord) -> PlacementRefusal {
     var ask = Ask(

@@ -30,9 +30,24 @@ public struct LatencyMatrix: Sendable, Hashable {
   /// No sites.
   static let empty = LatencyMatrix()
 
-  private init() {
-    count = 0
-    milliseconds = []
+  private init() { self.init(0, judged: []) }
+
+  /// Takes what is a matrix already.
+  private init(_ count: Int, judged milliseconds: [Float]) {
+    self.count = count
+    self.milliseconds = milliseconds
+  }
+
+  /// The same with more sites, of which no round trip is known; `nil` for too many, and for fewer.
+  func extended(to size: Int) -> LatencyMatrix? {
+    guard size >= count, size <= 1 << 15 else { return nil }
+    var values = [Float](repeating: .infinity, count: size * size)
+    for row in 0..<count {
+      values.replaceSubrange(
+        row * size..<row * size + count, with: milliseconds[row * count..<(row + 1) * count])
+    }
+    for row in count..<size { values[row * size + row] = 0 }
+    return LatencyMatrix(size, judged: values)
   }
 
   /// Sets the round trip between two sites, both ways; a value that is none changes nothing.

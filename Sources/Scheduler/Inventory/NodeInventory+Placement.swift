@@ -78,7 +78,8 @@ extension NodeInventory {
     }
   }
 
-  private func placement(
+  /// The members of a request whose ranks have rows.
+  func placement(
     _ request: GangRequest, _ counts: [(row: Int, ranks: Int)], fallback: Int
   ) -> GangPlacement {
     var members: [GangPlacement.Member] = []

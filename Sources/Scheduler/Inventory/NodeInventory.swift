@@ -25,6 +25,7 @@ public struct NodeInventory: Sendable {
   private var rows: [PeerID: Int] = [:]
   private var told = NodeTellings()
   private var ranked = NodeRankings()
+  private var placed: SiteRows?
 
   /// An inventory without nodes.
   public init() {}
@@ -43,6 +44,17 @@ public struct NodeInventory: Sendable {
   public func offer(of node: PeerID) -> NodeOffer? { rows[node].map { offers[$0] } }
 
   func row(of node: PeerID) -> Int? { rows[node] }
+
+  /// Where the rows are, and the round trips of at least so many sites.
+  mutating func siteRows(sites count: Int) -> (rows: SiteRows, matrix: LatencyMatrix) {
+    var known = placed?.of(sites) ?? SiteRows(offers, sites)
+    let matrix = known.matrix(ofAtLeast: count)
+    placed = known
+    return (known, matrix)
+  }
+
+  /// The rows that terms allow, as of the last order for them.
+  func allowed(terms: Int) -> RowSet? { ranked.allowed(terms: terms) }
 
   /// Nodes joined, changed or left. One that is told again without a change is judged anew, because what
   /// bars it may have changed.
@@ -137,6 +149,7 @@ public struct NodeInventory: Sendable {
     ranked.move(move, leaving: left.compactMap { rows[$0] }.sorted())
     told.move(move)
     offers = merged
+    placed = nil
     rows = Dictionary(offers.enumerated().map { ($1.node, $0) }) { first, _ in first }
     for row in before.indices where before[row] < 0 {
       told.note(row)

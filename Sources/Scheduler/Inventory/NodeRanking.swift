@@ -59,6 +59,13 @@ struct NodeRanking: Sendable {
     }
   }
 
+  /// The same with room on these rows alone.
+  func only(_ rooms: ModelRooms, where isIn: (Int) -> Bool) -> NodeRanking {
+    var part = self
+    part.seats = seats.only(rooms.free, where: isIn)
+    return part
+  }
+
   /// How many nodes it knows.
   var count: Int { seats.rowCount }
 

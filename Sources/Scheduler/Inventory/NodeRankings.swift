@@ -48,6 +48,9 @@ struct NodeRankings: Sendable {
     return (rankings.values[number], models.values[model])
   }
 
+  /// The rows that terms allow, as of the last question with them.
+  func allowed(terms number: Int) -> RowSet? { terms[number]?.allowed }
+
   /// Rankings of what is no longer kept begin anew.
   private mutating func forget(where isGone: (NodeInventory.Question) -> Bool) {
     for (number, ranking) in rankings.values.enumerated() where isGone(ranking.question) {

@@ -14,14 +14,37 @@ struct SeatOrder {
   let packs: Bool
   /// The place of the scarcest resource among the kinds.
   private let scarcest: Int
+  /// True where the ranking's best row may have no part in it.
+  private let isPart: Bool
 
-  init(_ ranking: NodeRanking, _ rooms: ModelRooms, excluded: Set<Int>, packs: Bool) {
+  init(
+    _ ranking: NodeRanking, _ rooms: ModelRooms, excluded: Set<Int>, packs: Bool,
+    isPart: Bool = false
+  ) {
+    self.isPart = isPart
     self.ranking = ranking
     self.rooms = rooms
     self.excluded = excluded
     self.packs = packs
     scarcest = ranking.scarcest(rooms.free, without: excluded)
   }
+
+  /// The order of these rows alone; its idle rooms are still those of all.
+  func only(packs: Bool, where isIn: (Int) -> Bool) -> SeatOrder {
+    SeatOrder(
+      ranking.only(rooms, where: isIn), rooms, excluded: excluded, packs: packs, isPart: true)
+  }
+
+  /// Each row with room, by number.
+  func forEachSeat(_ body: (_ row: Int, _ slots: Int) -> Void) {
+    for (block, word) in ranking.seats.rows.words.enumerated() where word != 0 {
+      for row in SetBits(word, base: block * RowSet.width)
+      where excluded.isEmpty || !excluded.contains(row) { body(row, slots(row)) }
+    }
+  }
+
+  /// True for a row with room.
+  func hasSeat(_ row: Int) -> Bool { ranking.seats.rows.contains(row) && !excluded.contains(row) }
 
   /// What is free of a row.
   func free(_ row: Int) -> Amounts { rooms.free.amounts[row] }
@@ -104,7 +127,9 @@ struct SeatOrder {
 
   /// Ranks by row; `nil` where they do not find room as the strategy wants it. Not for sites.
   func counts(_ strategy: GangStrategy, ranks: Int) -> [(row: Int, ranks: Int)]? {
-    if packs, excluded.isEmpty, wantsGPUs, let best = ranking.scores.best { return [(best, 1)] }
+    if packs, !isPart, excluded.isEmpty, wantsGPUs, let best = ranking.scores.best {
+      return [(best, 1)]
+    }
     switch strategy {
     case .spread, .strictSpread:
       if seatCount >= ranks { return best(ranks).map { ($0, 1) } }

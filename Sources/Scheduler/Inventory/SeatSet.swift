@@ -74,6 +74,18 @@ struct SeatSet: Sendable {
     totals.add(amounts)
   }
 
+  /// The rows of these alone. All changes have been seen.
+  func only(_ book: RoomBook, where isIn: (Int) -> Bool) -> SeatSet {
+    var part = SeatSet(wanted: wanted, count: rowCount)
+    part.seen = seen
+    for (block, word) in rows.words.enumerated() where word != 0 {
+      for row in SetBits(word, base: block * RowSet.width) where isIn(row) {
+        part.add(row, book.amounts[row])
+      }
+    }
+    return part
+  }
+
   /// A node leaves. All changes have been seen.
   mutating func remove(_ row: Int, _ book: RoomBook) {
     guard rows.contains(row) else { return }
