@@ -165,6 +165,7 @@ extension RealProcesses {
       isolation: String = "bwrap", _ body: (TestNetwork, RunningCommand) async throws -> Void
     ) async throws {
       try await TestNetwork.with(nodes: 1) { network in
+        let groups = SandboxTraces.nodeGroups()
         let drained = try await network.iorun("drain", "node-1")
         try #require(drained.status == 0, "\(drained)")
         let ticket = try await `A ticket`.ticket(.supplier, network, "--uses", "2")
@@ -185,6 +186,7 @@ extension RealProcesses {
           throw error
         }
         #expect(SandboxTraces.mounts(below: network.root).isEmpty)
+        #expect(SandboxTraces.nodeGroups().subtracting(groups).isEmpty)
       }
     }
 

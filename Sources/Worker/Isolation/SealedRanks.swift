@@ -46,6 +46,8 @@ final class SealedRanks: Sendable {
   let facts: NodeFacts
   let gpus: GPUDevices
   let libraries: GPULibraries
+  /// Whose control group holds all sandboxes.
+  private let host: SandboxHost
   /// What is kept of strangers' work outside their leases' scratch.
   let vault: Vault
   /// What the self-tests found.
@@ -99,6 +101,8 @@ final class SealedRanks: Sendable {
         "jobs run in sandboxes of \(sealed.driver.program), which passed their self-test")
       return sealed
     } catch {
+      // The self-tests made it.
+      _ = try? await Blocking.run { [groups] in ControlGroup.removeParent(groups, parent: group) }
       guard isolation == .auto else { throw error }
       logger.warning(
         """
@@ -175,7 +179,7 @@ final class SealedRanks: Sendable {
         libraryFolders: libraries, firstUser: firstUser(blockCount - 1))
       let guest = RankSeal.guest(program: program, libraryFolders: libraries)
       return SealedRanks(
-        driver: driver, scratch: scratch,
+        driver: driver, host: host, scratch: scratch,
         findings: IsolationFindings(reports: choice.reports, scratch: scratch.backend?.kind),
         vault: vault, root: root, guest: guest, images: images, facts: facts,
         gpus: GPUDevices(gpus: facts.gpus, minors: minors), programs: programs,
@@ -184,13 +188,14 @@ final class SealedRanks: Sendable {
   }
 
   private init(
-    driver: any SandboxDriver, scratch: ScratchPool, findings: IsolationFindings, vault: Vault,
-    root: HostRoot,
+    driver: any SandboxDriver, host: SandboxHost, scratch: ScratchPool,
+    findings: IsolationFindings, vault: Vault, root: HostRoot,
     guest: (supervisor: [String], binds: [SandboxSpec.Bind]), images: ImageSandbox,
     facts: NodeFacts, gpus: GPUDevices, programs: RuntimePrograms, agentSocket: String,
     node: PeerID
   ) {
     self.driver = driver
+    self.host = host
     self.findings = findings
     self.scratch = scratch
     self.vault = vault
@@ -216,6 +221,7 @@ final class SealedRanks: Sendable {
   func end() {
     vault.close()
     scratch.close()
+    ControlGroup.removeParent(host.groups, parent: host.groupName)
   }
 
   /// Opens the scratch of a lease: the folder under which its `job` folder lies.

@@ -90,6 +90,18 @@ struct SandboxTraces: CustomStringConvertible {
 
   private static func isScratchFolder(_ mount: String) -> Bool { mount.hasSuffix("/scratch") }
 
+  /// The control groups that agents of this machine keep for all their sandboxes.
+  static func nodeGroups() -> Set<String> {
+    let found = FileManager.default.enumerator(atPath: "/sys/fs/cgroup")
+    var groups: Set<String> = []
+    while let name = found?.nextObject() as? String {
+      let isNodes = name.split(separator: "/").last?.hasPrefix("iorun-") == true
+      if isNodes { groups.insert(name) }
+      if isNodes || (found?.level ?? 0) > 6 { found?.skipDescendants() }
+    }
+    return groups
+  }
+
   /// The control groups of jobs' sandboxes.
   private static func groups(of jobs: [String]) -> Set<String> {
     let found = FileManager.default.enumerator(atPath: "/sys/fs/cgroup")
