@@ -49,7 +49,7 @@ struct Scale: ParsableCommand {
     }
     let queueBytes = queue.byteCount
     var timing = DecisionTimes(capacity: tasks)
-    var ends = TaskEnds()
+    var ends = BinaryHeap<TaskEnd>()
     var cluster = PackingCluster(nodes: nodes, typical: TypicalTasks(counts))
     var (now, lastStart, busyGPUSeconds) = (0.0, 0.0, 0.0)
     var refused = 0

@@ -10,9 +10,9 @@ struct SeatKey: Sendable, Equatable {
   }
 }
 
-/// The best of the rows that come by in ascending order, as many as are wanted: a heap with the worst on top.
+/// The best of the rows that come by in ascending order, as many as are wanted: the worst is on top of a heap.
 struct BestRows {
-  private struct Entry {
+  private struct Entry: HeapOrdered {
     var key: SeatKey
     var row: Int
 
@@ -20,10 +20,13 @@ struct BestRows {
     func isBefore(_ other: Entry) -> Bool {
       key == other.key ? row < other.row : key > other.key
     }
+
+    @inline(__always)
+    func precedes(_ other: Entry) -> Bool { other.isBefore(self) }
   }
 
   private let count: Int
-  private var heap: [Entry] = []
+  private var heap = BinaryHeap<Entry>()
   /// Only what is greater is wanted still.
   private(set) var threshold: SeatKey?
 
@@ -32,33 +35,17 @@ struct BestRows {
   mutating func offer(_ row: Int, _ key: SeatKey) {
     let entry = Entry(key: key, row: row)
     // All are wanted: they are sorted once at the end.
-    guard count < .max else { return heap.append(entry) }
+    guard count < .max else { return heap.elements.append(entry) }
     if heap.count < count {
-      heap.append(entry)
-      var child = heap.count - 1
-      while child > 0, heap[(child - 1) / 2].isBefore(heap[child]) {
-        heap.swapAt(child, (child - 1) / 2)
-        child = (child - 1) / 2
-      }
-      if heap.count == count { threshold = heap[0].key }
+      heap.insert(entry)
+      if heap.count == count { threshold = heap.first?.key }
       return
     }
     guard threshold.map({ key > $0 }) ?? false else { return }
-    heap[0] = entry
-    var parent = 0
-    while true {
-      var next = parent
-      for child in [2 * parent + 1, 2 * parent + 2]
-      where child < heap.count && heap[next].isBefore(heap[child]) {
-        next = child
-      }
-      guard next != parent else { break }
-      heap.swapAt(parent, next)
-      parent = next
-    }
-    threshold = heap[0].key
+    heap.replaceFirst(by: entry)
+    threshold = heap.first?.key
   }
 
   /// The rows, the best first.
-  var sorted: [Int] { heap.sorted { $0.isBefore($1) }.map(\.row) }
+  var sorted: [Int] { heap.elements.sorted { $0.isBefore($1) }.map(\.row) }
 }

@@ -53,7 +53,7 @@ public struct ClusterSimulation: Sendable {
   var freeGPUs: Int
   var running: [Int] = []
   private var placeInRunning: [Int]
-  private var ends = EndHeap()
+  private var ends = BinaryHeap<JobEnd>()
   /// Those who wait, for `fifo` and `easy`.
   var line: [Int] = []
   /// Those who wait, and what they had, for `ours`.
@@ -107,7 +107,7 @@ public struct ClusterSimulation: Sendable {
       guard event.isFinite else { break }
       now = max(now, event)
       while let end = ends.first, end.atSeconds <= now {
-        ends.removeFirst()
+        ends.popFirst()
         if states[end.job].starts == end.start, states[end.job].term != nil { finish(end.job) }
       }
       while next < jobs.count, jobs[next].submittedAtSeconds <= now {
@@ -147,7 +147,7 @@ public struct ClusterSimulation: Sendable {
     running.append(job)
     shares.take(demands[job], by: jobs[job].tenant, atSeconds: now)
     ends.insert(
-      EndHeap.End(
+      JobEnd(
         atSeconds: now + restartCost(job) + states[job].leftSeconds, job: job,
         start: states[job].starts))
   }
@@ -203,6 +203,6 @@ public struct ClusterSimulation: Sendable {
   private mutating func dropStaleEnds() {
     while let end = ends.first,
       states[end.job].starts != end.start || states[end.job].term == nil
-    { ends.removeFirst() }
+    { ends.popFirst() }
   }
 }
