@@ -8,7 +8,7 @@ import WanLink
 final class SwitchTap: Sendable {
   private struct Seen {
     var markers: Set<String> = []
-    var tunnelled = 0
+    var (direct, relayed) = (0, 0)
     var isStopped = false
   }
 
@@ -32,8 +32,10 @@ final class SwitchTap: Sendable {
 
   /// Which of the markers passed in clear.
   var markers: Set<String> { seen.withLock { $0.markers } }
-  /// How many frames carried WireGuard's data packets.
-  var tunnelled: Int { seen.withLock { $0.tunnelled } }
+  /// How many frames carried WireGuard's data packets from member to member.
+  var direct: Int { seen.withLock { $0.direct } }
+  /// How many frames carried them by a relay, as the first ones of a pair go.
+  var relayed: Int { seen.withLock { $0.relayed } }
 
   /// Ends the reading.
   func stop() { seen.withLock { $0.isStopped = true } }
@@ -45,15 +47,17 @@ final class SwitchTap: Sendable {
       guard size > 0 else { continue }
       let frame = Data(buffer.prefix(size))
       let found = patterns.filter { frame.range(of: $0.1) != nil }.map(\.0)
-      // Ethernet, IPv4 without options or IPv6, UDP, then type 4 and three zero bytes.
-      let isV4 = size > 46 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17
-      let isV6 = size > 66 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == 17
+      // Ethernet, IPv4 without options or IPv6, UDP, perhaps a relay's header, then type 4 and
+      // three zero bytes.
+      let isV4 = size > 54 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17
+      let isV6 = size > 74 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == 17
+      let isUDP = isV4 || isV6
       let message = isV6 ? 62 : 42
-      let isTunnelled =
-        (isV4 || isV6) && frame[message..<message + 4].elementsEqual([4, 0, 0, 0])
+      func isData(at start: Int) -> Bool { frame[start..<start + 4].elementsEqual([4, 0, 0, 0]) }
       seen.withLock { seen in
         seen.markers.formUnion(found)
-        if isTunnelled { seen.tunnelled += 1 }
+        if isUDP, isData(at: message) { seen.direct += 1 }
+        if isUDP, frame[message] == 0x9D, isData(at: message + 8) { seen.relayed += 1 }
       }
     }
     close(descriptor)
