@@ -11,6 +11,7 @@ extension RealProcesses {
         let address = "127.0.0.1:\(try FreePort.any())"
         let arguments = [
           "head", "--listen", address, "--verification", "enforce", "--proof-round", "0.3",
+          "--line-seconds", "0.1",
         ]
         var head = try network.start(arguments)
         try await head.prints("ticket create --role supplier")
@@ -51,6 +52,16 @@ extension RealProcesses {
           join.errors + head.errors
         }
 
+        // Streams go over the real mesh, between rounds.
+        try await eventually("the line was not measured", within: .seconds(60)) {
+          let device = try await record()["device"] as? [String: Any]
+          let line = (device?["connection"] as? [String: Any])?["line"] as? [String: Any]
+          return [line?["download_megabits_per_second"], line?["upload_megabits_per_second"]]
+            .allSatisfy { $0 as? Double ?? 0 > 0 }
+        } detail: {
+          join.errors + head.errors
+        }
+
         head.signal(SIGKILL)
         _ = try await head.finish()
         head = try network.start(arguments)
@@ -79,7 +90,9 @@ extension RealProcesses {
     func `that a killed node was doing are interrupted, not failed`() async throws {
       try await TestNetwork.with(nodes: 0) { network in
         let address = "127.0.0.1:\(try FreePort.any())"
-        let head = try network.start(["head", "--listen", address, "--verification", "record"])
+        let head = try network.start([
+          "head", "--listen", address, "--verification", "record", "--line-seconds", "0",
+        ])
         try await head.prints("ticket create --role supplier")
         let join = try network.start(
           ["join", "-", "--name", "bench", "--address", "127.0.0.9", "--cpus", "1"],

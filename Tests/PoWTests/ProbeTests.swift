@@ -158,14 +158,14 @@ struct ProbeTests {
 
   @Test("an upload counts part by part, each sealed by the device and of the asked stream")
   func uploads() throws {
-    var probe = try StreamProbe(world.device, epoch: 1, .upload, blocks: 20, nowNanoseconds: 0)
+    var probe = try StreamProbe(world.device, epoch: 1, .upload, blocks: 12, nowNanoseconds: 0)
     let offer = probe.offer
     let (block, key) = (try probe.nextBlock(), probe.key())
     #expect(block == nil && key == nil)
     func part(_ blocks: Range<Int>) throws -> [UInt8] {
       try blocks.flatMap { try offer.uploadStream.block(UInt64($0)) }
     }
-    let first = try part(0..<16)
+    let first = try part(0..<8)
     let seal = try offer.seal(part: 0, digest: SHA256.digest(of: first), signer)
     func take(_ bytes: [UInt8], _ seal: Seal, at now: UInt64) -> Refusal? {
       refusal { try probe.take(part: bytes, seal: seal, from: .anybody, nowNanoseconds: now) }
@@ -180,11 +180,55 @@ struct ProbeTests {
     #expect(probe.result == nil)
     // The first part is no second one.
     #expect(take(Array(first.prefix(4 * 65_536)), seal, at: 600_000_000) == .notSealed)
-    let last = try part(16..<20)
+    let last = try part(8..<12)
     let lastSeal = try offer.seal(part: 1, digest: SHA256.digest(of: last), signer)
     #expect(take(last, lastSeal, at: 1_000_000_000) == nil)
     #expect(probe.result?.seconds == 1)
     #expect(take(last, lastSeal, at: 1_000_000_001) == .wrongShape)
+  }
+
+  @Test("a device digests the parts of a download in their order, and says so of all of them alone")
+  func receiver() throws {
+    var probe = try StreamProbe(world.device, epoch: 1, .download, blocks: 20, nowNanoseconds: 0)
+    let offer = probe.offer
+    #expect(offer.parts == 3)
+    var parts = [[UInt8]](repeating: [], count: 3)
+    var number = 0
+    while let block = try probe.nextBlock() {
+      parts[number / StreamProbe.blocksPerSeal] += block
+      number += 1
+    }
+    let sent = probe.key()
+    let key = try #require(sent)
+    var receiver = try StreamReceiver(offer)
+    try receiver.take(part: 2, parts[2])
+    try receiver.take(part: 0, parts[0])
+    #expect(throws: IorunError.self) { try receiver.receipt(key: key, signer) }
+    for (part, bytes) in [
+      (0, parts[0]), (2, parts[2]), (1, parts[2]), (3, parts[2]), (-1, parts[1]), (Int.max, []),
+    ] {
+      #expect(throws: IorunError.self) { try receiver.take(part: part, bytes) }
+    }
+    try receiver.take(part: 1, parts[1])
+    try probe.take(
+      receipt: receiver.receipt(key: key, signer), from: .anybody, nowNanoseconds: 1_000_000_000)
+    #expect(probe.result?.bytes == UInt64(20 * KeyedStream.blockByteCount))
+    // No device keeps more than what a verifier has on its way.
+    let long = try StreamProbe(world.device, epoch: 1, .download, blocks: 8192, nowNanoseconds: 0)
+    var far = try StreamReceiver(long.offer)
+    try far.take(part: StreamReceiver.window - 1, parts[0])
+    #expect(throws: IorunError.self) { try far.take(part: StreamReceiver.window, parts[0]) }
+    let up = try StreamProbe(world.device, epoch: 1, .upload, blocks: 1, nowNanoseconds: 0)
+    #expect(throws: IorunError.self) { try StreamReceiver(up.offer) }
+    #expect(throws: IorunError.self) { try long.offer.upload(part: 0, signer) }
+    #expect(throws: IorunError.self) { try up.offer.upload(part: 1, signer) }
+    for blocks in [0, -1, Int.max] {
+      var absurd = offer
+      absurd.blocks = blocks
+      #expect(throws: IorunError.self) { try StreamReceiver(absurd) }
+      absurd.direction = .upload
+      #expect(throws: IorunError.self) { try absurd.upload(part: 0, signer) }
+    }
   }
 
   @Test("absurd sizes are refused before anything is computed")

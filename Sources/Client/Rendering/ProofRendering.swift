@@ -187,6 +187,20 @@ public enum ProofRendering {
           + "\(hundredths(echoes.medianMilliseconds)) ms usually (\(echoes.answered) echoes, "
           + "\(Ages.ago(record.time, now: now))).")
     }
+    if let line = record.line {
+      let ways = [(line.download, "reach it"), (line.upload, "leave it")].compactMap { found, way in
+        found.map { "\(rate($0.megabitsPerSecond * 1e6))b/s \(way)" }
+      }
+      let others =
+        switch line.beside {
+        case 0: ""
+        case 1: ", beside one device that could share its line"
+        default: ", beside \(line.beside) devices that could share its line"
+        }
+      lines.append(
+        "Bytes of the head's: \(ways.joined(separator: ", "))\(others) "
+          + "(\(Ages.ago(line.time, now: now))).")
+    }
     if let disk = record.disk {
       lines.append(
         "Its disk has \(Bytes(disk.freeBytes)) of \(Bytes(disk.capacityBytes)) free, and by its own "

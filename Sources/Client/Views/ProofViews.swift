@@ -113,6 +113,7 @@ public struct DeviceView: Encodable, Sendable {
 /// What probes found of the way to a device and of its disk, in JSON.
 public struct ConnectionView: Encodable, Sendable {
   let echoes: EchoProbe.Result?
+  let line: LineView?
   let disk: DiskProbe.Result?
   let shortfalls: [String]
   let recordedAtUnixSeconds: Double
@@ -120,9 +121,29 @@ public struct ConnectionView: Encodable, Sendable {
   /// Shows a record.
   public init(_ record: ConnectionRecord) {
     echoes = record.echoes
+    line = record.line.map(LineView.init)
     disk = record.disk
     shortfalls = record.shortfalls.map(\.rawValue).sorted()
     recordedAtUnixSeconds = record.time
+  }
+
+  /// How fast bytes reach it, and leave it.
+  struct LineView: Encodable, Sendable {
+    let downloadMegabitsPerSecond: Double?
+    let uploadMegabitsPerSecond: Double?
+    let downloadedBytes: UInt64?
+    let uploadedBytes: UInt64?
+    let besideDevices: Int
+    let recordedAtUnixSeconds: Double
+
+    init(_ line: ConnectionRecord.Line) {
+      downloadMegabitsPerSecond = line.download?.megabitsPerSecond
+      uploadMegabitsPerSecond = line.upload?.megabitsPerSecond
+      downloadedBytes = line.download?.bytes
+      uploadedBytes = line.upload?.bytes
+      besideDevices = line.beside
+      recordedAtUnixSeconds = line.time
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+public import Foundation
 public import IorunCore
 public import IorunPoW
 
@@ -45,6 +46,15 @@ public protocol ProverService: Sendable {
   /// What the node measures of the disk of its folder: a word of its own, no proof. Throws `diskFull`,
   /// `overloaded` while it measures already.
   func disk(caller: PeerID) async throws -> DiskProbe.Result
+  /// Takes a part of a download in, of the newest offer alone. Throws `malformed` for another device's
+  /// and for a part that does not follow.
+  func take(_ part: Data, number: Int, of offer: StreamProbe.Offer, caller: PeerID) async throws
+  /// The device's word for a download, once all its parts have come. Throws `malformed` where they have
+  /// not.
+  func receipt(of offer: StreamProbe.Offer, key: Digest, caller: PeerID) async throws -> Seal
+  /// A part of an upload, made from the offer. Throws `malformed` for another device's.
+  func part(_ number: Int, of offer: StreamProbe.Offer, caller: PeerID) async throws
+    -> StreamProbe.Part
   /// Begins to solve; what was under way is given up, the same challenge goes on. The answer goes to
   /// the head. `besideJobs`: a small one on one core, whatever the machine is busy with. Throws
   /// `malformed` for another device's, `noMemoryForProof`.

@@ -176,19 +176,42 @@ public struct DeviceStatus: Hashable, Codable, Sendable {
 public struct ConnectionRecord: Hashable, Codable, Sendable {
   /// The way there and back; `nil` where too few answers came.
   public var echoes: EchoProbe.Result?
+  /// Its line, as streams found it; `nil` before they did.
+  public var line: Line?
   /// Its disk, as it says; `nil` where it did not.
   public var disk: DiskProbe.Result?
   /// What falls short of what a device of a network must have, or of what it offers.
   public var shortfalls: Set<ConnectionProfile.Shortfall>
-  /// Seconds since 1970 (UTC).
+  /// When the way and the disk were probed: seconds since 1970 (UTC).
   public var time: Double
+
+  /// How fast bytes reach a device from the head, and the head from it.
+  public struct Line: Hashable, Codable, Sendable {
+    /// To it; `nil` where that was broken off.
+    public var download: StreamProbe.Result?
+    /// From it; `nil` where that was broken off.
+    public var upload: StreamProbe.Result?
+    /// How many others that could share its line were measured at the same instant.
+    public var beside: Int
+    /// Seconds since 1970 (UTC).
+    public var time: Double
+
+    /// Describes a line.
+    public init(
+      download: StreamProbe.Result?, upload: StreamProbe.Result?, beside: Int, time: Double
+    ) {
+      (self.download, self.upload) = (download, upload)
+      (self.beside, self.time) = (beside, time)
+    }
+  }
 
   /// Describes a record.
   public init(
-    echoes: EchoProbe.Result?, disk: DiskProbe.Result?,
-    shortfalls: Set<ConnectionProfile.Shortfall>, time: Double
+    echoes: EchoProbe.Result? = nil, line: Line? = nil, disk: DiskProbe.Result? = nil,
+    shortfalls: Set<ConnectionProfile.Shortfall> = [], time: Double
   ) {
     self.echoes = echoes
+    self.line = line
     self.disk = disk
     self.shortfalls = shortfalls
     self.time = time

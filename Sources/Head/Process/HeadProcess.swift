@@ -70,7 +70,9 @@ public struct HeadProcess: Sendable {
         RemotePathDesk(desk: try PathDesk.at(node, using: try reference.system()))
       },
       prover: { node in
-        RemoteProver(prover: try Prover.at(node, using: try reference.system()))
+        RemoteProver(
+          prover: try Prover.at(node, using: try reference.system()),
+          streams: try ProofStreams.at(node, using: try reference.system()))
       },
       logger: logger)
     _ = try await services.admit(

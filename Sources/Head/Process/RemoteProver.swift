@@ -1,3 +1,4 @@
+internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunPoW
@@ -14,7 +15,11 @@ struct RemoteProver: ProverService {
   /// Filling is timed by the director.
   private static let fillLimit = Duration.seconds(EpochSchedule.windowSeconds)
 
+  /// For a mebibyte on a slow line.
+  private static let partLimit = Duration.seconds(60)
+
   let prover: Prover
+  let streams: ProofStreams
 
   func profile(caller: PeerID) async throws -> ProverProfile {
     try await MeshActorSystem.$callTimeout.withValue(Self.profileLimit) {
@@ -39,6 +44,26 @@ struct RemoteProver: ProverService {
   func disk(caller: PeerID) async throws -> DiskProbe.Result {
     try await MeshActorSystem.$callTimeout.withValue(Self.profileLimit) {
       try await prover.disk()
+    }
+  }
+
+  func take(_ part: Data, number: Int, of offer: StreamProbe.Offer, caller: PeerID) async throws {
+    try await MeshActorSystem.$callTimeout.withValue(Self.partLimit) {
+      try await streams.take(part, number: number, of: offer)
+    }
+  }
+
+  func receipt(of offer: StreamProbe.Offer, key: Digest, caller: PeerID) async throws -> Seal {
+    try await MeshActorSystem.$callTimeout.withValue(Self.partLimit) {
+      try await streams.receipt(of: offer, key: key)
+    }
+  }
+
+  func part(_ number: Int, of offer: StreamProbe.Offer, caller: PeerID) async throws
+    -> StreamProbe.Part
+  {
+    try await MeshActorSystem.$callTimeout.withValue(Self.partLimit) {
+      try await streams.part(number, of: offer)
     }
   }
 

@@ -24,17 +24,30 @@ extension ProofDirector {
   private func probe(_ id: DeviceID, _ node: NodeSnapshot) async {
     let (echoes, disk) = (await echoes(id, node.id), await disk(of: node.id))
     devices[id]?.isProbing = false
-    guard echoes != nil || disk != nil, var device = devices[id] else { return }
+    guard echoes != nil || disk != nil else { return }
+    await note(id, node) { record, now in
+      (record.echoes, record.disk, record.time) = (echoes, disk, now)
+    }
+  }
+
+  /// Puts what was found on record, with what falls short.
+  func note(
+    _ id: DeviceID, _ node: NodeSnapshot,
+    _ change: @Sendable (inout ConnectionRecord, _ now: Double) -> Void
+  ) async {
+    guard var device = devices[id] else { return }
+    let now = clock.now()
+    var record = device.record.connection ?? ConnectionRecord(time: now)
+    change(&record, now)
     // Jobs and logs fill a disk: less than the share that counts of any claim is less than offered.
     let rule = ConnectionProfile.Rule()
     let offered = Double(node.facts.disk.rawValue) * rule.share
     let profile = ConnectionProfile(
       downMegabits: 0, upMegabits: 0, diskBytes: UInt64(min(max(0, offered), 1e18)))
-    device.record.connection = ConnectionRecord(
-      echoes: echoes, disk: disk,
-      shortfalls: profile.shortfalls(
-        rule: rule, echoes: echoes.map { [$0] } ?? [], download: nil, upload: nil, disk: disk),
-      time: clock.now())
+    record.shortfalls = profile.shortfalls(
+      rule: rule, echoes: record.echoes.map { [$0] } ?? [], download: record.line?.download,
+      upload: record.line?.upload, disk: record.disk)
+    device.record.connection = record
     devices[id] = device
     save(device)
     await flushLater()

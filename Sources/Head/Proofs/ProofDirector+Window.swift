@@ -208,7 +208,10 @@ extension ProofDirector {
       let isResting = all.contains { member in
         member.state.isOpen || member.isProbing || askingGPUs.contains(member.node)
       }
-      guard !isResting else { continue }
+      guard !isResting else {
+        if isMeasuringLines, all.contains(where: \.isProbing) { linesGiveWay = true }
+        continue
+      }
       // Processors first: what a GPU waits for.
       let isGPU = all.allSatisfy { $0.isGPU || !waiting.contains($0.id) }
       let members = all.filter { $0.isGPU == isGPU }

@@ -37,6 +37,8 @@ actor ProofDirector {
     /// Its connection is being probed; when that began last.
     var isProbing = false
     var probedAt: Duration?
+    /// When its line was measured last.
+    var streamedAt: Duration?
     /// Jobs of this head have it, or had it until now.
     var wasLeased = false
     /// When the node said that jobs have it, which the head need not know of.
@@ -103,6 +105,10 @@ actor ProofDirector {
   var asking: Set<PeerID> = []
   /// The same for their GPUs.
   var askingGPUs: Set<PeerID> = []
+  /// The lines of a group are being measured.
+  var isMeasuringLines = false
+  /// They are broken off: devices of the group wait to be run.
+  var linesGiveWay = false
   var askGPUsAgainAt: [PeerID: Duration] = [:]
   var askAgainAt: [PeerID: Duration] = [:]
   /// Round trips in milliseconds, where they were measured.
@@ -189,6 +195,7 @@ actor ProofDirector {
     callOutOfTurn(alive)
     perform()
     probeConnections(alive)
+    measureLines(alive)
     await flushLater()
     await tidy()
   }

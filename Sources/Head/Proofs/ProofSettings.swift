@@ -32,6 +32,8 @@ public struct ProofSettings: Sendable {
   public var answersAMinute = 60
   /// How often the way to a device, and its disk, are probed.
   public var probePeriod: Duration = .seconds(6 * 3600)
+  /// For how long bytes are streamed each way to measure a device's line, as often; nothing: never.
+  public var stream: Duration = .zero
   /// What models are expected to do; those with too few devices count for nothing.
   public var catalogue = ModelCatalogue.builtIn
   /// For how many epochs verdicts and transitions are kept.

@@ -1,3 +1,4 @@
+public import Foundation
 public import IorunCore
 internal import IorunCrypto
 
@@ -16,8 +17,8 @@ public struct StreamProbe: Sendable {
 
   /// What is accepted: up to 512 MiB in blocks of ``KeyedStream``.
   public static let allowedBlocks = 1...(512 << 20) / KeyedStream.blockByteCount
-  /// Blocks of an upload under one seal: a mebibyte.
-  public static let blocksPerSeal = 16
+  /// Blocks of a part, half a mebibyte: what a message bears. Each part of an upload has a seal.
+  public static let blocksPerSeal = 8
 
   /// What the device is told at the beginning.
   public struct Offer: Hashable, Codable, Sendable {
@@ -58,6 +59,17 @@ public struct StreamProbe: Sendable {
     }
   }
 
+  /// Bytes of an upload, and the device's word for them.
+  public struct Part: Hashable, Codable, Sendable {
+    /// ``blocksPerSeal`` blocks, or the last ones.
+    public var bytes: Data
+    /// See ``Offer/seal(part:digest:_:)``.
+    public var seal: Seal
+
+    /// Describes a part.
+    public init(bytes: Data, seal: Seal) { (self.bytes, self.seal) = (bytes, seal) }
+  }
+
   /// What a probe found.
   public struct Result: Hashable, Codable, Sendable {
     /// Which way.
@@ -66,6 +78,11 @@ public struct StreamProbe: Sendable {
     public var bytes: UInt64
     /// From the first byte to the device's word for the last, by the verifier's clock.
     public var seconds: Double
+
+    /// Describes a result.
+    public init(direction: Direction, bytes: UInt64, seconds: Double) {
+      (self.direction, self.bytes, self.seconds) = (direction, bytes, seconds)
+    }
 
     /// Millions of bits a second.
     public var megabitsPerSecond: Double {

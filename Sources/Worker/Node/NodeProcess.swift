@@ -176,6 +176,7 @@ public struct NodeProcess: Sendable {
         logger: logger)
       let served: [any Sendable] = [
         system.named(Prover.wellKnownName) { Prover(prover, actorSystem: system) },
+        system.named(ProofStreams.wellKnownName) { ProofStreams(prover, actorSystem: system) },
         system.named(NodeAgent.wellKnownName) { NodeAgent(desk, actorSystem: system) },
         system.named(ExecutorDesk.wellKnownName) { ExecutorDesk(executors, actorSystem: system) },
         system.named(NodeBridge.wellKnownName) { NodeBridge(bridge, actorSystem: system) },

@@ -1,8 +1,9 @@
+internal import Foundation
 internal import IorunContract
 internal import IorunCore
 internal import IorunPoW
 
-/// The way to a node, and its disk.
+/// The way to a node, its line, and its disk.
 extension ProverCore {
   /// What a measurement writes, and how many blocks it reads at random: a second of a slow disk.
   private static let (diskBytes, randomReads) = (16 << 20, 200)
@@ -11,6 +12,32 @@ extension ProverCore {
     try admit(caller)
     try check(isOwn: request.device)
     return try request.reply(.device(key))
+  }
+
+  func take(
+    _ part: Data, number: Int, of offer: StreamProbe.Offer, caller: PeerID
+  ) throws {
+    try admit(caller)
+    try check(isOwn: offer.device)
+    if arriving?.offer != offer { arriving = try StreamReceiver(offer) }
+    try arriving?.take(part: number, [UInt8](part))
+  }
+
+  func receipt(of offer: StreamProbe.Offer, key: Digest, caller: PeerID) throws -> Seal {
+    try admit(caller)
+    guard let arrived = arriving, arrived.offer == offer else {
+      throw IorunError(.malformed, "the key of a stream that is not on its way here")
+    }
+    arriving = nil
+    return try arrived.receipt(key: key, .device(self.key))
+  }
+
+  func part(_ number: Int, of offer: StreamProbe.Offer, caller: PeerID) throws
+    -> StreamProbe.Part
+  {
+    try admit(caller)
+    try check(isOwn: offer.device)
+    return try offer.upload(part: number, .device(key))
   }
 
   func disk(caller: PeerID) async throws -> DiskProbe.Result {

@@ -34,6 +34,8 @@ actor ProverCore: ProverService {
   /// Where jobs' files are; `nil` where there is no disk to measure.
   let folder: String?
   var isMeasuringDisk = false
+  /// The download that is on its way.
+  var arriving: StreamReceiver?
   let cores: Int
   let memory: Bytes
   let board: Digest?

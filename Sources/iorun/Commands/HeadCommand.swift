@@ -50,6 +50,17 @@ struct HeadCommand: AsyncParsableCommand {
   var proofRound: Double = 5
 
   @Option(
+    name: .customLong("line-seconds"),
+    help: ArgumentHelp(
+      "For how long bytes are streamed to a node and from it every six hours, to measure its line; 0: "
+        + "never.",
+      discussion: """
+        At most half a gibibyte each way, one group of nodes that could share a line at a time, and \
+        never while jobs have the node. Without --verification off.
+        """))
+  var lineSeconds: Double = 8
+
+  @Option(
     name: .customLong("admit-node"),
     help: ArgumentHelp("Public keys of nodes of this machine.", visibility: .hidden))
   var nodeKeys: [String] = []
@@ -68,6 +79,9 @@ struct HeadCommand: AsyncParsableCommand {
     _ = try mode
     guard (0.05...60).contains(proofRound) else {
       throw ValidationError("--proof-round takes 0.05 to 60 s")
+    }
+    guard (0...60).contains(lineSeconds) else {
+      throw ValidationError("--line-seconds takes 0 to 60 s")
     }
   }
 
@@ -104,6 +118,7 @@ struct HeadCommand: AsyncParsableCommand {
     var options = HeadOptions()
     options.proofs.mode = try mode
     options.proofs.round = .seconds(proofRound)
+    options.proofs.stream = .seconds(lineSeconds)
     options.http = http
     if let catalogue { options.proofs.catalogue = try PoWFiles.catalogue(catalogue) }
     let head = try await HeadProcess(

@@ -29,9 +29,10 @@ extension Rig {
   func prover(_ index: Int = 0) -> FakeProver { provers[nodes[index].id]! }
   func device(_ index: Int = 0) -> DeviceID { prover(index).device }
 
-  /// True while a round is out that its prover works on.
+  /// True while a round is out that its prover works on, or bytes of a stream are on their way.
   private var isRoundOut: Bool {
     get async {
+      if await director.isMeasuringLines { return true }
       for device in await director.devices.values {
         let prover = provers[device.node]!
         if await prover.isSilent { continue }

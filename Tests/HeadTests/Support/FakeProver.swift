@@ -142,6 +142,45 @@ actor FakeProver: ProverService {
     return try request.reply(.device(echoKey ?? key))
   }
 
+  /// Bytes a second that its line takes, each way.
+  private var lineRate: Double?
+  private var receiver: StreamReceiver?
+  /// Instead of its stream it sends what it has, and says that it got what it did not.
+  private var cheatsWithStreams = false
+  private(set) var streamed = 0
+
+  func set(lineRate: Double?, cheats: Bool = false) {
+    (self.lineRate, cheatsWithStreams) = (lineRate, cheats)
+  }
+
+  private func pass(_ count: Int) throws {
+    guard let lineRate else { throw IorunError(.timedOut, "no answer") }
+    streamed += count
+    time.advance(by: .seconds(Double(count) / lineRate))
+  }
+
+  func take(
+    _ part: Data, number: Int, of offer: StreamProbe.Offer, caller: PeerID
+  ) async throws {
+    if receiver?.offer != offer { receiver = try StreamReceiver(offer) }
+    try receiver?.take(
+      part: number, cheatsWithStreams ? Array(repeating: 0, count: part.count) : [UInt8](part))
+    try pass(part.count)
+  }
+
+  func receipt(of offer: StreamProbe.Offer, key: Digest, caller: PeerID) async throws -> Seal {
+    guard let receiver, receiver.offer == offer else { throw IorunError(.malformed, "no stream") }
+    return try receiver.receipt(key: key, .device(self.key))
+  }
+
+  func part(_ number: Int, of offer: StreamProbe.Offer, caller: PeerID) async throws
+    -> StreamProbe.Part
+  {
+    let part = try offer.upload(part: number, .device(key))
+    try pass(part.bytes.count)
+    return part
+  }
+
   func disk(caller: PeerID) async throws -> DiskProbe.Result {
     guard let diskResult else { throw IorunError(.overloaded, "not now") }
     return diskResult

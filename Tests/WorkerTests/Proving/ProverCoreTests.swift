@@ -11,83 +11,6 @@ import Testing
 /// A node as a prover: it solves for its head alone, with an idle machine alone.
 @Suite("A node's prover")
 struct ProverCoreTests {
-  /// The head as the prover sees it.
-  private final class FakeVerifier: VerifierLink {
-    struct State: Sendable {
-      var desk: ProofDesk
-      var verdicts: [Verdict] = []
-      var gaveWay: [[UInt8]] = []
-      var sessions = ProofSessions()
-      /// Seals that were codes of sessions.
-      var codes = 0
-      /// Calls that fail first.
-      var unreachable = 0
-    }
-    let issuer: ChallengeIssuer
-    let state: Mutex<State>
-
-    init() throws {
-      issuer = try ChallengeIssuer(secret: Array(repeating: 3, count: 32))
-      state = Mutex(State(desk: ProofDesk(Verifier(issuer))))
-    }
-
-    static let epoch: Int64 = 480_000
-    static let opens: Int64 = 1_728_000_000_000
-
-    func challenge(_ puzzle: Puzzle, for device: DeviceID, round: Int = 0) throws -> Challenge {
-      try issuer.challenge(
-        puzzle, for: device, epoch: Self.epoch, beacon: SHA256.digest(of: [1]), round: round,
-        opensAtMilliseconds: Self.opens, deadlineMilliseconds: Self.opens + 60_000)
-    }
-
-    private func reach(_ state: inout State) throws {
-      guard state.unreachable > 0 else { return }
-      state.unreachable -= 1
-      throw IorunError(.unreachable, "no answer")
-    }
-
-    func openSession(_ hello: ProofSession.Hello) async throws -> Digest {
-      let (session, publicKey) = try ProofSession.accept(
-        hello, by: PeerID(high: 1, low: 1), beacon: SHA256.digest(of: [1]))
-      state.withLock { $0.sessions.keep(session) }
-      return publicKey
-    }
-
-    private func submitter(
-      _ challenge: Challenge, _ seal: Seal, _ state: inout State
-    ) -> Verifier.Submitter {
-      guard case .code = seal else { return .anybody }
-      state.codes += 1
-      return state.sessions.session(of: challenge.device, epoch: challenge.epoch).map {
-        .session($0)
-      } ?? .sessionless
-    }
-
-    func commit(_ commitment: Commitment) async throws -> OpeningRequest {
-      try state.withLock { state in
-        try reach(&state)
-        let submitter = submitter(commitment.challenge, commitment.seal, &state)
-        return try state.desk.commit(
-          commitment, from: submitter, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
-      }
-    }
-
-    func submit(_ proof: Proof) async throws -> Verdict {
-      try state.withLock { state in
-        try reach(&state)
-        let submitter = submitter(proof.challenge, proof.seal, &state)
-        let verdict = try state.desk.submit(
-          proof, from: submitter, epoch: Self.epoch, nowMilliseconds: Self.opens + 100)
-        state.verdicts.append(verdict)
-        return verdict
-      }
-    }
-
-    func gaveWay(_ challenge: [UInt8]) async throws {
-      state.withLock { $0.gaveWay.append(challenge) }
-    }
-  }
-
   private let head = PeerID(high: 1, low: 1)
   private let verifier: FakeVerifier
   private let machine = FakeMachine()
@@ -359,31 +282,5 @@ struct ProverCoreTests {
     await #expect {
       _ = try await self.prover.prepare(order(), caller: PeerID(high: 66, low: 66))
     } throws: { ($0 as? IorunError)?.code == .notAllowed }
-  }
-
-  @Test("a node seals echoes for its head alone, and measures the disk of its folder")
-  func probes() async throws {
-    let folder = FileManager.default.temporaryDirectory.path
-    let prover = ProverCore(
-      key: try SigningKey(), head: head, verifier: verifier, machine: machine.idle, cores: 1,
-      memory: .mebi(64), folder: folder)
-    var probe = EchoProbe(prover.device, epoch: 1)
-    while let request = try probe.next(nowNanoseconds: 1) {
-      let reply = try await prover.echo(request, caller: head)
-      try probe.take(reply, from: .anybody, nowNanoseconds: 2)
-      await #expect(throws: IorunError.self) {
-        _ = try await prover.echo(request, caller: PeerID(high: 66, low: 66))
-      }
-    }
-    #expect(probe.result?.answered == EchoProbe.count)
-    var other = EchoProbe(DeviceID(try SigningKey()), epoch: 1)
-    let stray = try #require(try other.next(nowNanoseconds: 1))
-    await #expect(throws: IorunError.self) { _ = try await prover.echo(stray, caller: head) }
-    #expect(try await prover.disk(caller: head).isPlausible)
-    await #expect(throws: IorunError.self) {
-      _ = try await prover.disk(caller: PeerID(high: 66, low: 66))
-    }
-    // Where no folder is, nothing is measured.
-    await #expect(throws: IorunError.self) { _ = try await self.prover.disk(caller: head) }
   }
 }
