@@ -217,8 +217,7 @@ struct AttackTests {
     // The second core's lanes are copies of the first's.
     let roots = Array(honest.roots.prefix(3) + honest.roots.prefix(3))
     let copied = CommittedWork(roots: roots) { lane, leaf in
-      let request = PieceRequest(root: lane % 3, index: leaf)
-      var piece = request.open(honest)
+      var piece = honest.piece(root: lane % 3, index: leaf)
       piece.root = lane
       return piece
     }
@@ -317,7 +316,7 @@ struct AttackTests {
       })
     let split = CommittedWork(roots: [work.roots[0], tree.root]) { layer, tile in
       layer == 0
-        ? PieceRequest(root: 0, index: tile).open(work)
+        ? work.piece(root: 0, index: tile)
         : OpenedPiece(root: 1, index: tile, paths: [tree.path(to: tile)])
     }
     #expect(try refusal(finish(challenge, split)) == .wrongWork)
@@ -398,11 +397,4 @@ struct AttackTests {
       proof, from: .anybody, epoch: PoWWorld.epoch, nowMilliseconds: PoWWorld.opens + 900)
     #expect(verdict.isAccepted)
   }
-}
-
-/// Opens one piece of work, as a request for it alone would.
-private struct PieceRequest {
-  let root: Int
-  let index: Int
-  func open(_ work: CommittedWork) -> OpenedPiece { work.piece(root: root, index: index) }
 }

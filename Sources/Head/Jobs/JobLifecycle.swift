@@ -241,32 +241,6 @@ struct JobLifecycle: Sendable {
   /// How often a gang is mended before a loss counts as a failure.
   static let mostRepairs = 100
 
-  /// With how many ranks it may run.
-  private var sizes: ClosedRange<Int> {
-    let whole = record.spec.gang.ranks
-    guard record.spec.gang.terms?.onLoss == .shrink, record.course.repairs > 0 else {
-      return whole...whole
-    }
-    return min(whole, max(1, record.spec.gang.terms?.leastRanks ?? 1))...whole
-  }
-
-  private var startByWords: String {
-    let limit = record.spec.startBySeconds.map { "\(Int($0.rounded())) s" } ?? "that time"
-    let last = record.reason.map { ": \($0)" } ?? ""
-    return "it was not placed by its start_by of \(limit)\(last)"
-  }
-
-  /// What the job holds of nodes: its ranks, the places of a gang that is being mended, and spares.
-  var heldSeats: [JobCourse.Seat] {
-    let isMending: Bool
-    if case .lost = record.ending { isMending = true } else { isMending = false }
-    let held = ranks.filter { rank in
-      !rank.isEnded || (isMending && record.state == .stopping && !rank.wasLost)
-    }
-    return held.map { JobCourse.Seat(rank: $0.rank, node: $0.node, gpuIndices: $0.gpuIndices) }
-      + record.course.seats
-  }
-
   /// The places that were kept for the gang are given up: it is placed anew as a whole. False where
   /// there were none.
   mutating func releaseSeats() -> Bool {
@@ -352,11 +326,6 @@ struct JobLifecycle: Sendable {
     return [.persist(.queued, reason)]
   }
 
-  /// True where nothing of the attempt ran and a node was to blame.
-  private var isUnstartedThroughNoFault: Bool {
-    record.startedAt == nil && ranks.contains { record.lostNodes.contains($0.node) }
-  }
-
   private mutating func finish(_ state: JobState, reason: String?, at time: Double) -> [Action] {
     record.state = state
     record.network = nil
@@ -413,21 +382,5 @@ struct JobLifecycle: Sendable {
       }
     }
     return actions
-  }
-
-  /// The rank that holds `lease` in the latest attempt.
-  private func current(_ lease: LeaseID) -> Int? {
-    guard lease.job == record.id, lease.attempt == record.attempt,
-      ranks.indices.contains(lease.rank)
-    else { return nil }
-    return lease.rank
-  }
-
-  /// True where a grant failed because of its node or the way to it, not because of the job.
-  private static func isNoFault(of error: IorunError) -> Bool {
-    [
-      .unreachable, .timedOut, .peerLost, .wrongState, .overloaded, .notAllowed, .networkSetup,
-      .sandboxUnavailable, .sandboxFailed, .scratchFailed, .gpuBusy, .gpuFault,
-    ].contains(error.code)
   }
 }

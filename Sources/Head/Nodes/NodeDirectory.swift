@@ -393,18 +393,3 @@ actor NodeDirectory {
     name.hasPrefix(wish + "-") && Int(name.dropFirst(wish.count + 1)) != nil
   }
 }
-
-extension NodeState {
-  /// The state of a peer as a node's.
-  init(_ state: PeerLiveness.State) {
-    switch state {
-    case .alive: self = .alive
-    case .suspect: self = .suspect
-    case .unreachable: self = .unreachable
-    case .dead: self = .dead
-    }
-  }
-
-  /// True where a heartbeat is enough to make it alive: nothing was given up yet.
-  var mayComeBack: Bool { self == .alive || self == .suspect || self == .unreachable }
-}

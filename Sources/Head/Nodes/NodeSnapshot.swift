@@ -1,5 +1,6 @@
 internal import IorunContract
 internal import IorunCore
+internal import IorunMesh
 
 /// One node at one moment, as the directory sees it.
 struct NodeSnapshot: Sendable, Hashable {
@@ -58,4 +59,19 @@ extension HeadOptions {
     guard let own = spec.fenceSeconds else { return network }
     return min(network, .seconds(own) + ownFenceMargin)
   }
+}
+
+extension NodeState {
+  /// The state of a peer as a node's.
+  init(_ state: PeerLiveness.State) {
+    switch state {
+    case .alive: self = .alive
+    case .suspect: self = .suspect
+    case .unreachable: self = .unreachable
+    case .dead: self = .dead
+    }
+  }
+
+  /// True where a heartbeat is enough to make it alive: nothing was given up yet.
+  var mayComeBack: Bool { self == .alive || self == .suspect || self == .unreachable }
 }

@@ -47,3 +47,35 @@ struct PeerState {
   /// The most indexes that are kept: of three pairs of keys and a message.
   static let indexCapacity = 4
 }
+
+extension PeerState {
+  /// Takes in what packets came and went: whether our data has been without an answer for so long
+  /// that a new key is needed, and whether its data has been without one of ours for so long that
+  /// an empty packet is due.
+  mutating func note(_ traffic: WireGuardTraffic, now: Duration) -> (Bool, Bool) {
+    let lastHeard = [traffic.received, handshakeSeen].compactMap { $0 }.max() ?? .zero
+    if let sent = traffic.dataSent, sent > lastHeard {
+      unansweredSince = unansweredSince ?? sent
+    } else {
+      unansweredSince = nil
+    }
+    if let came = traffic.dataReceived, came > traffic.sent ?? .zero {
+      owesSince = owesSince ?? came
+    } else {
+      owesSince = nil
+    }
+    let patience = WireGuardTimes.keepalive + WireGuardTimes.rekeyTimeout
+    let isUnanswered = unansweredSince.map { now - $0 >= patience } ?? false
+    let isOwing = owesSince.map { now - $0 >= WireGuardTimes.keepalive } ?? false
+    if isUnanswered { unansweredSince = nil }
+    if isOwing { owesSince = nil }
+    return (isUnanswered, isOwing)
+  }
+
+  /// Whether nothing has gone or come for the peer's keepalive interval.
+  func isIdle(_ traffic: WireGuardTraffic, now: Duration) -> Bool {
+    guard let interval = peer.keepalive, interval > .zero else { return false }
+    let last = [traffic.sent, traffic.received, handshakeSeen].compactMap { $0 }.max()
+    return last.map { now - $0 >= interval } ?? true
+  }
+}

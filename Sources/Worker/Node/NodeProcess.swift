@@ -10,13 +10,13 @@ public import Logging
 /// A node as a process: its place on the mesh, its agent, and the conversation with its head that
 /// goes on until the process is told to stop.
 public struct NodeProcess: Sendable {
-  private let system: MeshActorSystem
-  private let endpoint: ZeroMQEndpoint
-  private let agent: NodeAgentCore
-  private let registry: NodeRegistry
+  let system: MeshActorSystem
+  let endpoint: ZeroMQEndpoint
+  let agent: NodeAgentCore
+  let registry: NodeRegistry
   private let content: RemoteContent
   private let metrics: MetricsServer?
-  private let hub: RuntimeHub
+  let hub: RuntimeHub
   private let sealedJobs: SealedJobs?
   private let networks: GangNetworks?
   private let internet: InternetAccess?
@@ -24,13 +24,13 @@ public struct NodeProcess: Sendable {
   private let admissions: Admissions
   private let prober: NodeProber
   private let paths: NodePathAgent
-  private let prover: ProverCore
+  let prover: ProverCore
   private let keeper: OwnerKeeper
-  private let nodeGuard: NodeGuard?
+  let nodeGuard: NodeGuard?
   private let findings: IsolationFindings?
   private let leftLogs: [LeftLogs.Kept]
-  private let headAddress: String
-  private let startedAt = Date().timeIntervalSince1970
+  let headAddress: String
+  let startedAt = Date().timeIntervalSince1970
   // Distributed actors live as long as somebody holds them.
   private let served: [any Sendable]
   private let logger: Logger
@@ -314,55 +314,6 @@ public struct NodeProcess: Sendable {
     }
   }
 
-  /// The node as its owner's keeper needs it.
-  private var ownersNode: OwnerKeeper.Node {
-    OwnerKeeper.Node(
-      status: { await status },
-      announce: { availability in
-        try await Self.bounded { try await registry.announce(availability) }
-      },
-      endWork: { reason in
-        hub.endWork(reason: reason)
-        await agent.endWork(reason: reason)
-      },
-      endGPUWork: { index, reason in
-        if await !agent.endWork(onGPU: index, reason: reason) { hub.endWork(reason: reason) }
-      })
-  }
-
-  /// What the node does now, but for what its owner wants.
-  private var status: WorkerStatus {
-    get async {
-      let programs = await hub.workingProcesses().map { job, count in
-        WorkerStatus.Work(
-          job: job.description, rank: nil, state: "\(count) processes", milliCPUs: 0,
-          memoryBytes: 0, gpus: 0)
-      }
-      let facts = agent.facts
-      return WorkerStatus(
-        processID: getpid(), name: facts.name, node: system.localPeer.description,
-        head: headAddress,
-        isConnected: endpoint.uplinkMonitor.isLinkUp,
-        roundTripMilliseconds: endpoint.uplinkMonitor.roundTrip.map { $0 / .milliseconds(1) },
-        startedAt: startedAt, updatedAt: Date().timeIntervalSince1970,
-        milliCPUs: facts.milliCPUs, gpus: facts.gpus.count,
-        work: await agent.work + programs.sorted { $0.job < $1.job }, proof: await proof,
-        guardRecord: nodeGuard?.record, isolation: facts.isolation)
-    }
-  }
-
-  /// How it stands with its proofs; `nil` where its head asks for none.
-  private var proof: WorkerStatus.Proof? {
-    get async {
-      guard let mark = await agent.mark else { return nil }
-      var proof = await prover.ownersView
-      proof.mark = mark.status.rawValue
-      proof.reason = mark.reason
-      proof.untilEpoch = mark.untilEpoch
-      return proof
-    }
-  }
-
   /// Registers, then sends heartbeats until one fails or the head asks for a registration.
   private func converse() async throws {
     try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
@@ -394,7 +345,7 @@ public struct NodeProcess: Sendable {
   }
 
   /// A heartbeat that takes longer than this is as good as none.
-  private static func bounded<Result>(
+  static func bounded<Result>(
     _ limit: Duration = .seconds(5), _ call: () async throws -> Result
   ) async throws -> Result {
     try await MeshActorSystem.$callTimeout.withValue(limit, operation: call)

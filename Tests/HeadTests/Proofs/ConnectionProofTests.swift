@@ -140,7 +140,8 @@ struct ConnectionProofTests {
     await prover.set(lineRate: 4e7)
     let checks = Mutex(0)
     let probe = LineProbe(
-      device: prover.device, epoch: 1, prover: prover, head: .sample(2), clock: HeadClock(time),
+      device: prover.device, epoch: 1, prover: prover, head: .sample(2),
+      clock: HeadClock(time) { Rig.start },
       length: .seconds(1)
     ) {
       checks.withLock {

@@ -168,3 +168,19 @@ final class CuttableProxy: Sendable {
     shutdown(destination, Int32(SHUT_RDWR))
   }
 }
+
+/// The caller can still be heard.
+func expectWorks(_ caller: Caller, _ listener: Listener) async throws {
+  let mark = Array("\(UInt64.random(in: 0 ... .max))".utf8)
+  try caller.send(mark, to: listener)
+  #expect(await eventually { listener.receiver.payloads.contains { $0.bytes == mark } })
+}
+
+/// A closed port may take libzmq a moment to give back.
+func retrying<Value>(_ body: () throws -> Value) async throws -> Value {
+  for _ in 0..<500 {
+    if let value = try? body() { return value }
+    try await Task.sleep(for: .milliseconds(10))
+  }
+  return try body()
+}

@@ -30,13 +30,6 @@ struct ZeroMQEndpointTests {
     } catch { return error as? IorunError }
   }
 
-  /// Anna can still be heard.
-  private func expectWorks(_ caller: Caller, _ listener: Listener) async throws {
-    let mark = Array("\(UInt64.random(in: 0 ... .max))".utf8)
-    try caller.send(mark, to: listener)
-    #expect(await eventually { listener.receiver.payloads.contains { $0.bytes == mark } })
-  }
-
   @Test func `payloads arrive in order, and from whom the key says`() async throws {
     let listener = try Listener(key: headKey, admitting: [annaKey])
     let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
@@ -106,7 +99,7 @@ struct ZeroMQEndpointTests {
     let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
     let patient = Task { await failure(anna.endpoint, within: .seconds(20)) }
     #expect(await failure(anna.endpoint, within: .milliseconds(100))?.code == .unreachable)
-    let again = try await Self.retrying {
+    let again = try await retrying {
       try Listener(key: headKey, admitting: [annaKey], at: address)
     }
     #expect(await patient.value == nil)
@@ -348,77 +341,6 @@ struct ZeroMQEndpointTests {
     #expect(code == IorunError.Code.versionMismatch.rawValue)
     #expect(!remedy.isEmpty)
     socket.close()
-    await listener.endpoint.stop()
-  }
-
-  /// A closed port may take libzmq a moment to give back.
-  static func retrying<Value>(_ body: () throws -> Value) async throws -> Value {
-    for _ in 0..<500 {
-      if let value = try? body() { return value }
-      try await Task.sleep(for: .milliseconds(10))
-    }
-    return try body()
-  }
-
-  @Test func `a listener that restarts is found again, and the session before is lost`()
-    async throws
-  {
-    let listener = try Listener(key: headKey, admitting: [annaKey])
-    let address = listener.address
-    let anna = try Caller(key: annaKey, to: address, headKey: headKey.publicKey)
-    try await expectWorks(anna, listener)
-    await listener.endpoint.stop()
-    let again = try await Self.retrying {
-      try Listener(key: headKey, admitting: [annaKey], at: address)
-    }
-    // The first payload tells anna at the latest that the session before is over.
-    try anna.send([1], to: again)
-    #expect(await eventually { !anna.receiver.lost.isEmpty })
-    #expect(anna.receiver.lost.first?.error.code == .peerLost)
-    try await expectWorks(anna, again)
-    await anna.endpoint.stop()
-    await again.endpoint.stop()
-  }
-
-  @Test func `connections cut in mid-stream lose nothing, repeat nothing and keep the order`()
-    async throws
-  {
-    let count = 2000
-    let listener = try Listener(key: headKey, admitting: [annaKey]) { $0.bytes }
-    let proxy = try CuttableProxy(to: listener.port)
-    let anna = try Caller(
-      key: annaKey, to: "tcp://127.0.0.1:\(proxy.port)", headKey: headKey.publicKey)
-    let numbers = (0..<count).map { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
-    for (index, number) in numbers.enumerated() {
-      try anna.send(number + [UInt8](repeating: 0, count: 500), to: listener)
-      if index % 400 == 200 {
-        let before = listener.receiver.payloads.count
-        _ = await eventually(within: .seconds(3)) { listener.receiver.payloads.count > before }
-        proxy.setCut(true)
-        try await Task.sleep(for: .milliseconds(20))
-        proxy.setCut(false)
-      }
-    }
-    #expect(await eventually(within: .seconds(20)) { anna.receiver.payloads.count >= count })
-    #expect(listener.receiver.payloads.map { Array($0.bytes.prefix(2)) } == numbers)
-    #expect(anna.receiver.payloads.map { Array($0.bytes.prefix(2)) } == numbers)
-    #expect(anna.receiver.lost.isEmpty && listener.receiver.lost.isEmpty)
-    await anna.endpoint.stop()
-    await listener.endpoint.stop()
-    proxy.stop()
-  }
-
-  @Test func `stopping waits until what was sent has arrived`() async throws {
-    let listener = try Listener(key: headKey, admitting: [annaKey])
-    let anna = try Caller(key: annaKey, to: listener.address, headKey: headKey.publicKey)
-    for number: UInt8 in 0..<100 {
-      try anna.send([UInt8](repeating: number, count: 10_000), to: listener)
-    }
-    await anna.endpoint.stop(drainingFor: .seconds(10))
-    #expect(listener.receiver.payloads.count == 100)
-    #expect { try anna.send([1], to: listener) } throws: {
-      ($0 as? IorunError)?.code == .unreachable
-    }
     await listener.endpoint.stop()
   }
 }
