@@ -160,6 +160,7 @@ struct Join: AsyncParsableCommand {
     do {
       try await node.waitUntilAdmitted(within: .seconds(10))
     } catch {
+      await node.close()
       throw TicketHolder.explained(error, ticket: ticket)
     }
     try membership.save(to: folder)

@@ -43,6 +43,8 @@ struct NodeCommand: AsyncParsableCommand {
           do {
             try await node.waitUntilAdmitted(within: .seconds(10))
           } catch {
+            // Its scratch is there already, and would outlive the process.
+            await node.close()
             throw TicketHolder.explained(error, ticket: ticket)
           }
           try membership.save(to: folder)
