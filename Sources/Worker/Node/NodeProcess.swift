@@ -300,14 +300,14 @@ public struct NodeProcess: Sendable {
   }
 
   private func keepConversing() async {
+    var complaint = HeadComplaint()
     while !Task.isCancelled {
       do {
         try await converse()
       } catch is CancellationError {
         break
       } catch {
-        logger.warning("the head is out of reach: \(error)")
-        // Cancelled or over: the loop's condition looks.
+        complaint.tell(error, to: logger)
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
