@@ -142,6 +142,9 @@ struct Join: AsyncParsableCommand {
       wishes.isLeaving = false
       try wishes.save(to: folder)
     }
+    if wishes.isPaused {
+      Output.writeError("paused: takes no new work until `iorun worker resume`\n")
+    }
     let line = WatchedLine()
     defer { line.end() }
     try await NodeCommand.serve(
