@@ -13,7 +13,8 @@ struct Join: AsyncParsableCommand {
     abstract: "Offer this machine as a node, until interrupted.",
     discussion: """
       The node only dials out: no port of this machine needs to be open. After the first time it \
-      knows its network, and `iorun join` without a ticket goes on.
+      knows its network, and `iorun join` without a ticket goes on, with the options of the last \
+      time but for those that are given anew.
       A ticket on the command line is overwritten as soon as the process runs; `iorun join -` \
       (standard input), `iorun join --ticket-file FILE` and IORUN_TICKET keep it out of `ps` and of \
       the shell's history altogether.
