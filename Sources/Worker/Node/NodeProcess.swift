@@ -21,7 +21,7 @@ public struct NodeProcess: Sendable {
   private let networks: GangNetworks?
   private let internet: InternetAccess?
   private let credentials: NodeCredentials
-  private let admissions: Admissions
+  let admissions: Admissions
   private let prober: NodeProber
   private let paths: NodePathAgent
   private let prover: ProverCore

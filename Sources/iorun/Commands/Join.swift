@@ -163,6 +163,7 @@ struct Join: AsyncParsableCommand {
       stateFolder: folder, membership: membership, introduction: uplink.introduction)
     do {
       try await node.waitUntilAdmitted(within: .seconds(10))
+      try await node.checkRole()
     } catch {
       await node.close()
       throw TicketHolder.explained(error, ticket: ticket)

@@ -42,6 +42,7 @@ struct NodeCommand: AsyncParsableCommand {
         if let ticket {
           do {
             try await node.waitUntilAdmitted(within: .seconds(10))
+            try await node.checkRole()
           } catch {
             // Its scratch is there already, and would outlive the process.
             await node.close()
