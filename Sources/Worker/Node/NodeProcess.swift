@@ -364,7 +364,7 @@ public struct NodeProcess: Sendable {
 
   /// Registers, then sends heartbeats until one fails or the head asks for a registration.
   private func converse() async throws {
-    try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
+    try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(10))
     let registration = NodeRegistration(
       facts: agent.facts, leases: await agent.currentReports(),
       availability: await keeper.availability)
