@@ -19,6 +19,9 @@ extension IorunError {
     case EACCES, EPERM:
       return IorunError(
         .fileSystem, message, remedy: "Check who owns it and what its mode allows")
+    case ENOTDIR:
+      return IorunError(
+        .fileSystem, message, remedy: "Choose another path: a file stands where a folder is needed")
     case EMFILE, ENFILE:
       return IorunError(.fileSystem, message, remedy: "Raise the limit on open files (ulimit -n)")
     default:

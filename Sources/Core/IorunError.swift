@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// The one error that iorun shows to people and sends between processes: a stable code, what
 /// happened, and what to do about it.
 public struct IorunError: Error, Codable, Sendable, Hashable {
@@ -32,7 +34,18 @@ public struct IorunError: Error, Codable, Sendable, Hashable {
     self.code = code
     self.message = message
     self.remedy = remedy
-    self.cause = cause.map { String(describing: $0) }
+    self.cause = cause.map(Self.words)
+  }
+
+  /// What Foundation throws of files would describe itself with its whole dictionary.
+  private static func words(_ error: any Error) -> String {
+    guard error is CocoaError else { return String(describing: error) }
+    let outer = error as NSError
+    let inner = outer.userInfo[NSUnderlyingErrorKey] as? NSError
+    if let inner, inner.domain == NSPOSIXErrorDomain {
+      return String(cString: strerror(Int32(inner.code)))
+    }
+    return outer.localizedDescription
   }
 }
 

@@ -66,7 +66,7 @@ public struct LocalNetwork: Sendable {
     let missing = names.filter { name in !running.contains { $0.name == name } }
     guard !missing.isEmpty else {
       throw IorunError(
-        .alreadyRunning, "a network of \(running.count - 1) nodes already runs in \(state.path)",
+        .alreadyRunning, "a network already runs in \(state.path)",
         remedy: "Use it, stop it with `iorun down`, or choose another folder with --state-dir")
     }
     let isHeadRunning = !missing.contains("head")
@@ -74,7 +74,7 @@ public struct LocalNetwork: Sendable {
     if isHeadRunning, let known, count > known.nodeCount {
       throw IorunError(
         .wrongState,
-        "a network of \(known.nodeCount) nodes runs in \(state.path); it cannot grow while it runs",
+        "the network in \(state.path) runs with \(known.nodeCount) of \(count) nodes, and cannot grow while it runs",
         remedy: "Stop it with `iorun down` and start it with `iorun up --nodes \(count)`")
     }
     let address = try headAddress(known, port: port, isHeadRunning: isHeadRunning)

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import IorunCore
 internal import IorunWorker
 
 /// How a node watches its machine.
@@ -47,7 +48,9 @@ struct GuardOptions: ParsableArguments {
       || !allowedGroups.isEmpty
     guard isGiven else { return known }
     for path in allowedPrograms + allowedGroups where !path.hasPrefix("/") || path.count < 2 {
-      throw ValidationError("'\(path)' does not begin with / or allows everything")
+      throw IorunError(
+        .specInvalid, "--guard-allow: '\(path)' does not begin with / or allows everything",
+        remedy: "Give the path of a program, or a part of a control group's path")
     }
     var settings = known ?? GuardSettings()
     settings.mode = mode ?? settings.mode

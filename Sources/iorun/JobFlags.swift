@@ -159,6 +159,13 @@ struct JobFlags: ParsableArguments {
         String(variable[variable.index(after: equals)...])
     }
     try ReservedEnvironment.check(spec.environment)
+    for output in outputs {
+      guard !output.isEmpty, !output.hasPrefix("/"), !output.split(separator: "/").contains("..")
+      else {
+        throw invalid(
+          "--output", output, "a path below the working folder, such as model.bin or 'out/*.png'")
+      }
+    }
     spec.outputs += outputs
     if let timeout {
       guard let seconds = TimeSpan.seconds(timeout) else {
@@ -249,8 +256,9 @@ struct JobFlags: ParsableArguments {
   }
 
   private func bytes(_ flag: String, _ text: String) throws -> Bytes {
-    guard let bytes = Bytes(text) else {
-      throw invalid(flag, text, "an amount such as 512MiB or 4GiB")
+    // Less than 1 MiB is a unit forgotten.
+    guard let bytes = Bytes(text), bytes == .zero || bytes >= .mebi(1) else {
+      throw invalid(flag, text, "an amount with its unit, such as 512MiB or 4GiB")
     }
     return bytes
   }

@@ -53,6 +53,14 @@ enum Main {
     } catch let error as IorunError {
       report(error)
       exit(ExitStatus(for: error.code).rawValue)
+    } catch let error as CocoaError {
+      // Foundation's words are for programmers, and --json promises an object.
+      let path = (error as NSError).userInfo[NSFilePathErrorKey] as? String
+      report(
+        IorunError(
+          .fileSystem, "cannot use \(path.map { "'\($0)'" } ?? "a file")",
+          remedy: "Check the path and its rights", cause: error))
+      exit(ExitStatus.error.rawValue)
     } catch is CancellationError {
       exit(ExitStatus.error.rawValue)
     } catch {

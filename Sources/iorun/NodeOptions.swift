@@ -70,7 +70,9 @@ struct OfferOptions: ParsableArguments {
   static func bytes(_ text: String?, _ option: String) throws -> Bytes? {
     guard let text else { return nil }
     guard let amount = Bytes(text), amount >= .mebi(256) else {
-      throw ValidationError("\(option) takes an amount of 256MiB or more, such as 16GiB")
+      throw IorunError(
+        .specInvalid, "\(option): '\(text)' is not allowed",
+        remedy: "Give an amount of 256MiB or more, such as 16GiB")
     }
     return amount
   }

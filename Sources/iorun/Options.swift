@@ -21,7 +21,7 @@ struct ClientOptions: ParsableArguments {
   @Option(
     name: .customLong("head"),
     help: ArgumentHelp(
-      "A ticket of the head to ask, or - to read it from standard input.",
+      "A ticket of the head to ask: @FILE, - for standard input, or its text.",
       discussion: "The default is the head of the state folder. IORUN_HEAD_TICKET works too."))
   var head: String?
 
@@ -55,13 +55,20 @@ enum TicketArgument {
     if argument == "-" { return readLine() ?? "" }
     guard argument.hasPrefix("@") else { return argument }
     let path = String(argument.dropFirst())
+    let text: String
     do {
-      return try String(contentsOfFile: path, encoding: .utf8)
+      text = try String(contentsOfFile: path, encoding: .utf8)
     } catch {
       throw IorunError(
         .fileMissing, "cannot read the ticket from \(path)", remedy: "Check the path",
         cause: error)
     }
+    guard text.contains(where: { !$0.isWhitespace }) else {
+      throw IorunError(
+        .ticketInvalid, "the ticket's file \(path) is empty",
+        remedy: "Put what `iorun ticket create` printed into it")
+    }
+    return text
   }
 }
 

@@ -60,8 +60,9 @@ final class SubmitView: Sendable {
         state.isInterrupted = false
         state.job = job
       }
-      // A job that failed gets its last words from `end`.
-      if job.state != .failed {
+      // A job that failed gets its last words from `end`. Elsewhere than on a terminal, where output
+      // goes above the live line, the last word waits until all output is there.
+      if job.state != .failed, Output.errorStyle.isTerminal || !job.state.isTerminal {
         progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
       }
     case .output(let chunks):
@@ -97,6 +98,9 @@ final class SubmitView: Sendable {
     Output.writeError(clear)
     logs.finish()
     Output.writeError(redraw)
+    guard !Output.errorStyle.isTerminal, let job = state.withLock({ $0.job }), job.state != .failed
+    else { return }
+    progress(JobRendering.liveLine(job, now: Output.now), plain: JobRendering.changeLine(job))
   }
 
   /// Ctrl-C: the job goes on without us.

@@ -18,7 +18,7 @@ public struct RankReference: Hashable, Sendable {
     let number = text[text.index(after: colon)...]
     guard let rank = Int(number), JobLimits.ranks.contains(rank + 1), colon > text.startIndex else {
       throw IorunError(
-        .specInvalid, "'\(text)' names no rank: '\(number)' is no number of one",
+        .specInvalid, "'\(text)' names no rank: '\(number)' is not a rank's number",
         remedy: "Give JOB, or JOB:RANK such as \(text[..<colon]):0")
     }
     self.init(job: String(text[..<colon]), rank: rank)
@@ -41,7 +41,7 @@ public enum CopyPlace: Hashable, Sendable {
   /// Reads `PATH`, `JOB:PATH` or `JOB:RANK:PATH`. As with scp, what has a `/` before its first colon
   /// is a path.
   ///
-  /// - Throws: `specInvalid` for an absolute path in a rank.
+  /// - Throws: `specInvalid` for an absolute path in a rank, or one with `..`.
   public init(_ text: String) throws(IorunError) {
     guard let colon = text.firstIndex(of: ":"), !text[..<colon].contains("/"),
       colon > text.startIndex
@@ -63,6 +63,12 @@ public enum CopyPlace: Hashable, Sendable {
       throw IorunError(
         .specInvalid, "'\(path)' is absolute: only files in a rank's working folder are copied",
         remedy: "Give a path relative to the working folder, such as \(job):results/model.bin")
+    }
+    // The node refuses it, too, but nobody should have to wait for that.
+    guard !path.split(separator: "/").contains("..") else {
+      throw IorunError(
+        .specInvalid, "'\(path)' may leave the rank's working folder",
+        remedy: "Give a path without '..', relative to the working folder")
     }
     while path.hasPrefix("./") { path = path.dropFirst(2) }
     if path == "." { path = "" }

@@ -8,15 +8,28 @@ internal import IorunCrypto
 /// follows a symbolic link, because the kernel resolves each path below the open folder. Every call
 /// blocks on the disk.
 final class CopyFolder: Sendable {
+  private struct Owner {
+    var user: uid_t
+    var group: gid_t
+  }
+
   private let descriptor: Int32
+  /// Who gets what is made here; `nil` where it stays with whoever makes it.
+  private let owner: Owner?
   /// The folder's path, for messages.
   let path: String
 
-  /// Opens a folder; the way to it is trusted.
-  init(_ path: String) throws {
-    descriptor = Foundation.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    self.path = path
+  /// Opens a folder; the way to it is trusted. Where `givesAway`, what is made here belongs to the
+  /// folder's owner: a rank in a sandbox could not change what its agent's user owns.
+  init(_ path: String, givesAway: Bool = false) throws {
+    let descriptor = Foundation.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw IorunError.system("cannot open", path, errno: errno) }
+    var status = stat()
+    let isOthers =
+      givesAway && fstat(descriptor, &status) == 0 && status.st_uid != geteuid()
+    owner = isOthers ? Owner(user: status.st_uid, group: status.st_gid) : nil
+    self.descriptor = descriptor
+    self.path = path
   }
 
   deinit { close(descriptor) }
@@ -58,7 +71,13 @@ final class CopyFolder: Sendable {
     for (index, part) in parts.enumerated() {
       let parent = try open(made, O_RDONLY | O_DIRECTORY)
       let mode = index == parts.count - 1 ? mode & 0o777 | 0o700 : 0o755
-      guard mkdirat(parent.descriptor, part, mode) == 0 || errno == EEXIST else {
+      if mkdirat(parent.descriptor, part, mode) == 0 {
+        if let owner,
+          fchownat(parent.descriptor, part, owner.user, owner.group, AT_SYMLINK_NOFOLLOW) != 0
+        {
+          throw IorunError.system("cannot give away", path, errno: errno)
+        }
+      } else if errno != EEXIST {
         throw IorunError.system("cannot make the folder", path, errno: errno)
       }
       made += (made.isEmpty ? "" : "/") + part
@@ -93,6 +112,9 @@ final class CopyFolder: Sendable {
     let (parent, final) = try Self.split(path)
     let folder = try open(parent, O_RDONLY | O_DIRECTORY)
     let file = try open(Self.join(parent, name), O_RDONLY | O_NOFOLLOW)
+    if let owner, fchown(file.descriptor, owner.user, owner.group) != 0 {
+      throw IorunError.system("cannot give away", path, errno: errno)
+    }
     guard fchmod(file.descriptor, mode & 0o777) == 0,
       renameat(folder.descriptor, name, folder.descriptor, final) == 0
     else { throw IorunError.system("cannot write", path, errno: errno) }

@@ -15,6 +15,7 @@ public struct CopySink: Sendable {
 
   private let root: String
   private let target: String
+  private let givesAway: Bool
   private let progress: @Sendable (CopyProgress) -> Void
 
   /// Takes files to `target` below the folder `root`: a file goes into `target` where that is a
@@ -23,12 +24,16 @@ public struct CopySink: Sendable {
   /// - Parameters:
   ///   - root: a folder; the way to it is trusted.
   ///   - target: below it, and never outside.
+  ///   - givesAway: true where what is made belongs to the owner of `root`, not to this process's
+  ///     user.
   ///   - progress: told now and then how far it is.
   public init(
-    root: String, target: String, progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+    root: String, target: String, givesAway: Bool = false,
+    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
   ) {
     self.root = root
     self.target = target
+    self.givesAway = givesAway
     self.progress = progress
   }
 
@@ -37,7 +42,9 @@ public struct CopySink: Sendable {
   /// - Throws: `malformed` for what no honest source sends; `fileSystem`, `diskFull`; the reason where
   ///   the stream broke.
   public func run(over stream: any ByteStream) async throws -> CopyReport {
-    let folder = try await Blocking.run { [root] in try CopyFolder(root) }
+    let folder = try await Blocking.run { [root, givesAway] in
+      try CopyFolder(root, givesAway: givesAway)
+    }
     var records = CopyRecordReader(stream)
     guard case .root(let isFolder, let name) = try await records.next() else {
       throw IorunError(.malformed, "a copy begins with what it copies")

@@ -20,9 +20,9 @@ enum PeerReference {
       throw IorunError(
         .notFound,
         fitting.isEmpty
-          ? "there is no '\(reference.prefix(64))'"
-          : "'\(reference.prefix(64))' fits \(fitting.count) of them",
-        remedy: "Give an id of `iorun peers`")
+          ? "there is no node or peer '\(reference.prefix(64))'"
+          : "'\(reference.prefix(64))' names \(fitting.count) nodes or peers",
+        remedy: "Give an id of `iorun peers`, or the name of one node of `iorun nodes`")
     }
     return found
   }

@@ -207,7 +207,7 @@ extension JobDirector {
     guard live[id]?.waitsForJobs != fitsWhenIdle else { return }
     live[id]?.waitsForJobs = fitsWhenIdle
     guard fitsWhenIdle || round.offers.contains(where: \.isPlaceable) else {
-      return note("waits for nodes: none is alive", on: id)
+      return note("waits for nodes: none is alive and takes work", on: id)
     }
     let explained = round.inventory().explained(
       round.refusal(of: record), of: record.spec, by: round.owner(of: record), on: round.offers)

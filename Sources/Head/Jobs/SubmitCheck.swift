@@ -28,7 +28,9 @@ enum SubmitCheck {
     guard (1...JobLimits.nameLength).contains(spec.name.count),
       spec.name.utf8.count <= Self.longestName, isPrintable(spec.name)
     else {
-      throw refusal("name must have 1 to \(JobLimits.nameLength) characters on one line")
+      throw refusal(
+        "name must have 1 to \(JobLimits.nameLength) characters, on one line and without control "
+          + "characters")
     }
     try check(spec.gang)
     guard JobLimits.retries.contains(spec.retries) else {
@@ -65,7 +67,9 @@ enum SubmitCheck {
     case .swift(let target, let arguments): words = [target] + arguments
     }
     guard words.first?.isEmpty == false, !words.contains(where: { $0.utf8.contains(0) }) else {
-      throw refusal("the command is empty or has a zero byte")
+      throw refusal(
+        "the command is empty or has a zero byte",
+        remedy: "Say what to run, such as `iorun submit -- python3 train.py`")
     }
     guard words.reduce(0, { $0 + $1.utf8.count + 1 }) <= commandSize else {
       throw refusal("the command is longer than \(commandSize / 1024) KiB")
@@ -137,7 +141,9 @@ enum SubmitCheck {
     text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
   }
 
-  private static func refusal(_ message: String, remedy: String = "Change the spec") -> IorunError {
+  private static func refusal(
+    _ message: String, remedy: String = "Correct the spec, or the flag of that name"
+  ) -> IorunError {
     IorunError(.specInvalid, message, remedy: remedy)
   }
 }

@@ -37,7 +37,7 @@ public struct HeadProcess: Sendable {
   ///   - localOperator: the public key of the operator's client on this machine.
   ///   - localNodes: the public keys of nodes on this machine.
   ///   - options: settings.
-  /// - Throws: `addressInUse`, `identityUnusable`, `fileSystem`, `diskFull`.
+  /// - Throws: `specInvalid`, `addressInUse`, `identityUnusable`, `fileSystem`, `diskFull`.
   public init(
     stateFolder: String, listen: String, advertised: String, localOperator: [UInt8],
     localNodes: [[UInt8]], options: HeadOptions = HeadOptions(),
@@ -45,8 +45,8 @@ public struct HeadProcess: Sendable {
   ) async throws {
     guard Ticket.isAddress(listen), Ticket.isAddress(advertised) else {
       throw IorunError(
-        .addressInUse, "'\(listen)' or '\(advertised)' is not HOST:PORT",
-        remedy: "Give an address such as 0.0.0.0:7070")
+        .specInvalid, "'\(Ticket.isAddress(listen) ? advertised : listen)' is not HOST:PORT",
+        remedy: "Give an address with its port, such as 0.0.0.0:7070")
     }
     let identity = try CurveKey.loadOrCreate(at: stateFolder + "/head.key")
     // The services call agents through the system, and the system's port admits whom the services

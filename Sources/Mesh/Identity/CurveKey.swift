@@ -28,7 +28,9 @@ public struct CurveKey: Sendable {
   /// - Throws: `identityUnusable` for a secret that is not 32 bytes.
   public init(secretKey: [UInt8]) throws {
     guard secretKey.count == Self.byteCount else {
-      throw IorunError(.identityUnusable, "a Curve25519 key has 32 bytes, not \(secretKey.count)")
+      throw IorunError(
+        .identityUnusable, "a Curve25519 key has 32 bytes, not \(secretKey.count)",
+        remedy: "Restore the key's file from a backup, or join anew with an empty state folder")
     }
     self.secretKey = secretKey
     publicKey = try Self.derivePublic(secretKey)

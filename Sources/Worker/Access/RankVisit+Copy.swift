@@ -6,7 +6,9 @@ extension RankVisit {
   static func copyIn(_ path: String, _ view: RankView) -> RankVisit {
     let root = view.folder.work
     return RankVisit { stream in
-      await settle(stream) { try await CopySink(root: root, target: path).run(over: stream) }
+      await settle(stream) {
+        try await CopySink(root: root, target: path, givesAway: true).run(over: stream)
+      }
     }
   }
 

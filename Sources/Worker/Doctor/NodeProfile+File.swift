@@ -23,7 +23,9 @@ extension NodeProfile {
   /// - Throws: `fileMissing`; `specInvalid` for another key, or a number that is none.
   public init(file path: String) throws {
     guard let handle = FileHandle(forReadingAtPath: path) else {
-      throw IorunError(.fileMissing, "there is no profile '\(path)'")
+      throw IorunError(
+        .fileMissing, "there is no profile '\(path)'",
+        remedy: "Check the path; --profile none checks nothing")
     }
     defer { try? handle.close() }
     func refusal(_ cause: (any Error)? = nil) -> IorunError {

@@ -21,7 +21,7 @@ public struct NodeProcess: Sendable {
   private let networks: GangNetworks?
   private let internet: InternetAccess?
   private let credentials: NodeCredentials
-  private let admissions: Admissions
+  let admissions: Admissions
   private let prober: NodeProber
   private let paths: NodePathAgent
   let prover: ProverCore
@@ -301,14 +301,14 @@ public struct NodeProcess: Sendable {
   }
 
   private func keepConversing() async {
+    var complaint = HeadComplaint()
     while !Task.isCancelled {
       do {
         try await converse()
       } catch is CancellationError {
         break
       } catch {
-        logger.warning("the head is out of reach: \(error)")
-        // Cancelled or over: the loop's condition looks.
+        complaint.tell(error, to: logger)
         try? await Task.sleep(for: .milliseconds(500))
       }
     }
@@ -316,7 +316,7 @@ public struct NodeProcess: Sendable {
 
   /// Registers, then sends heartbeats until one fails or the head asks for a registration.
   private func converse() async throws {
-    try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(60))
+    try await endpoint.uplinkMonitor.waitUntilUp(within: .seconds(10))
     let registration = NodeRegistration(
       facts: agent.facts, leases: await agent.currentReports(),
       availability: await keeper.availability)

@@ -11,10 +11,10 @@ struct Copy: AsyncParsableCommand {
     commandName: "cp",
     abstract: "Copy files into a running rank's working folder, or out of it.",
     discussion: """
-      One side is JOB:PATH or JOB:RANK:PATH, below the rank's working folder. A file goes into
-      DESTINATION where that is a folder or ends with /, else it becomes DESTINATION. What is in a
-      folder goes into DESTINATION, which is made. Modes are kept, digests are checked, and what is
-      there already is not sent again: the same command goes on after an interruption. Symbolic
+      One side is JOB:PATH or JOB:RANK:PATH, below the rank's working folder. A file goes into \
+      DESTINATION where that is a folder or ends with /, else it becomes DESTINATION. What is in a \
+      folder goes into DESTINATION, which is made. Modes are kept, digests are checked, and what is \
+      there already is not sent again: the same command goes on after an interruption. Symbolic \
       links, devices and the like are not copied; they are named, and the exit status is 1.
 
         iorun cp config.yaml train:
@@ -82,7 +82,7 @@ struct Copy: AsyncParsableCommand {
     // With --json the report is the one object.
     if client.json { throw ExitCode(1) }
     throw IorunError(
-      .copyIncomplete, "\(report.refusalCount) of the paths were not copied",
+      .copyIncomplete, "not copied: \(report.refusalCount) of the paths, for the reasons above",
       remedy: "Mend what is named above and run the command again: what is there is not sent again")
   }
 

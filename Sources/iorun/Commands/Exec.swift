@@ -11,10 +11,11 @@ struct Exec: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a command beside a running rank, or a shell with -it.",
     discussion: """
-      The command runs in the rank's working folder, with its environment and in its network, and
-      ends with the rank at the latest, or when this command is gone. Its exit status is this one's;
-      128 + N where signal N ended it. Only the job's owner may, peers of its tenant, and operators;
-      the job's history keeps the visits of others than the owner.
+      The command runs in the rank's working folder, with its environment and in its network, and \
+      ends with the rank at the latest, or when this command is gone. Its exit status is this \
+      one's; 127 where it could not be started, 128 + N where signal N ended it. Only the job's \
+      owner may, peers of its tenant, and operators; the job's history keeps the visits of others \
+      than the owner.
 
         iorun exec train -- nvidia-smi
         iorun exec train:3 -it -- bash
@@ -75,7 +76,7 @@ struct Exec: AsyncParsableCommand {
     let session = ExecSession(stream)
     let isRaw = execution.terminal != nil && passesInput && isatty(STDIN_FILENO) == 1
     let raw = isRaw ? try RawTerminal(STDIN_FILENO) : nil
-    let listening = listen(session, isRaw: isRaw)
+    let listening = listen(session, isRaw: isRaw, hasTerminal: execution.terminal != nil)
     defer {
       for source in listening { source.cancel() }
       raw?.restore()
@@ -100,11 +101,15 @@ struct Exec: AsyncParsableCommand {
     }
   }
 
-  /// Hands signals of this process on. On a raw terminal keys are no signals; whoever ends this
-  /// process means this process.
-  private static func listen(_ session: ExecSession, isRaw: Bool) -> [any DispatchSourceSignal] {
+  /// Hands signals of this process on. On a raw terminal keys are no signals. Whoever ends this
+  /// process means this process, where the command has a terminal: a shell there ignores `SIGTERM`.
+  private static func listen(
+    _ session: ExecSession, isRaw: Bool, hasTerminal: Bool
+  ) -> [any DispatchSourceSignal] {
     let count = Interrupts()
-    return ([SIGWINCH] + (isRaw ? [] : [SIGINT, SIGTERM, SIGHUP, SIGQUIT])).map { number in
+    let keys = isRaw ? [] : [SIGINT, SIGQUIT]
+    let ends = hasTerminal ? [] : [SIGTERM, SIGHUP]
+    return ([SIGWINCH] + keys + ends).map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {

@@ -13,7 +13,8 @@ struct Join: AsyncParsableCommand {
     abstract: "Offer this machine as a node, until interrupted.",
     discussion: """
       The node only dials out: no port of this machine needs to be open. After the first time it \
-      knows its network, and `iorun join` without a ticket goes on.
+      knows its network, and `iorun join` without a ticket goes on, with the options of the last \
+      time but for those that are given anew.
       A ticket on the command line is overwritten as soon as the process runs; `iorun join -` \
       (standard input), `iorun join --ticket-file FILE` and IORUN_TICKET keep it out of `ps` and of \
       the shell's history altogether.
@@ -142,6 +143,9 @@ struct Join: AsyncParsableCommand {
       wishes.isLeaving = false
       try wishes.save(to: folder)
     }
+    if wishes.isPaused {
+      Output.writeError("paused: takes no new work until `iorun worker resume`\n")
+    }
     let line = WatchedLine()
     defer { line.end() }
     try await NodeCommand.serve(
@@ -159,7 +163,9 @@ struct Join: AsyncParsableCommand {
       stateFolder: folder, membership: membership, introduction: uplink.introduction)
     do {
       try await node.waitUntilAdmitted(within: .seconds(10))
+      try await node.checkRole()
     } catch {
+      await node.close()
       throw TicketHolder.explained(error, ticket: ticket)
     }
     try membership.save(to: folder)

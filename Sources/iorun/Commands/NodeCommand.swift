@@ -42,7 +42,10 @@ struct NodeCommand: AsyncParsableCommand {
         if let ticket {
           do {
             try await node.waitUntilAdmitted(within: .seconds(10))
+            try await node.checkRole()
           } catch {
+            // Its scratch is there already, and would outlive the process.
+            await node.close()
             throw TicketHolder.explained(error, ticket: ticket)
           }
           try membership.save(to: folder)

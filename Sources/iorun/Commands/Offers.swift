@@ -26,13 +26,12 @@ struct Offers: AsyncParsableCommand {
   @Argument(parsing: .postTerminator, help: "The command that every rank would run.")
   var command: [String] = []
 
-  func validate() throws {
-    guard (spec != nil) != !command.isEmpty else {
-      throw ValidationError("give either a SPEC.yaml or a command after --")
-    }
-  }
-
   func run() async throws {
+    guard (spec != nil) != !command.isEmpty else {
+      throw IorunError(
+        .specInvalid, spec == nil ? "nothing to run is named" : "a spec and a command are named",
+        remedy: "Give either a SPEC.yaml or a command after --")
+    }
     let source = JobSource(spec: spec, swiftProduct: nil, command: command)
     let job = try await source.submission(flags).spec
     let (offers, plan) = try await client.withHead { head in

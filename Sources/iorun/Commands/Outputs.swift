@@ -42,7 +42,13 @@ struct Outputs: AsyncParsableCommand {
   private func fetch(_ outputs: [OutputFile], into folder: String, from head: HeadConnection)
     async throws
   {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw IorunError(
+        .fileSystem, "cannot make the folder \(folder)", remedy: "Choose another with --to",
+        cause: error)
+    }
     let byRank = Dictionary(grouping: outputs, by: \.rank)
     let downloader = ContentDownloader(from: head.content)
     for (rank, files) in byRank.sorted(by: { $0.key < $1.key }) {

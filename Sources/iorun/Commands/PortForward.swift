@@ -9,10 +9,10 @@ struct PortForward: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Reach ports of a running rank from this machine.",
     discussion: """
-      Connections to LOCAL on this machine lead to REMOTE on the rank's loopback, or at its address in
-      its gang's network, until Ctrl-C or the rank's end. The node needs no open port. Only the job's
-      owner may, peers of its tenant, and operators; the job's history keeps the visits of others
-      than the owner.
+      Connections to LOCAL on this machine lead to REMOTE on the rank's loopback, or at its address \
+      in its gang's network, until Ctrl-C or the rank's end. The node needs no open port. Only the \
+      job's owner may, peers of its tenant, and operators; the job's history keeps the visits of \
+      others than the owner.
 
         iorun port-forward notebook 8888
         iorun port-forward serve:1 9000:8000 9001:8001

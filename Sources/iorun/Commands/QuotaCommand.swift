@@ -59,7 +59,9 @@ struct QuotaCommand: AsyncParsableCommand {
       var nominal = ResourceSet(milliCPUs: Int((cpus * 1000).rounded()), gpus: gpus)
       if let memory {
         guard let bytes = Bytes(memory) else {
-          throw ValidationError("--memory takes an amount such as 64GiB")
+          throw IorunError(
+            .specInvalid, "--memory: '\(memory)' is not allowed",
+            remedy: "Give an amount such as 64GiB")
         }
         nominal.memory = bytes
       }

@@ -38,14 +38,14 @@ struct Submit: AsyncParsableCommand {
   @Flag(help: "Only show where the job would run now.")
   var plan = false
 
-  func validate() throws {
-    guard (spec != nil) != (swiftProduct != nil || !command.isEmpty) else {
-      throw ValidationError(
-        "give either a SPEC.yaml, a --swift-product, or a command after --")
-    }
-  }
-
   func run() async throws {
+    // Not in `validate`, which comes before an unknown option is told: its value looks like a spec.
+    guard (spec != nil) != (swiftProduct != nil || !command.isEmpty) else {
+      throw IorunError(
+        .specInvalid,
+        spec == nil ? "nothing to run is named" : "a spec and something else to run are named",
+        remedy: "Give either a SPEC.yaml, a --swift-product, or a command after --")
+    }
     let submission = try await submission()
     if plan { return try await showPlan(submission.spec) }
     let isJSON = client.json

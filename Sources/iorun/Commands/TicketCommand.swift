@@ -39,12 +39,14 @@ struct TicketCommand: AsyncParsableCommand {
 
     func run() async throws {
       guard let seconds = TimeSpan.seconds(lifetime) else {
-        throw ValidationError("--lifetime: \(TimeSpan.allowed)")
+        throw IorunError(
+          .specInvalid, "--lifetime: '\(lifetime)' is no time", remedy: TimeSpan.allowed)
       }
       var labels: [String: String] = [:]
       for label in peerLabels {
         guard let split = label.firstIndex(of: "="), split > label.startIndex else {
-          throw ValidationError("--peer-label takes KEY=VALUE")
+          throw IorunError(
+            .specInvalid, "--peer-label: '\(label)' is not allowed", remedy: "Give KEY=VALUE")
         }
         labels[String(label[..<split])] = String(label[label.index(after: split)...])
       }

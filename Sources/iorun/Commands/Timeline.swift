@@ -7,7 +7,10 @@ internal import IorunCore
 /// `iorun timeline`: which task ran where, from when to when.
 struct Timeline: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write what tasks ran where and when, for chrome://tracing or ui.perfetto.dev.")
+    abstract: """
+      Write what tasks of programs that run now ran where and when, for chrome://tracing or \
+      ui.perfetto.dev.
+      """)
 
   @OptionGroup var client: ClientOptions
 

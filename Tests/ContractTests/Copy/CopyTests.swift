@@ -41,13 +41,14 @@ private final class Folders: Sendable {
   }
 
   /// Copies, and returns what the source and the sink say of it.
-  func copy(_ path: String = "", to target: String = "", cutAfter: Int? = nil) async throws
-    -> (source: CopyReport, sink: CopyReport)
-  {
+  func copy(
+    _ path: String = "", to target: String = "", givesAway: Bool = false, cutAfter: Int? = nil
+  ) async throws -> (source: CopyReport, sink: CopyReport) {
     let (there, here) = PipeStream.pair(cutAfter: cutAfter)
     async let sent = send(path, over: there)
     do {
-      let taken = try await CopySink(root: sink, target: target).run(over: here)
+      let taken = try await CopySink(root: sink, target: target, givesAway: givesAway)
+        .run(over: here)
       return (try await sent, taken)
     } catch {
       here.reset(IorunError(.cancelled, "the sink gave up"))
@@ -94,6 +95,21 @@ struct CopyTests {
     #expect(folders.mode("into/here/a/b/run.sh") == 0o755)
     #expect(folders.read("into/here/many/299") == Array("299".utf8))
     #expect(folders.partials.isEmpty)
+  }
+
+  @Test(
+    "that gives away leaves what it makes to the folder's owner",
+    .enabled(if: geteuid() == 0, "giving files away needs root: SKIPPED"), arguments: [false, true])
+  func owner(givesAway: Bool) async throws {
+    let folders = try Folders()
+    try folders.write([1, 2, 3], "in/file")
+    try #require(chown(folders.sink, 4321, 4321) == 0)
+    _ = try await folders.copy(to: "made", givesAway: givesAway)
+    for path in ["made", "made/in", "made/in/file"] {
+      let found = try FileManager.default.attributesOfItem(atPath: folders.sink + "/" + path)
+      let owner = (found[.ownerAccountID] as? NSNumber)?.uint32Value
+      #expect(owner == (givesAway ? 4321 : 0), "\(path)")
+    }
   }
 
   @Test("of one file goes into a folder, or becomes what it is called")

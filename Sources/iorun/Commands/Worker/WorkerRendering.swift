@@ -75,7 +75,7 @@ enum WorkerRendering {
       wishes.maximumCelsius.map { "works below \($0) °C" },
       wishes.endsWork ? "a passed limit ends what runs, after a minute" : nil,
     ].compactMap { $0 }
-    return parts.isEmpty ? "no limits\n" : parts.map { $0 + "\n" }.joined()
+    return parts.isEmpty ? "may work at any time\n" : parts.map { $0 + "\n" }.joined()
   }
 
   /// One line, for whoever watches `iorun join`.
