@@ -84,8 +84,11 @@ let package = Package(
     // Paths: the way from here to a peer behind any NAT.
     .target(name: "CPath", path: "Sources/Path/CPath"),
     .target(
-      name: "IorunPath", dependencies: ["IorunCore", "IorunCrypto", "CPath", "CShim"],
-      path: "Sources/Path", exclude: ["CPath"], swiftSettings: settings),
+      name: "CSCTP", dependencies: ["COpenSSL"], path: "Sources/Path/CSCTP",
+      linkerSettings: [.linkedLibrary("usrsctp"), .linkedLibrary("crypto")]),
+    .target(
+      name: "IorunPath", dependencies: ["IorunCore", "IorunCrypto", "CPath", "CSCTP", "CShim"],
+      path: "Sources/Path", exclude: ["CPath", "CSCTP"], swiftSettings: settings),
 
     // Floor 3: the encrypted mesh.
     .target(
@@ -186,7 +189,9 @@ let package = Package(
     .target(name: "CPathBench", path: "Benchmarks/Path/CPathBench"),
     .executableTarget(
       name: "iorun-path-bench",
-      dependencies: ["IorunCore", "IorunPath", "CPath", "CPathBench", argumentParser],
+      dependencies: [
+        "IorunCore", "IorunCrypto", "IorunPath", "CPath", "CPathBench", argumentParser,
+      ],
       path: "Benchmarks/Path", exclude: ["CPathBench"], swiftSettings: settings),
 
     .executableTarget(

@@ -6,7 +6,7 @@ import sys
 
 FLOORS = [
     {"CZeroMQ", "CProtobufC", "COpenSSL", "CCrypto", "CWire", "CShim", "CTunnel", "CPath", "CPoW",
-     "CSandbox"},
+     "CSCTP", "CSandbox"},
     {"IorunCore"},
     {"IorunCrypto"},
     {"IorunWire", "IorunContent", "IorunScheduler", "IorunPoW", "IorunTunnel",
@@ -18,9 +18,10 @@ FLOORS = [
     {"IorunLocal"},
     {"iorun"},
 ]
-# Steps inside a floor: CWire is generated code over the library's header, CTunnel and CCrypto C over
-# OpenSSL's.
-ALLOWED = {("CWire", "CProtobufC"), ("CTunnel", "COpenSSL"), ("CCrypto", "COpenSSL")}
+# Steps inside a floor: CWire is generated code over the library's header, CTunnel, CCrypto and CSCTP C
+# over OpenSSL's.
+ALLOWED = {("CWire", "CProtobufC"), ("CTunnel", "COpenSSL"), ("CCrypto", "COpenSSL"),
+           ("CSCTP", "COpenSSL")}
 
 
 def main() -> int:

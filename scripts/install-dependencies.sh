@@ -3,7 +3,7 @@
 # that only the tests and the code generator need.
 set -eu
 
-packages="libzmq3-dev libprotobuf-c-dev libssl-dev libsqlite3-dev"
+packages="libzmq3-dev libprotobuf-c-dev libssl-dev libsqlite3-dev libusrsctp-dev"
 if [ "${1:-}" = "--test" ]; then
   packages="$packages protobuf-c-compiler iproute2 nftables python3-venv wireguard-go wireguard-tools"
   packages="$packages bubblewrap crun runc gocryptfs fuse3 e2fsprogs curl"

@@ -12,7 +12,7 @@ import Synchronization
 struct PathBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "iorun-path-bench",
-    abstract: "Measure a relay beside a splice of two TCP connections, on loopback.")
+    abstract: "Measure a relay beside a splice of TCP, and a stream over datagrams beside TCP.")
 
   @Option(help: "Seconds for each measurement.")
   var seconds = 3.0
@@ -28,6 +28,8 @@ struct PathBench: ParsableCommand {
     let world = try RelayWorld()
     let relay = try world.throughput(seconds: seconds, size: size)
     let trips = world.roundTrips()
+    let session = try SessionStream.measure(seconds: seconds)
+    let share = session.carriedBytesPerSecond / session.plainBytesPerSecond
     let ratio = relay.bytesPerCPUSecond / splice.bytesPerCPUSecond
     if json {
       print(
@@ -35,7 +37,10 @@ struct PathBench: ParsableCommand {
         {"splice_bytes_per_cpu_second":\(Int(splice.bytesPerCPUSecond)),\
         "relay_bytes_per_cpu_second":\(Int(relay.bytesPerCPUSecond)),"relay_to_splice":\(ratio),\
         "datagram_bytes":\(size),"direct_round_trip_microseconds":\(trips.direct),\
-        "relay_round_trip_microseconds":\(trips.relay)}
+        "relay_round_trip_microseconds":\(trips.relay),\
+        "tcp_bytes_per_second":\(Int(session.plainBytesPerSecond)),\
+        "session_bytes_per_second":\(Int(session.carriedBytesPerSecond)),\
+        "session_to_tcp":\(share)}
         """)
     } else {
       print("splice of two TCP connections  \(gigabytes(splice)) GB per second of CPU")
@@ -43,8 +48,13 @@ struct PathBench: ParsableCommand {
       print("relay / splice                 \((ratio * 100).rounded() / 100)")
       print("round trip direct              \(trips.direct.rounded()) us (median)")
       print("round trip by the relay        \(trips.relay.rounded()) us (median)")
+      print("a plain TCP stream             \(megabytes(session.plainBytesPerSecond)) MB/s")
+      print("a session's over datagrams     \(megabytes(session.carriedBytesPerSecond)) MB/s")
+      print("session / TCP                  \((share * 1000).rounded() / 1000)")
     }
   }
+
+  private func megabytes(_ bytesPerSecond: Double) -> Int { Int((bytesPerSecond / 1e6).rounded()) }
 
   private func gigabytes(_ flow: Flow) -> Double {
     (flow.bytesPerCPUSecond / 1e7).rounded() / 100

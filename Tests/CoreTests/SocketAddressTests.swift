@@ -39,4 +39,20 @@ struct SocketAddressTests {
     #expect(try #require(SocketAddress("224.0.0.1:1")).isUnusable)
     #expect(try #require(SocketAddress("1.2.3.4:0")).isUnusable)
   }
+
+  @Test("that stand for peers are of loopback, the same for one peer, and known as such")
+  func standIns() {
+    let (one, other) = (PeerID(high: 1, low: .max), PeerID(high: 1, low: 0))
+    #expect(SocketAddress.standIn(for: one).host == "127.127.255.255")
+    #expect(SocketAddress.standIn(for: other).host == "127.64.0.0")
+    for peer in [one, other] {
+      let address = SocketAddress.standIn(for: peer)
+      #expect(address.isLoopback && address.port == 0)
+      #expect(SocketAddress.isStandIn(address.host.utf8))
+    }
+    for text in ["127.0.0.1", "127.63.255.255", "127.128.0.1", "128.64.0.1", "127.", "", "127.x.1"]
+    {
+      #expect(!SocketAddress.isStandIn(text.utf8), "\(text)")
+    }
+  }
 }

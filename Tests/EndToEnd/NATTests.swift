@@ -76,7 +76,7 @@ extension RealProcesses {
 
     @Test(
       .timeLimit(.minutes(4)), arguments: [("full-cone", "symmetric"), ("udp-blocked", "linux")])
-    func `ranks behind two routers call each other's actors, in sessions that the head carries`(
+    func `ranks behind two routers call each other's actors`(
       _ a: String, _ b: String
     ) async throws {
       try await TestNetwork.with(nodes: 0) { network in

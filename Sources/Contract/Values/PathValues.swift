@@ -105,7 +105,7 @@ public struct PathOffer: Hashable, Sendable, Codable {
 public struct PathSummary: Hashable, Sendable, Codable {
   /// The peer.
   public var peer: PeerID
-  /// What it is for: `ping`, or the gang whose tunnel it carries.
+  /// What it is for: `ping`, `session`, or the gang whose tunnel it carries.
   public var purpose: String
   /// True for a direct way, false for a relay, `nil` for none.
   public var isDirect: Bool?
@@ -155,15 +155,18 @@ public struct LinkOffer: Hashable, Sendable, Codable {
   public var end: LinkEnd
   /// True at the end that dials first.
   public var dials: Bool
+  /// How a path of datagrams is found to it, where one of the two has asked for one.
+  public var path: PathOffer?
 
   /// The most links of a node.
   public static let limit = 256
 
   /// Describes an offer.
-  public init(peer: PeerID, end: LinkEnd, dials: Bool) {
+  public init(peer: PeerID, end: LinkEnd, dials: Bool, path: PathOffer? = nil) {
     self.peer = peer
     self.end = end
     self.dials = dials
+    self.path = path
   }
 }
 
@@ -177,13 +180,16 @@ public struct PathReport: Hashable, Sendable, Codable {
   public var paths: [PathSummary]
   /// Where it takes links; `nil`: nowhere.
   public var link: LinkEnd?
+  /// The nodes to which it has no way by TCP and wants a path of datagrams.
+  public var seeks: [PeerID]?
 
   /// Describes a report.
   public init(
     end: PathEnd, relayRoundTripsMilliseconds: [String: Double], paths: [PathSummary],
-    link: LinkEnd? = nil
+    link: LinkEnd? = nil, seeks: [PeerID]? = nil
   ) {
     self.link = link
+    self.seeks = seeks
     self.end = end
     self.relayRoundTripsMilliseconds = relayRoundTripsMilliseconds
     self.paths = paths

@@ -29,6 +29,8 @@ actor RendezvousDesk: RendezvousService {
   private var book: RelayBook
   private var reports: [PeerID: Report] = [:]
   private var meetings: [RelayBook.Pair: Duration] = [:]
+  /// Pairs of nodes whose sessions go by datagrams, and when one of the two last asked for that.
+  private var sessions: [RelayBook.Pair: Duration] = [:]
   private var ownBytes: (@Sendable () -> [UInt32: UInt64])?
 
   init(
@@ -70,7 +72,9 @@ actor RendezvousDesk: RendezvousService {
       path.purpose.utf8.count <= 128 && path.address?.utf8.count ?? 0 <= 64
         && path.roundTripMilliseconds?.isFinite ?? true
     }
-    guard report.paths.count <= PathSummary.limit, isBounded else {
+    guard report.paths.count <= PathSummary.limit, isBounded,
+      report.seeks?.count ?? 0 <= LinkOffer.limit
+    else {
       throw IorunError(.malformed, "a node's report of its paths is out of bounds")
     }
     // Only nodes are looked for, so only theirs is kept; the directory bounds how many there are.
@@ -90,22 +94,43 @@ actor RendezvousDesk: RendezvousService {
         }), of: caller)
     // All that take part in runtime jobs have business with each other.
     let members = await cluster.memberPeers
-    return links(
+    return try links(
       of: caller, members: members, gangs: await director.gangMates(of: caller))
   }
 
   /// The nodes that share a runtime job or a gang with one.
   private func links(
     of node: PeerID, members: Set<PeerID>, gangs: Set<PeerID>
-  ) -> [LinkOffer] {
+  ) throws -> [LinkOffer] {
     let now = clock.elapsed()
     let mates = (members.contains(node) ? members : []).union(gangs).subtracting([node])
-    return mates.sorted().prefix(LinkOffer.limit).compactMap { mate in
+    let seeks = Set(reports[node]?.report.seeks ?? [])
+    return try mates.sorted().prefix(LinkOffer.limit).compactMap { mate in
       guard let kept = reports[mate], now - kept.heardAt < Self.reportLife,
         let link = kept.report.link
       else { return nil }
-      return LinkOffer(peer: mate, end: link, dials: node < mate)
+      let isSought = seeks.contains(mate) || kept.report.seeks?.contains(node) ?? false
+      return LinkOffer(
+        peer: mate, end: link, dials: node < mate,
+        path: isSought ? try path(from: node, to: mate, kept.report, now) : nil)
     }
+  }
+
+  /// What a node is told of another one to find a path of datagrams to it.
+  private func path(
+    from node: PeerID, to mate: PeerID, _ report: PathReport, _ now: Duration
+  ) throws -> PathOffer {
+    let pair = RelayBook.Pair("session", node, mate)
+    sessions[pair] = now
+    let own = reports[node]?.report.relayRoundTripsMilliseconds ?? [:]
+    let given = try book.relay(of: pair, own, report.relayRoundTripsMilliseconds, head: head)
+      .flatMap {
+        try book.pass(pair, for: node, relay: $0, unixSeconds: UInt64(max(0, clock.now())))
+      }
+    return PathOffer(
+      peer: mate, name: mate.short, end: report.end, relay: given?.pass,
+      relayPort: given?.relay.port ?? 0,
+      relayStreamPort: given?.relay.registration.streamPort ?? 0, isCaller: node == pair.lower)
   }
 
   func meet(
@@ -224,8 +249,10 @@ actor RendezvousDesk: RendezvousService {
     if let ownBytes { book.count(ownBytes()) }
     let now = clock.elapsed()
     reports = reports.filter { now - $0.value.heardAt < Self.reportLife * 10 }
+    sessions = sessions.filter { now - $0.value < Self.reportLife * 2 }
     book.sweep(now: now) { pair in
-      gangs.contains(pair.purpose) || meetings[pair].map { now - $0 < Self.meetingLife } ?? false
+      gangs.contains(pair.purpose) || sessions[pair] != nil
+        || meetings[pair].map { now - $0 < Self.meetingLife } ?? false
     }
   }
 }

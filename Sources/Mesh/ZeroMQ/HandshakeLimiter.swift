@@ -1,9 +1,12 @@
+internal import IorunCore
+
 /// How often a key and an address may open connections: token buckets, generous to a process that is
 /// restarted again and again and to a script that runs a command after the other, and closed to whoever
 /// makes handshakes for their own sake. A pure value.
 ///
 /// Loopback and Unix sockets have no bound: all that is local shares them, and a script there may run
-/// a command of the same key many times a second. What a
+/// a command of the same key many times a second. Addresses that stand for peers
+/// (`SocketAddress.standIn`) are no local ones: who comes from there is as far away as any. What a
 /// handshake costs before this looks (0.8 ms of libzmq's thread) is for a packet filter to bound.
 struct HandshakeLimiter: Sendable {
   typealias Rate = TokenBucket.Rate
@@ -30,8 +33,10 @@ struct HandshakeLimiter: Sendable {
 
   /// True for loopback and Unix sockets; `address` is the IP address as text, empty for the latter.
   static func isLocal(_ address: [UInt8]) -> Bool {
-    address.isEmpty || address.starts(with: Array("127.".utf8))
-      || address == Array("::1".utf8) || address.starts(with: Array("::ffff:127.".utf8))
+    if address.isEmpty || address == Array("::1".utf8) { return true }
+    let mapped = Array("::ffff:".utf8)
+    let bare = address.starts(with: mapped) ? address.dropFirst(mapped.count) : address[...]
+    return bare.starts(with: Array("127.".utf8)) && !SocketAddress.isStandIn(bare)
   }
 
   /// Counts a handshake; false where it is one too many. `key` is `nil` for a key that nobody admits,

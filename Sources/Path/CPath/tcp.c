@@ -32,6 +32,10 @@ int iorun_tcp_bound(int is_v6, uint16_t port) {
   return bound(is_v6 ? AF_INET6 : AF_INET, &any, 1);
 }
 
+int iorun_tcp_bound_at(const struct iorun_path_address *address) {
+  return bound(address->length == 4 ? AF_INET : AF_INET6, address, 0);
+}
+
 int iorun_tcp_connect(int fd, const struct iorun_path_address *to, int ttl) {
   int family = to->length == 4 ? AF_INET : AF_INET6;
   if (ttl > 0) {

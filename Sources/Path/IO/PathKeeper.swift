@@ -54,6 +54,7 @@ public actor PathKeeper {
   public nonisolated let publicKey: [UInt8]
   nonisolated let channel: any DatagramChannel
   let key: X25519
+  nonisolated let associations = AssociationTable()
   private let settings: PathMachine.Settings
   var peers: [String: Held] = [:]
   private var byName: [[UInt8]: String] = [:]
@@ -82,7 +83,10 @@ public actor PathKeeper {
     let (stream, input) = AsyncStream.makeStream(
       of: (bytes: [UInt8], from: SocketAddress).self,
       bufferingPolicy: .bufferingNewest(Self.backlog))
-    channel.onDatagram { input.yield(($0, $1)) }
+    channel.onDatagram { [associations] bytes, from in
+      // Beside the search, which would hold them up.
+      if !associations.take(bytes) { input.yield((bytes, from)) }
+    }
     reader = Task { [weak self] in
       for await datagram in stream { await self?.receive(datagram.bytes, from: datagram.from) }
     }

@@ -10,8 +10,15 @@ public final class UDPSocket: DatagramChannel {
   public let port: UInt16
   private let descriptor: Int32
   private let stopSignal: Int32
-  private let handler = Mutex<(@Sendable ([UInt8], SocketAddress) -> Void)?>(nil)
+  private let receiver = Mutex(Receiver())
   private let isClosed = Mutex(false)
+
+  /// Who takes what comes in. A struct, because a closure that is a generic type's value itself is
+  /// wrapped once more each time that it is read, and then written back so (Swift 6.3): after a million
+  /// datagrams each call went through a million wrappers.
+  private struct Receiver {
+    var take: (@Sendable ([UInt8], SocketAddress) -> Void)?
+  }
 
   /// Opens the socket.
   ///
@@ -31,7 +38,7 @@ public final class UDPSocket: DatagramChannel {
     let thread = Thread { [weak self, descriptor, stopSignal] in
       Self.receive(descriptor, stopSignal) { bytes, from in
         guard let self else { return }
-        self.handler.withLock({ $0 })?(bytes, from)
+        self.receiver.withLock({ $0.take })?(bytes, from)
       }
     }
     thread.name = "path-udp"
@@ -52,7 +59,7 @@ public final class UDPSocket: DatagramChannel {
 
   /// Sets who takes what comes in; see `DatagramChannel`.
   public func onDatagram(_ handler: (@Sendable ([UInt8], SocketAddress) -> Void)?) {
-    self.handler.withLock { $0 = handler }
+    receiver.withLock { $0.take = handler }
   }
 
   /// Datagrams that do not fit the way are refused from now on instead of cut into pieces.

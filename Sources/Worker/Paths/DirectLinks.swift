@@ -6,23 +6,39 @@ internal import IorunPath
 internal import Logging
 
 /// Links of this node to other nodes, beside the one to the head: sessions between agents then pass
-/// nobody else. Made where a TCP connection can be had; the head carries what is left.
+/// nobody else. Over TCP where a connection can be had, else over a path of datagrams, straight or by a
+/// relay; the head carries what is left.
 actor DirectLinks {
   /// How long a peer's address has to take a connection.
   static let patience = Duration.milliseconds(1500)
   /// After so long the end that was to wait tries as well: its peer may be behind a router.
-  static let turn = Duration.seconds(15)
+  static let turn = Duration.seconds(5)
+  /// How long a connection that can be had has to become a link: somebody else may live there.
+  static let linkPatience = Duration.seconds(8)
+  /// After so long on a link by TCP the path of datagrams is given up.
+  static let settled = Duration.seconds(10)
   /// How often an end tries that found no way.
   static let tryEvery = Duration.seconds(60)
   /// So long after a peer was named its link is being made, and no way yet that could be reported.
   static let making = Duration.seconds(3)
+  /// The same where a path of datagrams is looked for.
+  static let seeking = Duration.seconds(30)
+
+  private enum Dialled { case tcp, bridge }
 
   private struct Known {
     var offer: LinkOffer
+    /// What the head last said of a path of datagrams.
+    var path: PathOffer?
     var since: ContinuousClock.Instant
     var triedAt: ContinuousClock.Instant?
-    var isDialled = false
-    var isDirect = false
+    var dialled: Dialled?
+    /// A link of the peer's own is up.
+    var isLinked = false
+    /// TCP has found no way.
+    var seeks = false
+    /// Since when a link goes by TCP although a path of datagrams is there.
+    var plainSince: ContinuousClock.Instant?
   }
 
   private let endpoint: ZeroMQEndpoint
@@ -33,6 +49,7 @@ actor DirectLinks {
   private let credentials: LinkCredentials
   private var listener: LinkListener?
   private var known: [PeerID: Known] = [:]
+  private var paths: SessionPaths?
 
   /// - Parameters:
   ///   - credentials: what this node shows to others and how it checks theirs, given the public keys
@@ -51,6 +68,9 @@ actor DirectLinks {
     self.logger = logger
     self.now = now
   }
+
+  /// Where TCP finds no way, these are to.
+  func attach(_ paths: SessionPaths) { self.paths = paths }
 
   /// This node's end, with its listener opened; `nil` where there can be none.
   func end() async -> LinkEnd? {
@@ -90,55 +110,123 @@ actor DirectLinks {
       known[peer] = nil
       endpoint.hangUp(peer)
       endpoint.endLinks(to: peer)
+      await paths?.end(peer)
     }
     let now = self.now()
     for offer in wanted {
-      if known[offer.peer]?.offer != offer {
+      var bare = offer
+      bare.path = nil
+      if known[offer.peer]?.offer != bare {
+        let old = known[offer.peer]
         known[offer.peer] = Known(
-          offer: offer, since: known[offer.peer]?.since ?? now,
-          isDialled: known[offer.peer]?.isDialled ?? false)
+          offer: bare, since: old?.since ?? now, dialled: old?.dialled,
+          seeks: old?.seeks ?? false)
       }
+      // Said anew each time: passes end.
+      known[offer.peer]?.path = offer.path
     }
+    await tend()
+  }
+
+  /// Looks after the links: makes those that are missing.
+  func tend() async {
+    let now = self.now()
     for peer in known.keys { await look(peer, now) }
   }
+
+  /// The nodes to which a path of datagrams is wanted.
+  var seeks: [PeerID] { known.values.filter(\.seeks).map(\.offer.peer).sorted() }
 
   /// The links as ways to be reported, as they are now.
   func summaries() async -> [PathSummary] {
     let now = self.now()
-    for peer in known.keys { await note(peer) }
-    return known.compactMap { peer, known in
-      guard known.isDirect || now - known.since > Self.making else { return nil }
-      return PathSummary(
-        peer: peer, purpose: "session", isDirect: known.isDirect, roundTripMilliseconds: nil,
-        address: nil)
+    var all: [PathSummary] = []
+    for (peer, entry) in known {
+      await note(peer)
+      let isLinked = known[peer]?.isLinked ?? false
+      guard isLinked || now - entry.since > Self.making else { continue }
+      if isLinked, let standing = await paths?.standing(peer), standing.isCarrying {
+        all.append(PathSummary(peer, purpose: "session", standing.path))
+      } else {
+        all.append(
+          PathSummary(
+            peer: peer, purpose: "session", isDirect: isLinked, roundTripMilliseconds: nil,
+            address: nil))
+      }
     }
+    return all
   }
 
   /// True while links are being made: they are worth a look soon.
   var areBeingMade: Bool {
     let now = self.now()
-    return known.values.contains { !$0.isDirect && now - $0.since <= Self.making }
+    return known.values.contains {
+      !$0.isLinked && now - $0.since <= ($0.seeks ? Self.seeking : Self.making)
+    }
   }
 
   private func note(_ peer: PeerID) async {
-    let isDirect = (try? await endpoint.isDirect(to: peer)) ?? false
-    known[peer]?.isDirect = isDirect
+    let isLinked = (try? await endpoint.isDirect(to: peer)) ?? false
+    known[peer]?.isLinked = isLinked
   }
 
   private func look(_ peer: PeerID, _ now: ContinuousClock.Instant) async {
     await note(peer)
-    guard let entry = known[peer], !entry.isDirect,
-      entry.offer.dials || now - entry.since > Self.turn,
+    guard let entry = known[peer] else { return }
+    if !entry.isLinked { await tryTCP(entry, now) }
+    guard let paths, let entry = known[peer], entry.seeks else { return }
+    if entry.isLinked, await paths.standing(peer)?.isCarrying != true {
+      return await settle(entry, now, paths)
+    }
+    known[peer]?.plainSince = nil
+    if let offer = entry.path, let port { await paths.keep(peer, offer, port: port) }
+    guard !entry.isLinked, entry.offer.dials, entry.dialled != .bridge, known[peer] != nil,
+      entry.dialled == nil || entry.triedAt.map({ now - $0 > Self.linkPatience }) ?? true,
+      let standing = await paths.standing(peer), standing.path.route != nil
+    else { return }
+    dial(entry, "\(standing.bridge)", .bridge)
+  }
+
+  /// Dials where a TCP connection can be had, when it is time.
+  private func tryTCP(_ entry: Known, _ now: ContinuousClock.Instant) async {
+    let peer = entry.offer.peer
+    if let triedAt = entry.triedAt, entry.dialled == .tcp, now - triedAt > Self.linkPatience {
+      known[peer]?.seeks = true
+    }
+    guard entry.offer.dials || now - entry.since > Self.turn,
       entry.triedAt.map({ now - $0 > Self.tryEvery }) ?? true
     else { return }
     known[peer]?.triedAt = now
-    if entry.isDialled { endpoint.hangUp(peer) }
+    if entry.dialled == .tcp { endpoint.hangUp(peer) }
     let addresses = entry.offer.end.addresses
     let found = try? await Blocking.run {
       addresses.first { TCPReach.connects(to: $0, within: Self.patience) }
     }
-    guard let address = found ?? nil, known[peer] != nil else { return }
-    known[peer]?.isDialled = true
+    guard let address = found ?? nil else {
+      known[peer]?.seeks = true
+      return
+    }
+    dial(entry, "\(address)", .tcp)
+  }
+
+  /// A link goes by TCP: after a while the path of datagrams is not kept beside it.
+  private func settle(
+    _ entry: Known, _ now: ContinuousClock.Instant, _ paths: SessionPaths
+  ) async {
+    let peer = entry.offer.peer
+    guard let since = entry.plainSince else {
+      known[peer]?.plainSince = now
+      return
+    }
+    guard now - since > Self.settled else { return }
+    known[peer]?.seeks = false
+    known[peer]?.plainSince = nil
+    await paths.end(peer)
+  }
+
+  private func dial(_ entry: Known, _ address: String, _ way: Dialled) {
+    guard known[entry.offer.peer] != nil else { return }
+    known[entry.offer.peer]?.dialled = way
     endpoint.dial(
       MeshUplink(
         address: "tcp://\(address)", key: entry.offer.end.key, credentials: credentials))

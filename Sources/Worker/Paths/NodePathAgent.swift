@@ -26,6 +26,7 @@ actor NodePathAgent: PathDeskService {
   private let rendezvous: Rendezvous
   private let logger: Logger
   private let links: DirectLinks
+  private let sessions: SessionPaths
   private let socket: UDPSocket
   private let place: PathPlace
   private var relays: [RelayOffer] = []
@@ -50,11 +51,13 @@ actor NodePathAgent: PathDeskService {
     socket = try UDPSocket()
     place = PathPlace(
       keeper: PathKeeper(channel: socket, key: try X25519()), headAddress: headAddress)
+    sessions = SessionPaths(place: place, logger: logger)
   }
 
   /// Looks, asks and reports until the task is cancelled.
   func run() async {
     await place.keeper.start()
+    await links.attach(sessions)
     while !Task.isCancelled {
       await look()
       let pause = await links.areBeingMade ? Self.lookSoon : Self.lookEvery
@@ -120,9 +123,12 @@ actor NodePathAgent: PathDeskService {
         await place.gather(relays)
         gatheredAt = now
       }
+      await links.tend()
+      let seeks = await links.seeks
       let report = PathReport(
         end: await place.end, relayRoundTripsMilliseconds: await place.roundTrips,
-        paths: Array(await summaries().prefix(PathSummary.limit)), link: await links.end())
+        paths: Array(await summaries().prefix(PathSummary.limit)), link: await links.end(),
+        seeks: seeks.isEmpty ? nil : seeks)
       if let told, told.report.saysTheSame(as: report), now - told.at < Self.reportEvery { return }
       let offers = try await rendezvous.report(report)
       told = (report, now)
@@ -178,7 +184,8 @@ extension PathReport {
           return path
         })
     }
-    return end == other.end && link == other.link && essence(paths) == essence(other.paths)
+    return end == other.end && link == other.link && seeks == other.seeks
+      && essence(paths) == essence(other.paths)
       && Set(relayRoundTripsMilliseconds.keys) == Set(other.relayRoundTripsMilliseconds.keys)
   }
 }

@@ -4,7 +4,13 @@ internal import Synchronization
 /// The word that somebody wants the machine, on its way to whoever has it: a solver, or a table that
 /// waits. It may come on any thread, before there is either, and more than once.
 final class GivingWay: Sendable {
-  private let state = Mutex<(leave: (@Sendable () -> Void)?, isWanted: Bool)>((nil, false))
+  // A struct: a closure in a tuple that is a generic type's value is wrapped once more at each look.
+  private struct State {
+    var leave: (@Sendable () -> Void)?
+    var isWanted = false
+  }
+
+  private let state = Mutex(State())
 
   /// True once the machine was wanted.
   var isWanted: Bool { state.withLock { $0.isWanted } }

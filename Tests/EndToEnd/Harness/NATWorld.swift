@@ -112,17 +112,20 @@ struct NATWorld {
     return relay
   }
 
-  /// A ticket of a role.
-  func ticket(_ role: String) async throws -> String {
-    let result = try await iorun("ticket", "create", "--role", role, in: "head")
+  /// A ticket of a role; `owner`: whose its holder is.
+  func ticket(_ role: String, owner: String? = nil) async throws -> String {
+    let flags = owner.map { ["--owner", $0] } ?? []
+    let result = try await start(
+      ["ticket", "create", "--role", role] + flags, in: "head"
+    ).finish(within: .seconds(40))
     return try #require(result.lines.last, "\(result)")
   }
 
   /// Joins a machine as a node of its own name, and waits until the head knows where it is.
-  func join(_ place: String, cpus: Int = 4) async throws {
+  func join(_ place: String, cpus: Int = 4, owner: String? = nil) async throws {
     let node = try start(
       ["join", "-", "--name", place, "--cpus", "\(cpus)"], in: place, state: "node-\(place)",
-      input: try await ticket("supplier"))
+      input: try await ticket("supplier", owner: owner))
     try await eventually("\(place) has said where it is") {
       let status = try await iorun("status", "--json", in: "head").json()
       let known = (status["paths"] as? [[String: Any]] ?? []).filter {
@@ -134,6 +137,19 @@ struct NATWorld {
     } detail: {
       node.errors
     }
+  }
+
+  /// How many bytes have passed the head's wire, both ways.
+  func bytesAtHead() async throws -> Int {
+    let result = try await RunningCommand(
+      "/usr/bin/env", ["ip", "-n", name("head"), "-s", "-j", "link", "show", "dev", "eth0"],
+      scratch: network.root + "/commands"
+    ).finish(within: .seconds(20))
+    let links = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]]
+    let counters = try #require(links?.first?["stats64"] as? [String: [String: Any]], "\(result)")
+    let counts = ["rx", "tx"].compactMap { counters[$0]?["bytes"] as? Int }
+    try #require(counts.count == 2, "\(result)")
+    return counts[0] + counts[1]
   }
 
   private func name(_ place: String) -> String { "\(prefix)-\(place)" }

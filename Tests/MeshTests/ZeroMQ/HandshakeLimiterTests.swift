@@ -41,6 +41,18 @@ struct HandshakeLimiterTests {
     #expect(isIn)
   }
 
+  @Test func `what stands on loopback for a peer elsewhere is bounded as that is`() {
+    var limiter = HandshakeLimiter()
+    for (number, address) in ["127.64.0.1", "127.127.255.255", "::ffff:127.65.3.4"].enumerated() {
+      let place = Array(address.utf8)
+      #expect(count(&limiter, key: [UInt8(number)], from: place, at: start) == 240, "\(address)")
+      #expect(count(&limiter, key: nil, from: place, at: start) == 60, "\(address)")
+    }
+    for address in ["127.63.0.1", "127.128.0.1", "127.0.0.1", "::ffff:127.0.0.1", "::1"] {
+      #expect(HandshakeLimiter.isLocal(Array(address.utf8)), "\(address)")
+    }
+  }
+
   @Test func `a flood of addresses takes no more than the bounded memory`() {
     var limiter = HandshakeLimiter()
     for number in 0..<100_000 {

@@ -166,6 +166,23 @@ let placeScenarios: [String: @Sendable (Cluster) async throws -> Void] = [
     try await cluster.cancel(running)
     try await cluster.cancel(waiting)
   },
+  // Takes objects from the other node, one after the other, until a file `stop` lies beside it.
+  "far-objects": { cluster in
+    let own = cluster.context.node
+    guard let node = try await cluster.nodes.map(\.node).first(where: { $0 != own }) else {
+      throw Wrong("there is one node", #line)
+    }
+    let options = TaskOptions(placement: .node(node))
+    var number = 0
+    while !FileManager.default.fileExists(atPath: "stop") {
+      let count = 500_000 + number % 7
+      let values = try await cluster.submit(Numbers(count: count), options: options).value
+      try expect(values.count == count && values.enumerated().allSatisfy { $1 == Double($0) })
+      number += 1
+      print("at \(number)")
+      fflush(nil)
+    }
+  },
   "detach-far": { cluster in
     let own = cluster.context.node
     guard let node = try await cluster.nodes.map(\.node).first(where: { $0 != own }) else {

@@ -1,7 +1,9 @@
 import Foundation
 import IorunContract
 import IorunCore
+import IorunCrypto
 import IorunMesh
+import IorunPath
 import IorunRuntime
 import Logging
 import Synchronization
@@ -104,6 +106,94 @@ struct DirectLinksTests {
       b.hands.ahead.withLock { $0 = DirectLinks.turn + .seconds(1) }
       await b.links.set([toA])
       try await eventually("the other end has dialled") { try await b.isDirect(to: a) }
+    }
+  }
+
+  /// A node's search for paths over a socket of its own.
+  private struct Search: Sendable {
+    let socket: UDPSocket
+    let place: PathPlace
+
+    init(_ node: Node) async throws {
+      socket = try UDPSocket()
+      place = PathPlace(
+        keeper: PathKeeper(channel: socket, key: try X25519()), headAddress: "127.0.0.1:1")
+      await place.keeper.start()
+      await node.links.attach(
+        SessionPaths(
+          place: place,
+          logger: Logger(label: "test") { _ in
+            SwiftLogNoOpLogHandler()
+          }))
+    }
+
+    /// What another node is told of this one.
+    func offer(_ node: Node, isCaller: Bool) -> PathOffer {
+      PathOffer(
+        peer: node.endpoint.localPeer, name: "there",
+        end: PathEnd(
+          key: place.keeper.publicKey, natClass: .unknown,
+          candidates: [Candidate(.host, SocketAddress(v4: 127, 0, 0, 1, port: socket.port))]),
+        relay: nil, relayPort: 0, relayStreamPort: 0, isCaller: isCaller)
+    }
+  }
+
+  @Test("go over a path of datagrams where TCP finds no way, and back to TCP where there is one")
+  func overPath() async throws {
+    try await with(2) { nodes in
+      let (a, b) = (nodes[0], nodes[1])
+      let (atA, atB) = (try await Search(a), try await Search(b))
+      var (toA, toB) = (try await a.offer(dials: false), try await b.offer(dials: true))
+      let (goodA, goodB) = (toA.end.addresses, toB.end.addresses)
+      toA.end.addresses = [SocketAddress(v4: 127, 0, 0, 1, port: 1)]
+      toB.end.addresses = toA.end.addresses
+      for each in [a, b] { each.hands.ahead.withLock { $0 = .zero } }
+      await a.links.set([toB])
+      await b.links.set([toA])
+      #expect(await a.links.seeks == [b.endpoint.localPeer])
+      #expect(await b.links.seeks.isEmpty, "its turn comes later")
+      b.hands.ahead.withLock { $0 = DirectLinks.turn + .seconds(1) }
+      await b.links.set([toA])
+      #expect(await b.links.seeks == [a.endpoint.localPeer])
+      // What the head says then.
+      toA.path = atA.offer(a, isCaller: false)
+      toB.path = atB.offer(b, isCaller: true)
+      await a.links.set([toB])
+      await b.links.set([toA])
+      try await eventually("both are linked") {
+        await a.links.tend()
+        await b.links.tend()
+        guard try await a.isDirect(to: b), try await b.isDirect(to: a) else { return false }
+        return true
+      }
+      let (atNodeA, atNodeB) = (await a.links.summaries(), await b.links.summaries())
+      #expect(atNodeA.map(\.isDirect) == [true] && atNodeB.map(\.isDirect) == [true])
+      #expect(atNodeA.first?.address == "127.0.0.1:\(atB.socket.port)")
+      #expect(atNodeB.first?.address == "127.0.0.1:\(atA.socket.port)")
+      #expect(
+        await a.links.seeks == [b.endpoint.localPeer], "passes are wanted as long as it is used")
+
+      // The way breaks, and one by TCP has appeared meanwhile.
+      atA.socket.shut()
+      atB.socket.shut()
+      (toA.end.addresses, toB.end.addresses) = (goodA, goodB)
+      try await eventually("the link is given up and made anew by TCP") {
+        await a.links.set([toB])
+        await b.links.set([toA])
+        guard try await a.isDirect(to: b) else { return false }
+        return await a.links.summaries().map(\.address) == [nil]
+      }
+      #expect(await a.links.summaries().map(\.isDirect) == [true])
+      let settled = DirectLinks.settled + .seconds(1)
+      try await eventually("no path is sought any more") {
+        for each in [a, b] { each.hands.ahead.withLock { $0 += settled } }
+        await a.links.tend()
+        await b.links.tend()
+        let (atA, atB) = (await a.links.seeks, await b.links.seeks)
+        return atA.isEmpty && atB.isEmpty
+      }
+      await atA.place.stop()
+      await atB.place.stop()
     }
   }
 

@@ -89,6 +89,9 @@ int iorun_relay_drain_bytes(struct iorun_relay *relay, uint32_t *slots, uint64_t
 // A TCP socket bound to `port` on all addresses of the family, with SO_REUSEADDR and SO_REUSEPORT,
 // so that several may use the port; non-blocking. The descriptor, or -errno.
 int iorun_tcp_bound(int is_v6, uint16_t port);
+// A TCP socket bound to an address of this machine, as those before but not to be shared. The
+// descriptor, or -errno.
+int iorun_tcp_bound_at(const struct iorun_path_address *address);
 // Begins to connect; `ttl` 0: the usual. 0 (connected), -EINPROGRESS, or -errno.
 int iorun_tcp_connect(int fd, const struct iorun_path_address *to, int ttl);
 // Makes a socket's packets go the usual number of hops again. 0, or -errno.
