@@ -266,7 +266,12 @@ class Context:
     @property
     def gpus(self) -> List[Any]:
         """The numbers of its GPUs."""
-        return list(self._executor.gpus)
+        return list(self._executor.devices.gpus)
+
+    @property
+    def accelerators(self) -> Dict[str, List[str]]:
+        """The numbers of all its accelerators, by kind."""
+        return self._executor.devices.ids()
 
     @property
     def group(self) -> Optional[bytes]:
