@@ -150,7 +150,9 @@ public struct RuntimeDevices: Hashable, Sendable {
   public private(set) var indexes: [String: [Int]]
 
   /// Describes devices.
-  public init(_ indexes: [String: [Int]] = [:]) { self.indexes = indexes.filter { !$0.value.isEmpty } }
+  public init(_ indexes: [String: [Int]] = [:]) {
+    self.indexes = indexes.filter { !$0.value.isEmpty }
+  }
 
   /// Those of one kind.
   public subscript(kind: String) -> [Int] {

@@ -174,9 +174,11 @@ struct ResourcePool: Sendable {
   private mutating func add(_ holding: Holding, sign: Int64) {
     for (name, amount) in holding.units { free[name, default: 0] += sign * amount }
     for share in holding.shares {
-      guard let place = devices.firstIndex(where: {
-        $0.index == share.index && $0.kind == share.kind
-      }) else { continue }
+      guard
+        let place = devices.firstIndex(where: {
+          $0.index == share.index && $0.kind == share.kind
+        })
+      else { continue }
       devices[place].free += sign * share.units
     }
   }

@@ -39,7 +39,8 @@ struct DevicePoolTests {
     _ = node.take(try amounts(["neuron_cores": 1]))
     var bundle = ResourcePool(try #require(node.take(try amounts(["neuron_cores": 2]))))
     #expect(bundle.total == (try amounts(["neuron_cores": 2])))
-    #expect(try #require(bundle.take(try amounts(["neuron_cores": 2]))).devices["neuron_cores"] == [1, 2])
+    #expect(
+      try #require(bundle.take(try amounts(["neuron_cores": 2]))).devices["neuron_cores"] == [1, 2])
     #expect(bundle.available.isEmpty)
   }
 }

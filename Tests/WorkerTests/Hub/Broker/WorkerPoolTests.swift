@@ -48,7 +48,8 @@ struct WorkerPoolTests {
     #expect(pool.giveBack(worker, isBroken: false, now: start).isEmpty)
     #expect(pool.giveBack(worker, isBroken: false, now: start).isEmpty, "twice")
     #expect(attached(pool.want(2, try kind(), hasDevices: false)) == [2: worker])
-    #expect(forks(pool.want(3, try kind("other"), hasDevices: false)).count == 1, "another environment")
+    #expect(
+      forks(pool.want(3, try kind("other"), hasDevices: false)).count == 1, "another environment")
     #expect(pool.count == 2)
   }
 
@@ -111,7 +112,9 @@ struct WorkerPoolTests {
   @Test func `few are started at the same time, and never more than a job may have`() throws {
     var pool = pool(workersOfJob: 6)
     var starting: [WorkerID] = []
-    for grant in 1...10 { starting += forks(pool.want(UInt64(grant), try kind(), hasDevices: false)) }
+    for grant in 1...10 {
+      starting += forks(pool.want(UInt64(grant), try kind(), hasDevices: false))
+    }
     #expect(starting.count == 4)
     var leased: [WorkerID] = []
     while let worker = starting.popLast() {
