@@ -10,6 +10,11 @@ public struct ResourceAmounts: Hashable, Sendable {
   public static let cpu = "CPU"
   /// The name of accelerators.
   public static let gpu = "GPU"
+  /// The names of accelerators that are things, not amounts: their holders learn which they have. All
+  /// but `GPU` come in whole numbers that a node's operator gives, under Ray's names.
+  public static let devices: Set<String> = [
+    gpu, "TPU", "neuron_cores", "NPU", "HPU", "RBLN", "FURIOSA", "TTNPU", "MBLT",
+  ]
   /// The name of main memory, in bytes.
   public static let memory = "memory"
   /// The name of the object store's memory, in bytes.

@@ -48,6 +48,21 @@ struct OfferOptions: ParsableArguments {
     help: "Where objects go that the store has no room for (default: below the state folder).")
   var objectSpillingDirectory: String?
 
+  @Option(
+    name: .customLong("memory-usage-threshold"),
+    help: "The share of the memory in use at which workers end, from 0 to 1 (default: 0.95).")
+  var memoryUsageThreshold: Double?
+
+  @Option(
+    name: .customLong("min-memory-free-bytes"),
+    help: "No worker ends while so many bytes are free (default: only the share counts).")
+  var minMemoryFreeBytes: Int64?
+
+  @Option(
+    name: .customLong("memory-monitor-refresh-ms"),
+    help: "How often the memory is looked at; 0 for never (default: 250).")
+  var memoryMonitorRefreshMilliseconds: Int?
+
   @Option(help: "Serve metrics to Prometheus on HOST:PORT; further nodes take the next ports.")
   var metrics: String?
 
@@ -97,7 +112,15 @@ struct OfferOptions: ParsableArguments {
   func offer() throws -> RuntimeOffer {
     try RuntimeOffer(
       gpus: gpus, resourcesJSON: resources, labelsJSON: labels,
-      objectStoreMemory: objectStoreMemory, spillFolder: objectSpillingDirectory)
+      objectStoreMemory: objectStoreMemory, spillFolder: objectSpillingDirectory,
+      memoryWatch: memoryWatch)
+  }
+
+  private var memoryWatch: RuntimeOffer.MemoryWatch? {
+    let watch = RuntimeOffer.MemoryWatch(
+      threshold: memoryUsageThreshold, enoughFree: minMemoryFreeBytes,
+      milliseconds: memoryMonitorRefreshMilliseconds)
+    return watch == RuntimeOffer.MemoryWatch() ? nil : watch
   }
 }
 

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from iorun import _network
 from iorun._core import global_state
+from iorun._system_config import SystemConfig
 from iorun._version import __version__
 
 __all__ = ["RayContext", "auto_init", "connected_worker", "init", "is_initialized", "shutdown"]
@@ -160,11 +161,12 @@ def init(
             )
         network = None
         devices = ""
+        config = SystemConfig(others.get("_system_config"))
         if hub is None:
             if num_gpus:
                 # Those that this program sees are the ones that it offers.
                 devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-            network = _network.PrivateNetwork(**offers)
+            network = _network.PrivateNetwork(**offers, config=config)
             hub = network.hub
             logger.info("Started a network of this process's own at %s.", network.address)
         try:
@@ -176,6 +178,7 @@ def init(
                 log_to_driver=bool(log_to_driver) and os.environ.get("RAY_LOG_TO_DRIVER") != "0",
                 devices=devices,
                 log_config=json.dumps(logging_config.to_dict()) if logging_config else "",
+                config=config,
             )
         except BaseException:
             if network is not None:

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+from iorun._system_config import SystemConfig
+
 __all__ = ["Hub", "PrivateNetwork", "find", "find_binary", "hub_of_folder", "registry"]
 
 #: How long a network that was just started may take until its socket answers.
@@ -241,6 +243,7 @@ class PrivateNetwork:
         object_store_memory: Optional[int] = None,
         object_spilling_directory: Optional[str] = None,
         memory: Optional[int] = None,
+        config: Optional[SystemConfig] = None,
     ):
         self.owner = os.getpid()
         # Short: a Unix socket's path has at most 107 bytes.
@@ -253,6 +256,7 @@ class PrivateNetwork:
         arguments += node_options(
             num_cpus, num_gpus, resources, labels, object_store_memory, memory
         )
+        arguments += (config or SystemConfig()).node_options()
         if object_spilling_directory:
             arguments += ["--object-spilling-directory", os.path.abspath(object_spilling_directory)]
         try:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import iorun
-from iorun import _network
+from iorun import _network, _system_config
+from iorun._system_config import SystemConfig
 
 __all__ = ["AutoscalingCluster", "Cluster", "ClusterNode", "cluster_not_supported"]
 
@@ -119,11 +120,14 @@ class Cluster:
             "object_store_memory": object_store_memory,
             "memory": memory,
         }
+        # Of the whole cluster, and of the drivers that this process attaches to it.
+        _system_config.of_cluster.update(others.get("_system_config") or {})
+        config = SystemConfig()
         if self._network is None:
-            self._network = _network.PrivateNetwork(**offers)
+            self._network = _network.PrivateNetwork(**offers, config=config)
             self.head_node = ClusterNode(self._network.hub, None)
             return self.head_node
-        node = self._join(self._network, offers, node_name)
+        node = self._join(self._network, offers, node_name, config)
         self.worker_nodes.append(node)
         # Programs that add nodes before `init` count on them in their first task.
         if wait:
@@ -131,7 +135,11 @@ class Cluster:
         return node
 
     def _join(
-        self, network: _network.PrivateNetwork, offers: Dict[str, Any], name: Optional[str]
+        self,
+        network: _network.PrivateNetwork,
+        offers: Dict[str, Any],
+        name: Optional[str],
+        config: SystemConfig,
     ) -> ClusterNode:
         self._joined += 1
         folder = network.folder / f"joined-{self._joined}"
@@ -149,7 +157,8 @@ class Cluster:
                 [_network.find_binary(), "join", "--state-dir", str(folder), "--name", name]
                 # A network of one's own: its nodes run programs as ordinary processes, as `up` does.
                 + ["--isolation", "open"]
-                + _network.node_options(**offers),
+                + _network.node_options(**offers)
+                + config.node_options(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -230,6 +239,7 @@ class Cluster:
 
     def _stop(self) -> None:
         network, self._network = self._network, None
+        _system_config.of_cluster.clear()
         if network is None or os.getpid() != network.owner:
             return
         for node in self.worker_nodes:

@@ -187,6 +187,9 @@ class RemoteFunction:
         options = self._default_options
         resources = option_rules.resources_of(options, 1)
         request, spec = option_rules.request_of(core, options, resources)
+        if options.get("max_retries") == 0:
+            # Where memory runs out, those end first whose work is done again.
+            request["retriable"] = False
         # A task inside of a placement group that its children inherit decides anew each time.
         self._with_context = (
             core.executor is not None and options.get("scheduling_strategy") is None

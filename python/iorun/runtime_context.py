@@ -7,6 +7,7 @@ import logging
 from typing import Any, Dict, List, Optional
 
 from iorun import _init
+from iorun._core.devices import Devices
 from iorun.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, UniqueID
 from iorun.util.annotations import Deprecated
 
@@ -18,10 +19,6 @@ logger = logging.getLogger("iorun")
 def get_runtime_context() -> "RuntimeContext":
     """The context of the running task, actor or driver."""
     return RuntimeContext(_init.connected_worker())
-
-
-#: Accelerators of Ray's that agents do not look for.
-_OTHER_KINDS = ("TPU", "neuron_cores", "HPU", "NPU", "RBLN", "FURIOSA", "TT_NPU", "MBLT")
 
 
 class RuntimeContext:
@@ -142,9 +139,9 @@ class RuntimeContext:
         return (self._worker.hello or {}).get("head", "")
 
     def get_accelerator_ids(self) -> Dict[str, List[str]]:
-        """The accelerators of this task or actor, by kind; of Ray's other kinds there are none."""
-        gpus = getattr(self._task(), "gpus", None) or []
-        return {**{kind: [] for kind in _OTHER_KINDS}, "GPU": [str(gpu) for gpu in gpus]}
+        """The accelerators of this task or actor, by kind: all kinds, also those of which it has none."""
+        found = getattr(self._task(), "accelerators", None)
+        return Devices().ids() if found is None else found
 
     get_resource_ids = get_accelerator_ids
 

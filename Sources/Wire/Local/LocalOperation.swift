@@ -8,5 +8,5 @@ public enum LocalOperation: UInt16, Sendable, Hashable, CaseIterable {
   case alloc = 40, seal, abort, pin, unpin, free
   case nodes = 50, resources, list, report, metric
   case log = 60
-  case fork = 70, forked, exited, output, progress, environmentFailed, stop
+  case fork = 70, forked, exited, output, progress, environmentFailed, stop, condemned
 }

@@ -27,7 +27,7 @@ extension NodeProcess {
     let offer = membership.offer ?? RuntimeOffer()
     let arena = try ArenaFile.defaultSize(
       memory: facts.memory, wish: offer.objectStoreMemory.map { Bytes(UInt64(max(0, $0))) })
-    return HubSettings(
+    var settings = HubSettings(
       folder: agent.stateFolder, node: node, name: facts.name, address: facts.address,
       headAddress: membership.headAddress, total: try offer.total(facts, objectStore: arena),
       gpuCount: offer.gpus ?? facts.gpus.count, labels: offer.labels(node, facts),
@@ -37,6 +37,8 @@ extension NodeProcess {
         supervisor: agent.supervisor,
         searchPath: ProcessInfo.processInfo.environment["PATH"] ?? agent.searchPath,
         logLimit: agent.logLimit))
+    if let watch = offer.memoryWatch { settings.memory = MemoryPressure.Settings(watch) }
+    return settings
   }
 
   /// Ranks take from the hub's book of the machine.

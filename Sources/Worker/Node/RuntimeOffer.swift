@@ -14,7 +14,28 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
   public var objectStoreMemory: Int64?
   /// The folder below which objects are spilled; `nil` for the node's own.
   public var spillFolder: String?
+  /// When workers end for want of memory; `nil` for the defaults.
+  public var memoryWatch: MemoryWatch?
 
+  /// When a node's workers end because its memory runs out.
+  public struct MemoryWatch: Hashable, Codable, Sendable {
+    /// The share of the memory in use, from 0 to 1.
+    public var threshold: Double?
+    /// Bytes that are enough to be free, whatever the share; `nil`: only the share counts.
+    public var enoughFree: Int64?
+    /// Milliseconds between two looks; 0: it is never looked at.
+    public var milliseconds: Int?
+
+    /// Describes it; `nil` for a default.
+    public init(threshold: Double? = nil, enoughFree: Int64? = nil, milliseconds: Int? = nil) {
+      self.threshold = threshold
+      self.enoughFree = enoughFree
+      self.milliseconds = milliseconds
+    }
+  }
+
+  /// The share of the memory in use at which workers end.
+  public static let defaultMemoryThreshold = 0.95
   /// The least object store that is of any use.
   public static let leastObjectStore: Int64 = 16 << 20
   /// What the node beside the head offers one of, under Ray's name: a task that asks for 0.001 of it
@@ -26,8 +47,9 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
   /// Describes an offer.
   public init(
     gpus: Int? = nil, resources: [String: Double] = [:], labels: [String: String] = [:],
-    objectStoreMemory: Int64? = nil, spillFolder: String? = nil
+    objectStoreMemory: Int64? = nil, spillFolder: String? = nil, memoryWatch: MemoryWatch? = nil
   ) {
+    self.memoryWatch = memoryWatch
     self.spillFolder = spillFolder
     self.gpus = gpus
     self.resources = resources
@@ -43,12 +65,12 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
   /// - Throws: `specInvalid`, saying which option is wrong.
   public init(
     gpus: Int?, resourcesJSON resources: String?, labelsJSON labels: String?,
-    objectStoreMemory: Int64?, spillFolder: String? = nil
+    objectStoreMemory: Int64?, spillFolder: String? = nil, memoryWatch: MemoryWatch? = nil
   ) throws {
     self.init(
       gpus: gpus, resources: try Self.object(resources, "--resources"),
       labels: try Self.object(labels, "--labels"), objectStoreMemory: objectStoreMemory,
-      spillFolder: spillFolder)
+      spillFolder: spillFolder, memoryWatch: memoryWatch)
     try check()
   }
 
@@ -58,7 +80,8 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
       gpus: other.gpus ?? gpus, resources: other.resources.isEmpty ? resources : other.resources,
       labels: other.labels.isEmpty ? labels : other.labels,
       objectStoreMemory: other.objectStoreMemory ?? objectStoreMemory,
-      spillFolder: other.spillFolder ?? spillFolder)
+      spillFolder: other.spillFolder ?? spillFolder,
+      memoryWatch: other.memoryWatch ?? memoryWatch)
   }
 
   /// Everything that the node offers to runtime jobs.
@@ -130,6 +153,13 @@ public struct RuntimeOffer: Hashable, Codable, Sendable {
     }
     if let spillFolder, !spillFolder.hasPrefix("/") {
       throw Self.refusal("--object-spilling-directory '\(spillFolder.prefix(100))'", "a whole path")
+    }
+    if let threshold = memoryWatch?.threshold, !(0...1).contains(threshold) {
+      throw Self.refusal("--memory-usage-threshold \(threshold)", "a share from 0 to 1")
+    }
+    if let milliseconds = memoryWatch?.milliseconds, !(0...3_600_000).contains(milliseconds) {
+      throw Self.refusal(
+        "--memory-monitor-refresh-ms \(milliseconds)", "a number from 0, for never, to 3600000")
     }
     if let objectStoreMemory, objectStoreMemory < Self.leastObjectStore {
       throw Self.refusal(

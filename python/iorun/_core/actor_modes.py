@@ -40,7 +40,7 @@ def construct(executor: "Executor", status: Dict[str, Any], blob: bytes) -> None
     core = executor.core
     executor.actor_id = bytes.fromhex(status["actor"])
     executor.actor_status = status
-    executor.set_gpus(status.get("gpus") or [])
+    executor.devices.set(status.get("gpus") or [], status.get("accelerators") or {})
     creator = status.get("creator") or {}
     peer = _Creator(
         bytes.fromhex(creator.get("worker") or "00" * 16),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from iorun._core import arguments, serialization
@@ -233,7 +234,13 @@ class Context:
             return ""
         name = str(self._call.template.spec.get("function") or self._call.template.name)
         actor = self._executor.actor
-        return name if actor is None else f"{type(actor).__module__}.{name}"
+        if actor is None:
+            return name
+        method = getattr(type(actor), name.rpartition(".")[2], None)
+        if inspect.iscoroutinefunction(method):
+            # Ray names a coroutine by the place where it is written.
+            name = method.__qualname__
+        return f"{type(actor).__module__}.{name}"
 
     @property
     def actor_id(self) -> Optional[bytes]:
@@ -266,7 +273,12 @@ class Context:
     @property
     def gpus(self) -> List[Any]:
         """The numbers of its GPUs."""
-        return list(self._executor.gpus)
+        return list(self._executor.devices.gpus)
+
+    @property
+    def accelerators(self) -> Dict[str, List[str]]:
+        """The numbers of all its accelerators, by kind."""
+        return self._executor.devices.ids()
 
     @property
     def group(self) -> Optional[bytes]:

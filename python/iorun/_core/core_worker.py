@@ -28,6 +28,7 @@ from iorun._core.streams import StreamTable
 from iorun._core.submitter import TaskSubmitter
 from iorun._core.unhandled import UnhandledErrors
 from iorun._core.waiting import Waiting
+from iorun._system_config import SystemConfig
 from iorun.object_ref import ObjectRef
 
 logger = logging.getLogger("iorun")
@@ -50,6 +51,7 @@ class CoreWorker(Neighbours, Giving, Storing, Waiting):
         self.template_count = 0
         self.runtime_env: Dict[str, Any] = {}
         self.environment: Tuple[str, str] = ("", "")
+        self.config = SystemConfig.inherited()
         #: Of actors that are made without a lifetime.
         self.default_lifetime = "non_detached"
         self.loop = Loop()
@@ -88,6 +90,7 @@ class CoreWorker(Neighbours, Giving, Storing, Waiting):
         worker: Optional[bytes] = None,
         devices: str = "",
         log_config: str = "",
+        config: Optional[SystemConfig] = None,
     ) -> "CoreWorker":
         """Attaches this process. Raises ConnectionError or HubError where it cannot.
 
@@ -98,6 +101,7 @@ class CoreWorker(Neighbours, Giving, Storing, Waiting):
         core = cls(hub_path, role, worker_id)
         try:
             core._log_config = log_config
+            core.config = config or core.config
             core._greet(
                 hub_path, role, namespace, job_name, runtime_env or {}, log_to_driver, devices
             )
@@ -135,7 +139,9 @@ class CoreWorker(Neighbours, Giving, Storing, Waiting):
                 self.runtime_env = _environment.describe(_environment.decode(self.environment[1]))
             greeting["namespace"] = namespace
             greeting["name"] = job_name or os.path.basename(sys.argv[0] or "") or "python"
-            greeting["launcher"] = _environment.launcher(devices, self._log_config)
+            greeting["launcher"] = _environment.launcher(
+                devices, self._log_config, self.config.text()
+            )
         directory = os.environ.get("IORUN_DIRECTORY")
         if directory:
             self._listen(directory)
@@ -270,13 +276,14 @@ class CoreWorker(Neighbours, Giving, Storing, Waiting):
     ) -> None:
         if self.executor is not None:
             info = serialization.loads(data[start:end])
-            self.executor.set_gpus(info.get("gpus") or [])
+            self.executor.devices.set(info.get("gpus") or [], info.get("accelerators") or {})
             self.executor.set_threads(info.get("cpus") or 0)
 
     def introduce_lease(self, lease: Any, request: Dict[str, Any]) -> None:
         """Tells a leased worker what it was given."""
         info = {
             "gpus": lease.info.get("gpus") or [],
+            "accelerators": lease.info.get("accelerators") or {},
             "cpus": (request.get("resources") or {}).get("CPU", 0),
         }
         lease.peer.send(frames.frame(frames.LEASE_INFO, body=serialization.dumps(info, 5)))

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Tuple
 
 from iorun import exceptions
-from iorun._core import ops
+from iorun._core import children, ops
 from iorun._core.answers import Answers
 from iorun._core.calls import (
     Call,
@@ -22,6 +22,7 @@ from iorun._core.calls import (
     current_coroutine_call,
     task_id,
 )
+from iorun._core.devices import Devices
 from iorun._core.frames import (
     CALL_FULL,
     RETURNED,
@@ -33,7 +34,6 @@ from iorun._core.frames import (
 from iorun._core.functions import Functions
 from iorun._core.loop import Waiter
 from iorun._core.titles import ProcessTitle
-from iorun._environment import DEVICES
 
 if TYPE_CHECKING:
     from iorun._core.core_worker import CoreWorker
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("iorun")
 
 _perf = time.perf_counter
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _THREADS = "OMP_NUM_THREADS"
 
 
@@ -63,7 +62,7 @@ class Executor(Answers, Functions):
         self.actor: Any = None
         self.actor_status: Dict[str, Any] = {}
         self.actor_meta: Dict[str, Any] = {}
-        self.gpus: List[Any] = []
+        self.devices = Devices()
         # Of the user, or of the task's environment.
         self.own_threads = os.environ.get(_THREADS, "1") != "1" or (
             os.environ.pop("IORUN_OWN_THREADS", "") != "0"
@@ -167,6 +166,8 @@ class Executor(Answers, Functions):
         if flags & 1:
             self.core.hub.note(ops.EXITING, {"intended": False, "reason": "cancelled by force"})
             self.core.loop.flush()
+            if self.core.config["kill_child_processes_on_worker_exit"]:
+                children.end_children()
             os.kill(os.getpid(), signal.SIGKILL)
         if self.mode is not None:
             self.mode.cancel(peer, number)
@@ -214,17 +215,6 @@ class Executor(Answers, Functions):
         """Libraries for numbers start as many threads as the task has CPUs, not the machine."""
         if not self.own_threads:
             os.environ[_THREADS] = str(max(1, int(cpus)))
-
-    def set_gpus(self, gpus: List[Any]) -> None:
-        """The GPUs that what runs here may use; libraries look at the variable when they start."""
-        # The program that started the network may itself see only some of the machine's.
-        seen = [name.strip() for name in os.environ.get(DEVICES, "").split(",") if name.strip()]
-        gpus = [seen[gpu] if gpu < len(seen) else gpu for gpu in gpus]
-        if gpus:
-            os.environ[_VISIBLE] = ",".join(map(str, gpus))
-        elif self.gpus:
-            os.environ[_VISIBLE] = ""
-        self.gpus = gpus
 
     def context(self) -> Optional[Context]:
         """What runs here; None in a process that runs nothing."""

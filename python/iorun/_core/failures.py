@@ -65,12 +65,29 @@ def of_worker(task: Any, cause: Dict[str, Any]) -> Exception:
     if cause.get("message") == GROUP_REMOVED:
         return TaskEndedWithPlacementGroup(GROUP_REMOVED)
     if detail.get("outOfMemory"):
-        return exceptions.OutOfMemoryError(
-            f"Task {name} was ended because memory ran out: {describe(cause)}"
-        )
+        return exceptions.OutOfMemoryError(_out_of_memory(f"Task {name}", cause))
     if cause.get("code") == "IOR-NODE":
         return exceptions.NodeDiedError(f"Task {name} was lost with its node: {describe(cause)}")
     return exceptions.WorkerCrashedError(f"Task {name}: {describe(cause)}")
+
+
+#: In the agent's account of workers that it ended because the node had no memory left.
+_LOW_ON_MEMORY = "killed due to the node running low on memory"
+
+
+def is_low_on_memory(cause: Dict[str, Any]) -> bool:
+    """Whether the agent ended the process because its node had hardly any memory left."""
+    return _LOW_ON_MEMORY in str(cause.get("message") or "")
+
+
+def _out_of_memory(who: str, cause: Dict[str, Any]) -> str:
+    if not is_low_on_memory(cause):
+        return f"{who} was ended because memory ran out: {describe(cause)}"
+    return (
+        f"{describe(cause)}\n{who} was one of them. To adjust the threshold, set the environment "
+        "variable `RAY_memory_usage_threshold` when the network is started; with "
+        "`RAY_memory_monitor_refresh_ms` as 0 no worker is ended so."
+    )
 
 
 def of_lease(error: HubError, request: Dict[str, Any]) -> Exception:
@@ -110,9 +127,7 @@ def of_actor(client: Any, cause: Optional[Dict[str, Any]]) -> Exception:
         error._actor_init_failed = True
         return error
     if detail.get("outOfMemory"):
-        return exceptions.OutOfMemoryError(
-            f"Actor {client.class_name} was ended because memory ran out: {describe(cause)}"
-        )
+        return exceptions.OutOfMemoryError(_out_of_memory(f"Actor {client.class_name}", cause))
     return exceptions.ActorDiedError(
         exceptions.ActorDeathCause(
             actor_id=client.id.hex(),

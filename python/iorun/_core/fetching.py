@@ -120,6 +120,10 @@ class Fetching:
         task = entry.source
         if isinstance(task, Task):
             if not task.finished:
+                if task.generator is not None and entry.state == ARENA:
+                    # Its node went, and with it the generator: this one comes again, too.
+                    entry.state = PENDING
+                    entry.data = None
                 return
             if self.tasks.rerun(task):
                 logger.info("Object %s was lost; task %s runs again.", id.hex(), task.template.name)

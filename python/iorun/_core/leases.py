@@ -45,6 +45,7 @@ class Lease:
         "blocked",
         "contended",
         "duration",
+        "has_devices",
         "idle_since",
         "inflight",
         "info",
@@ -74,6 +75,7 @@ class Lease:
         self.stealing = False
         #: The worker takes no more calls; those that had been sent come back.
         self.retired = False
+        self.has_devices = bool(answer.get("gpus") or answer.get("accelerators"))
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
         #: When the task that runs now began, as far as this side can know.
@@ -215,8 +217,10 @@ class TaskQueue:
             self._cancel_requests()
         if not lease.inflight:
             lease.idle_since = now = time.monotonic()
-            if lease.contended or self.spreads or now < self.core.tasks.recalled_until:
-                # Somebody was waiting a moment ago, and most likely still is.
+            urgent = lease.contended or now < self.core.tasks.recalled_until
+            if urgent or lease.has_devices or self.spreads:
+                # Somebody was waiting a moment ago, and most likely still is. Devices are scarce, and
+                # a process that has used one keeps hold of it.
                 self.give_back(lease)
                 return
             if len(self.leases) > 1:
@@ -388,6 +392,9 @@ class TaskQueue:
                 continue
             if running:
                 running = False
+                if failures.is_low_on_memory(cause) and not task.cancelled:
+                    self.core.tasks.memory_retries.lost(task, cause)
+                    continue
                 if task.cancelled or task.retries == 0 or removed:
                     self.core.tasks.fail(task, failures.of_worker(task, cause))
                     continue

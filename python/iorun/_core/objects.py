@@ -119,6 +119,16 @@ class ObjectTable:
             if id[:16] == self.core.worker_id:
                 self._free(id, entry)
 
+    def add_copy(self, entry: Entry, data: bytes) -> None:
+        """An object in shared memory was made once more, on another node. What this copy contains is
+        what the first one does."""
+        node, _, count = IN_ARENA.unpack_from(data)
+        if node not in entry.data.locations:
+            entry.data.locations = [*entry.data.locations, node]
+        if count:
+            for id in self.receive(serialization.decode_refs(data, IN_ARENA.size, count)):
+                self.release(id)
+
     def settle_here(self, entry: Entry, tag: int, data: Any) -> None:
         """Sets the value and tells whoever waits."""
         entry.data = data

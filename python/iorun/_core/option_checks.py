@@ -7,6 +7,7 @@ import logging
 import warnings
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
+from iorun._core import devices
 from iorun.runtime_env import RuntimeEnv
 
 __all__ = ["ACTOR_OPTIONS", "METHOD_OPTIONS", "TASK_OPTIONS", "Option", "check", "check_returns"]
@@ -87,7 +88,7 @@ def _wrong_resources(value: Any) -> Optional[str]:
                 "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in "
                 "'resources' keyword"
             )
-        complaint = _wrong_amount(name, amount)
+        complaint = _wrong_amount(name, amount) or devices.wrong_amount(name, amount)
         if complaint:
             return complaint
     return None

@@ -92,8 +92,11 @@ class StreamTable:
             if stream.backpressure > 0:
                 self.acknowledge(stream, index + 1)
             entry = self.core.objects.entries.get(id)
-            if entry is not None and entry.state == PENDING:
+            if entry is None or entry.state == PENDING:
                 self.core.objects.settle(id, tag, data)
+            elif entry.state == ARENA and tag == ARENA:
+                # That the first copy's node is lost may not be known yet.
+                self.core.objects.add_copy(entry, data)
             return
         stream.received = index + 1
         if stream.closed:
@@ -114,6 +117,14 @@ class StreamTable:
             self.add(task, stream.received, ERROR, result[1])
         stream.total = stream.received
         stream.wake()
+        if any(entry.state == PENDING for _, entry in self.made(task)):
+            # Lost after it had come again, while the rest was still being made.
+            self.core.loop.deferred.append((self._run_again, (task,)))
+
+    def _run_again(self, task: Task) -> None:
+        with self.core.loop.lock:
+            if task.finished and not self.core.tasks.rerun(task):
+                self.ended_again(task, None, False)
 
     def ended_again(self, task: Task, result: Any, failed: bool) -> None:
         """The generator ran again for values that were lost, and has ended."""
@@ -177,6 +188,8 @@ class ObjectRefGenerator:
 
     def __init__(self, core: "CoreWorker", task: Task, end: ObjectRef):
         self._core = core
+        #: `next` has said that there is no more.
+        self._stopped = False
         self._stream = task.generator
         self._end = end
 
@@ -212,6 +225,7 @@ class ObjectRefGenerator:
             # The stream's hold becomes the reference's.
             return ObjectRef(id, True)
         if stream.closed or (stream.total is not None and stream.next >= stream.total):
+            self._stopped = True
             raise StopIteration
         return None
 
@@ -237,7 +251,7 @@ class ObjectRefGenerator:
     def next_ready(self) -> bool:
         """Whether the next reference is there (or its end), so that `next` does not wait."""
         self._core.loop.poll_now()
-        return self.has_next()
+        return not self._stopped and self.has_next()
 
     def has_next(self) -> bool:
         """As `next_ready`, without a look at the sockets."""
@@ -250,9 +264,8 @@ class ObjectRefGenerator:
         return self._end
 
     def is_finished(self) -> bool:
-        """Whether all references were taken."""
-        stream = self._stream
-        return stream.closed or (stream.total is not None and stream.next >= stream.total)
+        """Whether `next` has said, or would say after `close`, that there is no more."""
+        return self._stopped or self._stream.closed
 
     def completed(self) -> ObjectRef:
         """A reference that is ready when the generator has ended, and holds its error if any."""

@@ -24,6 +24,7 @@ from iorun._core.frames import (
     frame,
 )
 from iorun._core.leases import Lease, TaskQueue
+from iorun._core.memory_retries import MemoryRetries
 from iorun._core.objects import PENDING, Entry
 from iorun._core.tasks import DYNAMIC, Task, Template, id_suffix
 from iorun.object_ref import ObjectRef
@@ -52,6 +53,7 @@ class TaskSubmitter:
         self.leases: Dict[bytes, Lease] = {}
         #: Until then somebody else may be waiting for what idle leases hold.
         self.recalled_until = 0.0
+        self.memory_retries = MemoryRetries(self)
         self._contended_from = -10.0
 
     def waited_for_lease(self) -> None:
@@ -265,12 +267,13 @@ class TaskSubmitter:
             place.inflight.pop(task.number, None)
             task.place = None
             place.queue.refill(place)
-            self.core.loop.after(pause, lambda: self._queue_again(task))
+            self.core.loop.after(pause, lambda: self.queue_again(task))
         else:
             self.core.loop.after(pause, lambda: self._call_again(task, place, attempt))
         return True
 
-    def _queue_again(self, task: Task) -> None:
+    def queue_again(self, task: Task) -> None:
+        """A task that has waited for some time before it runs once more."""
         if not task.finished and task.place is None:
             queue = self._queue_of(task)
             queue.waiting.append(task)
@@ -290,6 +293,8 @@ class TaskSubmitter:
         """The common end: one small plain result."""
         task.finished = True
         del self.open[task.number]
+        if task.attempt:
+            self.memory_retries.finished(task.number)
         core = self.core
         id = core.worker_id + id_suffix(task.number, 0)
         entry = core.objects.entries.get(id)
@@ -312,6 +317,7 @@ class TaskSubmitter:
             return
         task.finished = True
         self.open.pop(task.number, None)
+        self.memory_retries.finished(task.number)
         objects = self.core.objects
         ids = task.return_ids()
         if failed:

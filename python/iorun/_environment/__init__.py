@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
 from iorun._environment import packing, remote
+from iorun._system_config import VARIABLE as SYSTEM_CONFIG
 
 __all__ = ["decode", "describe", "encode", "environment_hash", "launcher", "merge", "resolve"]
 
@@ -195,11 +196,11 @@ DEVICES = "_IORUN_VISIBLE_DEVICES"
 LOGGING = "_IORUN_LOGGING"
 
 
-def launcher(devices: str = "", log_config: str = "") -> Dict[str, Any]:
+def launcher(devices: str = "", log_config: str = "", system_config: str = "") -> Dict[str, Any]:
     """How nodes start this program's zygotes: the `launcher` of a driver's hello.
 
     `devices`: the names of the GPUs that the program's own network has, where it says so.
-    `log_config`: how workers are to log, as JSON.
+    `log_config`: how workers are to log, as JSON. `system_config`: a `SystemConfig`, as text.
     """
     paths = [os.path.abspath(path) if path == "" else path for path in sys.path]
     program = sys.modules.get("__main__")
@@ -218,9 +219,10 @@ def launcher(devices: str = "", log_config: str = "") -> Dict[str, Any]:
     }
     if devices:
         environment[DEVICES] = devices
-    environment.pop(LOGGING, None)
-    if log_config:
-        environment[LOGGING] = log_config
+    for variable, value in ((LOGGING, log_config), (SYSTEM_CONFIG, system_config)):
+        environment.pop(variable, None)
+        if value:
+            environment[variable] = value
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if os.path.basename(source) not in ("site-packages", "dist-packages"):
         # Not installed: the zygote could not find this package before it reads its arguments.

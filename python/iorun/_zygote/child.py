@@ -13,7 +13,10 @@ import traceback
 import types
 from typing import TYPE_CHECKING, Dict, Iterable, Mapping, NoReturn
 
+from iorun._core import children
+from iorun._core.devices import is_forbidden
 from iorun._environment import sharing
+from iorun._system_config import SystemConfig
 from iorun._zygote.stream import WorkerStream
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
+_GPUS = "CUDA_VISIBLE_DEVICES"
 #: The status of a worker whose setup hook failed: the environment is not what it must be.
 HOOK_FAILED = 66
 
@@ -54,6 +58,8 @@ def become_worker(
     status = 1
     try:
         die_with_parent(parent)
+        # What it starts is in its group, and ends with it.
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -61,7 +67,7 @@ def become_worker(
         _set_stdio(out, err)
         for fd in foreign:
             os.close(fd)
-        os.environ.update(variables)
+        os.environ.update(_allowed(variables))
         os.environ["IORUN_WORKER"] = worker
         os.environ["IORUN_ROLE"] = "worker"
         title = f"iorun:{name or 'worker'}".encode("utf-8", "replace")[:15]
@@ -83,6 +89,17 @@ def become_worker(
         traceback.print_exc()
     finally:
         _end(status)
+
+
+def _allowed(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Without the GPUs where the user says that they are his own business."""
+    kept = os.environ.get("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "").strip().lower() in (
+        "0",
+        "false",
+    )
+    if is_forbidden(_GPUS) or (kept and not variables.get(_GPUS)):
+        return {name: value for name, value in variables.items() if name != _GPUS}
+    return variables
 
 
 def _run(document: Dict[str, object]) -> int:
@@ -137,10 +154,15 @@ def _set_stdio(out: int, err: int) -> None:
 def _end(status: int) -> NoReturn:
     # What the interpreter does at its end, without waiting for the user's threads: a worker that
     # is to end ends.
+    ends_children = SystemConfig.inherited()["kill_child_processes_on_worker_exit"]
+    if ends_children:
+        children.end_awaited_children()
     try:
         atexit._run_exitfuncs()
     except BaseException:
         traceback.print_exc()
+    if ends_children:
+        children.end_children()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

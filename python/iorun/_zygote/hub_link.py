@@ -19,6 +19,7 @@ OUTPUT = 73
 PROGRESS = 74
 ENVIRONMENT_FAILED = 75
 STOP = 76
+CONDEMNED = 77
 
 #: While more than this waits for the hub, nobody's output is read.
 OUT_HIGH = 512 << 10

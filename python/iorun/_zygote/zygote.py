@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple
 from iorun._environment import cache
 from iorun._zygote import child, hub_link
 from iorun._zygote.hub_link import OUT_HIGH, HubGone, HubLink
+from iorun._zygote.leftovers import Leftovers
 from iorun._zygote.output import LastLines, Output, OutputPipe
 
 #: Imported one by one while nobody wants a fork: common, and too slow to import before.
@@ -47,6 +48,7 @@ class Zygote:
         self._unended: Dict[int, float] = {}
         self._later = [*preload, *_LATER]
         self._stopping = False
+        self._leftovers = Leftovers()
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._poll = select.epoll()
         self._paused = False
@@ -56,6 +58,7 @@ class Zygote:
     def run(self) -> None:
         """Serves the hub until it goes, or wants no more. Raises HubGone."""
         self._raise_limit()
+        self._leftovers.adopt()
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -102,6 +105,8 @@ class Zygote:
             elif fd in self._pipes and self.link.waiting < OUT_HIGH:
                 self._read(*self._pipes[fd])
         if reap:
+            # Whom the agent has ended it has named before.
+            self._hub_ready()
             self._reap()
         if self._unended:
             self._pass_on_unended()
@@ -141,6 +146,8 @@ class Zygote:
         for operation, content in self.link.events():
             if operation == hub_link.FORK:
                 self._fork(content)
+            elif operation == hub_link.CONDEMNED:
+                self._leftovers.condemn(str(content.get("worker", "")))
             elif operation == hub_link.STOP:
                 self._stopping = True
 
@@ -245,16 +252,24 @@ class Zygote:
             self.link.note(hub_link.OUTPUT, content)
 
     def _reap(self) -> None:
-        while self._workers:
+        ended = False
+        while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            worker = self._workers.pop(pid, None)
+                break
+            if found is None:
+                break
+            worker = self._workers.pop(found.si_pid, None)
+            if worker is not None:
+                self._leftovers.worker_ended(worker.worker, worker.pid)
+            _, status, usage = os.wait4(found.si_pid, 0)
+            ended = True
             if worker is not None:
                 self._tell_end(worker, status, usage.ru_maxrss << 10)
+        if ended:
+            workers = self._workers.values()
+            self._leftovers.sweep({each.worker for each in workers}, set(self._workers))
 
     def _tell_end(self, worker: Worker, status: int, resident: int) -> None:
         # What it printed before its end is in the pipes: at most what a pipe holds. More can only

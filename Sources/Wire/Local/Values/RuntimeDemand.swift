@@ -46,12 +46,15 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
   public var bundle: Bundle?
   /// With the standard strategy: the node to prefer to the asking one, because it has the data.
   public var near: NodeID?
+  /// What runs there is done again where its process is lost: it ends first where memory runs out.
+  public var isRetriable: Bool
 
   /// Describes a demand.
   public init(
     resources: ResourceAmounts, placement: ResourceAmounts? = nil, environment: String = "",
     runtimeEnv: String = "", strategy: Strategy = .standard, labels: [String: String] = [:],
-    fallback: [[String: String]] = [], bundle: Bundle? = nil, near: NodeID? = nil
+    fallback: [[String: String]] = [], bundle: Bundle? = nil, near: NodeID? = nil,
+    isRetriable: Bool = true
   ) {
     self.resources = resources
     self.placement = placement
@@ -62,10 +65,12 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
     self.fallback = fallback
     self.bundle = bundle
     self.near = near
+    self.isRetriable = isRetriable
   }
 
   private enum Keys: String, CodingKey {
     case resources, placement, environment, runtimeEnv, strategy, labels, fallback, bundle, near
+    case isRetriable = "retriable"
   }
 
   /// Reads a demand; every key may be missing.
@@ -81,7 +86,23 @@ public struct RuntimeDemand: Hashable, Codable, Sendable {
       labels: try values.decodeIfPresent([String: String].self, forKey: .labels) ?? [:],
       fallback: try values.decodeIfPresent([[String: String]].self, forKey: .fallback) ?? [],
       bundle: try values.decodeIfPresent(Bundle.self, forKey: .bundle),
-      near: try values.decodeIfPresent(NodeID.self, forKey: .near))
+      near: try values.decodeIfPresent(NodeID.self, forKey: .near),
+      isRetriable: try values.decodeIfPresent(Bool.self, forKey: .isRetriable) ?? true)
+  }
+
+  /// Writes the same. What is retriable, as nearly everything is, is not said.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: Keys.self)
+    try values.encode(resources, forKey: .resources)
+    try values.encodeIfPresent(placement, forKey: .placement)
+    try values.encode(environment, forKey: .environment)
+    try values.encode(runtimeEnv, forKey: .runtimeEnv)
+    try values.encode(strategy, forKey: .strategy)
+    try values.encode(labels, forKey: .labels)
+    try values.encode(fallback, forKey: .fallback)
+    try values.encodeIfPresent(bundle, forKey: .bundle)
+    try values.encodeIfPresent(near, forKey: .near)
+    if !isRetriable { try values.encode(false, forKey: .isRetriable) }
   }
 }
 
@@ -123,6 +144,32 @@ extension RuntimeDemand.Strategy: Codable {
   }
 }
 
+/// The devices that a worker may use, by the node's indexes of their kind.
+public struct RuntimeDevices: Hashable, Sendable {
+  /// By the name of their resource; nothing without devices.
+  public private(set) var indexes: [String: [Int]]
+
+  /// Describes devices.
+  public init(_ indexes: [String: [Int]] = [:]) {
+    self.indexes = indexes.filter { !$0.value.isEmpty }
+  }
+
+  /// Those of one kind.
+  public subscript(kind: String) -> [Int] {
+    get { indexes[kind] ?? [] }
+    set { indexes[kind] = newValue.isEmpty ? nil : newValue }
+  }
+
+  /// Its GPUs.
+  public var gpus: [Int] { self[ResourceAmounts.gpu] }
+
+  /// True where there are none.
+  public var isEmpty: Bool { indexes.isEmpty }
+
+  /// All but GPUs.
+  public var others: [String: [Int]] { indexes.filter { $0.key != ResourceAmounts.gpu } }
+}
+
 /// A worker that a process may run tasks on, until it gives it back.
 public struct RuntimeLease: Hashable, Codable, Sendable {
   /// Unique on its node.
@@ -133,11 +180,17 @@ public struct RuntimeLease: Hashable, Codable, Sendable {
   public var node: NodeID
   /// Its GPUs, by the node's index.
   public var gpus: [Int]
+  /// Its other accelerators, by their resource and the node's index; `nil` for none.
+  public var accelerators: [String: [Int]]?
   /// The bundle that it stands in, where one was asked for.
   public var bundle: Int?
 
   /// Describes a lease.
-  public init(lease: UInt64, worker: WorkerID, node: NodeID, gpus: [Int], bundle: Int?) {
+  public init(
+    lease: UInt64, worker: WorkerID, node: NodeID, gpus: [Int],
+    accelerators: [String: [Int]]? = nil, bundle: Int?
+  ) {
+    self.accelerators = accelerators
     self.lease = lease
     self.worker = worker
     self.node = node

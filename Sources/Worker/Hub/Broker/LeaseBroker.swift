@@ -20,7 +20,7 @@ struct LeaseBroker: Sendable {
   /// What is to be done.
   enum Action: Sendable {
     /// Find a worker for this grant and `attach` it.
-    case needsWorker(grant: UInt64, job: JobID, environment: String, gpus: [Int])
+    case needsWorker(grant: UInt64, job: JobID, environment: String, devices: RuntimeDevices)
     /// No worker is needed for this grant any more.
     case unneeded(grant: UInt64)
     /// Tell the holder.
@@ -69,6 +69,8 @@ struct LeaseBroker: Sendable {
     var request: RequestKey?
     /// What an actor gives back once it has started.
     var startOnly: [String: Int64] = [:]
+    /// What runs on a lease is done again where its worker is lost.
+    var isRetriable = true
   }
 
   let node: NodeID
@@ -161,7 +163,8 @@ struct LeaseBroker: Sendable {
     waits: Bool = true, now: ContinuousClock.Instant
   ) -> [Action] {
     let request = WaitingRequest(
-      key: key, holder: holder, job: job, environment: demand.environment, since: now)
+      key: key, holder: holder, job: job, environment: demand.environment, since: now,
+      isRetriable: demand.isRetriable)
     if mayPass(demand, now), let source = source(for: demand),
       let action = grant(request, demand.resources, from: source)
     {
@@ -201,8 +204,10 @@ struct LeaseBroker: Sendable {
     holds[id]?.worker = worker
     holdOfWorker[worker] = id
     unattached[request] = nil
+    let devices = hold.holding.devices
     let lease = RuntimeLease(
-      lease: id, worker: worker, node: node, gpus: hold.holding.gpus, bundle: hold.source.bundle)
+      lease: id, worker: worker, node: node, gpus: devices.gpus,
+      accelerators: devices.others.isEmpty ? nil : devices.others, bundle: hold.source.bundle)
     return [.granted(request, lease)]
   }
 
@@ -237,6 +242,11 @@ struct LeaseBroker: Sendable {
   /// When a worker was given out, as a number that grows; `nil` for one that is idle.
   func order(of worker: WorkerID) -> UInt64? { holdOfWorker[worker] }
 
+  /// True where what a worker runs is done again when it is lost; also for an idle one.
+  func isRetriable(_ worker: WorkerID) -> Bool {
+    holdOfWorker[worker].flatMap { holds[$0]?.isRetriable } ?? true
+  }
+
   // MARK: Workers that wait
 
   /// A worker's task waits for others: its CPU may be used meanwhile.
@@ -263,7 +273,7 @@ struct LeaseBroker: Sendable {
   /// - Throws: `overloaded` where there is no room now, `noPlacement` or `notFound` where there never
   ///   will be.
   mutating func hold(_ worker: WorkerID, _ demand: RuntimeDemand) throws -> (
-    hold: UInt64, gpus: [Int], bundle: Int?
+    hold: UInt64, devices: RuntimeDevices, bundle: Int?
   ) {
     if let error = shortfall(demand) { throw error }
     let wanted = demand.placement.map { Self.both($0, demand.resources) } ?? demand.resources
@@ -282,7 +292,7 @@ struct LeaseBroker: Sendable {
     }
     holds[id] = Hold(source: source, holding: holding, worker: worker, startOnly: startOnly)
     holdOfWorker[worker] = id
-    return (id, holding.gpus, source.bundle)
+    return (id, holding.devices, source.bundle)
   }
 
   /// An actor has started: gives back what it needed only for that. GPUs stay, for its process has
@@ -342,11 +352,13 @@ struct LeaseBroker: Sendable {
     guard let holding = change(source, { $0.take(resources) }) ?? nil else { return nil }
     let id = newID()
     holds[id] = Hold(
-      source: source, holding: holding, holder: request.holder, request: request.key)
+      source: source, holding: holding, holder: request.holder, request: request.key,
+      isRetriable: request.isRetriable)
     holders[request.holder.worker, default: (0, request.holder)].count += 1
     unattached[request.key] = id
     return .needsWorker(
-      grant: id, job: request.job, environment: request.environment, gpus: holding.gpus)
+      grant: id, job: request.job, environment: request.environment,
+      devices: holding.devices)
   }
 
   /// A hold is over.

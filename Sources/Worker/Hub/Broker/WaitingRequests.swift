@@ -8,6 +8,8 @@ struct WaitingRequest: Sendable {
   var job: JobID
   var environment: String
   var since: ContinuousClock.Instant
+  /// See `RuntimeDemand.isRetriable`.
+  var isRetriable = true
 }
 
 /// What a request asks for: all requests of one shape fit, or none does.

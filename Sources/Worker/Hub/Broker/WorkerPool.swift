@@ -4,8 +4,8 @@ import IorunWire
 /// The workers for tasks on this node, by job and runtime environment: which are idle, which are being
 /// started, and for whom. A pure value: events go in, what is to be done comes out.
 ///
-/// A worker that comes back is kept warm for the next lease of its kind. One that has had GPUs is not: it
-/// would keep their memory, and cannot be shown others. Nor is one that has run anything given GPUs: its
+/// A worker that comes back is kept warm for the next lease of its kind. One that has had GPUs or other devices is not: it
+/// would keep their memory, and cannot be shown others. Nor is one that has run anything given devices: its
 /// libraries may have looked already, and have seen none.
 ///
 /// Hot path: taking an idle worker and giving it back cost a few dictionary accesses.
@@ -53,7 +53,7 @@ struct WorkerPool: Sendable {
     /// Forked; has not said hello.
     case starting(since: ContinuousClock.Instant)
     case idle(since: ContinuousClock.Instant)
-    case leased(hasGPUs: Bool)
+    case leased(hasDevices: Bool)
     /// Takes no more calls; ends by itself.
     case retired
     /// Told to end.
@@ -69,7 +69,7 @@ struct WorkerPool: Sendable {
 
   private struct Grant: Sendable {
     var id: UInt64
-    var hasGPUs: Bool
+    var hasDevices: Bool
   }
 
   private struct Lot: Sendable {
@@ -121,8 +121,8 @@ struct WorkerPool: Sendable {
   // MARK: Grants
 
   /// A grant needs a worker.
-  mutating func want(_ grant: UInt64, _ kind: Kind, gpus: [Int]) -> [Action] {
-    let grant = Grant(id: grant, hasGPUs: !gpus.isEmpty)
+  mutating func want(_ grant: UInt64, _ kind: Kind, hasDevices: Bool) -> [Action] {
+    let grant = Grant(id: grant, hasDevices: hasDevices)
     // The one that was used last has the warmest caches.
     if let place = lots[kind]?.idle.lastIndex(where: { suits($0, grant) }),
       let worker = lots[kind]?.idle.remove(at: place)
@@ -142,9 +142,9 @@ struct WorkerPool: Sendable {
   mutating func giveBack(
     _ worker: WorkerID, isBroken: Bool, now: ContinuousClock.Instant
   ) -> [Action] {
-    guard let entry = workers[worker], case .leased(let hasGPUs) = entry.state else { return [] }
+    guard let entry = workers[worker], case .leased(let hasDevices) = entry.state else { return [] }
     if isBroken { return kill(worker, "its last task left it unusable") }
-    if hasGPUs { return kill(worker, "its GPUs are free for others now") }
+    if hasDevices { return kill(worker, "its devices are free for others now") }
     return place(worker, entry.kind, now)
   }
 
@@ -280,11 +280,11 @@ struct WorkerPool: Sendable {
   }
 
   private func suits(_ worker: WorkerID, _ grant: Grant) -> Bool {
-    !grant.hasGPUs || workers[worker]?.isUsed == false
+    !grant.hasDevices || workers[worker]?.isUsed == false
   }
 
   private mutating func attach(_ worker: WorkerID, _ grant: Grant) -> Action {
-    workers[worker]?.state = .leased(hasGPUs: grant.hasGPUs)
+    workers[worker]?.state = .leased(hasDevices: grant.hasDevices)
     workers[worker]?.isUsed = true
     return .attach(grant: grant.id, worker)
   }

@@ -20,7 +20,7 @@ struct MemoryReading: Hashable, Sendable {
   /// Reads the machine's and the control group's figures; `nil` where there are none. `read` gives a
   /// file's text, or `nil` where there is none.
   init?(read: (String) -> String?) {
-    let readings = [Self.machine(read), Self.group(read)].compactMap { $0 }
+    let readings = [Self.machine(read), Self.group(read), Self.oldGroup(read)].compactMap { $0 }
     guard let tightest = readings.max(by: { $0.share < $1.share }) else { return nil }
     self = tightest
   }
@@ -47,6 +47,16 @@ struct MemoryReading: Hashable, Sendable {
       return MemoryReading(used: max(0, current - cache), total: total)
     }
     return nil
+  }
+
+  /// Version 1, as a container sees it. One without a limit says an immense number.
+  private static func oldGroup(_ read: (String) -> String?) -> MemoryReading? {
+    let folder = "/sys/fs/cgroup/memory"
+    guard let total = read("\(folder)/memory.limit_in_bytes").flatMap(number),
+      let current = read("\(folder)/memory.usage_in_bytes").flatMap(number)
+    else { return nil }
+    let cache = table(read("\(folder)/memory.stat") ?? "")["total_inactive_file"] ?? 0
+    return MemoryReading(used: max(0, current - cache), total: total)
   }
 
   private static func number(_ text: String) -> Int64? {

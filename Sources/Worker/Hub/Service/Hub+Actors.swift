@@ -30,6 +30,7 @@ private struct Assignment: Encodable {
   var incarnation: Int
   var creator: ProcessAddress
   var gpus: [Int]
+  var accelerators: [String: [Int]]
   var namespace: String
   var name: String
   var className: String
@@ -159,17 +160,17 @@ extension Hub {
     let worker =
       incarnation == 1
       ? WorkerID(high: spec.actor.high, low: spec.actor.low) : WorkerID(using: &generator)
-    let (hold, gpus) = try scheduler.holdActor(spec, worker: worker, self)
+    let (hold, devices) = try scheduler.holdActor(spec, worker: worker, self)
     let actor = HubActor(
       spec: spec, incarnation: incarnation, restarts: restarts, worker: worker, hold: hold,
-      gpus: gpus)
+      devices: devices)
     let process = HubProcess(
       worker: worker, job: job, environment: spec.demand.environment, use: .actor(actor))
     job.processes[worker] = process
     takeStrays(of: process)
     job.partners.insert(spec.creator.node)
     _ = environment(of: job, hash: spec.demand.environment, text: spec.demand.runtimeEnv)
-    start(process, gpus: gpus)
+    start(process, gpus: devices.gpus)
     return worker
   }
 
@@ -202,9 +203,9 @@ extension Hub {
     event(
       .assign, to: connection,
       Assignment(
-        actor: spec.actor, incarnation: actor.incarnation, creator: spec.creator, gpus: actor.gpus,
-        namespace: spec.namespace, name: spec.name, className: spec.className,
-        methods: spec.methods), blob: spec.payload)
+        actor: spec.actor, incarnation: actor.incarnation, creator: spec.creator,
+        gpus: actor.devices.gpus, accelerators: actor.devices.others, namespace: spec.namespace,
+        name: spec.name, className: spec.className, methods: spec.methods), blob: spec.payload)
   }
 
   /// An actor's constructor has returned, or failed.

@@ -79,6 +79,7 @@ extension Hub {
           if let process = hub.jobs[job]?.processes[worker] { hub.gone(process) }
         }
         // A process that closed its connection and goes on is none of ours.
+        if process.farewell != nil { condemn(process) }
         process.kill()
       }
     }
@@ -91,7 +92,10 @@ extension Hub {
     let job = process.job
     let cause = cause(of: process)
     // A driver is somebody's own program: it goes on without its job.
-    if !process.isDriver { process.kill() }
+    if !process.isDriver {
+      condemn(process)
+      process.kill()
+    }
     if let connection = process.connection { drop(connection) }
     job.processes[process.worker] = nil
     let address = ProcessAddress(node: settings.node, worker: process.worker)

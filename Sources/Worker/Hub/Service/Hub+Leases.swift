@@ -24,11 +24,12 @@ extension Hub {
 
   private static func check(_ demand: RuntimeDemand) throws {
     let one = ResourceAmounts.unitsPerOne
-    let gpus = demand.resources.units[ResourceAmounts.gpu, default: 0]
-    guard gpus < one || gpus % one == 0 else {
-      throw IorunError(
-        .specInvalid, "\(demand.resources[ResourceAmounts.gpu]) GPUs cannot be given out",
-        remedy: "Ask for a whole number of GPUs, or for less than one")
+    for (name, units) in demand.resources.units where ResourceAmounts.devices.contains(name) {
+      guard units < one || units % one == 0 else {
+        throw IorunError(
+          .specInvalid, "\(demand.resources[name]) \(name) cannot be given out",
+          remedy: "Ask for a whole number of them, or for less than one")
+      }
     }
   }
 
@@ -100,9 +101,13 @@ extension Hub {
   private static func json(_ lease: RuntimeLease) -> [UInt8] {
     let gpus = lease.gpus.map(String.init).joined(separator: ",")
     let bundle = lease.bundle.map { ",\"bundle\":\($0)" } ?? ""
+    let others = (lease.accelerators ?? [:]).map { kind, indexes in
+      "\"\(kind)\":[\(indexes.map(String.init).joined(separator: ","))]"
+    }
+    let more = others.isEmpty ? "" : ",\"accelerators\":{\(others.joined(separator: ","))}"
     return Array(
       """
-      {"lease":\(lease.lease),"worker":"\(lease.worker)","node":"\(lease.node)","gpus":[\(gpus)]\(bundle)}
+      {"lease":\(lease.lease),"worker":"\(lease.worker)","node":"\(lease.node)","gpus":[\(gpus)]\(more)\(bundle)}
       """.utf8)
   }
 

@@ -63,6 +63,16 @@ extension Hub {
         name: process.actor?.spec.className ?? ""))
   }
 
+  /// Tells a worker's zygote that the worker is about to be ended, not to crash: then what it has started
+  /// ends with it, in sessions of their own, too.
+  func condemn(_ process: HubProcess) {
+    struct Condemned: Encodable { var worker: WorkerID }
+    guard process.exit == nil,
+      case .ready(let zygote) = process.job.environments[process.environment]?.state
+    else { return }
+    event(.condemned, to: zygote, Condemned(worker: process.worker))
+  }
+
   // MARK: Zygotes
 
   /// Starts an environment's zygote unless it has one. A job of worker programs has none.

@@ -43,6 +43,8 @@ final class Hub {
   var nodes = NodeCache()
   var generator = SystemRandomNumberGenerator()
   var memoryPressure: MemoryPressure
+  /// Processes that were ended for want of memory, and may still have it.
+  var endedForMemory: [Int32] = []
   /// An `update` to the head is due.
   var isUpdateDue = false
   var isUpdateRunning = false

@@ -119,7 +119,7 @@ final class HubActor {
   let worker: WorkerID
   /// Its hold on the node's resources.
   var hold: UInt64
-  var gpus: [Int]
+  var devices: RuntimeDevices
   var isReady = false
   /// What its constructor has thrown, as its SDK writes it.
   var error: Data?
@@ -128,14 +128,14 @@ final class HubActor {
 
   init(
     spec: RuntimeActorSpec, incarnation: Int, restarts: Int, worker: WorkerID, hold: UInt64,
-    gpus: [Int]
+    devices: RuntimeDevices
   ) {
     self.spec = spec
     self.incarnation = incarnation
     self.restarts = restarts
     self.worker = worker
     self.hold = hold
-    self.gpus = gpus
+    self.devices = devices
   }
 
   /// Where it stands, in the head's words.

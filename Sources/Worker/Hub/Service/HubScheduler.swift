@@ -109,6 +109,9 @@ final class HubScheduler {
   /// When a worker was given out, as a number that grows; `nil` for one that is idle.
   func order(of worker: WorkerID) -> UInt64? { broker.order(of: worker) }
 
+  /// True where what a worker runs is done again when it is lost.
+  func isRetriable(_ worker: WorkerID) -> Bool { broker.isRetriable(worker) }
+
   // MARK: Workers
 
   /// A zygote can fork: some workers are made ready before anybody asks.
@@ -163,10 +166,12 @@ final class HubScheduler {
   ///
   /// - Throws: `overloaded` where there is no room now, `noPlacement` or `notFound` where there never
   ///   is.
-  func holdActor(_ spec: RuntimeActorSpec, worker: WorkerID, _ hub: Hub) throws -> (UInt64, [Int]) {
+  func holdActor(
+    _ spec: RuntimeActorSpec, worker: WorkerID, _ hub: Hub
+  ) throws -> (UInt64, RuntimeDevices) {
     let hold = try broker.hold(worker, spec.demand)
     changed(hub)
-    return (hold.hold, hold.gpus)
+    return (hold.hold, hold.devices)
   }
 
   /// The actor is constructed: it keeps what it said that it holds.
@@ -281,9 +286,9 @@ final class HubScheduler {
 
   private func perform(_ action: LeaseBroker.Action, _ hub: Hub) {
     switch action {
-    case .needsWorker(let grant, let job, let environment, let gpus):
-      run(
-        pool.want(grant, WorkerPool.Kind(job: job, environment: environment), gpus: gpus), hub)
+    case .needsWorker(let grant, let job, let environment, let devices):
+      let kind = WorkerPool.Kind(job: job, environment: environment)
+      run(pool.want(grant, kind, hasDevices: !devices.isEmpty), hub)
     case .unneeded(let grant): pool.drop(grant)
     case .granted(let key, let lease): takeAsk(key)?.deliver(hub, .success(lease))
     case .refused(let key, let error): takeAsk(key)?.deliver(hub, .failure(error))

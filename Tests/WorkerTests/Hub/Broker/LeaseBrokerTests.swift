@@ -115,7 +115,7 @@ struct LeaseBrokerTests {
     let address = ProcessAddress(node: node, worker: anna)
     let one = try demand(["CPU": 1])
     let actions = broker.request(key, from: address, job: job, demand: one, now: start)
-    guard case .needsWorker(let grant, job, "", []) = actions.first else {
+    guard case .needsWorker(let grant, job, "", let devices) = actions.first, devices.isEmpty else {
       Issue.record("no worker was asked for")
       return
     }
@@ -230,7 +230,7 @@ struct LeaseBrokerTests {
     let actor = try broker.hold(worker(9), try demand(["CPU": 1]))
     #expect(broker.retire(worker(9), now: start).isEmpty, "an actor keeps what it holds")
     let whole = try amounts(["GPU": 1])
-    #expect(actor.gpus.isEmpty && broker.available == whole)
+    #expect(actor.devices.isEmpty && broker.available == whole)
   }
 
   // MARK: Actors
@@ -238,8 +238,8 @@ struct LeaseBrokerTests {
   @Test func `an actor needs more to be placed than it keeps`() throws {
     var broker = try broker(["CPU": 1, "GPU": 1], gpus: 1)
     let wish = try demand(["GPU": 0.5], placement: ["CPU": 1])
-    let (hold, gpus, bundle) = try broker.hold(worker(7), wish)
-    #expect(gpus == [0])
+    let (hold, devices, bundle) = try broker.hold(worker(7), wish)
+    #expect(devices.gpus == [0])
     #expect(bundle == nil)
     let error = #expect(throws: IorunError.self) { try broker.hold(worker(8), wish) }
     #expect(error?.code == .overloaded)

@@ -42,26 +42,27 @@ struct WorkerPoolTests {
 
   @Test func `a worker is started for who waits, and is used again when it comes back`() throws {
     var pool = pool()
-    let worker = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let worker = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     pool.forked(worker, now: start)
     #expect(attached(pool.arrived(worker, now: start)) == [1: worker])
     #expect(pool.giveBack(worker, isBroken: false, now: start).isEmpty)
     #expect(pool.giveBack(worker, isBroken: false, now: start).isEmpty, "twice")
-    #expect(attached(pool.want(2, try kind(), gpus: [])) == [2: worker])
-    #expect(forks(pool.want(3, try kind("other"), gpus: [])).count == 1, "another environment")
+    #expect(attached(pool.want(2, try kind(), hasDevices: false)) == [2: worker])
+    #expect(
+      forks(pool.want(3, try kind("other"), hasDevices: false)).count == 1, "another environment")
     #expect(pool.count == 2)
   }
 
   @Test func `a retired worker goes to nobody, and ends with its job`() throws {
     var pool = pool()
-    let first = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
-    let second = try #require(forks(pool.want(2, try kind(), gpus: [])).first)
+    let first = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
+    let second = try #require(forks(pool.want(2, try kind(), hasDevices: false)).first)
     for worker in [first, second] { _ = pool.arrived(worker, now: start) }
     pool.retire(first)
     #expect(pool.giveBack(first, isBroken: false, now: start).isEmpty)
     _ = pool.giveBack(second, isBroken: false, now: start)
     pool.retire(second)
-    let others = forks(pool.want(3, try kind(), gpus: []))
+    let others = forks(pool.want(3, try kind(), hasDevices: false))
     #expect(others.count == 1 && !others.contains(first) && !others.contains(second))
     #expect(kills(pool.tick(start + .seconds(100_000))).isEmpty)
     #expect(Set(kills(pool.jobOver(try kind().job, loss))).isSuperset(of: [first, second]))
@@ -69,9 +70,9 @@ struct WorkerPoolTests {
 
   @Test func `a worker that comes back goes to who waits, before another is there`() throws {
     var pool = pool()
-    let first = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let first = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     _ = pool.arrived(first, now: start)
-    let second = try #require(forks(pool.want(2, try kind(), gpus: [])).first)
+    let second = try #require(forks(pool.want(2, try kind(), hasDevices: false)).first)
     #expect(attached(pool.giveBack(first, isBroken: false, now: start)) == [2: first])
     #expect(attached(pool.arrived(second, now: start)).isEmpty)
     #expect(pool.idleCount == 1)
@@ -79,28 +80,28 @@ struct WorkerPoolTests {
 
   @Test func `who is given GPUs gets a worker in which nothing has run`() throws {
     var pool = pool()
-    let used = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let used = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     _ = pool.arrived(used, now: start)
     _ = pool.giveBack(used, isBroken: false, now: start)
-    let fresh = try #require(forks(pool.want(2, try kind(), gpus: [0])).first)
+    let fresh = try #require(forks(pool.want(2, try kind(), hasDevices: true)).first)
     // It serves others meanwhile, also those that came later.
-    #expect(attached(pool.want(3, try kind(), gpus: [])) == [3: used])
-    #expect(forks(pool.want(4, try kind(), gpus: [])).count == 1)
+    #expect(attached(pool.want(3, try kind(), hasDevices: false)) == [3: used])
+    #expect(forks(pool.want(4, try kind(), hasDevices: false)).count == 1)
     #expect(attached(pool.giveBack(used, isBroken: false, now: start)) == [4: used])
     #expect(attached(pool.arrived(fresh, now: start)) == [2: fresh])
     #expect(kills(pool.giveBack(fresh, isBroken: false, now: start)) == [fresh])
     // One that was started ahead of need will do.
     let ready = try #require(forks(pool.prestart(try kind("other"), count: 1)).first)
     _ = pool.arrived(ready, now: start)
-    #expect(attached(pool.want(5, try kind("other"), gpus: [0])) == [5: ready])
+    #expect(attached(pool.want(5, try kind("other"), hasDevices: true)) == [5: ready])
   }
 
   @Test func `a worker that is broken or has had GPUs is not used again`() throws {
     var pool = pool()
-    let first = try #require(forks(pool.want(1, try kind(), gpus: [0])).first)
+    let first = try #require(forks(pool.want(1, try kind(), hasDevices: true)).first)
     _ = pool.arrived(first, now: start)
     #expect(kills(pool.giveBack(first, isBroken: false, now: start)) == [first])
-    let second = try #require(forks(pool.want(2, try kind(), gpus: [])).first)
+    let second = try #require(forks(pool.want(2, try kind(), hasDevices: false)).first)
     _ = pool.arrived(second, now: start)
     #expect(kills(pool.giveBack(second, isBroken: true, now: start)) == [second])
     _ = pool.gone(first, loss)
@@ -111,7 +112,9 @@ struct WorkerPoolTests {
   @Test func `few are started at the same time, and never more than a job may have`() throws {
     var pool = pool(workersOfJob: 6)
     var starting: [WorkerID] = []
-    for grant in 1...10 { starting += forks(pool.want(UInt64(grant), try kind(), gpus: [])) }
+    for grant in 1...10 {
+      starting += forks(pool.want(UInt64(grant), try kind(), hasDevices: false))
+    }
     #expect(starting.count == 4)
     var leased: [WorkerID] = []
     while let worker = starting.popLast() {
@@ -128,7 +131,7 @@ struct WorkerPoolTests {
     var pool = pool()
     let ahead = forks(pool.prestart(try kind(), count: 2))
     #expect(ahead.count == 2)
-    #expect(forks(pool.want(1, try kind(), gpus: [])).isEmpty, "one is on its way")
+    #expect(forks(pool.want(1, try kind(), hasDevices: false)).isEmpty, "one is on its way")
     #expect(attached(pool.arrived(ahead[0], now: start)) == [1: ahead[0]])
     #expect(forks(pool.arrived(ahead[1], now: start)).isEmpty)
     #expect(pool.idleCount == 1)
@@ -137,22 +140,22 @@ struct WorkerPoolTests {
 
   @Test func `who waits for workers that do not start is told after a few tries`() throws {
     var pool = pool()
-    var worker = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
-    _ = pool.want(2, try kind(), gpus: [])
+    var worker = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
+    _ = pool.want(2, try kind(), hasDevices: false)
     for _ in 0..<2 {
       let actions = pool.gone(worker, loss)
       #expect(failed(actions).isEmpty)
       worker = try #require(forks(actions).first)
     }
     #expect(failed(pool.gone(worker, loss)) == [1, 2])
-    #expect(forks(pool.want(3, try kind(), gpus: [])).count <= 1)
+    #expect(forks(pool.want(3, try kind(), hasDevices: false)).count <= 1)
   }
 
   @Test func `an environment that cannot be built fails all who wait for it, and no others`() throws
   {
     var pool = pool()
-    _ = pool.want(1, try kind("broken"), gpus: [])
-    let plain = try #require(forks(pool.want(2, try kind(), gpus: [])).first)
+    _ = pool.want(1, try kind("broken"), hasDevices: false)
+    let plain = try #require(forks(pool.want(2, try kind(), hasDevices: false)).first)
     #expect(failed(pool.failed(try kind("broken"), loss)) == [1])
     #expect(pool.count == 1)
     #expect(attached(pool.arrived(plain, now: start)) == [2: plain])
@@ -160,17 +163,17 @@ struct WorkerPoolTests {
 
   @Test func `a grant that is dropped leaves its worker for others`() throws {
     var pool = pool()
-    let worker = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let worker = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     pool.drop(1)
     #expect(attached(pool.arrived(worker, now: start)).isEmpty)
-    #expect(attached(pool.want(2, try kind(), gpus: [])) == [2: worker])
+    #expect(attached(pool.want(2, try kind(), hasDevices: false)) == [2: worker])
   }
 
   @Test func `idle workers are kept for a while, those beyond the warm ones shortly`() throws {
     var pool = pool(warm: 1)
     var workers: [WorkerID] = []
     for grant in 1...3 {
-      workers += forks(pool.want(UInt64(grant), try kind(), gpus: []))
+      workers += forks(pool.want(UInt64(grant), try kind(), hasDevices: false))
     }
     for worker in workers { _ = pool.arrived(worker, now: start) }
     for (place, worker) in workers.enumerated() {
@@ -184,7 +187,7 @@ struct WorkerPoolTests {
 
   @Test func `a worker that does not say hello is ended and counted`() throws {
     var pool = pool()
-    let worker = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let worker = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     #expect(kills(pool.tick(start + .seconds(600))).isEmpty, "its environment is being built")
     pool.forked(worker, now: start)
     #expect(kills(pool.tick(start + .seconds(61))) == [worker])
@@ -193,9 +196,9 @@ struct WorkerPoolTests {
 
   @Test func `the end of a job ends its workers and nobody else's`() throws {
     var pool = pool()
-    let mine = try #require(forks(pool.want(1, try kind(), gpus: [])).first)
+    let mine = try #require(forks(pool.want(1, try kind(), hasDevices: false)).first)
     let other = try #require(
-      forks(pool.want(2, try kind(job: "job-bbbbbbbb"), gpus: [])).first)
+      forks(pool.want(2, try kind(job: "job-bbbbbbbb"), hasDevices: false)).first)
     let actions = pool.jobOver(try kind().job, loss)
     #expect(kills(actions) == [mine])
     #expect(failed(actions) == [1])
@@ -244,7 +247,7 @@ struct WorkerPoolTests {
         grant += 1
         let kind = try #require(kinds.randomElement(using: &random))
         waiting[grant] = kind
-        take(pool.want(grant, kind, gpus: Bool.random(using: &random) ? [] : [0]))
+        take(pool.want(grant, kind, hasDevices: Bool.random(using: &random)))
       case 3, 4:
         guard let worker = starting.keys.randomElement(using: &random) else { continue }
         starting[worker] = nil

@@ -19,29 +19,57 @@ struct MemoryTests {
   @Test func `the newest whose work is done again ends first`() {
     var pressure = MemoryPressure()
     let all = [candidate(1), candidate(3), candidate(2), candidate(9, isRetriable: false)]
-    #expect(pressure.victim(full, all, now: start)?.order == 3)
+    #expect(pressure.victims(full, all, now: start).map(\.order) == [3])
   }
 
   @Test func `where nobody's work is done again the newest ends all the same`() {
     var pressure = MemoryPressure()
     let all = [candidate(1, isRetriable: false), candidate(2, isRetriable: false)]
-    #expect(pressure.victim(full, all, now: start)?.order == 2)
+    #expect(pressure.victims(full, all, now: start).map(\.order) == [2])
+  }
+
+  @Test func `who is idle ends before anybody who works`() {
+    var pressure = MemoryPressure()
+    var idle = candidate(0)
+    idle.order = nil
+    #expect(pressure.victims(full, [candidate(5), idle], now: start) == [idle])
+  }
+
+  @Test func `so many end that the use is below the threshold again`() {
+    var pressure = MemoryPressure()
+    // 200 MiB too much.
+    let reading = MemoryReading(used: 9_700 << 20, total: 10_000 << 20)
+    let all = [candidate(1), candidate(2, mebibytes: 150), candidate(3, mebibytes: 70)]
+    #expect(pressure.victims(reading, all, now: start).map(\.order) == [3, 2])
+  }
+
+  @Test func `bytes that are enough to be free raise the threshold`() {
+    var settings = MemoryPressure.Settings()
+    settings.limit = 0.5
+    #expect(settings.threshold(1000) == 500)
+    settings.enoughFree = 100
+    #expect(settings.threshold(1000) == 900)
+    settings.enoughFree = 800
+    #expect(settings.threshold(1000) == 500)
   }
 
   @Test func `who has hardly any memory stays`() {
     var pressure = MemoryPressure()
-    #expect(pressure.victim(full, [candidate(1, mebibytes: 10)], now: start) == nil)
+    #expect(pressure.victims(full, [candidate(1, mebibytes: 10)], now: start).isEmpty)
     #expect(
-      pressure.victim(full, [candidate(1), candidate(2, mebibytes: 1)], now: start)?.order == 1)
+      pressure.victims(full, [candidate(1), candidate(2, mebibytes: 1)], now: start).map(\.order)
+        == [1])
   }
 
   @Test func `nobody ends below the limit, or while the last one's memory comes back`() {
     var pressure = MemoryPressure()
     let all = [candidate(1), candidate(2)]
-    #expect(pressure.victim(MemoryReading(used: 94, total: 100), all, now: start) == nil)
-    #expect(pressure.victim(full, all, now: start) != nil)
-    #expect(pressure.victim(full, all, now: start + .seconds(1)) == nil)
-    #expect(pressure.victim(full, all, now: start + .seconds(2)) != nil)
+    #expect(pressure.victims(MemoryReading(used: 94, total: 100), all, now: start).isEmpty)
+    #expect(!pressure.victims(full, all, now: start).isEmpty)
+    #expect(
+      pressure.victims(full, all, areGone: false, now: start + .seconds(1)).isEmpty)
+    #expect(!pressure.victims(full, all, areGone: true, now: start + .seconds(1)).isEmpty)
+    #expect(!pressure.victims(full, all, areGone: false, now: start + .seconds(4)).isEmpty)
   }
 
   private let files = [

@@ -224,7 +224,11 @@ import Testing
     #expect(lost["worker"] as? String == worker)
     let cause = lost["cause"] as? [String: Any]
     #expect((cause?["detail"] as? [String: Any])?["outOfMemory"] as? Bool == true)
-    #expect((cause?["message"] as? String)?.contains("1562 MiB") == true)
+    let message = cause?["message"] as? String ?? ""
+    #expect(message.contains("This process had 1.53GB."))
+    #expect(message.contains("exceeded threshold of 972800000B (95.0% of 1024000000B limit)"))
+    // What the worker has started is to end, too.
+    #expect(try await zygote.event(.condemned)["worker"] as? String == worker)
     other.waitUntilExit()
     #expect(other.terminationStatus == SIGKILL)
     await stage.stop()
