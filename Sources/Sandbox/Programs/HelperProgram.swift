@@ -31,12 +31,15 @@ public enum HelperProgram {
     }
   }
 
+  /// How long a helper may take: those of scratch and egress take tenths of a second.
+  private static let patience = Duration.seconds(120)
+
   /// Blocks until it ends; returns what it printed.
   ///
   /// - Parameters:
   ///   - network: the network namespace that it runs in; -1: the present one.
   ///   - code: what a failure is.
-  /// - Throws: `code` where it is missing or fails, with what it printed.
+  /// - Throws: `code` where it is missing, fails or does not end, with what it printed.
   static func run(
     _ name: String, _ arguments: [String], input: Input = .nothing, network: Int32 = -1,
     failing code: IorunError.Code = .scratchFailed
@@ -49,7 +52,12 @@ public enum HelperProgram {
     defer { if source >= 0 { close(source) } }
     let launch = Self.launch(path, arguments, environment, capture.streams, source, network)
     let pid = try launch.start()
-    let status = wait(pid, within: nil)
+    guard let status = wait(pid, within: patience) else {
+      throw IorunError(
+        code, "\(name) (process \(pid)) does not end, not even by SIGKILL: the kernel holds it",
+        remedy: "See whether it waits for a file system whose process is gone (README, "
+          + "\"What is not there yet\": fusectl), or start the machine anew")
+    }
     let text = try capture.text(limit: 64 << 10)
     guard status == 0 else {
       throw IorunError(code, "\(name) failed (status \(status)): \(text.prefix(400))")
@@ -72,7 +80,7 @@ public enum HelperProgram {
     let (output, errors) = (try SandboxCapture(), try SandboxCapture())
     let streams = SandboxStreams(output: output.streams.output, errors: errors.streams.errors)
     let pid = try launch(path, arguments, variables ?? environment, streams, -1, -1).start()
-    let status = wait(pid, within: time)
+    let status = wait(pid, within: time) ?? 128 + SIGKILL
     return End(
       status: status, output: try output.text(limit: limit), errors: try errors.text(limit: limit))
   }
@@ -91,25 +99,31 @@ public enum HelperProgram {
       network: network, outOfMemoryScore: 0)
   }
 
-  /// Returns the exit status, or 128 and a signal's number.
-  private static func wait(_ pid: pid_t, within time: Duration?) -> Int32 {
-    if let time {
-      // Readable once the process has ended.
-      let descriptor = iorun_pidfd_open(pid)
-      defer { if descriptor >= 0 { close(descriptor) } }
-      let end = ContinuousClock.now + time
-      while descriptor >= 0 {
-        var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        let left = max(.zero, end - ContinuousClock.now) / .milliseconds(1)
-        let result = poll(&event, 1, Int32(min(left.rounded(.up), 1e9)))
-        if result < 0 && errno == EINTR { continue }
-        if result == 0 { kill(pid, SIGKILL) }
-        break
-      }
+  /// Returns the exit status, or 128 and a signal's number; `nil` where after the time not even
+  /// `SIGKILL` ended it, as while it waits for a file system that does not answer.
+  private static func wait(_ pid: pid_t, within time: Duration) -> Int32? {
+    // Readable once the process has ended.
+    let descriptor = iorun_pidfd_open(pid)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    if descriptor >= 0, !isReadable(descriptor, within: time) {
+      kill(pid, SIGKILL)
+      guard isReadable(descriptor, within: .seconds(2)) else { return nil }
     }
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
     return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f)
+  }
+
+  private static func isReadable(_ descriptor: Int32, within time: Duration) -> Bool {
+    let end = ContinuousClock.now + time
+    while true {
+      var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      let left = max(.zero, end - ContinuousClock.now) / .milliseconds(1)
+      let result = poll(&event, 1, Int32(min(left.rounded(.up), 1e9)))
+      if result < 0, errno == EINTR { continue }
+      // What cannot be watched is waited for.
+      return result != 0
+    }
   }
 }
 

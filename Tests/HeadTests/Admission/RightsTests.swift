@@ -234,9 +234,8 @@ struct RightsTests {
 
   /// Actors that nodes serve; their rights are tested in `NodeRightsTests` of the workers.
   private static let nodeActors: Set<String> = [
-    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "Prover", "RankDesk",
-    "BulkStreams",
-    "TerminalStreams",
+    "NodeAgent", "NodeBridge", "NodeObjects", "ExecutorDesk", "PathDesk", "Prover", "ProofStreams",
+    "RankDesk", "BulkStreams", "TerminalStreams",
   ]
 
   @Test("every distributed method has a right, and a call here where the head serves it")
