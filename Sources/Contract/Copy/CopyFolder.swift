@@ -72,11 +72,8 @@ final class CopyFolder: Sendable {
       let parent = try open(made, O_RDONLY | O_DIRECTORY)
       let mode = index == parts.count - 1 ? mode & 0o777 | 0o700 : 0o755
       if mkdirat(parent.descriptor, part, mode) == 0 {
-        if let owner,
-          fchownat(parent.descriptor, part, owner.user, owner.group, AT_SYMLINK_NOFOLLOW) != 0
-        {
-          throw IorunError.system("cannot give away", path, errno: errno)
-        }
+        let folder = try open(Self.join(made, part), O_RDONLY | O_DIRECTORY)
+        try giveAway(folder.descriptor, path)
       } else if errno != EEXIST {
         throw IorunError.system("cannot make the folder", path, errno: errno)
       }
@@ -108,16 +105,21 @@ final class CopyFolder: Sendable {
   }
 
   /// Puts a partial file at its place, which it replaces.
-  func place(_ name: String, at path: String, mode: mode_t) throws {
+  ///
+  /// - Parameter file: the open file, not opened again by its name: a rank may have put something else
+  ///   there.
+  func place(_ name: String, _ file: Int32, at path: String, mode: mode_t) throws {
     let (parent, final) = try Self.split(path)
     let folder = try open(parent, O_RDONLY | O_DIRECTORY)
-    let file = try open(Self.join(parent, name), O_RDONLY | O_NOFOLLOW)
-    if let owner, fchown(file.descriptor, owner.user, owner.group) != 0 {
-      throw IorunError.system("cannot give away", path, errno: errno)
-    }
-    guard fchmod(file.descriptor, mode & 0o777) == 0,
+    try giveAway(file, path)
+    guard fchmod(file, mode & 0o777) == 0,
       renameat(folder.descriptor, name, folder.descriptor, final) == 0
     else { throw IorunError.system("cannot write", path, errno: errno) }
+  }
+
+  private func giveAway(_ made: Int32, _ path: String) throws {
+    guard let owner, fchown(made, owner.user, owner.group) != 0 else { return }
+    throw IorunError.system("cannot give away", path, errno: errno)
   }
 
   /// Gives a file a mode.

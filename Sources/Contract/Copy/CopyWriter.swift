@@ -61,11 +61,11 @@ final class CopyWriter: Sendable {
         if state.file != nil { folder.remove(name, besides: path) }
         return false
       }
-      if state.file == nil {
-        try folder.setMode(mode, of: path)
-      } else {
-        try folder.place(name, at: path, mode: mode)
+      if let file = state.file?.descriptor {
+        try folder.place(name, file, at: path, mode: mode)
         state.file = nil
+      } else {
+        try folder.setMode(mode, of: path)
       }
       return true
     }

@@ -15,7 +15,7 @@ struct RemoteProver: ProverService {
   /// Filling is timed by the director.
   private static let fillLimit = Duration.seconds(EpochSchedule.windowSeconds)
 
-  /// For a mebibyte on a slow line.
+  /// For half a mebibyte on a slow line, beside fifteen others.
   private static let partLimit = Duration.seconds(60)
 
   let prover: Prover

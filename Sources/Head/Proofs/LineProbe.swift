@@ -19,6 +19,8 @@ struct LineProbe: Sendable {
 
   /// The first stream: two mebibytes.
   private static let trialBlocks = 4 * StreamProbe.blocksPerSeal
+  /// How much longer than eight streams all of them together may take.
+  private static let patience = Duration.seconds(60)
   /// The most by which a stream is longer than the one before.
   private static let growth = 8
 
@@ -30,10 +32,12 @@ struct LineProbe: Sendable {
   /// - Throws: `cancelled` where it gave way, a `Refusal` for bytes or seals that are not right, and what
   ///   the call to the device throws.
   func measure(_ direction: StreamProbe.Direction) async throws -> StreamProbe.Result {
+    // A line that answers ever more slowly holds up nobody else's.
+    let end = clock.elapsed() + length * 8 + Self.patience
     let most = StreamProbe.allowedBlocks.upperBound
     var blocks = Self.trialBlocks
     while true {
-      let found = try await stream(direction, blocks)
+      let found = try await stream(direction, blocks, until: end)
       guard found.seconds < length.inSeconds / 2, blocks < most else { return found }
       let wanted = Double(blocks) * length.inSeconds / max(found.seconds, 1e-6)
       let longer = min(wanted, Double(blocks * Self.growth))
@@ -42,24 +46,26 @@ struct LineProbe: Sendable {
   }
 
   private func stream(
-    _ direction: StreamProbe.Direction, _ blocks: Int
+    _ direction: StreamProbe.Direction, _ blocks: Int, until end: Duration
   ) async throws -> StreamProbe.Result {
     let probe = try StreamProbe(
       device, epoch: epoch, direction, blocks: blocks, nowNanoseconds: nanoseconds)
-    let done = direction == .download ? try await download(probe) : try await upload(probe)
+    let done =
+      direction == .download
+      ? try await download(probe, until: end) : try await upload(probe, until: end)
     guard let result = done.result else {
       throw IorunError(.internalFault, "a stream that ended and has no result")
     }
     return result
   }
 
-  private func download(_ begun: StreamProbe) async throws -> StreamProbe {
+  private func download(_ begun: StreamProbe, until end: Duration) async throws -> StreamProbe {
     var probe = begun
     let offer = probe.offer
     try await withThrowingTaskGroup(of: Int.self) { calls in
       var underWay: Set<Int> = []
       for number in 0..<offer.parts {
-        try await check()
+        try await check(until: end)
         var part = Data()
         for _ in 0..<StreamProbe.blocksPerSeal {
           if let block = try probe.nextBlock() { part.append(contentsOf: block) }
@@ -86,7 +92,7 @@ struct LineProbe: Sendable {
     return probe
   }
 
-  private func upload(_ begun: StreamProbe) async throws -> StreamProbe {
+  private func upload(_ begun: StreamProbe, until end: Duration) async throws -> StreamProbe {
     var probe = begun
     let offer = probe.offer
     try await withThrowingTaskGroup(of: (Int, StreamProbe.Part).self) { calls in
@@ -102,7 +108,7 @@ struct LineProbe: Sendable {
       var early: [Int: StreamProbe.Part] = [:]
       var next = 0
       while let (number, part) = try await calls.next() {
-        try await check()
+        try await check(until: end)
         early[number] = part
         while let part = early.removeValue(forKey: next) {
           try probe.take(
@@ -116,7 +122,10 @@ struct LineProbe: Sendable {
     return probe
   }
 
-  private func check() async throws {
+  private func check(until end: Duration) async throws {
+    guard clock.elapsed() < end else {
+      throw IorunError(.timedOut, "the streams to measure it take too long")
+    }
     guard await mayGoOn() else {
       throw IorunError(.cancelled, "it gave way to jobs or proofs")
     }

@@ -25,7 +25,11 @@ extension ProofDirector {
     let waiting = groups(alive).groups.compactMap { group -> (since: Duration, [Device])? in
       let members = group.compactMap { devices[$0] }
       // All that share a line are measured beside each other, none beside another's proof.
-      guard !members.contains(where: { $0.state.isOpen || $0.isProbing }) else { return nil }
+      let isTaken = members.contains { member in
+        member.state.isOpen || member.isProbing || askingGPUs.contains(member.node)
+          || (member.needsRun && !member.state.isHired)
+      }
+      guard !isTaken else { return nil }
       let since = members.lazy.filter(isDue).map { $0.streamedAt ?? .zero }.min()
       return since.map { ($0, members.filter(mayBeAsked)) }
     }
@@ -37,7 +41,7 @@ extension ProofDirector {
       devices[id]?.isProbing = true
       devices[id]?.streamedAt = now
     }
-    (isMeasuringLines, linesGiveWay) = (true, false)
+    (measured, linesGiveWay) = (Set(members.map(\.0)), false)
     tasks.run { await self.measureLines(of: members) }
   }
 
@@ -47,7 +51,7 @@ extension ProofDirector {
         group.addTask { await self.measureLine(id, node, beside: members.count - 1) }
       }
     }
-    isMeasuringLines = false
+    measured = []
   }
 
   private func measureLine(_ id: DeviceID, _ node: NodeSnapshot, beside: Int) async {

@@ -209,7 +209,7 @@ extension ProofDirector {
         member.state.isOpen || member.isProbing || askingGPUs.contains(member.node)
       }
       guard !isResting else {
-        if isMeasuringLines, all.contains(where: \.isProbing) { linesGiveWay = true }
+        if all.contains(where: { measured.contains($0.id) }) { linesGiveWay = true }
         continue
       }
       // Processors first: what a GPU waits for.

@@ -105,8 +105,9 @@ actor ProofDirector {
   var asking: Set<PeerID> = []
   /// The same for their GPUs.
   var askingGPUs: Set<PeerID> = []
-  /// The lines of a group are being measured.
-  var isMeasuringLines = false
+  /// The devices whose lines are being measured.
+  var measured: Set<DeviceID> = []
+  var isMeasuringLines: Bool { !measured.isEmpty }
   /// They are broken off: devices of the group wait to be run.
   var linesGiveWay = false
   var askGPUsAgainAt: [PeerID: Duration] = [:]

@@ -19,6 +19,8 @@ final class AssociationLoop {
   /// Milliseconds that pass at once for SCTP at most, and less than its shortest timer: where this
   /// thread had to wait for a processor, acknowledgements wait with it, and nothing is lost.
   static let longestTick = 100
+  /// How long nobody is let in where there is no descriptor left.
+  static let shortage = Duration.milliseconds(50)
   /// So long after the last association SCTP may have something to say.
   static let aftermath = Duration.seconds(30)
 
@@ -41,6 +43,8 @@ final class AssociationLoop {
   private var busyAt = PathClock.now()
   private var carriedAt: Duration?
   private var isBusy = false
+  /// Until when nobody is let in, because there was no descriptor left for it.
+  private var doorsOpenAt = Duration.zero
   /// The doors at which somebody waits.
   private var knocked: Set<Int32> = []
 
@@ -63,8 +67,9 @@ final class AssociationLoop {
 
   private func wait() {
     var polled = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
+    let isOpen = PathClock.now() >= doorsOpenAt
     for each in held.values {
-      if each.splices.count < Self.limitPerPath {
+      if isOpen, each.splices.count < Self.limitPerPath {
         polled.append(pollfd(fd: each.entrance.door, events: Int16(POLLIN), revents: 0))
       }
       for splice in each.splices {
@@ -82,6 +87,7 @@ final class AssociationLoop {
   private var pause: Int32 {
     if isBusy { return 0 }
     let now = PathClock.now()
+    if now < doorsOpenAt { return Int32(Self.shortage / .milliseconds(1)) }
     if held.values.contains(where: { !$0.splices.isEmpty }) { carriedAt = now }
     guard let carriedAt, now - carriedAt < Self.aftermath else { return -1 }
     let tick = now - busyAt < Self.resting ? Self.tick : Self.restingTick
@@ -115,7 +121,8 @@ final class AssociationLoop {
     let now = PathClock.now()
     let passed = Int((now - tickedAt) / .milliseconds(1))
     guard passed >= 1 else { return }
-    tickedAt = now
+    // What is less than a millisecond counts with the next look.
+    tickedAt = passed > Self.longestTick ? now : tickedAt + .milliseconds(passed)
     iorun_sctp_tick(UInt32(min(passed, Self.longestTick)))
   }
 
@@ -142,7 +149,10 @@ final class AssociationLoop {
     while knocked.contains(each.entrance.door), each.splices.count < Self.limitPerPath {
       var from = iorun_path_address()
       let stream = iorun_tcp_accept(each.entrance.door, &from)
-      guard stream >= 0 else { break }
+      guard stream >= 0 else {
+        if stream != -EAGAIN { doorsOpenAt = PathClock.now() + Self.shortage }
+        break
+      }
       guard let association = iorun_sctp_connect(path, bytes) else {
         close(stream)
         continue

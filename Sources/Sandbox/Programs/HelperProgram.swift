@@ -107,7 +107,14 @@ public enum HelperProgram {
     defer { if descriptor >= 0 { close(descriptor) } }
     if descriptor >= 0, !isReadable(descriptor, within: time) {
       kill(pid, SIGKILL)
-      guard isReadable(descriptor, within: .seconds(2)) else { return nil }
+      guard isReadable(descriptor, within: .seconds(2)) else {
+        // Whenever the kernel lets it go, it is to leave nothing.
+        Thread.detachNewThread {
+          var status: Int32 = 0
+          while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        }
+        return nil
+      }
     }
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}

@@ -11,6 +11,8 @@ internal import Logging
 actor DirectLinks {
   /// How long a peer's address has to take a connection.
   static let patience = Duration.milliseconds(1500)
+  /// How long a look may try peers' addresses; the others' turn is the next one's.
+  static let trying = Duration.seconds(5)
   /// After so long the end that was to wait tries as well: its peer may be behind a router.
   static let turn = Duration.seconds(5)
   /// How long a connection that can be had has to become a link: somebody else may live there.
@@ -24,7 +26,11 @@ actor DirectLinks {
   /// The same where a path of datagrams is looked for.
   static let seeking = Duration.seconds(30)
 
-  private enum Dialled { case tcp, bridge }
+  private enum Dialled: Equatable {
+    case tcp
+    /// At that address: the bridge after it has another port.
+    case bridge(SocketAddress)
+  }
 
   private struct Known {
     var offer: LinkOffer
@@ -131,7 +137,11 @@ actor DirectLinks {
   /// Looks after the links: makes those that are missing.
   func tend() async {
     let now = self.now()
-    for peer in known.keys { await look(peer, now) }
+    // Who has waited longest first: trying takes time, and the head is to hear from this node.
+    let peers = known.sorted {
+      ($0.value.triedAt ?? $0.value.since) < ($1.value.triedAt ?? $1.value.since)
+    }
+    for (peer, _) in peers { await look(peer, now) }
   }
 
   /// The nodes to which a path of datagrams is wanted.
@@ -180,11 +190,14 @@ actor DirectLinks {
     }
     known[peer]?.plainSince = nil
     if let offer = entry.path, let port { await paths.keep(peer, offer, port: port) }
-    guard !entry.isLinked, entry.offer.dials, entry.dialled != .bridge, known[peer] != nil,
+    guard !entry.isLinked, entry.offer.dials, known[peer] != nil,
       entry.dialled == nil || entry.triedAt.map({ now - $0 > Self.linkPatience }) ?? true,
-      let standing = await paths.standing(peer), standing.path.route != nil
+      let standing = await paths.standing(peer), standing.path.route != nil,
+      entry.dialled != .bridge(standing.bridge)
     else { return }
-    dial(entry, "\(standing.bridge)", .bridge)
+    // The bridge before it is gone.
+    if case .bridge = entry.dialled { endpoint.hangUp(peer) }
+    dial(entry, "\(standing.bridge)", .bridge(standing.bridge))
   }
 
   /// Dials where a TCP connection can be had, when it is time.
@@ -193,15 +206,13 @@ actor DirectLinks {
     if let triedAt = entry.triedAt, entry.dialled == .tcp, now - triedAt > Self.linkPatience {
       known[peer]?.seeks = true
     }
-    guard entry.offer.dials || now - entry.since > Self.turn,
+    guard self.now() - now < Self.trying, entry.offer.dials || now - entry.since > Self.turn,
       entry.triedAt.map({ now - $0 > Self.tryEvery }) ?? true
     else { return }
     known[peer]?.triedAt = now
     if entry.dialled == .tcp { endpoint.hangUp(peer) }
     let addresses = entry.offer.end.addresses
-    let found = try? await Blocking.run {
-      addresses.first { TCPReach.connects(to: $0, within: Self.patience) }
-    }
+    let found = try? await Blocking.run { TCPReach.first(of: addresses, within: Self.patience) }
     guard let address = found ?? nil else {
       known[peer]?.seeks = true
       return
@@ -221,6 +232,11 @@ actor DirectLinks {
     guard now - since > Self.settled else { return }
     known[peer]?.seeks = false
     known[peer]?.plainSince = nil
+    if case .bridge = entry.dialled {
+      // The link is the other end's; this end's leads nowhere any more.
+      endpoint.hangUp(peer)
+      known[peer]?.dialled = nil
+    }
     await paths.end(peer)
   }
 

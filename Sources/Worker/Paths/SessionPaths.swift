@@ -79,7 +79,13 @@ actor SessionPaths {
       key: offer.end.key, candidates: offer.end.candidates, bridge: bridge, relayGivenAt: .now)
     new.life.given(offer.relay.map { [$0.expiresAt] } ?? [], at: Self.unixSeconds())
     held[peer] = new
-    try await place.add(Self.name(peer), offer, context: Self.context) { bridge.setRoute($0) }
+    do {
+      try await place.add(Self.name(peer), offer, context: Self.context) { bridge.setRoute($0) }
+    } catch {
+      // So that it is tried again with the next word of the peer.
+      await end(peer)
+      throw error
+    }
   }
 
   private func renew(_ peer: PeerID, _ known: Held, _ offer: PathOffer) async throws {

@@ -34,8 +34,9 @@ actor ProverCore: ProverService {
   /// Where jobs' files are; `nil` where there is no disk to measure.
   let folder: String?
   var isMeasuringDisk = false
-  /// The download that is on its way.
-  var arriving: StreamReceiver?
+  /// The download that is on its way, when its last part came, and the one before it.
+  var arriving: (stream: StreamReceiver, at: ContinuousClock.Instant)?
+  var lastStream: Digest?
   let cores: Int
   let memory: Bytes
   let board: Digest?

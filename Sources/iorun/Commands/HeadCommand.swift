@@ -55,7 +55,7 @@ struct HeadCommand: AsyncParsableCommand {
       "For how long bytes are streamed to a node and from it every six hours, to measure its line; 0: "
         + "never.",
       discussion: """
-        At most half a gibibyte each way, one group of nodes that could share a line at a time, and \
+        At most two thirds of a gibibyte each way, one group of nodes that could share a line at a time, and \
         never while jobs have the node. Without --verification off.
         """))
   var lineSeconds: Double = 8

@@ -33,6 +33,8 @@ struct MemoryPressure: Sendable {
     var period: Duration = .milliseconds(250)
     /// The least bytes of a worker whose end would help.
     var leastBytes: Int64 = 64 << 20
+    /// The least bytes of one that is idle: it may own what others need, and who owns is not seen here.
+    var leastIdleBytes: Int64 = 1 << 30
     /// How long the memory of those that were ended is waited for at most.
     var pause: Duration = .seconds(2)
 
@@ -64,7 +66,8 @@ struct MemoryPressure: Sendable {
     var left = reading.used - settings.threshold(reading.total)
     var victims: [Candidate] = []
     for candidate in candidates.sorted(by: { $0.rank > $1.rank }) where left >= 0 {
-      guard candidate.bytes >= settings.leastBytes else { continue }
+      let least = candidate.order == nil ? settings.leastIdleBytes : settings.leastBytes
+      guard candidate.bytes >= least else { continue }
       victims.append(candidate)
       left -= candidate.bytes
     }

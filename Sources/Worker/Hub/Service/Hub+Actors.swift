@@ -251,7 +251,11 @@ extension Hub {
     }
     let farewell = try message.decode(Farewell.self)
     process.farewell = (farewell.reason ?? "", farewell.intended ?? false)
-    if farewell.stays == true { scheduler.retired(process.worker, self) }
+    if farewell.stays == true {
+      scheduler.retired(process.worker, self)
+    } else {
+      condemn(process)
+    }
   }
 
   /// The process of an actor is gone. Whether it comes again is the head's to say.

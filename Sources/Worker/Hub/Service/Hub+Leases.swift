@@ -101,7 +101,9 @@ extension Hub {
   private static func json(_ lease: RuntimeLease) -> [UInt8] {
     let gpus = lease.gpus.map(String.init).joined(separator: ",")
     let bundle = lease.bundle.map { ",\"bundle\":\($0)" } ?? ""
-    let others = (lease.accelerators ?? [:]).map { kind, indexes in
+    // The names are another node's: only those that there are go into this text.
+    let known = (lease.accelerators ?? [:]).filter { ResourceAmounts.devices.contains($0.key) }
+    let others = known.map { kind, indexes in
       "\"\(kind)\":[\(indexes.map(String.init).joined(separator: ","))]"
     }
     let more = others.isEmpty ? "" : ",\"accelerators\":{\(others.joined(separator: ","))}"

@@ -67,7 +67,8 @@ extension Hub {
   /// ends with it, in sessions of their own, too.
   func condemn(_ process: HubProcess) {
     struct Condemned: Encodable { var worker: WorkerID }
-    guard process.exit == nil,
+    // One that said goodbye may be gone already: its zygote then looks at once.
+    guard process.exit == nil || process.farewell != nil,
       case .ready(let zygote) = process.job.environments[process.environment]?.state
     else { return }
     event(.condemned, to: zygote, Condemned(worker: process.worker))

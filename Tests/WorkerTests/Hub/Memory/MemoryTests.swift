@@ -30,9 +30,14 @@ struct MemoryTests {
 
   @Test func `who is idle ends before anybody who works`() {
     var pressure = MemoryPressure()
-    var idle = candidate(0)
+    var idle = candidate(0, mebibytes: 1024)
     idle.order = nil
     #expect(pressure.victims(full, [candidate(5), idle], now: start) == [idle])
+    // A smaller one may own what others need.
+    pressure = MemoryPressure()
+    idle = candidate(0, mebibytes: 1023)
+    idle.order = nil
+    #expect(pressure.victims(full, [candidate(5), idle], now: start) == [candidate(5)])
   }
 
   @Test func `so many end that the use is below the threshold again`() {
