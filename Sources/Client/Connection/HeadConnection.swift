@@ -57,9 +57,16 @@ public struct HeadConnection: Sendable {
   ) async throws -> HeadConnection {
     if let ticket { return try await open(state: state, ticket: Ticket(ticket), within: limit) }
     guard let network = try NetworkFile.load(state.networkFile) else {
+      // What a node knows of its network admits the node, and no client.
+      guard FileManager.default.fileExists(atPath: state.node + "/membership.json") else {
+        throw IorunError(
+          .notRunning, "there is no network in \(state.path)",
+          remedy: "Start one with `iorun up`, or name a head with --head TICKET")
+      }
       throw IorunError(
-        .notRunning, "there is no network in \(state.path)",
-        remedy: "Start one with `iorun up`, or name a head with --head TICKET")
+        .notRunning, "this machine is a node of a network, and no client of any (\(state.path))",
+        remedy: "See what it does with `iorun worker show`; to submit and look around, ask an "
+          + "operator for a ticket (iorun ticket create --role buyer): --head @FILE")
     }
     do {
       return try await open(
