@@ -28,7 +28,7 @@ struct NATWorld {
     } catch {
       result = .failure(error)
     }
-    for process in ProcessScan.all(network.root) { kill(process.pid, SIGKILL) }
+    ProcessScan.killAll(network.root)
     try? await world.script("down")
     try result.get()
   }

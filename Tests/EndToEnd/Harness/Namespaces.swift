@@ -55,7 +55,7 @@ struct Namespaces {
 
   /// Removes everything that `make` made, as far as it came.
   func remove() async {
-    for process in ProcessScan.all(network.root) { kill(process.pid, SIGKILL) }
+    ProcessScan.killAll(network.root)
     for last in ["1", "2", "3", "r"] {
       _ = try? await network.run("ip", "netns", "del", name(last))
     }

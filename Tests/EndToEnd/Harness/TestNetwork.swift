@@ -170,7 +170,7 @@ final class TestNetwork: Sendable {
     // Twice: what a killed process was about to start may appear after the first scan. A process
     // that a rank started has the folder in its environment.
     for _ in 0..<2 {
-      for process in ProcessScan.all(root) { kill(process.pid, SIGKILL) }
+      ProcessScan.killAll(root)
       try? await eventually("all end", within: .seconds(5)) { ProcessScan.all(root).isEmpty }
     }
     // A killed node leaves its scratch to the next agent, which a test may not have come to.
