@@ -45,7 +45,6 @@ class Lease:
         "blocked",
         "contended",
         "duration",
-        "has_devices",
         "idle_since",
         "inflight",
         "info",
@@ -75,7 +74,6 @@ class Lease:
         self.stealing = False
         #: The worker takes no more calls; those that had been sent come back.
         self.retired = False
-        self.has_devices = bool(answer.get("gpus") or answer.get("accelerators"))
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
         #: When the task that runs now began, as far as this side can know.
@@ -217,10 +215,8 @@ class TaskQueue:
             self._cancel_requests()
         if not lease.inflight:
             lease.idle_since = now = time.monotonic()
-            urgent = lease.contended or now < self.core.tasks.recalled_until
-            if urgent or lease.has_devices or self.spreads:
-                # Somebody was waiting a moment ago, and most likely still is. Devices are scarce, and
-                # a process that has used one keeps hold of it.
+            if lease.contended or self.spreads or now < self.core.tasks.recalled_until:
+                # Somebody was waiting a moment ago, and most likely still is.
                 self.give_back(lease)
                 return
             if len(self.leases) > 1:
