@@ -69,6 +69,10 @@ class TaskSubmitter:
         """Whether leases that come now go back as soon as they are idle."""
         return time.monotonic() - self._contended_from < 0.05
 
+    def any_waits(self) -> bool:
+        """Whether a task of this process waits for a worker."""
+        return any(queue.waiting for queue in self.queues.values())
+
     def give_back_idle(self) -> None:
         """What only waits for the next task is free, for whoever asks. Takes the lock."""
         with self.core.loop.lock:
