@@ -1,4 +1,4 @@
-"""Rules of `iorun._core` without a network: pauses, settings, devices' variables, what comes twice."""
+"""Rules of `iorun._core` without a network: pauses, settings, variables, what comes twice."""
 
 import os
 

@@ -114,7 +114,7 @@ def is_lost(error: Optional[HubError]) -> bool:
 
 
 def of_transfer(error: HubError) -> Exception:
-    """The error of whoever wants an object that is somewhere, and cannot be brought to this node."""
+    """The error of whoever wants an object that is somewhere and cannot be brought to this node."""
     if error.code in (ops.STORE_FULL, ops.TOO_LARGE):
         return exceptions.ObjectStoreFullError(
             f"An object cannot be brought to this node: {error}"

@@ -141,8 +141,8 @@ class StreamTable:
     def lost(self, stream: Stream, id: bytes, entry: Entry) -> None:
         """A value in shared memory of a generator that has not ended cannot be had: it comes again.
 
-        Most likely its node went, and the generator with it. Where it runs on it must come to its end
-        first, and not wait there for whoever wants this value.
+        Most likely its node went, and the generator with it. Where it runs on it must come to its
+        end first, and not wait there for whoever wants this value.
         """
         stream.missing[id] = entry.data.locations
         entry.state = PENDING

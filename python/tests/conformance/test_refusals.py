@@ -1,4 +1,4 @@
-"""Objects that are there and cannot come at once, and such as are lost although their makers live."""
+"""Objects that are there and cannot come now, and those that are lost while their makers live."""
 
 import asyncio
 
