@@ -5,12 +5,13 @@ import os
 import pytest
 
 from iorun import _system_config
-from iorun._core import devices, memory_retries, submitter
-from iorun._core.frames import ARENA, ERROR, IN_ARENA, PLAIN
+from iorun._core import devices, memory_retries, serialization, submitter
+from iorun._core.frames import ARENA, ERROR, IN_ARENA, PLAIN, encode_results
 from iorun._core.objects import GONE, PENDING, Entry, ObjectTable
 from iorun._core.streams import Stream, StreamTable
 from iorun._core.tasks import id_suffix
 from iorun._system_config import SystemConfig
+from iorun.exceptions import ObjectLostError
 
 WORKER, NODE, OTHER = b"w" * 16, b"n" * 16, b"o" * 16
 
@@ -74,6 +75,26 @@ def test_memory_may_be_short_more_than_a_thousand_times():
 def test_a_task_may_raise_more_than_a_thousand_times():
     assert submitter._pause(1) == 0.02
     assert submitter._pause(100_000) == 1.0
+
+
+def test_retries_for_want_of_memory_do_not_count_as_lost_arguments():
+    core = Core()
+    tasks = submitter.TaskSubmitter(core)
+    id = WORKER + id_suffix(5, 0)
+    there = core.objects.entries[id] = Entry(1)
+    there.state, there.data = PLAIN, b""
+    task = Task()
+    task.attempt = submitter._LOST_MOST + 3
+    task.dependencies = (id,)
+    again = []
+    task.place = type("Actor", (), {"call_again": staticmethod(again.append)})
+    lost = encode_results([(ERROR, serialization.dump_error(ObjectLostError(id.hex())))])
+    assert not tasks._argument_lost(task, lost, 0, len(lost))
+    tasks.memory_retries._lost[task.number] = 4
+    assert tasks._argument_lost(task, lost, 0, len(lost))
+    assert again == [task]
+    # That was one more of the others.
+    assert not tasks._argument_lost(task, lost, 0, len(lost))
 
 
 # Settings
