@@ -86,7 +86,7 @@ def test_memory_that_is_asked_for_is_kept_for_whoever_waits(cluster):
 def test_each_task_with_gpus_sees_its_own(cluster, monkeypatch):
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     for _ in range(2):
-        cluster.add_node(num_cpus=2, num_gpus=2)
+        cluster.add_node(num_cpus=2, num_gpus=2, resources={"has_gpus": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
 
@@ -98,7 +98,8 @@ def test_each_task_with_gpus_sees_its_own(cluster, monkeypatch):
 
     with_gpus = {count: ray.remote(num_gpus=count)(own) for count in (1, 2)}
     # Nor does one without any see those of others, where that is wanted.
-    without = ray.remote(own).options(scheduling_strategy="SPREAD")
+    spread = ray.remote(resources={"has_gpus": 0.1}, scheduling_strategy="SPREAD")
+    without = spread(own)
     assert {told[1:] for told in ray.get([without.remote() for _ in range(6)])} == {(0, True)}
     wanted = [1, 2, 1] * 16
     found = ray.get([with_gpus[count].remote() for count in wanted])
