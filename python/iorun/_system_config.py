@@ -36,11 +36,23 @@ of_cluster: Dict[str, Any] = {}
 
 
 class SystemConfig:
-    """What was given comes first, then the environment, then the default."""
+    """What was given comes first, then the environment, then the default.
 
-    def __init__(self, given: Optional[Mapping] = None):
+    Raises ValueError where one of them is no number.
+    """
+
+    def __init__(
+        self, given: Optional[Mapping] = None, environment: Mapping[str, str] = os.environ
+    ):
         given = {**of_cluster, **(given or {})}
         self.given = {name: value for name, value in given.items() if name in _DEFAULTS}
+        self._values: Dict[str, Any] = {}
+        for name in _DEFAULTS:
+            value = self.given.get(name)
+            if value is None:
+                value = environment.get(f"RAY_{name}")
+            if value is not None:
+                self._values[name] = _parsed(name, value)
 
     @classmethod
     def inherited(cls) -> "SystemConfig":
@@ -48,27 +60,21 @@ class SystemConfig:
         try:
             return cls(json.loads(os.environ.get(VARIABLE, "") or "{}"))
         except ValueError:
-            return cls()
+            # Of the worker's own environment: nobody is there to be told.
+            return cls(environment={})
 
     def text(self) -> str:
         """What was given, as JSON; empty where nothing was."""
         return json.dumps(self.given) if self.given else ""
 
     def __getitem__(self, name: str) -> Any:
-        found = self._found(name)
-        return _DEFAULTS[name] if found is None else found
-
-    def _found(self, name: str) -> Any:
-        value = self.given.get(name)
-        if value is None:
-            value = os.environ.get(f"RAY_{name}")
-        return None if value is None else _parsed(name, value)
+        return self._values.get(name, _DEFAULTS[name])
 
     def node_options(self) -> List[str]:
         """Of `iorun up` and `iorun join`: what differs from the defaults."""
         options: List[str] = []
         for name, option in _OF_NODES.items():
-            value = self._found(name)
+            value = self._values.get(name)
             if value is not None and value != _DEFAULTS[name]:
                 # One text: a number below zero would be taken for an option.
                 options.append(f"{option}={value}")
@@ -81,7 +87,7 @@ def _parsed(name: str, value: Any) -> Any:
         if isinstance(default, bool):
             return str(value).strip().lower() in ("1", "true")
         return type(default)(float(value)) if isinstance(default, int) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name} takes a number, not {value!r}: it was given in _system_config or as "
             f"RAY_{name} in the environment."

@@ -121,8 +121,9 @@ class Cluster:
             "memory": memory,
         }
         # Of the whole cluster, and of the drivers that this process attaches to it.
-        _system_config.of_cluster.update(others.get("_system_config") or {})
-        config = SystemConfig()
+        given = others.get("_system_config") or {}
+        config = SystemConfig(given)
+        _system_config.of_cluster.update(given)
         if self._network is None:
             self._network = _network.PrivateNetwork(**offers, config=config)
             self.head_node = ClusterNode(self._network.hub, None)

@@ -135,6 +135,18 @@ def test_a_task_that_was_long_makes_its_worker_get_one_at_a_time(busy):
         assert lease.window <= 1 + 1.5 * lease.info["rtt"] / lease.duration
 
 
+@pytest.mark.parametrize("others_wait", [False, True])
+def test_an_idle_lease_with_devices_is_kept_unless_another_task_waits(others_wait):
+    core = Core()
+    core.tasks.any_waits = lambda: others_wait
+    queue = TaskQueue(core, {})
+    lease = Lease(queue, {"lease": 1, "node": "n", "gpus": [0]}, Peer(b"here"))
+    queue.leases.append(lease)
+    queue.submit(Task(1))
+    queue.replied(lease, 1, SHORT)
+    assert queue.leases == ([] if others_wait else [lease])
+
+
 def test_the_patience_with_a_far_worker_grows_with_the_way():
     core = Core()
     queue = TaskQueue(core, {})

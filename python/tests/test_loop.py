@@ -67,6 +67,24 @@ def test_where_it_was_quiet_it_sleeps_and_is_kicked_again(loop):
     assert _is_kicked(loop)
 
 
+def test_what_a_timer_brings_is_looked_at_before_it_sleeps(loop, monkeypatch):
+    asked = []
+
+    class Epoll:
+        def poll(self, timeout):
+            asked.append(timeout)
+            return []
+
+        register = unregister = close = lambda *_: None
+
+    monkeypatch.setattr(loop, "epoll", Epoll())
+    loop.after(0, lambda: None)
+    loop.after(3600, lambda: None)
+    loop.poll(None)
+    loop.poll(None)
+    assert asked[0] == 0.0 < asked[1]
+
+
 def test_a_kick_that_comes_while_one_is_taken_is_not_lost(loop):
     loop.kick()
     loop.poll(0)

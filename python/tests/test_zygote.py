@@ -1,5 +1,6 @@
 """The zygote against a scripted hub on a real socket."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,12 +13,13 @@ import time
 import pytest
 
 from iorun._environment import START
+from iorun._zygote import leftovers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 HEADER = struct.Struct("<IBBHQ")
 REQUEST, RESPONSE, EVENT, NOTE = 1, 2, 3, 4
-FORK, FORKED, EXITED, OUTPUT, PROGRESS, FAILED, STOP = 70, 71, 72, 73, 74, 75, 76
+FORK, FORKED, EXITED, OUTPUT, PROGRESS, FAILED, STOP, CONDEMNED = 70, 71, 72, 73, 74, 75, 76, 77
 
 
 class FakeHub:
@@ -285,6 +287,54 @@ def test_workers_end_with_a_killed_zygote(hub):
     assert is_gone(pid)
 
 
+def test_what_a_worker_has_left_ends_also_where_the_word_comes_after_its_end(hub):
+    it = hub("leave_a_child")
+    it.fork("aa")
+    lines, _ = it.until_exit("aa")
+    (child,) = map(int, lines["out"])
+    try:
+        assert os.path.exists(f"/proc/{child}")
+        it.send(EVENT, CONDEMNED, {"worker": "aa"})
+        assert is_gone(child)
+    finally:
+        if not is_gone(child):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_worker_is_not_forgotten_while_what_it_left_is_ending(monkeypatch):
+    found = {11: leftovers._ENDING}
+    ended = []
+    monkeypatch.setattr(leftovers.children, "of", lambda _: list(found))
+    monkeypatch.setattr(leftovers.children, "kill", ended.append)
+    monkeypatch.setattr(leftovers, "_worker_of", found.get)
+    of_zygote = leftovers.Leftovers()
+    of_zygote.condemn("aa")
+    of_zygote.sweep(set(), set())
+    # What that one had started comes to the zygote when it has ended.
+    found.clear()
+    found[12] = "aa"
+    of_zygote.sweep(set(), set())
+    assert ended == [12]
+    found.clear()
+    of_zygote.sweep(set(), set())
+    found[13] = "aa"
+    of_zygote.sweep(set(), set())
+    assert ended == [12]
+
+
+def test_one_that_is_ending_is_told_from_one_without_variables():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert leftovers._worker_of(child) == leftovers._ENDING
+    os.waitpid(child, 0)
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, env={}, stdin=subprocess.PIPE) as without:
+        assert leftovers._worker_of(without.pid) is None
+        without.stdin.close()
+
+
 def test_failing_hook_is_told(hub):
     it = hub("fail")
     it.fork("aa")
@@ -316,7 +366,9 @@ def test_environment_that_cannot_be_built_is_told(hub):
         "working_dir": {"package": "0" * 64, "kind": "folder", "path": "/far/away", "file": "/no"}
     }
     it = hub("wait", document=document)
-    it.fork("aa")
+    with contextlib.suppress(BrokenPipeError):
+        # It may have told so, and ended, already.
+        it.fork("aa")
     message = it.note(FAILED)["message"]
     assert "/far/away" in message and "not on this machine" in message
     assert it.process.wait(10) == 1

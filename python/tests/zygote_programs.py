@@ -27,6 +27,19 @@ def wait():
     time.sleep(600)
 
 
+def leave_a_child():
+    import subprocess
+
+    # Of its own session, so that the end of the worker's group is not its own.
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    print(child.pid, flush=True)
+    # Not in order: then it would end its children itself.
+    os._exit(0)
+
+
 def print_much():
     line = b"x" * 99 + b"\n"
     for _ in range(500):

@@ -11,7 +11,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from iorun import exceptions
-from iorun._core import ops, serialization
+from iorun._core import failures, ops, serialization
 from iorun._core.calls import (
     ActorExit,
     Call,
@@ -35,6 +35,7 @@ from iorun._core.frames import (
     encode_results,
     frame,
 )
+from iorun._core.hub import HubError
 from iorun._core.loop import Waiter
 from iorun._core.streams import STOP
 from iorun._core.tasks import DYNAMIC, id_suffix
@@ -215,6 +216,10 @@ class Answers:
         if isinstance(error, DependencyLost):
             flags |= REPLY_LOST
             wrapped: BaseException = self.core.lost_error(error.id)
+            if isinstance(error.reason, HubError) and not failures.is_lost(error.reason):
+                # It is somewhere: only the call is to be made again.
+                wrapped = failures.of_transfer(error.reason)
+                wrapped.object_ref_hex = error.id.hex()  # type: ignore[attr-defined]
         elif (
             call.cancelled
             and (

@@ -197,6 +197,7 @@ class DependencyLost(Exception):
         super().__init__(str(reason))
         self.id = id
         self.where = where
+        self.reason = reason
 
 
 #: The call that runs in this coroutine (of an async actor).

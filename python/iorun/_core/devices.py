@@ -27,6 +27,8 @@ _FORBIDDEN = {
 _GPUS = "CUDA_VISIBLE_DEVICES"
 #: The chips of a host that a TPU's library is to expect, by their number.
 _TPU_BOUNDS = {1: "1,1,1", 2: "1,2,1"}
+_CHIPS = "TPU_CHIPS_PER_HOST_BOUNDS"
+_HOSTS = "TPU_HOST_BOUNDS"
 _TPU_CHIPS = (1, 2, 4, 8)
 #: Those of which nobody can have a part.
 _WHOLE = frozenset(VARIABLES) - {"NPU", "TPU"}
@@ -94,10 +96,24 @@ def _show(kind: str, indexes: List[int]) -> None:
         return
     names = [f"npu:{index}" if kind == "FURIOSA" else str(index) for index in indexes]
     if kind == "TPU":
-        bounds = _TPU_BOUNDS.get(len(indexes))
-        _put("TPU_CHIPS_PER_HOST_BOUNDS", bounds)
-        _put("TPU_HOST_BOUNDS", "1,1,1" if bounds else None)
+        _show_bounds(len(indexes))
     _put(variable, ",".join(names) if names else None)
+
+
+def _show_bounds(chips: int) -> None:
+    """Of a TPU: for one or two chips; what a whole host has is the user's own, or the library's."""
+    bounds = _TPU_BOUNDS.get(chips)
+    present = os.environ.get(_CHIPS)
+    if bounds is None:
+        if present in _TPU_BOUNDS.values():
+            # Left from a task that had so many.
+            _put(_CHIPS, None)
+            _put(_HOSTS, None)
+    elif present != bounds:
+        _put(_CHIPS, bounds)
+        _put(_HOSTS, "1,1,1")
+    else:
+        os.environ.setdefault(_HOSTS, "1,1,1")
 
 
 def _put(variable: str, value: Optional[str]) -> None:

@@ -108,6 +108,22 @@ def of_lease(error: HubError, request: Dict[str, Any]) -> Exception:
     return exceptions.RaySystemError(str(error))
 
 
+def is_lost(error: Optional[HubError]) -> bool:
+    """Whether an object that did not come here is nowhere; else it may come later."""
+    return error is None or error.code == ops.OBJECT_LOST
+
+
+def of_transfer(error: HubError) -> Exception:
+    """The error of whoever wants an object that is somewhere and cannot be brought to this node."""
+    if error.code in (ops.STORE_FULL, ops.TOO_LARGE):
+        return exceptions.ObjectStoreFullError(
+            f"An object cannot be brought to this node: {error}"
+        )
+    if error.code == ops.PROCESS_LOST:
+        return exceptions.LocalRayletDiedError(str(error))
+    return exceptions.RaySystemError(f"An object cannot be brought to this node: {error}")
+
+
 def of_actor(client: Any, cause: Optional[Dict[str, Any]]) -> Exception:
     """The error of calls to an actor that is dead for good."""
     cause = cause or {}

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from iorun import exceptions
-from iorun._core import failures, serialization
+from iorun._core import failures, ops, serialization
 from iorun._core.frames import (
     FETCH,
     IN_ARENA,
@@ -28,6 +28,9 @@ logger = logging.getLogger("iorun")
 _loads = serialization.loads
 #: How often a value that is lost again and again is made anew within one `get`.
 _MAX_ATTEMPTS = 8
+#: Seconds until an object for which there was no room is asked for again: the first time, doubled
+#: each time.
+FIRST_PAUSE = 0.02
 #: So many seconds a task waits for what may be here already before others take its place.
 _GRACE = 0.003
 
@@ -40,6 +43,7 @@ class Fetching:
     objects: Any
     tasks: Any
     arena: Any
+    streams: Any
     unhandled: Any
     worker_id: bytes
     node_id: bytes
@@ -121,9 +125,7 @@ class Fetching:
         if isinstance(task, Task):
             if not task.finished:
                 if task.generator is not None and entry.state == ARENA:
-                    # Its node went, and with it the generator: this one comes again, too.
-                    entry.state = PENDING
-                    entry.data = None
+                    self.streams.lost(task.generator, id, entry)
                 return
             if self.tasks.rerun(task):
                 logger.info("Object %s was lost; task %s runs again.", id.hex(), task.template.name)
@@ -156,6 +158,9 @@ class Fetching:
         for entry in self.objects.entries.values():
             if entry.state == ARENA and node in entry.data.locations:
                 entry.data.locations = [n for n in entry.data.locations if n != node]
+        for task in self.tasks.open.values():
+            if task.generator is not None:
+                task.generator.node_gone(node)
 
     # Values
 
@@ -248,12 +253,23 @@ class Fetching:
     ) -> Dict[bytes, memoryview]:
         """Waits until all have values, and maps those in shared memory."""
         views: Dict[bytes, memoryview] = {}
-        for _ in range(_MAX_ATTEMPTS):
+        for attempt in range(_MAX_ATTEMPTS):
             self._await_settled(found, deadline)
-            again = self._map_all(found, views, deadline)
-            if not again:
+            again, refusal = self._map_all(found, views, deadline)
+            if refusal is not None:
+                self._wait_for_room(refusal, attempt, deadline)
+            elif not again:
                 return views
         return views
+
+    def _wait_for_room(self, refusal: HubError, attempt: int, deadline: Optional[float]) -> None:
+        """An object is there and could not come: waits for a while, or raises why not."""
+        if refusal.code != ops.STORE_FULL or attempt + 1 == _MAX_ATTEMPTS:
+            raise failures.of_transfer(refusal) from refusal
+        pause = FIRST_PAUSE * 2.0**attempt
+        if deadline is not None:
+            pause = min(pause, max(0.0, deadline - time.monotonic()))
+        self.block(Waiter(1), pause)
 
     def _await_settled(self, found: List[Tuple[bytes, Entry]], deadline: Optional[float]) -> None:
         with self.loop.lock:
@@ -301,9 +317,11 @@ class Fetching:
         found: List[Tuple[bytes, Entry]],
         views: Dict[bytes, memoryview],
         deadline: Optional[float],
-    ) -> bool:
-        """Maps the objects in shared memory; whether some are lost and come again."""
+    ) -> Tuple[bool, Optional[HubError]]:
+        """Maps the objects in shared memory; whether some are lost and come again, and why one that
+        is not lost could not come here."""
         lost: List[Tuple[bytes, InArena]] = []
+        refusals: List[HubError] = []
         waiter = Waiter(0)
         near = True
         with self.loop.lock:
@@ -324,8 +342,10 @@ class Fetching:
                 ) -> None:
                     if view is not None:
                         views[id] = view
-                    else:
+                    elif error is None or failures.is_lost(error):
                         lost.append((id, where))
+                    else:
+                        refusals.append(error)
                     waiter.count_down()
 
                 where = entry.data
@@ -339,4 +359,4 @@ class Fetching:
                 )
         for id, where in lost:
             self.report_lost(id, where)
-        return bool(lost)
+        return bool(lost), refusals[0] if refusals else None

@@ -75,7 +75,7 @@ class Lease:
         self.stealing = False
         #: The worker takes no more calls; those that had been sent come back.
         self.retired = False
-        self.has_devices = bool(answer.get("gpus") or answer.get("accelerators"))
+        self.has_devices = _has_devices(answer)
         self.idle_since = time.monotonic()
         self.sent_at = 0.0
         #: When the task that runs now began, as far as this side can know.
@@ -162,7 +162,9 @@ class TaskQueue:
                     self._refused(error)
                     return
                 waited = time.monotonic() - asked
-                if waited > _LONG_WAIT and answer["node"] == self.core.hello["node"]:
+                here = answer["node"] == self.core.hello["node"]
+                # With devices comes a new process, which takes its time.
+                if waited > _LONG_WAIT and here and not _has_devices(answer):
                     self.core.tasks.waited_for_lease()
                 self._granted(answer)
 
@@ -218,9 +220,8 @@ class TaskQueue:
         if not lease.inflight:
             lease.idle_since = now = time.monotonic()
             urgent = lease.contended or now < self.core.tasks.recalled_until
-            if urgent or lease.has_devices or self.spreads:
-                # Somebody was waiting a moment ago, and most likely still is. Devices are scarce, and
-                # a process that has used one keeps hold of it.
+            if urgent or self.spreads or (lease.has_devices and self.core.tasks.any_waits()):
+                # Somebody was waiting a moment ago, and most likely still is.
                 self.give_back(lease)
                 return
             if len(self.leases) > 1:
@@ -405,3 +406,7 @@ class TaskQueue:
         self.waiting.extendleft(reversed(again))
         if self.waiting:
             self.dispatch()
+
+
+def _has_devices(answer: Dict[str, Any]) -> bool:
+    return bool(answer.get("gpus") or answer.get("accelerators"))

@@ -195,6 +195,8 @@ class Loop:
         now = time.monotonic()
         with self.lock:
             while self._timers and self._timers[0][0] <= now:
+                # It may bring what this very thread waits for.
+                timeout = 0.0
                 _, _, action = heapq.heappop(self._timers)
                 try:
                     action()

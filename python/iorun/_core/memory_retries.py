@@ -39,7 +39,8 @@ class MemoryRetries:
             self._tasks.fail(task, failures.of_worker(task, cause))
             return
         self._lost[task.number] = lost + 1
-        task.attempt += 1
+        # On the wire it has 16 bits.
+        task.attempt = min(task.attempt + 1, 0xFFFF)
         if lost < _TOLD or lost & (lost - 1) == 0:
             left = "infinite" if most < 0 else most - lost
             logger.warning(
@@ -49,7 +50,9 @@ class MemoryRetries:
                 left,
                 failures.describe(cause).splitlines()[0],
             )
-        pause = min(_LONGEST, config["task_oom_retry_delay_base_ms"] / 1000 * 2.0**lost)
+        # A float has no room for 2**1024.
+        doubled = 2.0 ** min(lost, 30)
+        pause = min(_LONGEST, config["task_oom_retry_delay_base_ms"] / 1000 * doubled)
         self._tasks.core.loop.after(pause, lambda: self._again(task))
 
     def _again(self, task: "Task") -> None:
@@ -57,6 +60,10 @@ class MemoryRetries:
             self._lost.pop(task.number, None)
         else:
             self._tasks.queue_again(task)
+
+    def count(self, number: int) -> int:
+        """How often the task was lost so."""
+        return self._lost.get(number, 0)
 
     def finished(self, number: int) -> None:
         """The task has a result."""

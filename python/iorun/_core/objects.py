@@ -104,7 +104,7 @@ class ObjectTable:
         """The object has a value now (as a result on the wire has it), or an error."""
         entry = self.entries.get(id)
         if entry is None:
-            self._discard(id, tag, data)
+            self.discard(id, tag, data)
             return
         if tag == FULL:
             entry.contained = self.receive(serialization.ref_table(data))
@@ -166,8 +166,8 @@ class ObjectTable:
         else:
             entry.callbacks.append(callback)
 
-    def _discard(self, id: bytes, tag: int, data: bytes) -> None:
-        # Nobody wants the value any more: give back what came with it.
+    def discard(self, id: bytes, tag: int, data: bytes) -> None:
+        """Nobody wants this value: gives back what came with it."""
         if tag == FULL:
             for inner in self.receive(serialization.ref_table(data)):
                 self.release(inner)
@@ -208,7 +208,7 @@ class ObjectTable:
             return
         receipts = entry.source
         del self.entries[id]
-        self._release_contained(entry)
+        self.release_contained(entry)
         self.core.arena.forget(id)
         owner = self.core.peer(id[:16], entry.node)
         if owner is not None and receipts:
@@ -221,7 +221,7 @@ class ObjectTable:
         task = entry.source
         state, data = entry.state, entry.data
         entry.data = None
-        self._release_contained(entry)
+        self.release_contained(entry)
         if state == ARENA:
             self.core.arena.free(id, data.locations)
         elif state == ERROR:
@@ -246,7 +246,7 @@ class ObjectTable:
         state, data = entry.state, entry.data
         entry.data = error
         entry.state = ERROR
-        self._release_contained(entry)
+        self.release_contained(entry)
         if state == ARENA:
             self.core.arena.free(id, data.locations)
 
@@ -258,7 +258,8 @@ class ObjectTable:
             if entry.source is not None:
                 entry.source.forgotten(id)
 
-    def _release_contained(self, entry: Entry) -> None:
+    def release_contained(self, entry: Entry) -> None:
+        """The value is not there any more: lets go of what it contains."""
         contained = entry.contained
         if not contained:
             return

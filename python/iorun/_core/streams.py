@@ -21,6 +21,8 @@ logger = logging.getLogger("iorun")
 
 #: Tells the generator's worker to stop.
 STOP = (1 << 64) - 1
+#: More than any generator yields.
+_ALL = 1 << 62
 
 
 class Stream:
@@ -31,6 +33,7 @@ class Stream:
         "closed",
         "items",
         "kept",
+        "missing",
         "next",
         "received",
         "task",
@@ -46,11 +49,18 @@ class Stream:
         self.received = 0
         #: How many of them can be lost, and made again by running the task again.
         self.kept = 0
+        #: Those that were lost while the generator runs on, and the nodes that still may have them.
+        self.missing: Dict[bytes, List[bytes]] = {}
         self.next = 0
         #: How many there are in all, once the task has ended.
         self.total: Optional[int] = None
         self.closed = False
         self.waiting: List[Any] = []
+
+    def node_gone(self, node: bytes) -> None:
+        """What is missing is not there any more."""
+        for id, locations in self.missing.items():
+            self.missing[id] = [each for each in locations if each != node]
 
     def wake(self) -> None:
         """Something has come."""
@@ -89,14 +99,21 @@ class StreamTable:
         id = self.core.worker_id + id_suffix(task.number, index + 1)
         if index < stream.received:
             # The task was run again: this one is known, if it was not lost meanwhile.
+            copies = stream.missing.pop(id, [])
             if stream.backpressure > 0:
                 self.acknowledge(stream, index + 1)
             entry = self.core.objects.entries.get(id)
             if entry is None or entry.state == PENDING:
                 self.core.objects.settle(id, tag, data)
+                where = entry.data if entry is not None and entry.state == ARENA else None
+                if where is not None:
+                    # Earlier copies, if there are any left, are freed with it.
+                    where.locations += [node for node in copies if node not in where.locations]
             elif entry.state == ARENA and tag == ARENA:
                 # That the first copy's node is lost may not be known yet.
                 self.core.objects.add_copy(entry, data)
+            else:
+                self.core.objects.discard(id, tag, data)
             return
         stream.received = index + 1
         if stream.closed:
@@ -117,9 +134,21 @@ class StreamTable:
             self.add(task, stream.received, ERROR, result[1])
         stream.total = stream.received
         stream.wake()
-        if any(entry.state == PENDING for _, entry in self.made(task)):
+        if stream.kept and any(entry.state == PENDING for _, entry in self.made(task)):
             # Lost after it had come again, while the rest was still being made.
             self.core.loop.deferred.append((self._run_again, (task,)))
+
+    def lost(self, stream: Stream, id: bytes, entry: Entry) -> None:
+        """A value in shared memory of a generator that has not ended cannot be had: it comes again.
+
+        Most likely its node went, and the generator with it. Where it runs on it must come to its
+        end first, and not wait there for whoever wants this value.
+        """
+        stream.missing[id] = entry.data.locations
+        entry.state = PENDING
+        entry.data = None
+        self.core.objects.release_contained(entry)
+        self.acknowledge(stream, _ALL)
 
     def _run_again(self, task: Task) -> None:
         with self.core.loop.lock:
@@ -167,6 +196,8 @@ class StreamTable:
 
     def acknowledge(self, stream: Stream, count: int) -> None:
         """Tells the worker that so many were taken."""
+        if stream.missing and count != STOP:
+            count = _ALL
         place = stream.task.place
         if place is not None and not stream.task.finished and place.peer is not None:
             place.peer.send(frame(ACK, number=stream.task.number, body=U64.pack(count)))
@@ -188,8 +219,6 @@ class ObjectRefGenerator:
 
     def __init__(self, core: "CoreWorker", task: Task, end: ObjectRef):
         self._core = core
-        #: `next` has said that there is no more.
-        self._stopped = False
         self._stream = task.generator
         self._end = end
 
@@ -225,7 +254,6 @@ class ObjectRefGenerator:
             # The stream's hold becomes the reference's.
             return ObjectRef(id, True)
         if stream.closed or (stream.total is not None and stream.next >= stream.total):
-            self._stopped = True
             raise StopIteration
         return None
 
@@ -249,12 +277,12 @@ class ObjectRefGenerator:
             await future
 
     def next_ready(self) -> bool:
-        """Whether the next reference is there (or its end), so that `next` does not wait."""
+        """Whether the next reference is there, so that `next` does not wait; false at the end."""
         self._core.loop.poll_now()
-        return not self._stopped and self.has_next()
+        return not self.is_finished() and self.has_next()
 
     def has_next(self) -> bool:
-        """As `next_ready`, without a look at the sockets."""
+        """Whether `next` does not wait: the next reference is there, or the end."""
         with self._core.loop.lock:
             stream = self._stream
             return stream.next in stream.items or stream.total is not None or stream.closed
@@ -264,8 +292,9 @@ class ObjectRefGenerator:
         return self._end
 
     def is_finished(self) -> bool:
-        """Whether `next` has said, or would say after `close`, that there is no more."""
-        return self._stopped or self._stream.closed
+        """Whether the generator has ended and all its references were taken."""
+        stream = self._stream
+        return stream.closed or (stream.total is not None and stream.next >= stream.total)
 
     def completed(self) -> ObjectRef:
         """A reference that is ready when the generator has ended, and holds its error if any."""

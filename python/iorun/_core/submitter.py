@@ -69,6 +69,10 @@ class TaskSubmitter:
         """Whether leases that come now go back as soon as they are idle."""
         return time.monotonic() - self._contended_from < 0.05
 
+    def any_waits(self) -> bool:
+        """Whether a task of this process waits for a worker."""
+        return any(queue.waiting for queue in self.queues.values())
+
     def give_back_idle(self) -> None:
         """What only waits for the next task is free, for whoever asks. Takes the lock."""
         with self.core.loop.lock:
@@ -228,7 +232,9 @@ class TaskSubmitter:
 
     def _argument_lost(self, task: Task, data: bytes, start: int, end: int) -> bool:
         """An argument is nowhere: has it made again, and then the call. Whether it is."""
-        if task.finished or task.cancelled or task.attempt >= _LOST_MOST:
+        # Retries for want of memory are counted apart.
+        attempts = task.attempt - self.memory_retries.count(task.number)
+        if task.finished or task.cancelled or attempts >= _LOST_MOST:
             return False
         ((_, body),) = decode_results(data, start, end)
         lost = serialization.loads(body)
@@ -237,19 +243,32 @@ class TaskSubmitter:
         entry = core.objects.entries.get(id)
         if entry is None or id not in task.dependencies:
             return False
-        if entry.state == ARENA:
+        refused = not isinstance(lost, exceptions.ObjectLostError)
+        if entry.state == ARENA and not refused:
             core.report_lost(id, entry.data)
         task.attempt += 1
         place = task.place
         if place.__class__ is Lease:
             place.inflight.pop(task.number, None)
             task.place = None
-            self.resolve(task, self._queue)
+            if refused:
+                core.loop.after(_pause(attempts + 1), lambda: self._resolve_later(task))
+            else:
+                self.resolve(task, self._queue)
             place.queue.refill(place)
             return True
         # The actor waits for nothing: only this call is late.
-        self.resolve(task, place.call_again)
+        if refused:
+            attempt = task.attempt
+            core.loop.after(_pause(attempts + 1), lambda: self._call_again(task, place, attempt))
+        else:
+            self.resolve(task, place.call_again)
         return True
+
+    def _resolve_later(self, task: Task) -> None:
+        """There was no room for an argument where the task was to run."""
+        if not task.finished and task.place is None:
+            self.resolve(task, self._queue)
 
     def _tried_again(self, task: Task, flags: int) -> bool:
         """Whether an error of the task's own is a reason to run it again."""
@@ -262,7 +281,7 @@ class TaskSubmitter:
         if place is None:
             return False
         attempt = task.attempt
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        pause = _pause(attempt)
         if place.__class__ is Lease:
             place.inflight.pop(task.number, None)
             task.place = None
@@ -446,6 +465,11 @@ class TaskSubmitter:
         else:
             task.template.queue.submit(task)
         return True
+
+
+def _pause(attempt: int) -> float:
+    # A float has no room for 2**1024, and tasks may be tried again without end.
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt - 1, 30))
 
 
 #: A pickled None.

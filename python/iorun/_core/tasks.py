@@ -199,6 +199,9 @@ class Task:
         """The result, and with it the need to make it again, is gone."""
         if self.generator is not None:
             self.generator.kept -= 1
+            copies = self.generator.missing.pop(id, None)
+            if copies:
+                self.core.arena.free(id, copies)
             if not self.finished:
                 return
         if self.kept:

@@ -8,8 +8,8 @@ import time
 from operator import attrgetter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from iorun._core import failures, serialization
-from iorun._core.fetching import Fetching
+from iorun._core import failures, ops, serialization
+from iorun._core.fetching import FIRST_PAUSE, Fetching
 from iorun._core.hub import HubError
 from iorun._core.loop import Waiter
 from iorun._core.objects import ARENA, ERROR, PENDING, PLAIN
@@ -19,6 +19,10 @@ logger = logging.getLogger("iorun")
 
 _id_of = attrgetter("_id")
 _loads = serialization.loads
+#: So many seconds `wait` waits before it asks again for an object that could not come to this node.
+_NO_ROOM_PAUSE = 0.1
+#: So often at most whoever awaits an object asks for it where there is no room.
+_MOST_REFUSALS = 7
 
 
 class Waiting(Fetching):
@@ -229,14 +233,21 @@ class Waiting(Fetching):
         waiting = self._bringing[id] = [waiter]
         where = entry.data
 
-        def done(view: Optional[memoryview], error: Optional[HubError]) -> None:
+        def tell() -> None:
             self._bringing.pop(id, None)
+            for waiter in waiting:
+                waiter.count_down()
+
+        def done(view: Optional[memoryview], error: Optional[HubError]) -> None:
+            if error is not None and not failures.is_lost(error):
+                # Whoever waits asks again then.
+                self.loop.after(_NO_ROOM_PAUSE, tell)
+                return
             if error is None:
                 where.locations.append(self.node_id)
             else:
                 self.loop.deferred.append((self.report_lost, (id, where)))
-            for waiter in waiting:
-                waiter.count_down()
+            tell()
 
         self.arena.pin_later(id, where.locations, where.size, done)
 
@@ -248,7 +259,9 @@ class Waiting(Fetching):
         def is_ready(item: Any) -> bool:
             if isinstance(item, ObjectRef):
                 return self.objects.entries[item._id].state != PENDING
-            return bool(item.next_ready())
+            # Of one that has ended `next` says so.
+            self.loop.poll_now()
+            return bool(item.has_next())
 
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -274,6 +287,7 @@ class Waiting(Fetching):
     def get_later(self, ref: ObjectRef, done: Callable[[Any, Any], None]) -> None:
         """Calls `done(value, error)` once there is one; never with the lock held."""
         id = ref._id
+        refused = 0
 
         def settled() -> None:
             if entry.state == ARENA:
@@ -292,10 +306,19 @@ class Waiting(Fetching):
                 self.loop.deferred.append((finish, (None, None)))
 
         def finish(view: Optional[memoryview], error: Optional[HubError]) -> None:
-            if error is not None:
+            nonlocal refused
+            if error is not None and failures.is_lost(error):
                 self.report_lost(id, entry.data)
                 with self.loop.lock:
                     self.objects.when_ready(entry, settled)
+                return
+            if error is not None:
+                if error.code != ops.STORE_FULL or refused == _MOST_REFUSALS:
+                    done(None, failures.of_transfer(error))
+                    return
+                refused += 1
+                pause = FIRST_PAUSE * 2.0 ** (refused - 1)
+                self.loop.after(pause, lambda: self.objects.when_ready(entry, settled))
                 return
             try:
                 value = self._open(view) if view is not None else self.value_of(ref._id, entry)

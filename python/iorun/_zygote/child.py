@@ -14,7 +14,7 @@ import types
 from typing import TYPE_CHECKING, Dict, Iterable, Mapping, NoReturn
 
 from iorun._core import children
-from iorun._core.devices import is_forbidden
+from iorun._core.devices import is_forbidden, is_true
 from iorun._environment import sharing
 from iorun._system_config import SystemConfig
 from iorun._zygote.stream import WorkerStream
@@ -92,12 +92,10 @@ def become_worker(
 
 
 def _allowed(variables: Mapping[str, str]) -> Mapping[str, str]:
-    """Without the GPUs where the user says that they are his own business."""
-    kept = os.environ.get("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "").strip().lower() in (
-        "0",
-        "false",
-    )
-    if is_forbidden(_GPUS) or (kept and not variables.get(_GPUS)):
+    """Without the GPUs where they are the user's own business: where he says so, and of a process
+    that has none, unless he wants these to see none."""
+    kept = not (variables.get(_GPUS) or is_true("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"))
+    if kept or is_forbidden(_GPUS):
         return {name: value for name, value in variables.items() if name != _GPUS}
     return variables
 

@@ -18,6 +18,8 @@ from iorun._system_config import SystemConfig
 _PR_SET_CHILD_SUBREAPER = 36
 #: The variable that names a worker to all that it starts.
 _WORKER = b"IORUN_WORKER="
+#: Instead of a worker: not to be told any more.
+_ENDING = ""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,7 +41,7 @@ class Leftovers:
 
     def condemn(self, worker: str) -> None:
         """The agent is about to end this worker."""
-        if self._wanted:
+        if self._wanted and worker:
             self._condemned.add(worker)
 
     def worker_ended(self, worker: str, pid: int) -> None:
@@ -61,9 +63,13 @@ class Leftovers:
             return
         found = False
         for pid in children.of(os.getpid()):
-            if pid not in known and _worker_of(pid) in dead:
-                found = True
+            if pid in known:
+                continue
+            worker = _worker_of(pid)
+            if worker in dead:
                 children.kill(pid)
+            # One that is ending cannot say whose it was, and what it has started comes here then.
+            found = found or worker in dead or worker == _ENDING
         if not found:
             self._condemned -= dead
 
@@ -71,10 +77,21 @@ class Leftovers:
 def _worker_of(pid: int) -> Optional[str]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            variables = file.read(1 << 20).split(b"\0")
+            variables = file.read(1 << 20)
     except OSError:
-        return None
-    for variable in variables:
+        variables = b""
+    if not variables and _is_ending(pid):
+        return _ENDING
+    for variable in variables.split(b"\0"):
         if variable.startswith(_WORKER):
             return variable[len(_WORKER) :].decode("ascii", "replace")
     return None
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether a process has let go of its memory, unlike one that has no variables."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return file.read().startswith(b"0 ")
+    except OSError:
+        return True

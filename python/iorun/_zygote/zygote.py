@@ -147,9 +147,19 @@ class Zygote:
             if operation == hub_link.FORK:
                 self._fork(content)
             elif operation == hub_link.CONDEMNED:
-                self._leftovers.condemn(str(content.get("worker", "")))
+                self._condemn(str(content.get("worker", "")))
             elif operation == hub_link.STOP:
                 self._stopping = True
+
+    def _condemn(self, worker: str) -> None:
+        self._leftovers.condemn(worker)
+        if all(each.worker != worker for each in self._workers.values()):
+            # It has ended already: no end of its own will come that lets anybody look.
+            self._sweep()
+
+    def _sweep(self) -> None:
+        living = {each.worker for each in self._workers.values()}
+        self._leftovers.sweep(living, set(self._workers))
 
     # Bounded memory: a hub that does not read stops the workers' pipes, and so the workers.
 
@@ -268,8 +278,7 @@ class Zygote:
             if worker is not None:
                 self._tell_end(worker, status, usage.ru_maxrss << 10)
         if ended:
-            workers = self._workers.values()
-            self._leftovers.sweep({each.worker for each in workers}, set(self._workers))
+            self._sweep()
 
     def _tell_end(self, worker: Worker, status: int, resident: int) -> None:
         # What it printed before its end is in the pipes: at most what a pipe holds. More can only

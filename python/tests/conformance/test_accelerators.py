@@ -171,6 +171,17 @@ def test_parts_of_an_npu_share_it(accelerators):
     assert "NPU" not in ray.available_resources()
 
 
+def test_the_next_task_finds_the_process_that_has_the_accelerator(accelerators):
+    @ray.remote(resources={"NPU": 1})
+    def own():
+        import os
+
+        return os.getpid(), seen()
+
+    # While nobody else wants it: a process may keep a model there.
+    assert ray.get(own.remote()) == ray.get(own.remote())
+
+
 def test_chips_of_a_tpu_with_their_bounds(accelerators):
     @ray.remote(resources={"TPU": 2})
     def bounds():
@@ -207,6 +218,28 @@ def test_a_variable_that_is_the_users_own(fresh, monkeypatch):
     ray.init(num_cpus=2, resources={"NPU": 2}, log_to_driver=False)
     ids, variables = ray.get(ray.remote(seen).options(resources={"NPU": 1}).remote())
     assert len(ids["NPU"]) == 1 and variables["ASCEND_RT_VISIBLE_DEVICES"] == "1,0"
+
+
+@pytest.mark.parametrize("wanted", [None, "1"])
+def test_who_has_no_gpu_keeps_the_variable_unless_none_shall_be_seen(fresh, monkeypatch, wanted):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    if wanted:
+        monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", wanted)
+    ray.init(num_cpus=2, num_gpus=2, log_to_driver=False)
+
+    def shown():
+        import os
+
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    class Shows:
+        def shown(self):
+            return shown()
+
+    expected = "" if wanted else "1,0"
+    assert ray.get(ray.remote(shown).remote()) == expected
+    assert ray.get(ray.remote(Shows).remote().shown.remote()) == expected
+    assert ray.get(ray.remote(num_gpus=1)(shown).remote()) in ("0", "1")
 
 
 def test_every_kind_has_a_name():

@@ -83,21 +83,23 @@ def test_memory_that_is_asked_for_is_kept_for_whoever_waits(cluster):
     assert ray.get(first, timeout=30) is False
 
 
-def test_each_task_with_gpus_sees_its_own(cluster):
+def test_each_task_with_gpus_sees_its_own(cluster, monkeypatch):
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     for _ in range(2):
-        cluster.add_node(num_cpus=2, num_gpus=2)
+        cluster.add_node(num_cpus=2, num_gpus=2, resources={"has_gpus": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
 
     def own():
         time.sleep(0.02)
         gpus = ray.get_gpu_ids()
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         return os.getpid(), len(gpus), seen == ",".join(map(str, gpus))
 
     with_gpus = {count: ray.remote(num_gpus=count)(own) for count in (1, 2)}
-    # Nor does one without any see those of others.
-    without = ray.remote(own).options(scheduling_strategy="SPREAD")
+    # Nor does one without any see those of others, where that is wanted.
+    spread = ray.remote(resources={"has_gpus": 0.1}, scheduling_strategy="SPREAD")
+    without = spread(own)
     assert {told[1:] for told in ray.get([without.remote() for _ in range(6)])} == {(0, True)}
     wanted = [1, 2, 1] * 16
     found = ray.get([with_gpus[count].remote() for count in wanted])

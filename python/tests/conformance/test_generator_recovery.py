@@ -62,18 +62,20 @@ def test_what_has_come_again_may_be_lost_again(cluster, until, tmp_path):
     assert [int(ray.get(ref, timeout=50)[0]) for ref in refs] == list(range(6))
 
 
-def test_a_generator_is_finished_once_it_has_said_so(shared):
+def test_a_generator_is_finished_when_it_has_ended_and_all_is_taken(shared):
     @ray.remote
     def two():
         yield 1
         yield 2
 
     generator = two.remote()
-    assert not generator.is_finished()
-    assert [ray.get(next(generator)), ray.get(next(generator))] == [1, 2]
     ray.get(generator.completed())
-    # That there is no more nobody has been told yet.
-    assert not generator.is_finished()
+    assert generator.next_ready() and not generator.is_finished()
+    assert [ray.get(next(generator)), ray.get(next(generator))] == [1, 2]
+    assert generator.is_finished()
+    assert not generator.next_ready()
+    # Whoever waits for it is not kept from hearing that there is no more.
+    assert ray.wait([generator], timeout=30) == ([generator], [])
     with pytest.raises(StopIteration):
         next(generator)
     assert generator.is_finished()
