@@ -18,6 +18,9 @@ public struct HeadClock: Sendable {
   /// This instant.
   var moment: Moment { Moment(wall: now(), elapsed: elapsed()) }
 
+  /// `elapsed` as those probes take it that know no other clock.
+  func elapsedNanoseconds() -> UInt64 { UInt64(max(0, elapsed() / .nanoseconds(1))) }
+
   /// Makes a clock.
   ///
   /// - Parameters:

@@ -18,6 +18,14 @@ struct AssociationTests {
     return Array(bytes.prefix(count))
   }
 
+  /// What comes back of bytes from a server that sends what it gets.
+  private static func echo(_ bytes: [UInt8], over stream: BlockingStream) async throws -> [UInt8] {
+    try await Blocking.run {
+      Thread.detachNewThread { stream.send(bytes) }
+      return stream.receive(exactly: bytes.count)
+    }
+  }
+
   @Test("carry 10 MiB both ways in order, with every twentieth datagram lost and all out of order")
   func lossy() async throws {
     let count = 10 << 20
@@ -154,11 +162,7 @@ struct AssociationTests {
     let relayed = PathRoute(AssociationWorld.route.address, relayHeader: 0x9D00_0001_0000_0002)
     for bridge in world.bridges { bridge.setRoute(relayed) }
     let bytes = Self.pattern(1 << 20, seed: 6)
-    let got = try await Blocking.run {
-      Thread.detachNewThread { stream.send(bytes) }
-      return stream.receive(exactly: bytes.count)
-    }
-    #expect(got == bytes)
+    #expect(try await Self.echo(bytes, over: stream) == bytes)
   }
 
   @Test("are not disturbed by datagrams of others, nor by garbage of the peer's own")
@@ -205,11 +209,7 @@ struct AssociationTests {
     #expect(!world.tables[1].take([0x9F, 1, 2]), "disco's")
     #expect(!world.tables[1].take([]), "nobody's")
     let bytes = Self.pattern(1 << 20, seed: 7)
-    let got = try await Blocking.run {
-      Thread.detachNewThread { stream.send(bytes) }
-      return stream.receive(exactly: bytes.count)
-    }
-    #expect(got == bytes)
+    #expect(try await Self.echo(bytes, over: stream) == bytes)
   }
 
   @Test("are sealed to two keys: others can neither read nor make their datagrams")

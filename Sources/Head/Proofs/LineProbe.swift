@@ -49,7 +49,7 @@ struct LineProbe: Sendable {
     _ direction: StreamProbe.Direction, _ blocks: Int, until end: Duration
   ) async throws -> StreamProbe.Result {
     let probe = try StreamProbe(
-      device, epoch: epoch, direction, blocks: blocks, nowNanoseconds: nanoseconds)
+      device, epoch: epoch, direction, blocks: blocks, nowNanoseconds: clock.elapsedNanoseconds())
     let done =
       direction == .download
       ? try await download(probe, until: end) : try await upload(probe, until: end)
@@ -88,7 +88,7 @@ struct LineProbe: Sendable {
       throw IorunError(.internalFault, "a stream that was sent and has no key")
     }
     let receipt = try await prover.receipt(of: offer, key: key, caller: head)
-    try probe.take(receipt: receipt, from: .anybody, nowNanoseconds: nanoseconds)
+    try probe.take(receipt: receipt, from: .anybody, nowNanoseconds: clock.elapsedNanoseconds())
     return probe
   }
 
@@ -113,7 +113,7 @@ struct LineProbe: Sendable {
         while let part = early.removeValue(forKey: next) {
           try probe.take(
             part: [UInt8](part.bytes), seal: part.seal, from: .anybody,
-            nowNanoseconds: nanoseconds)
+            nowNanoseconds: clock.elapsedNanoseconds())
           next += 1
           ask()
         }
@@ -130,6 +130,4 @@ struct LineProbe: Sendable {
       throw IorunError(.cancelled, "it gave way to jobs or proofs")
     }
   }
-
-  private var nanoseconds: UInt64 { UInt64(max(0, clock.elapsed() / .nanoseconds(1))) }
 }

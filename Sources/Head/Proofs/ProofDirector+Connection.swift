@@ -57,9 +57,9 @@ extension ProofDirector {
     var probe = EchoProbe(id, epoch: epoch)
     do {
       let prover = try prover(node)
-      while let request = try probe.next(nowNanoseconds: nanoseconds) {
+      while let request = try probe.next(nowNanoseconds: clock.elapsedNanoseconds()) {
         let reply = try await prover.echo(request, caller: head)
-        try probe.take(reply, from: .anybody, nowNanoseconds: nanoseconds)
+        try probe.take(reply, from: .anybody, nowNanoseconds: clock.elapsedNanoseconds())
       }
     } catch {
       logger.info("node \(node.short) echoes nothing: \(error)")
@@ -76,6 +76,4 @@ extension ProofDirector {
       return nil
     }
   }
-
-  private var nanoseconds: UInt64 { UInt64(max(0, clock.elapsed() / .nanoseconds(1))) }
 }

@@ -32,10 +32,9 @@ final class AssociationPath: Sendable {
 
   /// Where datagrams go from now on; `nil`: nowhere.
   func setRoute(_ new: PathRoute?) {
-    let header = new?.relayHeader.map { value in
-      stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> $0) }
-    }
-    route.withLock { $0 = new.map { ($0.address, header ?? []) } }
+    var header: [UInt8] = []
+    if let value = new?.relayHeader { header.append(bigEndian: value) }
+    route.withLock { [header] in $0 = new.map { ($0.address, header) } }
   }
 
   /// Sends a packet, or drops it where there is no way.

@@ -155,10 +155,11 @@ public struct StreamProbe: Sendable {
     guard offer.direction == .upload, now >= start, passed < offer.blocks else {
       throw Refusal.wrongShape
     }
-    let blocks = min(Self.blocksPerSeal, offer.blocks - passed)
+    let part = passed / Self.blocksPerSeal
+    let blocks = try offer.blocks(inPart: part)
     guard bytes.count == blocks * KeyedStream.blockByteCount else { throw Refusal.wrongShape }
     // The seal first: a stranger's bytes cost one digest.
-    let text = offer.text("\(passed / Self.blocksPerSeal)", SHA256.digest(of: bytes))
+    let text = offer.text("\(part)", SHA256.digest(of: bytes))
     try SealCheck.check(seal, text, device: offer.device, epoch: offer.epoch, from: submitter)
     for block in 0..<blocks {
       let place = block * KeyedStream.blockByteCount

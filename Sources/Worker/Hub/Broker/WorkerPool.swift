@@ -4,9 +4,9 @@ import IorunWire
 /// The workers for tasks on this node, by job and runtime environment: which are idle, which are being
 /// started, and for whom. A pure value: events go in, what is to be done comes out.
 ///
-/// A worker that comes back is kept warm for the next lease of its kind. One that has had GPUs or other devices is not: it
-/// would keep their memory, and cannot be shown others. Nor is one that has run anything given devices: its
-/// libraries may have looked already, and have seen none.
+/// A worker that comes back is kept warm for the next lease of its kind. One that has had GPUs or other
+/// devices is not: it would keep their memory, and cannot be shown others. Nor is one that has run
+/// anything given devices: its libraries may have looked already, and have seen none.
 ///
 /// Hot path: taking an idle worker and giving it back cost a few dictionary accesses.
 struct WorkerPool: Sendable {
